@@ -1,0 +1,204 @@
+"""Encoders and decoders by name: what to build, and the building of it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from fusionseg.weights import loaded, tensors
+
+DECODERS = (
+    "Unet",
+    "UnetPlusPlus",
+    "MAnet",
+    "Linknet",
+    "FPN",
+    "PSPNet",
+    "DeepLabV3",
+    "DeepLabV3Plus",
+    "PAN",
+    "UPerNet",
+    "Segformer",
+    "FCN",
+)
+STRIDE = 32
+"""The sides of every input are padded to multiples of this."""
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """An encoder and a decoder, described: networks build from it as many of each as they need.
+
+    Args:
+        encoder: An encoder of segmentation-models-pytorch (`resnet18`, `mobilenet_v2`, `efficientnet-b0` ...) or of
+            timm (`tu-` and timm's name). The MiT and MobileOne encoders have licences of their own.
+        weights: Where the encoder starts: the name of pretrained weights (`imagenet`), or a file (`.safetensors` or a
+            PyTorch state dict); random where left out.
+        decoder: `Unet`, `UnetPlusPlus`, `MAnet`, `Linknet`, `FPN`, `PSPNet`, `DeepLabV3`, `DeepLabV3Plus`, `PAN`,
+            `UPerNet`, `Segformer` or `FCN`.
+        in_channels: Channels of the image: 3, or RGB and more.
+        options: Further arguments of the decoder's class in segmentation-models-pytorch (`decoder_channels` ...) or,
+            for `FCN`, `channels` and `output_stride`.
+    """
+
+    encoder: str = "resnet18"
+    weights: str | None = None
+    decoder: str = "Unet"
+    in_channels: int = 3
+    options: dict[str, Any] = field(default_factory=dict)
+
+    def build(self, decoders: int = 1) -> "tuple[Encoder, list[Decoder]]":
+        """One encoder and so many decoders for it.
+
+        Raises:
+            ValueError: If there is no such encoder, decoder or file of weights, or the two cannot be paired; it names
+                the decoders that the encoder can be paired with.
+        """
+        if self.decoder not in DECODERS:
+            raise ValueError(f"unknown decoder {self.decoder!r}; expected one of: {', '.join(DECODERS)}")
+        if self.in_channels < 3:
+            raise ValueError(f"expected in_channels of 3 or more (RGB first), found {self.in_channels}")
+        named = self.weights if self.weights and not _is_file(self.weights) else None
+        try:
+            encoder, first = self._pair(named)
+            _probe(encoder, first)
+        except (KeyError, ValueError, NotImplementedError, RuntimeError, TypeError) as error:
+            raise ValueError(self._remedy(error)) from error
+        if self.weights and not named:
+            loaded(encoder.body, tensors(Path(self.weights)), f"the {self.encoder} encoder")
+        return encoder, [first] + [self._pair(None)[1] for _ in range(decoders - 1)]
+
+    def _pair(self, weights: str | None) -> "tuple[Encoder, Decoder]":
+        import segmentation_models_pytorch as smp
+
+        if self.decoder == "FCN":
+            from torchvision.models.segmentation.fcn import FCNHead
+
+            options = {"output_stride": 8, "channels": 256, **self.options}
+            body = smp.encoders.get_encoder(
+                self.encoder, in_channels=self.in_channels, weights=weights, output_stride=options["output_stride"]
+            )
+            decoder = Decoder(FCNHead(body.out_channels[-1], options["channels"])[:-1], options["channels"], last=True)
+        else:
+            model = smp.create_model(
+                self.decoder, self.encoder, weights, in_channels=self.in_channels, classes=1, **self.options
+            )
+            body, head = model.encoder, model.segmentation_head
+            channels = next(m.in_channels for m in head.modules() if isinstance(m, nn.Conv2d))
+            decoder = Decoder(model.decoder, channels)
+        return Encoder(body, *self._normalization(weights)), decoder
+
+    def _normalization(self, weights: str | None) -> tuple[list[float], list[float]]:
+        mean, std = list(IMAGENET_MEAN), list(IMAGENET_STD)
+        if weights:
+            import segmentation_models_pytorch as smp
+
+            expected = smp.encoders.get_preprocessing_params(self.encoder, weights)
+            top = expected["input_range"][-1]
+            mean, std = [m / top for m in expected["mean"]], [s / top for s in expected["std"]]
+        more = self.in_channels - 3
+        return mean + [0.5] * more, std + [0.25] * more
+
+    def _remedy(self, error: Exception) -> str:
+        import segmentation_models_pytorch as smp
+
+        reason = str(error).strip("'\"").splitlines()[0][:300]
+        known = smp.encoders.get_encoder_names()
+        if not self.encoder.startswith("tu-") and self.encoder not in known:
+            return (
+                f"unknown encoder {self.encoder!r}; expected `tu-` and a name of timm's, or one of: {', '.join(known)}"
+            )
+        pairs = [d for d in DECODERS if d != self.decoder and Backbone(self.encoder, decoder=d)._works()]
+        return (
+            f"encoder {self.encoder!r} and decoder {self.decoder!r} with weights {self.weights!r} and options "
+            f"{self.options} cannot be built: {reason}. Without options and weights {self.encoder} works with: "
+            f"{', '.join(pairs) or 'none of the decoders'}"
+        )
+
+    def _works(self) -> bool:
+        try:
+            _probe(*self._pair(None))
+        except Exception:
+            return False
+        return True
+
+
+class Encoder(nn.Module):
+    """An image's pyramid of features: normalized on the device, in channels-last memory.
+
+    Args:
+        body: An encoder of segmentation-models-pytorch.
+        mean: Mean of each channel, for values in [0, 1].
+        std: Standard deviation of each channel, for values in [0, 1].
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, body: nn.Module, mean: list[float], std: list[float]) -> None:
+        super().__init__()
+        self.body = body
+        self.out_channels: list[int] = list(body.out_channels)  # type: ignore[arg-type]
+        self.frozen = False
+        self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1), persistent=False)
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        """Features at strides 1, 2, 4 ... of an image (B, C, H, W): uint8, uint16 or float in [0, 1]."""
+        if image.shape[1] != self.mean.shape[1]:
+            raise ValueError(
+                f"the encoder expects images of {self.mean.shape[1]} channels, found {image.shape[1]}: set "
+                f"model.backbone.in_channels to {image.shape[1]}"
+            )
+        top = 1.0 if image.is_floating_point() else float(torch.iinfo(image.dtype).max)
+        image = ((image.float() - self.mean * top) / (self.std * top)).contiguous(memory_format=torch.channels_last)
+        if not (self.frozen and torch.is_grad_enabled()):
+            return self.body(image)  # type: ignore[no-any-return]
+        with torch.no_grad():
+            features: list[Tensor] = self.body(image)
+        # zero gradients instead of none: DDP's reducer waits for every parameter, frozen or not
+        anchor = torch.stack([p.sum() for p in self.body.parameters()]).sum() * 0.0
+        return [*features[:-1], features[-1] + anchor.to(features[-1].dtype)]
+
+    def train(self, mode: bool = True) -> "Encoder":
+        """As for every module, but a frozen encoder keeps its batch statistics."""
+        return super().train(mode and not self.frozen)
+
+
+class Decoder(nn.Module):
+    """One map of features from the pyramid.
+
+    Args:
+        body: A decoder of segmentation-models-pytorch, or layers that read the last features only.
+        out_channels: Channels of its map.
+        last: Whether the body takes the last features instead of all.
+    """
+
+    def __init__(self, body: nn.Module, out_channels: int, last: bool = False) -> None:
+        super().__init__()
+        self.body = body
+        self.out_channels = out_channels
+        self.last = last
+
+    def forward(self, features: list[Tensor]) -> Tensor:
+        """The map (B, out_channels, h, w)."""
+        return self.body(features[-1] if self.last else features)  # type: ignore[no-any-return]
+
+
+def _is_file(weights: str) -> bool:
+    return Path(weights).suffix in {".safetensors", ".pt", ".pth", ".ckpt", ".bin"} or Path(weights).exists()
+
+
+@torch.no_grad()
+def _probe(encoder: Callable[[Tensor], list[Tensor]], decoder: Decoder) -> None:
+    """Some pairs only fail when they run."""
+    assert isinstance(encoder, Encoder)
+    modes = encoder.training, decoder.training
+    decoder.eval()(encoder.eval()(torch.zeros(1, encoder.mean.shape[1], 2 * STRIDE, 2 * STRIDE)))
+    encoder.train(modes[0]), decoder.train(modes[1])

@@ -1,0 +1,63 @@
+"""What the network sees, while it learns."""
+
+import math
+from typing import Any
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+from fusionseg.sample import Picture, Prediction, Sample, Truth
+from fusionseg.tracking import log_pictures
+from fusionseg.visualize import legend, panel, sample_row
+
+
+class Pictures(Callback):
+    """Panels of the first validation images: `pictures/epoch_<n>.png`, and to W&B with masks that toggle.
+
+    Args:
+        count: How many images.
+        panels: How many panels over a training, at even distances; the last epoch always has one.
+    """
+
+    def __init__(self, count: int = 4, panels: int = 10) -> None:
+        self.count, self.panels = count, panels
+        self.seen: list[tuple[Picture, Truth, Prediction]] = []
+
+    def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.seen = []
+
+    def on_validation_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Sample, batch_idx: int, *_: Any
+    ) -> None:
+        from fusionseg.answers import own_truth
+
+        if len(self.seen) >= self.count or not self._due(trainer) or not isinstance(outputs, list):
+            return
+        for i, prediction in enumerate(outputs[: self.count - len(self.seen)]):
+            picture = batch["image"][i, :3].permute(1, 2, 0).cpu().numpy()
+            dataset = getattr(trainer.val_dataloaders, "dataset", None)
+            has_truth = hasattr(dataset, "truth") and "index" in batch
+            truth = dataset.truth(int(batch["index"][i])) if has_truth else own_truth(batch, i)  # type: ignore[union-attr]
+            self.seen.append((picture, truth, prediction))
+
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if not self.seen or not trainer.is_global_zero:
+            return
+        from fusionseg.label_files import write_png
+
+        classes: Any = pl_module.classes
+        rows = [sample_row(picture, truth, prediction, classes) for picture, truth, prediction in self.seen]
+        shown = [m for _, t, p in self.seen for m in (t.semantic, p.semantic) if m is not None]
+        picture = panel(rows, [p.name for _, _, p in self.seen], legend(shown, classes))
+        path = f"{trainer.default_root_dir}/pictures/epoch_{trainer.current_epoch:03d}.png"
+        write_png(path, picture)
+        log_pictures(trainer.loggers, "val/pictures", self.seen, classes, trainer.current_epoch)
+        self.seen = []
+
+    def _due(self, trainer: Trainer) -> bool:
+        if trainer.sanity_checking or not trainer.is_global_zero or trainer.state.fn != "fit":
+            return False
+        epochs = trainer.max_epochs or 0
+        if epochs <= 0:
+            return True
+        number = trainer.current_epoch + 1
+        return number == epochs or number % math.ceil(epochs / self.panels) == 0

@@ -1,0 +1,159 @@
+"""What a run folder says about its run."""
+
+import platform
+import subprocess
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import yaml
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback
+from rich.console import Console
+from rich.table import Table
+
+from fusionseg.files import write_json, write_text
+from fusionseg.sample import Sample
+from fusionseg.tracking import log_tables, runs
+
+PACKAGES = ("torch", "torchvision", "lightning", "segmentation-models-pytorch", "numpy", "opencv-python-headless")
+
+
+class RunRecord(Callback):
+    """Keeps `config.yaml` and `summary.json` in the run folder, and ends with a table of the metrics.
+
+    Args:
+        monitor: The validation figure that the best epoch has the highest of.
+        config: The complete configuration as YAML; made from the hyperparameters where left out.
+    """
+
+    def __init__(self, monitor: str = "val/score", config: str | None = None) -> None:
+        self.monitor, self.config = monitor, config
+        self.best: dict[str, Any] = {}
+        self.images, self.seconds, self.since = 0, 0.0, 0.0
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        if stage != "fit" or not trainer.is_global_zero:
+            return
+        self.start = time.time()
+        self.folder = Path(trainer.default_root_dir)
+        config = self.config or yaml.safe_dump(_configuration(trainer, pl_module), sort_keys=False)
+        write_text(self.folder / "config.yaml", config)
+        self.facts = {**_seed(), **_machine(trainer, pl_module), **_commit()}
+        for run in runs(trainer.loggers):
+            classes = getattr(pl_module, "classes", None)
+            run.config.update({**yaml.safe_load(config), **self.facts, "classes": list(classes.names) if classes else None})
+            run.define_metric("val/*", step_metric="epoch")
+            self.facts["wandb"] = {"id": run.id, "project": run.project}
+        self._write(trainer, "running")
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.since = time.perf_counter()
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Sample, *_: Any) -> None:
+        self.images += len(batch["image"]) * trainer.world_size
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if self.since:
+            self.seconds += time.perf_counter() - self.since
+            self.since = 0.0
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.since = time.perf_counter()
+        metrics = _validated(trainer)
+        if self.monitor in metrics and metrics[self.monitor] > self.best.get("metrics", {}).get(self.monitor, float("-inf")):
+            self.best = {"epoch": trainer.current_epoch, "checkpoint": "checkpoints/best.ckpt", "metrics": metrics}
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if self.since:
+            self.seconds += time.perf_counter() - self.since
+            self.since = 0.0
+
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if not trainer.is_global_zero:
+            return
+        metrics = _validated(trainer)
+        self._write(trainer, "finished", metrics)
+        for run in runs(trainer.loggers):
+            run.summary.update(self.best.get("metrics", {}))
+            run.summary["best/epoch"] = self.best.get("epoch")
+        measures, totals = getattr(pl_module, "measures", None), getattr(pl_module, "totals", None)
+        if measures and totals:
+            log_tables(trainer.loggers, "val", measures.classes, measures.per_class(totals))
+        self._show(metrics)
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        if trainer.is_global_zero and trainer.state.fn == "fit" and hasattr(self, "facts"):
+            status = "interrupted" if isinstance(exception, KeyboardInterrupt | SystemExit) else "failed"
+            self._write(trainer, status, _validated(trainer))
+
+    def _write(self, trainer: Trainer, status: str, metrics: dict[str, float] | None = None) -> None:
+        rate = self.images / self.seconds if self.seconds else None
+        seconds = time.time() - self.start
+        summary = {"status": status, "metrics": metrics or {}, "best": self.best, **self.facts}
+        write_json(self.folder / "summary.json", {**summary, "seconds": seconds, "images_per_second": rate})
+
+    def _show(self, metrics: dict[str, float]) -> None:
+        best = self.best.get("metrics", {})
+        table = Table(title=f"{self.folder}: best of epoch {self.best.get('epoch', '-')}, and last")
+        for column in ("metric", "best", "last"):
+            table.add_column(column, justify="left" if column == "metric" else "right")
+        for name, value in metrics.items():
+            table.add_row(name, f"{best[name]:.4f}" if name in best else "", f"{value:.4f}")
+        Console(width=80, highlight=False).print(table)
+        panels = sorted((self.folder / "pictures").glob("epoch_*.png"))
+        if panels:
+            print(f"pictures: {panels[-1]}")
+
+
+def _validated(trainer: Trainer) -> dict[str, float]:
+    return {name: float(v) for name, v in trainer.callback_metrics.items() if name.startswith("val/")}
+
+
+def _configuration(trainer: Trainer, module: LightningModule) -> dict[str, Any]:
+    """What a Python script trained, as the command line would be told."""
+    data: Any = getattr(trainer, "datamodule", None)
+    parts: dict[str, Any] = {"seed_everything": _seed()["seed"]}
+    for key, part in (("model", module), ("data", data)):
+        if part is not None:
+            own = {k: v for k, v in part.hparams.items() if k not in ("_instantiator", "classes")}
+            parts[key] = {"class_path": f"{type(part).__module__}.{type(part).__qualname__}", "init_args": own}
+    told = {"precision": trainer.precision, "max_epochs": trainer.max_epochs, "max_steps": trainer.max_steps}
+    batches = {"accumulate_grad_batches": trainer.accumulate_grad_batches, "gradient_clip_val": trainer.gradient_clip_val}
+    return {**parts, "trainer": {**told, **batches}}
+
+
+def _seed() -> dict[str, Any]:
+    import os
+
+    seed = os.environ.get("PL_GLOBAL_SEED")
+    return {"seed": None if seed is None else int(seed)}
+
+
+def _machine(trainer: Trainer, module: LightningModule) -> dict[str, Any]:
+    device = trainer.strategy.root_device
+    name = platform.processor() or platform.machine()
+    if device.type == "cuda":
+        import torch
+
+        name = torch.cuda.get_device_name(device)
+    return {
+        "parameters": sum(p.numel() for p in module.parameters()),
+        "precision": str(trainer.precision),
+        "devices": {"kind": device.type, "name": name, "count": trainer.world_size},
+        "versions": {"python": platform.python_version(), **{p: version(p) for p in PACKAGES}},
+    }
+
+
+def _commit() -> dict[str, Any]:
+    """The commit that the code is at and whether it was changed since; nothing where it is not a checkout."""
+
+    def git(*words: str) -> str:
+        command = ["git", "-C", str(Path(__file__).parent), *words]
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+
+    try:
+        return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain"))}
+    except (OSError, subprocess.SubprocessError):
+        return {"commit": None, "dirty": None}

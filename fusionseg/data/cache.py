@@ -1,0 +1,174 @@
+"""Decoded images kept in memory or in one file, so that an epoch decodes nothing."""
+
+import hashlib
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+import numpy as np
+from rich.progress import track
+from typing_extensions import override
+
+from fusionseg.data.base import DataError, Labels, Pixels, SegmentationDataset
+from fusionseg.data.subset import Subset
+
+Cache: TypeAlias = Literal["none", "memory", "disk"]
+
+_FORMAT = 1
+_ALIGNMENT = 64
+
+
+def cached(dataset: SegmentationDataset, cache: Cache, folder: str | Path | None = None) -> SegmentationDataset:
+    """The dataset, its decoded images kept as asked.
+
+    Args:
+        dataset: One split.
+        cache: Where decoded images are kept.
+        folder: Where the files of a cache on disk are.
+
+    Raises:
+        DataError: There is not enough room.
+    """
+    if cache == "memory":
+        return MemoryCache(dataset)
+    if cache == "disk":
+        if folder is None:
+            raise ValueError("expected a folder for the cache on disk, found none: set data.cache_dir")
+        return DiskCache(dataset, Path(folder))
+    return dataset
+
+
+class _Cached(Subset):
+    """A dataset of which the pixels are kept and the rest is asked for."""
+
+    def __init__(self, dataset: SegmentationDataset) -> None:
+        super().__init__(dataset, range(len(dataset)))
+
+    @override
+    def labels(self, index: int) -> Labels:
+        return Labels(*self.read(index)[1:])
+
+
+class MemoryCache(_Cached):
+    """Decoded images in this process's memory, which forked workers share; every rank has its own.
+
+    Args:
+        dataset: One split.
+    """
+
+    def __init__(self, dataset: SegmentationDataset) -> None:
+        super().__init__(dataset)
+        _check_room(dataset, _free_memory(), "memory", "set data.cache to disk or none")
+        self.pixels = list(_decoded(dataset, "memory"))
+
+    @override
+    def read(self, index: int) -> Pixels:
+        return self.pixels[index]
+
+
+class DiskCache(_Cached):
+    """Decoded images in one file, mapped into memory; processes and runs on the same machine share it.
+
+    The file's name is a hash of what the dataset says its pixels depend on, with the files' sizes and times. It knows
+    nothing of code: empty the folder after a change to the dataset's class.
+
+    Args:
+        dataset: One split.
+        folder: Where the file is, or will be.
+    """
+
+    def __init__(self, dataset: SegmentationDataset, folder: Path) -> None:
+        super().__init__(dataset)
+        folder.mkdir(parents=True, exist_ok=True)
+        self.file = folder / f"{type(dataset).__name__}-{dataset.split}-{_key(dataset)}.pixels"
+        self.index_file = self.file.with_suffix(".npy")
+        # The index comes last, so where it is the pixels are complete.
+        if not self.index_file.exists():
+            _check_room(dataset, shutil.disk_usage(folder).free, f"{folder}", "set data.cache_dir to a larger disk")
+            _fill(dataset, self.file, self.index_file)
+        self.places = np.load(self.index_file)
+
+    @override
+    def read(self, index: int) -> Pixels:
+        start, height, width, channels = self.places[index].tolist()
+        area = height * width
+        flat = np.memmap(self.file, np.uint8, "r", start, (area * (channels + 3),)).view(np.ndarray)
+        region, image, semantic = np.split(flat, [2 * area, (2 + channels) * area])
+        return Pixels(
+            image.reshape(height, width, channels),
+            semantic.reshape(height, width),
+            region.view(np.uint16).reshape(height, width),
+        )
+
+
+def _fill(dataset: SegmentationDataset, file: Path, index_file: Path) -> None:
+    """Writes both files, each complete or not at all."""
+    places, start = [], 0
+    with tempfile.NamedTemporaryFile(dir=file.parent, suffix=".part", delete=False) as pixels_out:
+        try:
+            for image, semantic, region in _decoded(dataset, str(file.parent)):
+                places.append((start, *image.shape))
+                # Regions first: their two bytes are then aligned whatever the image's size.
+                record = region.tobytes() + image.tobytes() + semantic.tobytes()
+                record += bytes(-len(record) % _ALIGNMENT)
+                pixels_out.write(record)
+                start += len(record)
+            pixels_out.flush()
+            os.replace(pixels_out.name, file)
+        except BaseException:
+            Path(pixels_out.name).unlink(missing_ok=True)
+            raise
+    part = index_file.with_suffix(f".{os.getpid()}.part.npy")
+    np.save(part, np.array(places, np.int64))
+    os.replace(part, index_file)
+
+
+def _decoded(dataset: SegmentationDataset, where: str) -> Iterator[Pixels]:
+    """All images in order, decoded by a few threads, with a bar where somebody can see it."""
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        images = track(
+            pool.map(dataset.read, range(len(dataset))),
+            f"caching {dataset.split} in {where}",
+            len(dataset),
+            transient=True,
+            disable=not sys.stdout.isatty(),
+        )
+        yield from images
+
+
+def _key(dataset: SegmentationDataset) -> str:
+    digest = hashlib.sha256(
+        f"{_FORMAT} {type(dataset).__module__}.{type(dataset).__qualname__} {dataset.split}".encode()
+    )
+    for source in dataset.sources():
+        if isinstance(source, Path):
+            state = source.stat()
+            source = (str(source.resolve()), state.st_size, state.st_mtime_ns)
+        digest.update(repr(source).encode())
+    return digest.hexdigest()[:16]
+
+
+def _check_room(dataset: SegmentationDataset, free: float, where: str, remedy: str) -> None:
+    """Raises unless the images, judged by some of them, fit."""
+    probes = range(0, len(dataset), max(1, len(dataset) // 8))
+    size = sum(sum(plane.nbytes for plane in dataset.read(i)) for i in probes) / len(probes) * len(dataset)
+    if size > 0.9 * free:
+        found = f"{size / 2**30:.1f} GiB of decoded images in {dataset.split}, {free / 2**30:.1f} GiB free"
+        raise DataError(f"expected the cache to fit into {where} ({found}): {remedy}")
+
+
+def _free_memory() -> float:
+    """Bytes that this process may still take: what the machine has, or what the container leaves."""
+    available = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    meminfo, group = Path("/proc/meminfo"), Path("/sys/fs/cgroup")
+    if meminfo.exists():
+        lines = dict(line.split(":") for line in meminfo.read_text().splitlines())
+        available = 1024 * int(lines["MemAvailable"].split()[0])
+    if (group / "memory.max").exists() and (limit := (group / "memory.max").read_text().strip()) != "max":
+        available = min(available, int(limit) - int((group / "memory.current").read_text()))
+    return available

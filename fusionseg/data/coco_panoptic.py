@@ -1,0 +1,139 @@
+"""COCO panoptic: photos whose every pixel belongs to a thing or to an area of stuff."""
+
+import functools
+import json
+from pathlib import Path
+from typing import ClassVar, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from typing_extensions import override
+
+from fusionseg.data.base import DataError, Labels, Pixels, SegmentationDataset, Split
+from fusionseg.data.pairs import by_stem, check_layout, check_matched, check_size
+from fusionseg.data.palette import color
+from fusionseg.label_files import read_image
+from fusionseg.sample import VOID, Classes, IntMap, Truth
+
+LAYOUT = """    {train2017,val2017}/<12 digits>.jpg
+    annotations/panoptic_{train,val}2017.json
+    annotations/panoptic_{train,val}2017/<12 digits>.png   (cocodataset.org, panoptic_annotations_trainval2017.zip)"""
+
+
+class CocoPanoptic(SegmentationDataset):
+    """COCO panoptic in its official layout; a class is the position of its category in the JSON file.
+
+    Regions are the segments of things and stuff, numbered as the JSON lists them. A crowd has its class and no region.
+
+    Args:
+        split: `train` for train2017, `val` for val2017.
+        root: The folder that holds `annotations`.
+    """
+
+    splits: ClassVar[tuple[Split, ...]] = ("train", "val")
+
+    def __init__(self, split: Split, root: str | Path) -> None:
+        super().__init__(split)
+        self.root = Path(root)
+        annotations = self.root / "annotations" / f"panoptic_{split}2017.json"
+        photos, labels = self.root / f"{split}2017", annotations.with_suffix("")
+        check_layout([annotations, photos, labels], LAYOUT)
+        self.index = _index(annotations, annotations.stat().st_mtime_ns)
+        self.classes = self.index.classes
+        self.photos = by_stem(photos, (".jpg",))
+        check_matched(self.photos, self.index.segments, photos)
+        check_matched(self.index.segments, by_stem(labels, (".png",)), labels)
+        self.names = sorted(self.index.segments)
+        self.label_folder = labels
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @override
+    def name(self, index: int) -> str:
+        return self.names[index]
+
+    @override
+    def read(self, index: int) -> Pixels:
+        photo = self.photos[self.names[index]]
+        image, truth = read_image(photo), self._decoded(index)
+        check_size(truth.semantic, image, self._label_file(index), photo)
+        return Pixels(image, truth.semantic, truth.region)
+
+    @override
+    def labels(self, index: int) -> Labels:
+        return Labels(*self._decoded(index)[:2])
+
+    @override
+    def truth(self, index: int) -> Truth:
+        return Truth(*self._decoded(index))
+
+    @override
+    def sources(self) -> list[object]:
+        files = (file for i, name in enumerate(self.names) for file in (self.photos[name], self._label_file(i)))
+        return [self.label_folder.with_suffix(".json"), *files]
+
+    def _label_file(self, index: int) -> Path:
+        return self.label_folder / f"{self.names[index]}.png"
+
+    def _decoded(self, index: int) -> "_Decoded":
+        """The maps of classes, regions and crowds, from the label file's colors: id = red + 256 green + 65536 blue."""
+        path = self._label_file(index)
+        segments = self.index.segments[self.names[index]]
+        known = np.append(np.uint32(0), segments["id"])
+        order = np.argsort(known)
+        red, green, blue = (plane.astype(np.uint32) for plane in np.moveaxis(read_image(path), 2, 0))
+        ids = red + 256 * green + 65536 * blue
+        place = order[np.searchsorted(known, ids, sorter=order).clip(max=len(known) - 1)]
+        if (strange := known[place] != ids).any():
+            found = np.unique(ids[strange])[:5].tolist()
+            raise DataError(f"expected the segment ids that the JSON file lists, found {found} in {path}")
+        crowd = np.append(np.False_, segments["crowd"])
+        label = np.append(np.uint8(VOID), segments["label"])
+        region = np.where(crowd, 0, np.arange(len(known))).astype(np.uint16)
+        return _Decoded(label[place], region[place], np.where(crowd, label, VOID).astype(np.uint8)[place])
+
+
+class _Decoded(NamedTuple):
+    """What a `Truth` is made of."""
+
+    semantic: npt.NDArray[np.uint8]
+    region: npt.NDArray[np.uint16]
+    crowd: IntMap
+
+
+class _Index(NamedTuple):
+    """What is kept of the JSON file: the classes, and by image the id, label and crowd flag of its segments."""
+
+    classes: Classes
+    segments: dict[str, npt.NDArray[np.void]]
+
+
+_SEGMENT = np.dtype([("id", np.uint32), ("label", np.uint8), ("crowd", np.bool_)])
+
+
+@functools.lru_cache(maxsize=4)
+def _index(path: Path, modified: int) -> _Index:
+    """Parses a JSON file once in a process; the file has half a gigabyte."""
+    try:
+        content = json.loads(path.read_bytes())
+        categories = sorted(content["categories"], key=lambda category: category["id"])
+        position = {category["id"]: i for i, category in enumerate(categories)}
+        photos = {photo["id"]: Path(photo["file_name"]).stem for photo in content["images"]}
+        segments = {
+            photos[entry["image_id"]]: np.array(
+                [(s["id"], position[s["category_id"]], s["iscrowd"]) for s in entry["segments_info"]], _SEGMENT
+            )
+            for entry in content["annotations"]
+        }
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(
+            f"expected the JSON file of COCO panoptic, found {error!r} in {path}: download it again"
+        ) from error
+    classes = Classes(
+        names=tuple(category["name"] for category in categories),
+        colors=tuple(tuple(category.get("color", color(category["id"]))) for category in categories),
+        things=tuple(i for i, category in enumerate(categories) if category["isthing"]),
+        region="a thing or an area of stuff",
+    )
+    return _Index(classes, segments)

@@ -1,0 +1,204 @@
+"""The LightningDataModule: any dataset as batches, the same ones for any number of workers and ranks."""
+
+import hashlib
+import os
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from lightning import LightningDataModule
+from torch import Tensor
+from torch.utils.data import DataLoader, Sampler
+from typing_extensions import override
+
+from fusionseg.data.augmentation import Augmentation
+from fusionseg.data.base import DataError, SegmentationDataset, Split, class_pixels
+from fusionseg.data.cache import Cache, cached
+from fusionseg.data.order import EvaluationOrder, TrainOrder
+from fusionseg.data.samples import EvaluationSamples, TrainSamples, collated, quiet_worker, widened
+from fusionseg.data.subset import Subset
+from fusionseg.data.synthetic import SyntheticScenes
+from fusionseg.sample import Classes, Sample
+
+
+class SegmentationDataModule(LightningDataModule):
+    """Batches of a dataset for training, and its whole images for evaluation.
+
+    Args:
+        dataset: Which data: a recipe that takes the split.
+        batch_size: Samples of one step over all ranks; each rank takes an equal share.
+        crop_size: Height and width of a training crop, multiples of 32.
+        scale: Size of all images relative to their files. Answers are scored at the files' own size.
+        augmentation: Recipe of the random views to train on; without one, a crop's position is all that is random.
+        eval_batch_size: Images of one batch in evaluation on one rank; above 1 all images must have one size.
+        workers: Processes that prepare batches on each rank; 0 for none, by default as many as help on this machine.
+        cache: Where decoded images are kept for the next epochs; `memory` takes H x W x (C + 3) bytes an image.
+        cache_dir: Folder of the cache on disk.
+        fraction: Part of the training images to use; a smaller one is a subset of a larger one of the same seed.
+        seed: What order, views and fraction depend on; by default `seed_everything`'s, or 0.
+    """
+
+    def __init__(
+        self,
+        dataset: Callable[[Split], SegmentationDataset] = SyntheticScenes,
+        batch_size: int = 8,
+        crop_size: tuple[int, int] = (128, 128),
+        scale: float = 1.0,
+        augmentation: Callable[[], Augmentation] | None = Augmentation,
+        eval_batch_size: int = 1,
+        workers: int | None = None,
+        cache: Cache = "none",
+        cache_dir: str | None = None,
+        fraction: float = 1.0,
+        seed: int | None = None,
+    ) -> None:
+        super().__init__()
+        if any(length < 32 or length % 32 for length in crop_size):
+            raise ValueError(f"expected a crop_size of multiples of 32, found {crop_size[0]} x {crop_size[1]}")
+        if not 0 < fraction <= 1:
+            raise ValueError(f"expected a fraction of the training images in (0, 1], found {fraction}")
+        if scale <= 0 or batch_size < 1 or eval_batch_size < 1:
+            sizes = f"scale {scale}, batch_size {batch_size}, eval_batch_size {eval_batch_size}"
+            raise ValueError(f"expected scale, batch_size and eval_batch_size above 0, found {sizes}")
+        self.dataset = dataset
+        self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
+        self.crop_size, self.scale = (crop_size[0], crop_size[1]), scale
+        self.augmentation = Augmentation.none() if augmentation is None else augmentation()
+        self.workers = workers
+        self.cache, self.cache_dir = cache, cache_dir
+        self.fraction = fraction
+        self.seed = int(os.environ.get("PL_GLOBAL_SEED", 0)) if seed is None else seed
+        self.datasets: dict[Split, SegmentationDataset] = {}
+        self._cached: set[Split] = set()
+
+    @property
+    def classes(self) -> Classes:
+        """The classes of the data; decodes no image."""
+        return self._any().classes
+
+    @property
+    def channels(self) -> int:
+        """Channels of an image."""
+        return self._any().channels
+
+    @override
+    def setup(self, stage: str) -> None:
+        wanted: dict[str, tuple[Split, ...]] = {"fit": ("train", "val"), "validate": ("val",), "test": ("test",)}
+        if stage not in wanted:
+            raise ValueError(f"expected one of the stages {', '.join(wanted)}, found {stage!r}")
+        for split in wanted[stage]:
+            self._split(split)
+        _check_apart(self.datasets)
+        self._fill_caches(wanted[stage])
+
+    @override
+    def train_dataloader(self) -> DataLoader[Sample]:
+        dataset, (rank, world_size) = self._split("train"), self._rank()
+        if self.batch_size % world_size:
+            raise ValueError(
+                f"expected a batch_size that {world_size} ranks can share equally, found {self.batch_size}: "
+                f"it counts the samples of all ranks together"
+            )
+        if len(dataset) < self.batch_size:
+            raise DataError(
+                f"expected at least one batch of {self.batch_size} training images, found {len(dataset)} "
+                f"(fraction {self.fraction:g}): lower data.batch_size or raise data.fraction"
+            )
+        share = self.batch_size // world_size
+        samples = TrainSamples(dataset, self.augmentation, self.crop_size, self.scale, self.seed)
+        order = TrainOrder(len(dataset), share, rank, world_size, self.seed)
+        return self._loader(samples, order, share, drop_last=True)
+
+    @override
+    def val_dataloader(self) -> DataLoader[Sample]:
+        return self._evaluation("val")
+
+    @override
+    def test_dataloader(self) -> DataLoader[Sample]:
+        return self._evaluation("test")
+
+    @override
+    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        return widened(batch)
+
+    def class_counts(self) -> Tensor:
+        """The number of training pixels of each class (C,) int64, read from the label files alone."""
+        dataset = self._split("train")
+        counts = np.zeros(len(dataset.classes), np.int64)
+        for index in range(len(dataset)):
+            counts += class_pixels(dataset.labels(index).semantic, len(dataset.classes))
+        return torch.from_numpy(counts)
+
+    def _any(self) -> SegmentationDataset:
+        return next(iter(self.datasets.values()), None) or self._split("train")
+
+    def _split(self, split: Split) -> SegmentationDataset:
+        """One split's dataset, constructed once."""
+        if split not in self.datasets:
+            dataset = self.dataset(split)
+            if split == "train" and self.fraction < 1:
+                dataset = fraction_of(dataset, self.fraction, self.seed)
+            self.datasets[split] = dataset
+        return self.datasets[split]
+
+    def _fill_caches(self, splits: Sequence[Split]) -> None:
+        """Caches the splits; a cache on disk is filled by one rank of each machine while the others wait."""
+        trainer = self.trainer if self.cache == "disk" else None
+        if trainer and trainer.local_rank:
+            trainer.strategy.barrier()
+        for split in splits:
+            if split not in self._cached:
+                self.datasets[split] = cached(self.datasets[split], self.cache, self.cache_dir)
+                self._cached.add(split)
+        if trainer and not trainer.local_rank:
+            trainer.strategy.barrier()
+
+    def _rank(self) -> tuple[int, int]:
+        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+
+    def _evaluation(self, split: Split) -> DataLoader[Sample]:
+        dataset = self._split(split)
+        order = EvaluationOrder(len(dataset), *self._rank())
+        return self._loader(EvaluationSamples(dataset, self.scale), order, self.eval_batch_size)
+
+    def _loader(
+        self, samples: TrainSamples | EvaluationSamples, order: Sampler[Any], batch_size: int, drop_last: bool = False
+    ) -> DataLoader[Sample]:
+        workers = _workers(self.trainer.num_devices if self.trainer else 1) if self.workers is None else self.workers
+        return DataLoader(
+            samples,
+            batch_size,
+            sampler=order,
+            drop_last=drop_last,
+            num_workers=workers,
+            collate_fn=collated,
+            worker_init_fn=quiet_worker,
+            persistent_workers=workers > 0,
+            pin_memory=self.trainer is not None and self.trainer.strategy.root_device.type == "cuda",
+            # Its own generator, or the loader would draw from the global one, more or less often with more workers.
+            generator=torch.Generator(),
+        )
+
+
+def fraction_of(dataset: SegmentationDataset, fraction: float, seed: int) -> Subset:
+    """A part of a dataset that any larger part of the same seed contains, in the dataset's own order."""
+    ranking = sorted(range(len(dataset)), key=lambda i: hashlib.sha256(f"{seed}/{dataset.name(i)}".encode()).digest())
+    return Subset(dataset, sorted(ranking[: round(fraction * len(dataset))]))
+
+
+def _workers(ranks: int) -> int:
+    """Worker processes of one of the ranks on this machine."""
+    return min(8, max(0, len(os.sched_getaffinity(0)) // ranks - 1))
+
+
+def _check_apart(datasets: dict[Split, SegmentationDataset]) -> None:
+    """Raises unless every name stands for one image and all splits have the same classes."""
+    owners: dict[str, str] = {}
+    for split, dataset in datasets.items():
+        if dataset.classes != (first := next(iter(datasets.values()))).classes:
+            raise DataError(f"expected the same classes in {first.split} and {split}, found different ones")
+        for name in map(dataset.name, range(len(dataset))):
+            if name in owners:
+                raise DataError(f"expected each image in one split once, found {name} in {owners[name]} and in {split}")
+            owners[name] = split

@@ -1,0 +1,60 @@
+"""Which images a step sees, from the seed and the epoch alone.
+
+Both orders are `DistributedSampler`s, because Lightning leaves those as they are and tells them the
+epoch, with any strategy.
+"""
+
+from collections.abc import Iterator
+from typing import Any, cast
+
+import numpy as np
+from torch.utils.data import Dataset, DistributedSampler
+
+
+class TrainOrder(DistributedSampler[Any]):
+    """The keys (epoch, index) of one rank's training samples.
+
+    An epoch's permutation is cut into global batches, and each rank takes its contiguous share of each one: any number
+    of ranks sees the same global batches. What is left over at the end is not seen in this epoch. The epoch is part of
+    the key, so that workers that outlive an epoch know it.
+
+    Args:
+        num_samples: Number of images.
+        batch_size: Samples of one batch of one rank.
+        rank: Which share is this process's.
+        world_size: Number of ranks.
+        seed: What the order depends on besides the epoch.
+    """
+
+    def __init__(self, num_samples: int, batch_size: int, rank: int = 0, world_size: int = 1, seed: int = 0) -> None:
+        super().__init__(cast(Dataset[Any], range(num_samples)), world_size, rank, seed=seed)
+        self.batch_size = batch_size
+        self.num_batches = num_samples // (batch_size * world_size)
+
+    def __len__(self) -> int:
+        return self.num_batches * self.batch_size
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        order = np.random.default_rng((self.seed, self.epoch)).permutation(len(cast(range, self.dataset)))
+        batches = order[: len(self) * self.num_replicas].reshape(self.num_batches, self.num_replicas, self.batch_size)
+        return ((self.epoch, index) for index in batches[:, self.rank].ravel().tolist())
+
+
+class EvaluationOrder(DistributedSampler[int]):
+    """The indices of one rank's share in evaluation: every image once, whatever the number of ranks.
+
+    Args:
+        num_samples: Number of images.
+        rank: Which share is this process's.
+        world_size: Number of ranks.
+    """
+
+    def __init__(self, num_samples: int, rank: int = 0, world_size: int = 1) -> None:
+        super().__init__(cast(Dataset[Any], range(num_samples)), world_size, rank, shuffle=False)
+        self.indices = range(rank, num_samples, world_size)
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self.indices)

@@ -1,0 +1,166 @@
+"""Losses of semantic logits that are sums over pixels.
+
+Logits have shape (B, C, H, W), targets are class ids (B, H, W). One channel is the logit of class 1 against class 0.
+"""
+
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from fusionseg.losses.base import Loss
+from fusionseg.sample import VOID
+
+
+class CrossEntropy(Loss):
+    """Cross-entropy, the same as PyTorch's mean for the batch: class weights, label smoothing and void included.
+
+    `hardest` mines hard pixels: of each image only those with the largest losses are kept (bootstrapped cross-entropy,
+    arXiv:1902.05093; OHEM, arXiv:1604.03540). The weight is the number of kept pixels, or the sum of their class
+    weights. Pixels of a class that weighs 0 count as unlabelled.
+
+    Args:
+        class_weights: One weight for each class (two if there is one channel), or "balanced": median-frequency
+            balancing (Eigen & Fergus, arXiv:1411.4734), the median share of a class over the class's share
+            of the labelled pixels of the training data; classes that do not occur weigh 0.
+        label_smoothing: Share of the target that is spread over all classes, in [0, 1].
+        hardest: Fraction of the labelled pixels of each image that is kept, rounded up to whole pixels, in (0, 1].
+    """
+
+    weight: Tensor | None
+
+    def __init__(
+        self,
+        class_weights: list[float] | Literal["balanced"] | None = None,
+        label_smoothing: float = 0.0,
+        hardest: float = 1.0,
+    ) -> None:
+        super().__init__()
+        if not 0 <= label_smoothing <= 1:
+            raise ValueError(f"label_smoothing must lie in [0, 1], found {label_smoothing}")
+        if not 0 < hardest <= 1:
+            raise ValueError(f"hardest must lie in (0, 1], found {hardest}")
+        self.label_smoothing = label_smoothing
+        self.hardest = hardest
+        self.balanced = class_weights == "balanced"
+        self._counted = False
+        # As many slots as there may be classes: a fresh instance has to take the weights of a checkpoint.
+        weight = torch.zeros(VOID) if self.balanced else _class_weights("class_weights", class_weights)
+        self.register_buffer("weight", weight, persistent=self.balanced)
+
+    @property
+    def needs_counts(self) -> bool:
+        """Whether the class weights come from the training data."""
+        return self.balanced
+
+    def balance(self, counts: Tensor) -> None:
+        """Sets the class weights, if they are to be balanced.
+
+        Args:
+            counts: Labelled pixels of each class in the training data, shape (C,).
+        """
+        if not self.balanced or self.weight is None:
+            return
+        counts = counts.to(self.weight.device, self.weight.dtype)
+        present = counts > 0
+        if not present.any():
+            raise ValueError(f"cannot balance {len(counts)} classes: the training data has no labelled pixel")
+        weights = (counts[present].quantile(0.5) / counts).where(present, 0)
+        self.weight.zero_()[: len(counts)] = weights
+        self._counted = True
+
+    def total(self, output: Tensor, target: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """The sum of the kept pixels' losses, and their number or class weights."""
+        logits = _two_classes(output)
+        weight = self._weight(logits)
+        weights = mask.to(logits.dtype) if weight is None else weight[target].where(mask, 0)
+        # PyTorch's own sum is not reproducible on CUDA.
+        losses = F.cross_entropy(
+            logits,
+            target.where(weights > 0, VOID),
+            weight,
+            ignore_index=VOID,
+            reduction="none",
+            label_smoothing=self.label_smoothing,
+        )
+        if self.hardest < 1:
+            losses, weights = self._hardest(losses, weights)
+        return losses.sum(), weights.sum()
+
+    def _weight(self, logits: Tensor) -> Tensor | None:
+        if self.weight is None:
+            return None
+        if not self.balanced:
+            return _for_classes("class_weights", self.weight, logits)
+        if not self._counted:
+            raise RuntimeError(
+                "CrossEntropy(class_weights='balanced') does not know the classes' frequencies: "
+                "call balance(counts) with the pixel counts of the training data, or load a checkpoint"
+            )
+        return self.weight[: logits.shape[1]].to(logits.dtype)
+
+    def _hardest(self, losses: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+        counts = (weights > 0).flatten(1)
+        ranked, order = losses.flatten(1).masked_fill(~counts, -torch.inf).sort(descending=True, stable=True)
+        number = (self.hardest * counts.sum(1, keepdim=True)).ceil()
+        kept = torch.arange(ranked.shape[1], device=ranked.device) < number
+        return ranked.where(kept, 0), weights.flatten(1).gather(1, order).where(kept, 0)
+
+    def _load_from_state_dict(self, *args: Any) -> None:
+        super()._load_from_state_dict(*args)
+        if self.balanced and self.weight is not None:
+            self._counted = bool(self.weight.any())
+
+
+class Focal(Loss):
+    """Focal loss: cross-entropy that fades where the truth is already likely (arXiv:1708.02002, eq. 5).
+
+    With p the probability of the true class, a pixel costs alpha * (1 - p)^gamma * -log(p). The weight is the number of
+    labelled pixels.
+
+    Args:
+        gamma: How fast easy pixels fade; 0 is cross-entropy.
+        alpha: One factor for each class; the paper's single alpha, of two classes, is [1 - alpha, alpha].
+    """
+
+    alpha: Tensor | None
+
+    def __init__(self, gamma: float = 2.0, alpha: list[float] | None = None) -> None:
+        super().__init__()
+        if gamma < 0:
+            raise ValueError(f"gamma must not be negative, found {gamma}")
+        self.gamma = gamma
+        self.register_buffer("alpha", _class_weights("alpha", alpha), persistent=False)
+
+    def total(self, output: Tensor, target: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """The sum of the labelled pixels' losses, and their number."""
+        logits = _two_classes(output)
+        log_p = -F.cross_entropy(logits, target, reduction="none")
+        # Away from 0, where the slope of a power below 1 is infinite.
+        rest = (-log_p.expm1()).clamp_min(torch.finfo(log_p.dtype).tiny)
+        losses = -log_p * rest**self.gamma
+        if self.alpha is not None:
+            losses = losses * _for_classes("alpha", self.alpha, logits)[target]
+        return losses.where(mask, 0).sum(), mask.sum().to(losses.dtype)
+
+
+def _two_classes(logits: Tensor) -> Tensor:
+    """The same logits, one channel as the two classes that its sigmoid means."""
+    return F.pad(logits, (0, 0, 0, 0, 1, 0)) if logits.shape[1] == 1 else logits
+
+
+def _class_weights(name: str, values: Any) -> Tensor | None:
+    """A constructor's list as a tensor; refuses negative weights and a list without a positive one."""
+    if values is None:
+        return None
+    if isinstance(values, str) or min(values, default=-1) < 0 or max(values) == 0:
+        raise ValueError(f"{name} must be non-negative numbers, one for each class and not all 0, found {values!r}")
+    return torch.tensor(values, dtype=torch.float32)
+
+
+def _for_classes(name: str, weights: Tensor, logits: Tensor) -> Tensor:
+    """The weights in the precision of the logits; refuses another number of classes."""
+    if len(weights) != logits.shape[1]:
+        raise ValueError(f"expected {name} for {logits.shape[1]} classes, found {len(weights)} values")
+    return weights.to(logits.dtype)

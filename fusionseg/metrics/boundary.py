@@ -1,0 +1,75 @@
+"""Precision and recall of the boundaries of regions, at a tolerance."""
+
+from math import hypot
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from fusionseg.metrics.contingency import Counts, ratio
+from fusionseg.sample import IntMap
+
+BOUNDARY_SUMS = ("matched_prediction", "prediction", "matched_truth", "truth")
+"""The columns of `boundary_sums`."""
+
+
+def boundary_sums(prediction: IntMap, truth: IntMap, tolerance: float = 0.0075) -> Counts:
+    """Boundary pixels of one image and how many of them were matched: `BOUNDARY_SUMS`, additive over images.
+
+    A pixel is on a boundary if the pixel to its right, below or below to the right belongs to another region and both
+    are labeled in the truth. So neither the rim of a void area nor anything predicted inside of it counts. A boundary
+    pixel is matched if the other map has a boundary pixel within the tolerance.
+
+    This is not the one-to-one matching of the Berkeley benchmark: one pixel may match many, so F is about 0.02 higher.
+
+    Args:
+        prediction: Region ids (H, W); 0 is a region like any other.
+        truth: Region ids (H, W), 0 is void.
+        tolerance: Distance within which boundaries match, as a fraction of the image's diagonal.
+    """
+    if prediction.shape != truth.shape:
+        raise ValueError(f"expected two region maps of one shape, found {prediction.shape} and {truth.shape}")
+    radius = tolerance * hypot(*truth.shape)
+    labeled = truth != 0
+    predicted, true = boundaries(prediction, labeled), boundaries(truth, labeled)
+    counts = (near(true, predicted, radius), predicted.sum(), near(predicted, true, radius), true.sum())
+    return np.array(counts, np.int64)
+
+
+def boundaries(labels: IntMap, labeled: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Where a labeled pixel has another label than its labeled neighbor to the right, below or below to the right."""
+    height, width = labels.shape
+    edges = np.zeros((height, width), bool)
+    for down, right in ((0, 1), (1, 0), (1, 1)):
+        here = slice(0, height - down), slice(0, width - right)
+        there = slice(down, height), slice(right, width)
+        edges[here] |= (labels[here] != labels[there]) & labeled[here] & labeled[there]
+    return edges
+
+
+def near(targets: npt.NDArray[np.bool_], pixels: npt.NDArray[np.bool_], radius: float) -> int:
+    """How many of the pixels have a target within the radius, in pixels."""
+    y, x = np.ogrid[-int(radius) : int(radius) + 1, -int(radius) : int(radius) + 1]
+    disc = (y**2 + x**2 <= radius**2).astype(np.uint8)
+    # As exact as a distance transform and, at the usual radius of some pixels, up to 30 times as fast.
+    return int(np.count_nonzero(cv2.dilate(targets.view(np.uint8), disc)[pixels]))
+
+
+def boundary_figures(sums: npt.NDArray[np.number[Any]]) -> dict[str, float]:
+    """Precision, recall and their harmonic mean over a set of images, in [0, 1].
+
+    Precision is NaN without predicted boundaries, recall without true ones, F without either; F is 0 if only one side
+    has boundaries.
+
+    Args:
+        sums: The sum of `boundary_sums` over a set of images.
+    """
+    matched_prediction, prediction, matched_truth, truth = (float(n) for n in sums)
+    precision, recall = float(ratio(matched_prediction, prediction)), float(ratio(matched_truth, truth))
+    harmonic = 2 * precision * recall / (precision + recall) if matched_prediction and matched_truth else 0.0
+    return {
+        "boundary_f": harmonic if prediction or truth else float("nan"),
+        "boundary_precision": precision,
+        "boundary_recall": recall,
+    }

@@ -1,0 +1,97 @@
+"""Joint histograms of two label maps, from which every measure of this folder follows."""
+
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from fusionseg.sample import IntMap
+
+Floats: TypeAlias = npt.NDArray[np.float64]
+Counts: TypeAlias = npt.NDArray[np.int64]
+
+
+class Overlaps(NamedTuple):
+    """The pairs of labels that share pixels: the cells of a contingency table that are not 0, row by row.
+
+    Args:
+        rows: The ids that occur in the first map, ascending.
+        columns: The ids that occur in the second map, ascending.
+        row: Of each pair, the position of its first label in `rows`.
+        column: Of each pair, the position of its second label in `columns`.
+        area: Of each pair, the pixels that both labels share, at least 1.
+    """
+
+    rows: Counts
+    columns: Counts
+    row: Counts
+    column: Counts
+    area: Floats
+
+
+def joint_runs(rows: IntMap, columns: IntMap, num_rows: int, num_columns: int) -> tuple[Counts, Counts]:
+    """The runs of equal pairs of ids, read line by line: index of each pair into a flattened table, and length.
+
+    Label maps are made of long runs, and everything after them is by that much cheaper than pixel by pixel.
+
+    Raises:
+        ValueError: If the shapes differ or an id is out of range.
+    """
+    if rows.shape != columns.shape:
+        raise ValueError(f"expected two label maps of one shape, found {rows.shape} and {columns.shape}")
+    for name, ids, bound in (("rows", rows, num_rows), ("columns", columns, num_columns)):
+        if ids.size and not 0 <= ids.min() <= ids.max() < bound:
+            raise ValueError(f"expected ids of {name} in 0..{bound - 1}, found {ids.min()}..{ids.max()}")
+    dtype = np.min_scalar_type(max(num_rows * num_columns - 1, num_columns))  # The smallest is the fastest.
+    index = rows.astype(dtype).ravel()
+    index *= dtype.type(num_columns)
+    index += columns.astype(dtype).ravel()
+    ends = np.flatnonzero(np.append(index[1:] != index[:-1], True)[: index.size])
+    return index[ends].astype(np.int64), np.diff(ends, prepend=-1)
+
+
+def totals(codes: Counts, weights: Counts | Floats, size: int) -> Floats:
+    """The sum of the weights of each code in 0..size-1: areas of labels, exact below 2**53."""
+    return np.bincount(codes, weights, size).astype(np.float64, copy=False)
+
+
+def contingency(rows: IntMap, columns: IntMap, num_rows: int, num_columns: int) -> Counts:
+    """How many pixels have which pair of ids: a table (num_rows, num_columns).
+
+    Args:
+        rows: Ids in [0, num_rows), any shape.
+        columns: Ids in [0, num_columns), same shape.
+        num_rows: Rows of the table, at least 1.
+        num_columns: Columns of the table, at least 1.
+
+    Raises:
+        ValueError: If the shapes differ or an id is out of range.
+    """
+    index, lengths = joint_runs(rows, columns, num_rows, num_columns)
+    table = totals(index, lengths, num_rows * num_columns)
+    return table.astype(np.int64).reshape(num_rows, num_columns)
+
+
+def overlaps(rows: IntMap, columns: IntMap) -> Overlaps:
+    """Which labels of two maps share pixels, and how many: a contingency table whose ids may be sparse.
+
+    Args:
+        rows: Ids, not negative, any shape.
+        columns: Ids, not negative, same shape.
+
+    Raises:
+        ValueError: If the shapes differ or an id is negative.
+    """
+    num_rows, num_columns = (int(ids.max(initial=0)) + 1 for ids in (rows, columns))
+    index, lengths = joint_runs(rows, columns, num_rows, num_columns)
+    cells, cell = np.unique(index, return_inverse=True)
+    row_ids, row = np.unique(cells // num_columns, return_inverse=True)
+    column_ids, column = np.unique(cells % num_columns, return_inverse=True)
+    return Overlaps(row_ids, column_ids, row, column, totals(cell, lengths, cells.size))
+
+
+def ratio(numerator: npt.ArrayLike, denominator: npt.ArrayLike) -> Floats:
+    """A quotient, element by element, that is NaN where the denominator is 0."""
+    top, bottom = np.broadcast_arrays(np.asarray(numerator, np.float64), np.asarray(denominator, np.float64))
+    quotient: Floats = np.divide(top, bottom, out=np.full(top.shape, np.nan), where=bottom != 0)
+    return quotient

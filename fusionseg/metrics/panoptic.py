@@ -1,0 +1,107 @@
+"""Panoptic quality by COCO's rules, from one table of overlaps (Kirillov et al., arXiv:1801.00868)."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from fusionseg.metrics.contingency import Counts, Floats, Overlaps, overlaps, ratio, totals
+from fusionseg.sample import OFFSET, PANOPTIC_VOID, VOID, Classes, IntMap, Truth
+
+
+def panoptic_truth(truth: Truth, things: Sequence[int]) -> Counts:
+    """The panoptic map (H, W) of a truth.
+
+    Things have one segment for each region, stuff one for each class; a region that spans classes falls into one
+    segment for each. Void are pixels without a class, pixels of things without a region, and crowds.
+
+    Args:
+        truth: The labels of one image.
+        things: Ids of the thing classes.
+    """
+    countable = np.zeros(VOID + 1, bool)
+    countable[list(things)] = True
+    thing = countable.take(truth.semantic)
+    instance = truth.region * thing
+    if instance.size and not 0 <= instance.min() <= instance.max() < OFFSET:
+        raise ValueError(f"expected region ids in 0..{OFFSET - 1}, found {instance.min()}..{instance.max()}")
+    void = (truth.semantic == VOID) | (thing & (instance == 0))
+    if truth.crowd is not None:
+        void |= truth.crowd != VOID
+    return np.where(void, PANOPTIC_VOID, truth.semantic.astype(np.int64) * OFFSET + instance)
+
+
+def panoptic_sums(prediction: IntMap, truth: Truth, classes: Classes) -> Floats:
+    """True positives, false positives, false negatives and sum of IoU by class: (C, 4), additive over images.
+
+    As in COCO's evaluation, a predicted and a true segment of one class match if IoU > 0.5, where pixels of the
+    predicted segment on void do not belong to the union, but those on a crowd do. An unmatched predicted segment is
+    forgiven if more than half of it lies on void or on a crowd of its class. Crowds are never matched and never missed;
+    all crowds of a class in one image are one (COCO's evaluation looks at the last of them only).
+
+    Args:
+        prediction: Panoptic ids (H, W), `PANOPTIC_VOID` where nothing is predicted.
+        truth: The labels of the image.
+        classes: The classes of the data set.
+
+    Raises:
+        ValueError: If one of the maps holds a class that the data set does not have.
+    """
+    num_classes = len(classes)
+    target = panoptic_truth(truth, classes.things)
+    for name, ids in (("prediction", prediction), ("truth", target)):
+        if ids.size and not PANOPTIC_VOID <= ids.min() <= ids.max() < num_classes * OFFSET:
+            raise ValueError(
+                f"expected panoptic ids of class * {OFFSET} + instance with classes 0..{num_classes - 1}, or "
+                f"{PANOPTIC_VOID} for void, in the {name}, found {ids.min()}..{ids.max()}"
+            )
+    if truth.crowd is not None:
+        crowd = truth.crowd != VOID
+        target[crowd] = (num_classes + truth.crowd[crowd].astype(np.int64)) * OFFSET
+    # One class up, so that void becomes 0 and no id is negative.
+    return outcomes(overlaps(target + OFFSET, prediction + OFFSET), num_classes)
+
+
+def outcomes(pairs: Overlaps, num_classes: int) -> Floats:
+    """The sums of `panoptic_sums`.
+
+    Args:
+        pairs: Overlaps of true and predicted segments, whose ids are (1 + class) * `OFFSET` + instance with the class
+            C + class for a crowd, and less than `OFFSET` for void.
+        num_classes: Number of classes C.
+    """
+    rows, columns, row, column, area = pairs
+    row_class, column_class = rows // OFFSET - 1, columns // OFFSET - 1
+    row_area, column_area = totals(row, area, rows.size), totals(column, area, columns.size)
+    cell_class, wanted = row_class[row], column_class[column]
+    on_void = totals(column, area * (cell_class == -1), columns.size)
+    on_crowd = totals(column, area * (cell_class == num_classes + wanted), columns.size)
+
+    iou = area / np.maximum(row_area[row] + column_area[column] - area - on_void[column], 1)
+    matched = (cell_class == wanted) & (wanted >= 0) & (iou > 0.5)
+    missed = (row_class >= 0) & (row_class < num_classes)
+    missed[row[matched]] = False
+    wrong = (column_class >= 0) & (2 * (on_void + on_crowd) <= column_area)
+    wrong[column[matched]] = False
+
+    hits = wanted[matched]
+    counts = [np.bincount(ids, minlength=num_classes) for ids in (hits, column_class[wrong], row_class[missed])]
+    return np.stack([*counts, totals(hits, iou[matched], num_classes)], 1)
+
+
+def panoptic_figures(sums: Floats, things: Sequence[int]) -> dict[str, float]:
+    """Panoptic, segmentation and recognition quality of all classes, of things and of stuff, in [0, 1].
+
+    Means over the classes that have a true segment or a predicted one that counts; NaN where there are none.
+
+    Args:
+        sums: The sum of `panoptic_sums` over a set of images.
+        things: Ids of the thing classes.
+    """
+    hits, wrong, missed, iou = sums.T
+    total = hits + (wrong + missed) / 2
+    quality = {"pq": iou / np.maximum(total, 0.5), "sq": iou / np.maximum(hits, 1), "rq": hits / np.maximum(total, 0.5)}
+    thing = np.isin(np.arange(len(sums)), things)
+    figures: dict[str, float] = {}
+    for suffix, chosen in (("", total > 0), ("_things", thing & (total > 0)), ("_stuff", ~thing & (total > 0))):
+        figures |= {name + suffix: float(ratio(values[chosen].sum(), chosen.sum())) for name, values in quality.items()}
+    return figures

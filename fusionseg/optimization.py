@@ -1,0 +1,68 @@
+"""Optimizers and schedules from recipes, and what they act on."""
+
+import inspect
+from collections.abc import Callable, Iterable
+from typing import Any, Literal
+
+from torch import nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler
+
+from fusionseg.recipe import made
+
+
+class WarmupPoly(LambdaLR):
+    """A linear warm-up, then the decay (1 - progress)^power of DeepLab (arXiv:1606.00915, section 4).
+
+    Args:
+        optimizer: The optimizer.
+        total_steps: Optimizer steps until the learning rate is 0; the module fills it in.
+        warmup: Share of the steps in which the rate rises to its full value.
+        power: Exponent of the decay; 1 is linear, 0 is constant.
+    """
+
+    def __init__(
+        self, optimizer: Optimizer, total_steps: int | None = None, warmup: float = 0.05, power: float = 0.9
+    ) -> None:
+        if not total_steps or total_steps < 1:
+            raise ValueError(f"WarmupPoly needs the number of optimizer steps, found total_steps={total_steps}")
+        if not 0 <= warmup < 1:
+            raise ValueError(f"expected a warm-up share in [0, 1), found {warmup}")
+        rise = round(warmup * total_steps)
+
+        def factor(step: int) -> float:
+            if step < rise:
+                return (step + 1) / rise
+            return float(max(0.0, 1 - (step - rise) / (total_steps - rise)) ** power)
+
+        super().__init__(optimizer, factor)
+
+
+def fused(recipe: Callable[..., Optimizer], parameters: Iterable[Any], allowed: bool) -> Optimizer:
+    """The recipe's optimizer, in its fused form where it has one and the recipe does not say otherwise."""
+    chosen = getattr(recipe, "keywords", {})
+    silent = chosen.get("fused") is None and not chosen.get("foreach") and not chosen.get("differentiable")
+    if allowed and silent and "fused" in inspect.signature(made(recipe)).parameters:
+        return recipe(parameters, fused=True)
+    return recipe(parameters)
+
+
+def parameter_groups(network: nn.Module, encoder: nn.Module, encoder_lr: float) -> list[dict[str, Any]]:
+    """The trainable parameters, the encoder's as the first group unless it is treated like the rest."""
+    if encoder_lr == 1.0:
+        return [{"params": [p for p in network.parameters() if p.requires_grad]}]
+    own = {id(p) for p in encoder.parameters()}
+    rest = [p for p in network.parameters() if p.requires_grad and id(p) not in own]
+    return [{"params": [p for p in encoder.parameters() if p.requires_grad]}, {"params": rest}]
+
+
+def scheduled(
+    recipe: Callable[..., LRScheduler], optimizer: Optimizer, total_steps: int
+) -> tuple[LRScheduler, Literal["step", "epoch"]]:
+    """The recipe's schedule, and after what it is stepped: each step if it takes `total_steps`, else each epoch."""
+    known = inspect.signature(made(recipe)).parameters
+    if "total_steps" not in known:
+        return recipe(optimizer), "epoch"
+    if getattr(recipe, "keywords", {}).get("total_steps"):
+        return recipe(optimizer), "step"
+    return recipe(optimizer, total_steps=total_steps), "step"

@@ -1,0 +1,31 @@
+"""Sums over the ranks of a distributed run; in a single process they are what went in."""
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from fusionseg.sample import Counted
+
+
+def world_size() -> int:
+    """How many processes train together."""
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+def reduced(values: Tensor) -> Tensor:
+    """The sum of a tensor over ranks, on the device and without waiting for it."""
+    if world_size() > 1:
+        values = values.clone()
+        dist.all_reduce(values)
+    return values
+
+
+def reduced_sums(sums: Counted, device: torch.device) -> Counted:
+    """Additive arrays, summed over ranks in one call; exact for counts up to 2^53."""
+    if world_size() == 1:
+        return sums
+    names = sorted(sums)
+    flat = reduced(torch.from_numpy(np.concatenate([sums[n].astype(np.float64).ravel() for n in names])).to(device))
+    parts = np.split(flat.cpu().numpy(), np.cumsum([sums[n].size for n in names])[:-1])
+    return {n: part.reshape(sums[n].shape).astype(sums[n].dtype) for n, part in zip(names, parts, strict=True)}

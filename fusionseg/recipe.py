@@ -1,0 +1,60 @@
+"""Recipes (classes, partials) and their plain form, which a file without code can hold."""
+
+import dataclasses
+import functools
+import inspect
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+Plain: TypeAlias = None | bool | int | float | str | list["Plain"] | dict[str, "Plain"]
+
+
+def plain(value: Any) -> Plain:
+    """The value as YAML and a weights-only checkpoint hold it; recipes become `{class_path, init_args}`.
+
+    Args:
+        value: A plain value, a class or function, a `functools.partial` of one with keywords only, a dataclass, or
+            containers of these.
+
+    Raises:
+        ValueError: For anything that cannot be named, such as a lambda or an object.
+    """
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, Mapping):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(v) for v in value]
+    if isinstance(value, functools.partial):
+        return {"class_path": _path(made(value)), "init_args": plain(value.keywords)}
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if inspect.isclass(value) or inspect.isfunction(value):
+        return {"class_path": _path(value)}
+    raise ValueError(
+        f"expected a plain value or a recipe (a class, or functools.partial of one), found {value!r}: it could not be "
+        "rebuilt from a checkpoint"
+    )
+
+
+def made(recipe: Any) -> Any:
+    """The class or function behind a recipe.
+
+    Raises:
+        ValueError: If the recipe fixes arguments by position.
+    """
+    if not isinstance(recipe, functools.partial):
+        return recipe
+    # jsonargparse's recipes carry the class as the last argument of a partial of their own
+    if recipe.args and inspect.isclass(recipe.args[-1]):
+        return recipe.args[-1]
+    if recipe.args:
+        raise ValueError(f"a recipe takes keywords only, found the arguments {recipe.args}")
+    return recipe.func
+
+
+def _path(value: Any) -> str:
+    name = f"{value.__module__}.{value.__qualname__}"
+    if "<" in name:
+        raise ValueError(f"{name} has no name to rebuild it by: pass a class or functools.partial of one instead")
+    return name

@@ -1,0 +1,123 @@
+"""The contract that data, heads, metrics and doors share: what a sample, a label and a set of classes are."""
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+VOID = 255
+"""Class id of pixels that have no semantic label; a data set has at most 255 classes."""
+
+Sample: TypeAlias = dict[str, Any]
+"""What a dataset yields and, with a leading B, what a batch is.
+
+==========  =========  =================================  ==========================================================
+key         shape      dtype                              meaning
+==========  =========  =================================  ==========================================================
+`image`     (C, H, W)  uint8 (or uint16, float32 [0, 1])  RGB or RGB and more, normalised on the device
+`semantic`  (H, W)     int64                              class id, `VOID` where unlabelled
+`region`    (H, W)     int64 in [0, 65535]                region id, arbitrary per image, 0 where unlabelled
+`name`      -          str                                unique in its split
+`index`     -          int, evaluation only               what to ask `dataset.truth` for
+==========  =========  =================================  ==========================================================
+"""
+
+IntMap: TypeAlias = npt.NDArray[np.integer[Any]]
+"""A label map (H, W) on the host."""
+
+
+@dataclass(frozen=True)
+class Classes:
+    """What a data set declares about its classes and regions, once.
+
+    Args:
+        names: One name for each class; its position is the class id.
+        colors: One RGB color in [0, 255] for each class.
+        things: Ids of the countable classes; the others are stuff.
+        region: What a region is in this data set, in a few words.
+    """
+
+    names: tuple[str, ...]
+    colors: tuple[tuple[int, int, int], ...]
+    things: tuple[int, ...] = ()
+    region: str = "a set of pixels that belong together"
+
+    def __post_init__(self) -> None:
+        if not 1 <= len(self.names) <= VOID:
+            raise ValueError(f"a data set needs 1 to {VOID} classes, found {len(self.names)}")
+        if len(self.colors) != len(self.names):
+            raise ValueError(
+                f"expected a color for each of the {len(self.names)} classes, found {len(self.colors)} colors"
+            )
+        if strange := [i for i in self.things if not 0 <= i < len(self.names)]:
+            raise ValueError(f"thing classes {strange} are outside of 0..{len(self.names) - 1}")
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+@dataclass(frozen=True)
+class Truth:
+    """The labels of one image at the label file's own size, for evaluation only.
+
+    Args:
+        semantic: Class ids (H, W), `VOID` where unlabelled.
+        region: Region ids (H, W), 0 where unlabelled and where a crowd is.
+        crowd: Class ids (H, W) of crowds (several things in one outline), `VOID` elsewhere.
+    """
+
+    semantic: IntMap
+    region: IntMap
+    crowd: IntMap | None = None
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The answer for one image at the size of its label file.
+
+    Args:
+        name: The sample's name.
+        semantic: Class ids (H, W) or nothing where there is no semantic head.
+        region: Region ids (H, W), positive, or nothing where there is no region head.
+        fused: `semantic` after the region vote, where both exist.
+        panoptic: Panoptic ids (H, W) (`fusion.panoptic`), where both exist.
+    """
+
+    name: str
+    semantic: IntMap | None = None
+    region: IntMap | None = None
+    fused: IntMap | None = None
+    panoptic: IntMap | None = None
+
+
+class Frame(NamedTuple):
+    """How an output relates to the image that it answers.
+
+    Args:
+        padded: Height and width of the network's input.
+        valid: Height and width of the part of it, from the top left, that is image and not padding.
+        size: Height and width of the wanted label map.
+    """
+
+    padded: tuple[int, int]
+    valid: tuple[int, int]
+    size: tuple[int, int]
+
+    @classmethod
+    def whole(cls, size: tuple[int, int]) -> "Frame":
+        """The frame of an input without padding, answered at its own size."""
+        return cls(size, size, size)
+
+
+Counted: TypeAlias = dict[str, npt.NDArray[Any]]
+"""Named additive arrays: what is measured of one image, or of many, added."""
+
+Picture: TypeAlias = npt.NDArray[np.uint8]
+"""An RGB picture (H, W, 3) on the host."""
+
+OFFSET = 65536
+"""A panoptic id is class * OFFSET + instance; stuff has instance 0."""
+
+PANOPTIC_VOID = -1
+"""The panoptic id of pixels that belong to no segment."""

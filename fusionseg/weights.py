@@ -1,0 +1,82 @@
+"""Weights from files: any whole segmentation model in, what fits is taken, what does not is listed."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+
+class WeightsError(ValueError):
+    """A file of weights that cannot be used, with the reason and the remedy."""
+
+
+def tensors(path: Path) -> dict[str, Tensor]:
+    """The named tensors of a file or folder.
+
+    A Lightning checkpoint gives its `state_dict`; a folder is searched for `model.safetensors` (a saved model of
+    segmentation-models-pytorch) or for `checkpoints/best.ckpt` (a run of ours). Nothing is unpickled but tensors and
+    plain containers.
+
+    Raises:
+        WeightsError: If there is no such file, or it is not a file of tensors.
+    """
+    if path.is_dir():
+        inside = [path / "model.safetensors", path / "checkpoints" / "best.ckpt", path / "pytorch_model.bin"]
+        found = [p for p in inside if p.is_file()]
+        if not found:
+            raise WeightsError(
+                f"{path}: a folder of weights holds one of {', '.join(p.name for p in inside)}; none found"
+            )
+        path = found[0]
+    if not path.is_file():
+        raise WeightsError(f"{path}: no such file of weights")
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            return load_file(path)
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        reason = str(error).splitlines()[0][:200]
+        raise WeightsError(
+            f"{path}: expected a file of tensors (safetensors, or torch.save of a state dict): {reason}"
+        ) from error
+    if isinstance(state, Mapping) and isinstance(state.get("state_dict"), Mapping):
+        state = state["state_dict"]
+    if not isinstance(state, Mapping) or not state or not all(isinstance(v, Tensor) for v in state.values()):
+        raise WeightsError(f"{path}: expected a state dict (names and tensors), found {type(state).__name__}")
+    return dict(state)
+
+
+def loaded(module: nn.Module, state: Mapping[str, Tensor], what: str, quiet: bool = False) -> list[str]:
+    """Loads what fits, by name and shape, and gives the names in the module that were not found.
+
+    Args:
+        module: What is to be initialized.
+        state: The tensors.
+        what: What the module is called in messages.
+        quiet: Prints nothing.
+
+    Raises:
+        WeightsError: If nothing fits, or a tensor to be loaded is not finite.
+    """
+    own = module.state_dict()
+    fits = {k: v for k, v in state.items() if k in own and own[k].shape == v.shape}
+    learned = {k for k, _ in module.named_parameters()}
+    if not learned & fits.keys():
+        raise WeightsError(
+            f"none of the {len(state)} tensors fits {what}: it has {', '.join(list(own)[:3])} ..., the file has "
+            f"{', '.join(list(state)[:3])} ...; is it another architecture?"
+        )
+    if broken := [k for k, v in fits.items() if v.is_floating_point() and not v.isfinite().all()]:
+        raise WeightsError(f"the weights for {what} hold NaN or infinity in {', '.join(broken[:3])}")
+    module.load_state_dict(fits, strict=False)
+    missing = [k for k in own if k not in fits and not k.endswith("num_batches_tracked")]
+    if not quiet:
+        unused = len(state.keys() - fits.keys())
+        print(f"{what}: {len(fits)} of {len(own)} tensors loaded, {unused} of the file not used")
+        for name in missing:
+            reason = f"has shape {tuple(state[name].shape)}" if name in state else "is missing"
+            print(f"  initialized: {name} {tuple(own[name].shape)} ({reason} in the file)")
+    return missing

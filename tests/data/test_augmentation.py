@@ -1,0 +1,206 @@
+import colorsys
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from fusionseg.data.augmentation import Augmentation, view
+from fusionseg.data.base import Pixels
+from fusionseg.data.synthetic import SyntheticScenes
+
+RNG = np.random.default_rng
+GEOMETRY = {"brightness": 0.0, "contrast": 0.0, "saturation": 0.0, "hue": 0.0}
+
+
+def pixels(height: int = 40, width: int = 56, channels: int = 3) -> Pixels:
+    rng = RNG(0)
+    return Pixels(
+        rng.integers(0, 256, (height, width, channels), dtype=np.uint8),
+        rng.integers(0, 9, (height, width), dtype=np.uint8),
+        rng.integers(1, 60000, (height, width), dtype=np.uint16),
+    )
+
+
+def same(a: Pixels, b: Pixels) -> bool:
+    return all(np.array_equal(a[i], b[i]) for i in range(3))
+
+
+def cut(given: Pixels, rows: slice, columns: slice) -> Pixels:
+    return Pixels(given.image[rows, columns], given.semantic[rows, columns], given.region[rows, columns])
+
+
+@pytest.mark.parametrize("channels", [3, 4, 6])
+def test_identity_returns_the_input(channels: int) -> None:
+    given = pixels(channels=channels)
+    assert same(Augmentation.none()(given, (40, 56), 1.0, RNG(0)), given)
+
+
+def test_a_flip_is_exact() -> None:
+    given = pixels()
+    found = Augmentation((1.0, 1.0), 0.0, flip=1.0, **GEOMETRY)(given, (40, 56), 1.0, RNG(0))
+    assert same(found, cut(given, slice(None), slice(None, None, -1)))
+
+
+def test_a_crop_without_zoom_is_a_window_of_the_image() -> None:
+    given, places = pixels(), set()
+    for seed in range(60):
+        found = Augmentation.none()(given, (32, 32), 1.0, RNG(seed))
+        ((top, left),) = np.argwhere(given.region == found.region[0, 0])[:1]
+        assert same(found, cut(given, slice(top, top + 32), slice(left, left + 32)))
+        places.add((int(top), int(left)))
+    assert {top for top, _ in places} == set(range(9))
+    assert {left for _, left in places} >= {0, 24}
+
+
+def test_an_image_smaller_than_the_crop_lies_whole_within_it() -> None:
+    given = pixels()
+    for seed in range(20):
+        found = Augmentation.none()(given, (64, 96), 1.0, RNG(seed))
+        ys, xs = np.nonzero(found.region)
+        window = (slice(ys.min(), ys.max() + 1), slice(xs.min(), xs.max() + 1))
+        assert same(cut(found, *window), given)
+        outside = np.ones((64, 96), bool)
+        outside[window] = False
+        assert (found.semantic[outside] == 255).all()
+        assert np.abs(found.image[outside] - given.image.mean((0, 1))).max() <= 1
+
+
+def test_zoom_by_two_doubles_every_label_pixel() -> None:
+    given = pixels(32, 32)
+    found = Augmentation.none()(given, (64, 64), 2.0, RNG(0))
+    assert np.array_equal(found.region, given.region.repeat(2, 0).repeat(2, 1))
+    assert np.array_equal(found.semantic, given.semantic.repeat(2, 0).repeat(2, 1))
+
+
+@pytest.mark.parametrize("zoom", [0.5, 0.25])
+def test_a_small_view_averages_the_image(zoom: float) -> None:
+    """A checkerboard of single pixels is grey from afar; sampling it would show black, white or stripes."""
+    board = (np.indices((64, 64)).sum(0) % 2 * 255).astype(np.uint8)
+    given = Pixels(np.dstack([board] * 3), np.zeros((64, 64), np.uint8), np.ones((64, 64), np.uint16))
+    found = Augmentation.none()(given, (int(64 * zoom), int(64 * zoom)), zoom, RNG(0))
+    assert np.abs(found.image.astype(int) - 127).max() <= 1
+
+
+def nearest(
+    labels: npt.NDArray[Any], warp: npt.NDArray[np.float64], size: tuple[int, int], void: int
+) -> npt.NDArray[Any]:
+    """The slow definition of a view: the label of the pixel that holds the place where each center comes from."""
+    found = np.full(size, void, labels.dtype)
+    for y, x in np.ndindex(size):
+        column, row = np.floor(warp @ (x + 0.5, y + 0.5, 1.0)).astype(int)
+        if 0 <= row < labels.shape[0] and 0 <= column < labels.shape[1]:
+            found[y, x] = labels[row, column]
+    return found
+
+
+def drawn(
+    seed: int, size: tuple[int, int], crop: tuple[int, int], augmentation: Augmentation
+) -> npt.NDArray[np.float64]:
+    """The view that an augmentation draws first of all from a generator."""
+    rng = RNG(seed)
+    zoom = np.exp(rng.uniform(*np.log(augmentation.scale)))
+    turn = np.radians(rng.uniform(-augmentation.rotation, augmentation.rotation))
+    mirror = -1.0 if rng.random() < augmentation.flip else 1.0
+    return view(size, crop, zoom, turn, mirror, rng.random(2))
+
+
+def test_labels_are_those_of_the_nearest_pixels() -> None:
+    given, augmentation = pixels(), Augmentation((0.4, 2.5), 30.0, **GEOMETRY)
+    for seed in range(6):
+        warp = drawn(seed, (40, 56), (32, 32), augmentation)
+        found = augmentation(given, (32, 32), 1.0, RNG(seed))
+        # OpenCV computes in fixed point: a center within a thousandth of an edge may fall to either side.
+        assert (found.region != nearest(given.region, warp, (32, 32), 0)).mean() < 0.01
+        assert (found.semantic != nearest(given.semantic, warp, (32, 32), 255)).mean() < 0.01
+
+
+def test_image_values_are_those_of_the_place_they_come_from() -> None:
+    """The image is a ramp of coordinates, so its values tell where they come from to a fraction of a pixel."""
+    y, x = np.indices((60, 60))
+    given = Pixels(np.dstack([x * 4, y * 4, y]).astype(np.uint8), x.astype(np.uint8), y.astype(np.uint16))
+    augmentation = Augmentation(scale=(0.3, 2.5), rotation=30.0, **GEOMETRY)
+    for seed in range(12):
+        found = augmentation(given, (48, 48), 1.0, RNG(seed)).image.astype(float)
+        rows, columns = np.indices((48, 48)) + 0.5
+        place = drawn(seed, (60, 60), (48, 48), augmentation) @ np.stack(
+            [columns.ravel(), rows.ravel(), np.ones(48**2)]
+        )
+        inside = ((place > 4) & (place < 56)).all(0)
+        apart = found[..., :2].reshape(-1, 2).T[:, inside] / 4 - (place[:, inside] - 0.5)
+        assert inside.sum() > 100
+        assert np.abs(apart).max() < 0.25
+        assert np.abs(apart.mean(1)).max() < 0.05
+
+
+def test_views_hold_only_labels_of_the_image() -> None:
+    given = SyntheticScenes("train").read(0)
+    for seed in range(20):
+        found = Augmentation()(given, (64, 64), 1.0, RNG(seed))
+        assert set(np.unique(found.region)) <= {0, *np.unique(given.region)}
+        assert set(np.unique(found.semantic)) <= {255, *np.unique(given.semantic)}
+        assert ((found.semantic == 255) == (found.region == 0)).all()
+
+
+def test_a_crop_of_a_large_image_shows_nothing_beyond_it() -> None:
+    given = pixels(300, 300)
+    for seed in range(20):
+        assert Augmentation((0.7, 2.0), 10.0)(given, (96, 96), 1.0, RNG(seed)).region.all()
+
+
+def test_chance_is_the_generator_alone() -> None:
+    given = pixels()
+    views = [Augmentation()(given, (32, 32), 1.0, RNG(seed)) for seed in (1, 1, 2)]
+    assert same(views[0], views[1])
+    assert not same(views[0], views[2])
+
+
+def test_brightness_contrast_and_saturation_follow_their_definitions() -> None:
+    image = RNG(0).integers(60, 160, (8, 8, 3), dtype=np.uint8)
+    gray = image @ np.array([0.299, 0.587, 0.114])
+    for name, mean in (("brightness", 0.0), ("contrast", gray.mean()), ("saturation", gray[..., None])):
+        factor = 1 + RNG(5).uniform(-0.4, 0.4, 4)[list(GEOMETRY).index(name)]
+        expected = mean + factor * (image - mean)
+        found = _drawn(name, 0.4).color(image, RNG(5))
+        assert np.abs(found - expected.clip(0, 255)).max() <= 1, name
+
+
+def _drawn(name: str, value: float) -> Augmentation:
+    return Augmentation((1.0, 1.0), 0.0, 0.0, **GEOMETRY | {name: value})
+
+
+def test_hue_keeps_the_gray_and_turns_the_chroma() -> None:
+    image = RNG(0).integers(90, 160, (8, 8, 3), dtype=np.uint8)
+    found = _drawn("hue", 0.1).color(image, RNG(5))
+    turn = 2 * np.pi * RNG(5).uniform(-0.1, 0.1, 4)[3]
+    before, after = (_yiq(x) for x in (image, found))
+    assert np.abs(after[..., 0] - before[..., 0]).max() < 1
+    turned = (before[..., 1] + 1j * before[..., 2]) * np.exp(1j * turn)
+    assert np.abs(turned - (after[..., 1] + 1j * after[..., 2])).max() < 1.5
+
+
+def _yiq(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
+    found = [colorsys.rgb_to_yiq(*(pixel / 255)) for pixel in image.reshape(-1, 3).astype(float)]
+    return 255 * np.array(found).reshape(image.shape)
+
+
+def test_color_leaves_further_channels_alone() -> None:
+    given = pixels(channels=5)
+    found = Augmentation().color(given.image, RNG(0))
+    assert np.array_equal(found[..., 3:], given.image[..., 3:])
+    assert not np.array_equal(found[..., :3], given.image[..., :3])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"scale": (2.0, 0.5)}, "smallest <= largest"),
+        ({"scale": (0.0, 1.0)}, "0 < smallest"),
+        ({"flip": 1.5}, "probability"),
+        ({"hue": 0.6}, r"hue in \[0, 0.5\]"),
+        ({"contrast": -0.1}, r"contrast in \[0, 1\]"),
+    ],
+)
+def test_impossible_arguments_are_refused(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Augmentation(**arguments)

@@ -1,0 +1,107 @@
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fusionseg.data import cache
+from fusionseg.data.base import DataError, Pixels, SegmentationDataset
+from fusionseg.data.cache import Cache, cached
+from fusionseg.data.subset import Subset
+from fusionseg.data.synthetic import SyntheticScenes
+
+
+class Sizes(SyntheticScenes):
+    """Scenes of several sizes and four channels, counting how often one is drawn."""
+
+    channels = 4
+    drawn = 0
+
+    def read(self, index: int) -> Pixels:
+        type(self).drawn += 1
+        image, semantic, region = SyntheticScenes("train", size=(33 + index, 47 + 2 * index)).read(index)
+        return Pixels(np.dstack((image, image[..., 0])), semantic, region)
+
+
+@pytest.mark.parametrize("kind", ["none", "memory", "disk"])
+def test_a_cache_gives_what_the_dataset_gives(kind: Cache, tmp_path: Path) -> None:
+    dataset = Sizes("train", length=6)
+    kept = cached(dataset, kind, tmp_path)
+    assert len(kept) == 6
+    for index in (5, 0, 3):
+        ours, theirs = kept.read(index), dataset.read(index)
+        assert [plane.dtype for plane in ours[:3]] == [np.uint8, np.uint8, np.uint16]
+        assert all(np.array_equal(ours[i], theirs[i]) for i in range(3))
+        assert np.array_equal(kept.labels(index).region, dataset.labels(index).region)
+        assert kept.name(index) == dataset.name(index)
+        assert np.array_equal(kept.truth(index).region, dataset.truth(index).region)
+    assert (kept.classes, kept.channels, kept.split) == (dataset.classes, 4, "train")
+
+
+@pytest.mark.parametrize("kind", ["memory", "disk"])
+def test_a_filled_cache_draws_nothing(kind: Cache, tmp_path: Path) -> None:
+    kept = cached(Sizes("train", length=3), kind, tmp_path)
+    before = Sizes.drawn
+    kept.read(2), kept.labels(1)
+    assert Sizes.drawn == before
+
+
+def test_a_second_run_takes_the_file_as_it_is_and_another_dataset_does_not(tmp_path: Path) -> None:
+    cached(Sizes("train", length=3), "disk", tmp_path)
+    before = Sizes.drawn
+    cached(Sizes("train", length=3), "disk", tmp_path)
+    assert Sizes.drawn == before
+    others: list[SegmentationDataset] = [
+        Sizes("train", length=4),
+        Sizes("val", length=3),
+        Sizes("train", length=3, seed=1),
+        SyntheticScenes("train", length=3),
+        Subset(Sizes("train", length=3), [1]),
+        Subset(SyntheticScenes("train", length=3), [1]),
+    ]
+    for count, other in enumerate(others, 2):
+        cached(other, "disk", tmp_path)
+        assert len(list(tmp_path.glob("*.npy"))) == count
+    assert not list(tmp_path.glob("*.part*"))
+
+
+def test_a_changed_file_is_another_key(tmp_path: Path) -> None:
+    class Filed(Sizes):
+        def sources(self) -> list[object]:
+            return [tmp_path / "photo"]
+
+    keys = []
+    for time, content in ((10, "a"), (10, "a"), (20, "a"), (20, "ab")):
+        (tmp_path / "photo").write_text(content)
+        os.utime(tmp_path / "photo", (time, time))
+        keys.append(cache._key(Filed("train")))
+    assert keys[0] == keys[1]
+    assert len(set(keys)) == 3
+
+
+def test_a_failed_fill_leaves_no_file(tmp_path: Path) -> None:
+    class Torn(Sizes):
+        def read(self, index: int) -> Pixels:
+            if index == 19:
+                raise DataError("expected a whole file, found half of one")
+            return super().read(index)
+
+    with pytest.raises(DataError, match="half of one"):
+        cached(Torn("train", length=20), "disk", tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_too_little_room_is_refused_before_anything_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache, "_free_memory", lambda: 1000)
+    with pytest.raises(DataError, match=r"fit into memory .*: set data.cache to disk or none"):
+        cached(Sizes("train", length=3), "memory")
+
+
+def test_a_cache_on_disk_needs_a_folder() -> None:
+    with pytest.raises(ValueError, match=r"set data\.cache_dir"):
+        cached(Sizes("train", length=3), "disk")
+
+
+def test_free_memory_is_between_a_megabyte_and_the_machine() -> None:
+    total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    assert 2**20 < cache._free_memory() <= total

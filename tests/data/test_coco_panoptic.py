@@ -1,0 +1,108 @@
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fusionseg.data.base import DataError
+from fusionseg.data.coco_panoptic import CocoPanoptic
+
+
+def test_classes_are_the_categories_in_the_order_of_their_ids(coco: Path) -> None:
+    classes = CocoPanoptic("train", coco).classes
+    assert classes.names == ("person", "grass")
+    assert classes.things == (0,)
+    assert classes.colors[0] == (220, 20, 60)
+    assert len(set(classes.colors)) == 2
+
+
+def test_regions_are_the_segments_in_the_order_of_the_file(coco: Path) -> None:
+    _, semantic, region = CocoPanoptic("val", coco).read(0)
+    assert (semantic[2:8, 2:12] == 0).all()
+    assert (region[2:8, 2:8] == 4).all()
+    assert (region[2:8, 8:12] == 1).all()
+    assert (semantic[0, 0], region[0, 0]) == (1, 2)
+    assert (semantic[19] == 255).all()
+    assert not region[19].any()
+
+
+def test_a_crowd_has_a_class_and_no_region(coco: Path) -> None:
+    truth = CocoPanoptic("val", coco).truth(0)
+    crowd = np.zeros((20, 30), bool)
+    crowd[12:16, 12:16] = True
+    assert truth.crowd is not None
+    assert (truth.crowd[crowd] == 0).all()
+    assert (truth.crowd[~crowd] == 255).all()
+    assert (truth.semantic[crowd] == 0).all()
+    assert not truth.region[crowd].any()
+
+
+def test_a_grey_photo_is_read_as_rgb(coco: Path) -> None:
+    image = CocoPanoptic("val", coco).read(0).image
+    assert image.shape == (20, 30, 3)
+    assert (image == 80).all()
+
+
+def test_an_unlisted_segment_is_named_with_its_file(coco: Path) -> None:
+    file = coco / "annotations/panoptic_val2017/000000000008.png"
+    Image.fromarray(np.full((20, 30, 3), (9, 1, 0), np.uint8)).save(file)
+    with pytest.raises(DataError, match=rf"found \[265\] in {file}"):
+        CocoPanoptic("val", coco).labels(0)
+
+
+@pytest.mark.parametrize(
+    ("file", "message"),
+    [
+        ("val2017/000000000008.jpg", "no images for the labels 000000000008"),
+        ("annotations/panoptic_val2017/000000000008.png", "no labels in .* for 000000000008"),
+        ("annotations/panoptic_val2017.json", "expected this layout"),
+    ],
+)
+def test_a_missing_file_is_named(coco: Path, file: str, message: str) -> None:
+    (coco / file).unlink()
+    with pytest.raises(DataError, match=message):
+        CocoPanoptic("val", coco)
+
+
+def test_a_photo_without_labels_is_named(coco: Path) -> None:
+    for i in range(4):
+        (coco / f"val2017/extra_{i}.jpg").touch()
+    with pytest.raises(DataError, match=r"no labels in .*val2017 for extra_0, extra_1, extra_2 and 1 more"):
+        CocoPanoptic("val", coco)
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"images": []}'])
+def test_a_foreign_json_file_is_named(coco: Path, text: str) -> None:
+    (coco / "annotations/panoptic_val2017.json").write_text(text)
+    with pytest.raises(
+        DataError, match=r"expected the JSON file of COCO panoptic, found .* in .*panoptic_val2017.json"
+    ):
+        CocoPanoptic("val", coco)
+
+
+def test_there_is_no_test_split(coco: Path) -> None:
+    with pytest.raises(DataError, match="has the splits train, val, found 'test'"):
+        CocoPanoptic("test", coco)
+
+
+def test_real_segments_have_the_areas_that_the_file_states() -> None:
+    if (root := os.environ.get("FUSIONSEG_DATA")) is None:
+        pytest.skip("FUSIONSEG_DATA is not set: no COCO to read")
+    dataset = CocoPanoptic("val", f"{root}/coco_panoptic")
+    content: dict[str, Any] = json.loads(Path(f"{root}/coco_panoptic/annotations/panoptic_val2017.json").read_text())
+    stated = {entry["file_name"][:-4]: entry["segments_info"] for entry in content["annotations"]}
+    assert len(dataset) == 100
+    assert len(dataset.classes) == 133
+    assert len(dataset.classes.things) == 80
+    crowds = 0
+    for index in range(100):
+        truth, segments = dataset.truth(index), stated[dataset.name(index)]
+        areas = np.bincount(truth.region.ravel(), minlength=len(segments) + 1)[1:]
+        assert areas.tolist() == [0 if s["iscrowd"] else s["area"] for s in segments]
+        assert truth.crowd is not None
+        assert (truth.crowd != 255).sum() == sum(s["area"] for s in segments if s["iscrowd"])
+        crowds += sum(s["iscrowd"] for s in segments)
+    assert crowds == 5

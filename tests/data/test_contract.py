@@ -1,0 +1,99 @@
+"""What holds for every dataset, on real data where the class needs some."""
+
+import importlib
+import inspect
+import os
+import pkgutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import fusionseg.data
+from fusionseg.data.base import SegmentationDataset, Split
+from fusionseg.data.cache import _Cached
+from fusionseg.data.camvid import CamVid
+from fusionseg.data.coco_panoptic import CocoPanoptic
+from fusionseg.data.folder import Folder
+from fusionseg.data.subset import Subset
+from fusionseg.data.synthetic import SyntheticScenes
+from fusionseg.sample import VOID
+
+REAL: dict[type[SegmentationDataset], str] = {CamVid: "CamVid", CocoPanoptic: "coco_panoptic"}
+Recipe = Callable[[Split], SegmentationDataset]
+
+
+def subclasses() -> list[type[SegmentationDataset]]:
+    """Every dataset of the package, found by importing its modules."""
+    found = set()
+    for module in pkgutil.iter_modules(fusionseg.data.__path__, "fusionseg.data."):
+        for _, member in inspect.getmembers(importlib.import_module(module.name), inspect.isclass):
+            if issubclass(member, SegmentationDataset) and not inspect.isabstract(member):
+                found.add(member)
+    return sorted(found - {Subset, *Subset.__subclasses__(), *_Cached.__subclasses__()}, key=lambda c: c.__name__)
+
+
+@pytest.fixture(params=subclasses(), ids=lambda c: c.__name__)
+def recipe(request: pytest.FixtureRequest, folder: Callable[..., Path]) -> Recipe:
+    kind = request.param
+    if kind is SyntheticScenes:
+        return lambda split: SyntheticScenes(split, length=6)
+    if kind is Folder:
+        top = folder()
+        return lambda split: Folder(split, top, test_fraction=0.2)
+    if (root := os.environ.get("FUSIONSEG_DATA")) is None:
+        pytest.skip("FUSIONSEG_DATA is not set: no real images to read")
+    return lambda split: kind(split, f"{root}/{REAL[kind]}")
+
+
+def some(dataset: SegmentationDataset) -> range:
+    return range(0, len(dataset), max(1, len(dataset) // 6))
+
+
+def test_pixels_have_the_shapes_types_and_ids_that_are_promised(recipe: Recipe) -> None:
+    for split in recipe("train").splits:
+        dataset = recipe(split)
+        for index in some(dataset):
+            image, semantic, region = dataset.read(index)
+            assert image.shape == (*semantic.shape, dataset.channels)
+            assert semantic.shape == region.shape
+            assert [plane.dtype.name for plane in (image, semantic, region)] == ["uint8", "uint8", "uint16"]
+            assert np.isin(semantic, [*range(len(dataset.classes)), VOID]).all()
+            assert (semantic != VOID).any()
+            assert region.any()
+
+
+def test_labels_and_truth_are_those_of_the_pixels(recipe: Recipe) -> None:
+    dataset = recipe("train")
+    for index in some(dataset):
+        pixels, labels, truth = dataset.read(index), dataset.labels(index), dataset.truth(index)
+        for semantic, region in (labels, (truth.semantic, truth.region)):
+            assert np.array_equal(semantic, pixels.semantic)
+            assert np.array_equal(region, pixels.region)
+
+
+def test_regions_lie_within_one_class(recipe: Recipe) -> None:
+    dataset = recipe("val")
+    for index in some(dataset):
+        semantic, region = dataset.labels(index)
+        pairs = np.unique(semantic[region > 0].astype(int) * 65536 + region[region > 0])
+        assert len(pairs) == len(np.unique(pairs % 65536))
+
+
+def test_names_are_unique_in_all_splits_and_can_be_files(recipe: Recipe) -> None:
+    datasets = [recipe(split) for split in recipe("train").splits]
+    names = [dataset.name(i) for dataset in datasets for i in range(len(dataset))]
+    assert len(names) == len(set(names))
+    assert all(name and not set(name) & set('/\\:*?"<>| ') for name in names)
+
+
+def test_classes_are_the_same_in_all_splits(recipe: Recipe) -> None:
+    assert len({recipe(split).classes for split in recipe("train").splits}) == 1
+
+
+def test_sources_tell_splits_apart(recipe: Recipe) -> None:
+    train, val = recipe("train"), recipe("val")
+    assert train.sources() == recipe("train").sources()
+    assert (train.split, train.sources()) != (val.split, val.sources())
+    assert all(source.is_file() for source in train.sources() if isinstance(source, Path))

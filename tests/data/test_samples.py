@@ -1,0 +1,79 @@
+import numpy as np
+import pytest
+import torch
+
+from fusionseg.data.augmentation import Augmentation
+from fusionseg.data.base import DataError, Pixels
+from fusionseg.data.samples import EvaluationSamples, TrainSamples, collated, resized, widened
+from fusionseg.data.synthetic import SyntheticScenes
+
+
+def test_a_view_is_a_function_of_seed_epoch_and_index() -> None:
+    scenes = SyntheticScenes("train", length=4)
+    views = [
+        TrainSamples(scenes, Augmentation(), (64, 64), seed=seed)[key]
+        for seed, key in ((0, (1, 2)), (0, (1, 2)), (0, (2, 2)), (1, (1, 2)))
+    ]
+    assert torch.equal(views[0]["image"], views[1]["image"])
+    assert not torch.equal(views[0]["image"], views[2]["image"])
+    assert not torch.equal(views[0]["image"], views[3]["image"])
+
+
+def test_a_plain_index_is_that_of_epoch_0() -> None:
+    samples = TrainSamples(SyntheticScenes("train", length=4), Augmentation(), (64, 64))
+    assert torch.equal(samples[2]["image"], samples[0, 2]["image"])
+
+
+def test_a_batch_keeps_the_contract() -> None:
+    samples = TrainSamples(SyntheticScenes("train", length=4), Augmentation(), (64, 96))
+    batch = widened(collated([samples[0, i] for i in range(4)]))
+    assert batch["image"].shape == (4, 3, 64, 96)
+    assert batch["image"].dtype == torch.uint8
+    assert batch["image"].is_contiguous(memory_format=torch.channels_last)
+    assert batch["semantic"].shape == batch["region"].shape == (4, 64, 96)
+    assert batch["semantic"].dtype == batch["region"].dtype == torch.int64
+    assert batch["name"] == [f"train-{i:05d}" for i in range(4)]
+    for i in range(4):
+        assert torch.equal(batch["image"][i], samples[0, i]["image"])
+        assert torch.equal(batch["region"][i], samples[0, i]["region"].long())
+
+
+def test_evaluation_shows_the_whole_image_and_knows_its_truth() -> None:
+    scenes = SyntheticScenes("val", length=3)
+    samples = EvaluationSamples(scenes)
+    sample = samples[2]
+    pixels = scenes.read(2)
+    assert np.array_equal(sample["image"].permute(1, 2, 0).numpy(), pixels.image)
+    assert np.array_equal(samples.truth(sample["index"]).region, pixels.region)
+    assert samples.classes is scenes.classes
+    assert collated([sample])["index"].tolist() == [2]
+
+
+def test_scale_resizes_the_image_and_its_labels_but_not_the_truth() -> None:
+    samples = EvaluationSamples(SyntheticScenes("val", length=1, size=(90, 64)), scale=0.5)
+    assert samples[0]["image"].shape == (3, 45, 32)
+    assert samples[0]["semantic"].shape == (45, 32)
+    assert samples.truth(0).semantic.shape == (90, 64)
+
+
+def test_resizing_takes_labels_at_pixel_centers_and_averages_the_image() -> None:
+    rng = np.random.default_rng(0)
+    given = Pixels(
+        rng.integers(0, 256, (9, 12, 4), dtype=np.uint8),
+        rng.integers(0, 9, (9, 12), dtype=np.uint8),
+        rng.integers(0, 60000, (9, 12), dtype=np.uint16),
+    )
+    third = resized(given, 1 / 3)
+    assert np.array_equal(third.region, given.region[1::3, 1::3])
+    assert np.array_equal(third.semantic, given.semantic[1::3, 1::3])
+    blocks = given.image.reshape(3, 3, 4, 3, 4).mean((1, 3))
+    assert np.abs(third.image - blocks).max() <= 0.6
+    double = resized(given, 2.0)
+    assert np.array_equal(double.region, given.region.repeat(2, 0).repeat(2, 1))
+    assert double.image.shape == (18, 24, 4)
+
+
+def test_images_of_different_sizes_do_not_share_a_batch() -> None:
+    samples = [EvaluationSamples(SyntheticScenes("val", length=1, size=size))[0] for size in ((32, 32), (32, 48))]
+    with pytest.raises(DataError, match=r"\(32, 32\), val-00000 \(32, 48\): set eval_batch_size to 1"):
+        collated(samples)

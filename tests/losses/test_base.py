@@ -1,0 +1,176 @@
+"""What holds for every loss, whatever it measures."""
+
+import inspect
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import CrossEntropyLoss
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from fusionseg import losses
+from fusionseg.losses import (
+    AbsoluteError,
+    BalancedBCE,
+    CrossEntropy,
+    Dice,
+    Focal,
+    Loss,
+    Lovasz,
+    MeanLoss,
+    MeanSquaredError,
+)
+
+WEIGHTS = [0.5, 2.0, 1.0, 0.25]
+Batch = tuple[Tensor, Tensor, Tensor]
+
+
+def semantic(seed: int, channels: int = 4) -> Batch:
+    chance = torch.Generator().manual_seed(seed)
+    target = torch.randint(max(channels, 2), (3, 5, 7), generator=chance)
+    mask = torch.rand(3, 5, 7, generator=chance) > 0.3
+    mask[1] = False
+    return torch.randn(3, channels, 5, 7, generator=chance).double(), target.masked_fill(~mask, 255), mask
+
+
+def vectors(seed: int) -> Batch:
+    output, _, mask = semantic(seed, 2)
+    return output, torch.randn(3, 2, 5, 7, generator=torch.Generator().manual_seed(seed + 1)).double(), mask
+
+
+def edges(seed: int) -> Batch:
+    output, target, mask = semantic(seed, 1)
+    return output, (target == 1).double(), mask
+
+
+binary = partial(semantic, channels=1)
+EXAMPLES: dict[str, tuple[Callable[[], Loss], Callable[[int], Batch]]] = {
+    "cross-entropy": (CrossEntropy, semantic),
+    "cross-entropy, weighted and smooth": (partial(CrossEntropy, WEIGHTS, 0.1), semantic),
+    "cross-entropy, a class without weight": (partial(CrossEntropy, [0.0, 1.0, 1.0, 1.0], 0.1), semantic),
+    "cross-entropy, hardest": (partial(CrossEntropy, WEIGHTS, hardest=0.4), semantic),
+    "cross-entropy, binary": (partial(CrossEntropy, [1.0, 3.0], 0.1), binary),
+    "focal": (partial(Focal, alpha=WEIGHTS), semantic),
+    "focal, slow": (partial(Focal, gamma=0.5), semantic),
+    "focal, binary": (partial(Focal, alpha=[0.75, 0.25]), binary),
+    "dice": (Dice, semantic),
+    "dice, not smooth": (partial(Dice, smooth=0.0), semantic),
+    "dice, binary": (partial(Dice, smooth=0.0), binary),
+    "lovasz": (Lovasz, semantic),
+    "lovasz, binary": (Lovasz, binary),
+    "squared": (MeanSquaredError, vectors),
+    "absolute": (AbsoluteError, vectors),
+    "boundary": (BalancedBCE, edges),
+    "foreign, undefined without labels": (partial(MeanLoss, partial(CrossEntropyLoss, ignore_index=255)), semantic),
+}
+every_loss = pytest.mark.parametrize(("recipe", "batch"), EXAMPLES.values(), ids=EXAMPLES.keys())
+
+
+class NoWaiting(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Refuses what a host has to wait for: numbers out of tensors, and shapes that depend on the data."""
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        indices = args[1] if func.overloadpacket in (torch.ops.aten.index, torch.ops.aten.index_put_) else ()
+        masks = any(index is not None and index.dtype in (torch.bool, torch.uint8) for index in indices)
+        shapeless = torch.Tag.data_dependent_output in func.tags or torch.Tag.dynamic_output_shape in func.tags
+        if masks or (shapeless and func.overloadpacket is not torch.ops.aten.index):
+            raise AssertionError(f"{func} waits for the device")
+        return func(*args, **(kwargs or {}))
+
+
+def test_every_loss_is_held_to_the_contract() -> None:
+    public = {value for value in vars(losses).values() if inspect.isclass(value) and issubclass(value, Loss)}
+    assert {type(recipe()) for recipe, _ in EXAMPLES.values()} == public - {Loss}
+
+
+@pytest.mark.parametrize("read", [Tensor.item, bool, torch.nonzero, lambda x: x[x > 0], lambda x: x[x > 0].mul_(0)])
+def test_waiting_would_be_noticed(read: Callable[[Tensor], Any]) -> None:
+    with NoWaiting(), pytest.raises(AssertionError, match="waits for the device"):  # type: ignore[no-untyped-call]
+        read(torch.ones(1))
+
+
+@every_loss
+def test_without_labels_sum_weight_and_gradient_are_exactly_zero(
+    recipe: Callable[[], Loss], batch: Callable[[int], Batch]
+) -> None:
+    output, target, mask = batch(0)
+    output = output.float().requires_grad_()
+    total, weight = recipe()(output, target, torch.zeros_like(mask))
+    assert total.item() == 0
+    assert weight.item() == 0
+    (gradient,) = torch.autograd.grad(total, output)
+    assert torch.equal(gradient, torch.zeros_like(output))
+
+
+@every_loss
+def test_unlabelled_pixels_neither_count_nor_learn(recipe: Callable[[], Loss], batch: Callable[[int], Batch]) -> None:
+    output, target, mask = batch(1)
+    void = ~mask.unsqueeze(1)
+    strange = output.where(~void, 1e4 * output.flip(1)).requires_grad_()
+    other = target.masked_fill(void if target.ndim == 4 else ~mask, 77)
+    plain, odd = recipe()(output, target, mask), recipe()(strange, other, mask)
+    assert torch.equal(torch.stack(plain), torch.stack(odd))
+    (gradient,) = torch.autograd.grad(odd[0], strange)
+    assert gradient.isfinite().all()
+    assert not gradient.where(void, 0).any()
+    assert gradient.any()
+
+
+@every_loss
+def test_sums_and_weights_of_ranks_add_up_to_the_whole_batch(
+    recipe: Callable[[], Loss], batch: Callable[[int], Batch]
+) -> None:
+    loss, whole = recipe(), batch(2)
+    parts = [torch.stack(loss(*(x[part] for x in whole))) for part in (slice(0, 1), slice(1, 2), slice(2, 3))]
+    torch.testing.assert_close(torch.stack(parts).sum(0), torch.stack(loss(*whole)), rtol=1e-12, atol=1e-12)
+
+
+@every_loss
+def test_gradient_is_that_of_finite_differences(recipe: Callable[[], Loss], batch: Callable[[int], Batch]) -> None:
+    output, target, mask = batch(3)
+    loss = recipe()
+    assert torch.autograd.gradcheck(lambda x: loss(x, target, mask)[0], output.requires_grad_())
+
+
+@every_loss
+def test_autocast_changes_nothing_but_the_input(recipe: Callable[[], Loss], batch: Callable[[int], Batch]) -> None:
+    output, target, mask = batch(4)
+    output = output.bfloat16()
+    full = recipe()(output.float(), target, mask)
+    with torch.autocast("cpu", torch.bfloat16):
+        half = recipe()(output, target, mask)
+    assert [x.dtype for x in half] == [torch.float32] * 2
+    assert [x.shape for x in half] == [()] * 2
+    assert torch.equal(torch.stack(half), torch.stack(full))
+
+
+@every_loss
+def test_extreme_outputs_have_finite_losses_and_gradients(
+    recipe: Callable[[], Loss], batch: Callable[[int], Batch]
+) -> None:
+    output, target, mask = batch(5)
+    output = (output.sign() * 1e4).float().requires_grad_()
+    total, _ = recipe()(output, target, mask)
+    assert total.isfinite()
+    assert torch.autograd.grad(total, output)[0].isfinite().all()
+
+
+@every_loss
+def test_neither_loss_nor_gradient_waits_for_the_device(
+    recipe: Callable[[], Loss], batch: Callable[[int], Batch]
+) -> None:
+    loss = recipe()
+    output, target, mask = batch(6)
+    output.requires_grad_()
+    with NoWaiting():  # type: ignore[no-untyped-call]
+        total, _ = loss(output, target, mask)
+        total.backward()
+
+
+@pytest.mark.parametrize("mask", [torch.ones(2, 3, 4), torch.ones(2, 4, 3, dtype=torch.bool)])
+def test_a_mask_of_another_kind_or_size_is_refused(mask: Tensor) -> None:
+    with pytest.raises(ValueError, match=r"bool mask \(B, H, W\).*resize the output"):
+        CrossEntropy()(torch.zeros(2, 5, 3, 4), torch.zeros(2, 3, 4, dtype=torch.long), mask)

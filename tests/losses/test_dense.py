@@ -1,0 +1,55 @@
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from fusionseg.losses import AbsoluteError, BalancedBCE, Loss, MeanSquaredError
+
+
+@pytest.fixture
+def mask() -> Tensor:
+    mask = torch.rand(3, 4, 5, generator=torch.Generator().manual_seed(0)) > 0.3
+    mask[2] = False
+    return mask
+
+
+@pytest.mark.parametrize(("loss", "power"), [(MeanSquaredError(), 2), (AbsoluteError(), 1)])
+def test_errors_add_up_over_channels_and_labelled_pixels(loss: Loss, power: int, mask: Tensor) -> None:
+    output, target = torch.randn(2, 3, 2, 4, 5, generator=torch.Generator().manual_seed(1)).double()
+    expected = sum(
+        abs(output[b, k, y, x] - target[b, k, y, x]).item() ** power for b, y, x in mask.nonzero() for k in (0, 1)
+    )
+    total, weight = loss(output, target, mask)
+    assert total.item() == pytest.approx(expected)
+    assert weight.item() == mask.sum().item()
+
+
+def test_boundaries_are_balanced_within_each_image(mask: Tensor) -> None:
+    chance = torch.Generator().manual_seed(2)
+    output = torch.randn(3, 1, 4, 5, generator=chance).double()
+    target = (torch.rand(3, 4, 5, generator=chance) > 0.7).float()
+    expected = 0.0
+    for image in (0, 1):
+        pixels = [(output[image, 0, y, x].item(), target[image, y, x].item()) for y, x in mask[image].nonzero()]
+        beta = sum(t == 0 for _, t in pixels) / len(pixels)
+        assert 0 < beta < 1
+        for z, t in pixels:
+            p = 1 / (1 + math.exp(-z))
+            expected -= beta * math.log(p) if t else (1 - beta) * math.log(1 - p)
+    total, weight = BalancedBCE()(output, target, mask)
+    assert total.item() == pytest.approx(expected)
+    assert weight.item() == mask.sum().item()
+
+
+@pytest.mark.parametrize("everywhere", [0.0, 1.0])
+def test_an_image_of_one_kind_costs_nothing_and_is_counted(everywhere: float, mask: Tensor) -> None:
+    total, weight = BalancedBCE()(torch.randn(3, 1, 4, 5), torch.full((3, 4, 5), everywhere), mask)
+    assert total.item() == pytest.approx(0, abs=1e-5)
+    assert weight.item() == mask.sum().item()
+
+
+@pytest.mark.parametrize("loss", [MeanSquaredError(), AbsoluteError(), BalancedBCE()])
+def test_shapes_that_would_be_broadcast_are_refused(loss: Loss, mask: Tensor) -> None:
+    with pytest.raises(ValueError, match=rf"{type(loss).__name__} expects output and target of one shape, found \(3,"):
+        loss(torch.zeros(3, 2, 4, 5), torch.zeros(3, 1, 4, 5), mask)
