@@ -18,7 +18,7 @@ _FILL = {"semantic": VOID, "region": 0}
 
 
 def padded(batch: Sample) -> Sample:
-    """The batch with its maps extended to the right and bottom to multiples of 32: image by its edge, labels by void."""
+    """The batch, extended to the right and bottom to multiples of 32: the image by its edge, labels by void."""
     height, width = batch["image"].shape[-2:]
     room = (0, -width % STRIDE, 0, -height % STRIDE)
     if not any(room):

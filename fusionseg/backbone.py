@@ -71,7 +71,10 @@ class Backbone:
         except (KeyError, ValueError, NotImplementedError, RuntimeError, TypeError) as error:
             raise ValueError(self._remedy(error)) from error
         if self.weights and not named:
-            loaded(encoder.body, tensors(Path(self.weights)), f"the {self.encoder} encoder")
+            state = tensors(Path(self.weights))
+            if self.encoder.startswith("tu-"):
+                state = {f"model.{name.replace('stages.', 'stages_')}": value for name, value in state.items()}
+            loaded(encoder.body, state, f"the {self.encoder} encoder")
         return encoder, [first] + [self._pair(None)[1] for _ in range(decoders - 1)]
 
     def _pair(self, weights: str | None) -> "tuple[Encoder, Decoder]":
@@ -80,11 +83,10 @@ class Backbone:
         if self.decoder == "FCN":
             from torchvision.models.segmentation.fcn import FCNHead
 
-            options = {"output_stride": 8, "channels": 256, **self.options}
-            body = smp.encoders.get_encoder(
-                self.encoder, in_channels=self.in_channels, weights=weights, output_stride=options["output_stride"]
-            )
-            decoder = Decoder(FCNHead(body.out_channels[-1], options["channels"])[:-1], options["channels"], last=True)
+            stride = self.options.get("output_stride", 8)
+            body = smp.encoders.get_encoder(self.encoder, self.in_channels, weights=weights, output_stride=stride)
+            channels = self.options.get("channels", body.out_channels[-1] // 4)
+            decoder = Decoder(FCNHead(body.out_channels[-1], channels)[:-1], channels, last=True)
         else:
             model = smp.create_model(
                 self.decoder, self.encoder, weights, in_channels=self.in_channels, classes=1, **self.options

@@ -7,7 +7,6 @@ import sys
 import traceback
 import warnings
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any, NoReturn
 
 from jsonargparse import Namespace
@@ -40,13 +39,13 @@ class FusionCLI(LightningCLI):
 
     Args:
         args: The words of the command line.
-        trainer: Values for the trainer that the command line cannot change.
+        trains: Whether a trainer is wanted too, or only model and data.
     """
 
-    def __init__(self, args: Sequence[str], doors: Callable[[LightningArgumentParser], None], parse_only: bool = False):
+    def __init__(self, args: Sequence[str], trains: bool = True) -> None:
         for folder in CATALOGUE:
             _import(f"fusionseg.{folder}")
-        self.doors, self.parse_only = doors, parse_only
+        self.trains = trains
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "LightningCLI's args parameter")
             super().__init__(
@@ -66,16 +65,20 @@ class FusionCLI(LightningCLI):
             )
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        parser.set_defaults({
-            "model": {"class_path": "fusionseg.module.FusionModule"},
-            "data": {"class_path": "fusionseg.data.datamodule.SegmentationDataModule"},
-        })
+        parser.set_defaults(
+            {
+                "model": {"class_path": "fusionseg.module.FusionModule"},
+                "data": {"class_path": "fusionseg.data.datamodule.SegmentationDataModule"},
+            }
+        )
         parser.link_arguments("data", "model.init_args.classes", compute_fn=_classes, apply_on="instantiate")
-        self.doors(parser)
 
     def instantiate_classes(self) -> None:
-        if not self.parse_only:
+        if self.trains:
             super().instantiate_classes()
+        else:
+            made = self.parser.instantiate_classes(self.config)
+            self.datamodule, self.model = made.data, made.model
 
 
 def _classes(data: Any) -> Any:
@@ -122,15 +125,3 @@ def door(main: Callable[[Sequence[str]], None]) -> NoReturn:
         print(f"error: {message_of(error)}", file=sys.stderr)
         sys.exit(2)
     sys.exit(0)
-
-
-def run_configuration(run: Path) -> Path:
-    """The configuration of a run folder.
-
-    Raises:
-        FileNotFoundError: If the folder holds no run.
-    """
-    path = run / "config.yaml"
-    if not path.is_file():
-        raise FileNotFoundError(f"{run}: expected a run folder with config.yaml in it, found none; is it the right folder?")
-    return path

@@ -13,20 +13,23 @@ from fusionseg.cli import FusionCLI, door, experiment
 from fusionseg.trainer import new_folder
 
 
-def doors(parser: LightningArgumentParser) -> None:
-    """The arguments of this command."""
-    parser.add_argument("--out", type=Path | None, help="Run folder; runs/<time>-<experiment> where left out.")
-    parser.add_argument("--weights", type=Path | None, help="A segmentation model to start from: a run folder, a state "
-                        "dict of torchvision's DeepLabV3 or FCN, a model folder of SMP, or a safetensors file.")
-    parser.add_argument("--wandb", type=Literal["online", "offline", "disabled"] | None, help="Where to track; as "
-                        "WANDB_MODE says, else online where possible, where left out.")
-
-
 class FitCLI(FusionCLI):
     """The command line of training, up to the trainer that is ready to fit."""
 
-    def __init__(self, args: Sequence[str]) -> None:
-        super().__init__(args, doors)
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        super().add_arguments_to_parser(parser)
+        parser.add_argument("--out", type=Path | None, help="Run folder; runs/<time>-<experiment> where left out.")
+        parser.add_argument(
+            "--weights",
+            type=Path | None,
+            help="A segmentation model to start from: a run folder, a state dict of torchvision's DeepLabV3 or FCN, a "
+            "model folder of segmentation-models-pytorch, or a safetensors file. What does not fit is listed.",
+        )
+        parser.add_argument(
+            "--wandb",
+            type=Literal["online", "offline", "disabled"] | None,
+            help="Where to track; where left out as WANDB_MODE says, else online if possible.",
+        )
 
     def before_instantiate_classes(self) -> None:
         config = self.config

@@ -33,7 +33,9 @@ def mode(seconds: float = 3.0) -> str:
             raise ValueError(f"expected WANDB_MODE (--wandb) to be one of {', '.join(MODES)}, found {chosen!r}")
         return chosen
     server = os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")
-    reason = "no credentials" if not _credentials(server) else "" if _answers(server, seconds) else f"{server} is silent"
+    reason = "" if _credentials(server) else "no credentials"
+    if not reason and not _answers(server, seconds):
+        reason = f"{server} does not answer"
     if reason:
         print(f"W&B: offline ({reason}); upload with `wandb sync --sync-all` in the run folder")
     return "offline" if reason else "online"

@@ -80,3 +80,37 @@ def loaded(module: nn.Module, state: Mapping[str, Tensor], what: str, quiet: boo
             reason = f"has shape {tuple(state[name].shape)}" if name in state else "is missing"
             print(f"  initialized: {name} {tuple(own[name].shape)} ({reason} in the file)")
     return missing
+
+
+def load_whole(model: nn.Module, path: Path) -> list[str]:
+    """Starts a `FusionModule` from any whole segmentation model and gives the names that had to be initialized.
+
+    Args:
+        model: The module.
+        path: A run folder or checkpoint of ours, a state dict of torchvision's DeepLabV3 or FCN, a saved model of
+            segmentation-models-pytorch, or a safetensors file of one of these.
+    """
+    names = [name for name, _ in model.named_parameters()]
+    decoder = "semantic" if any(".decoders.semantic." in name for name in names) else "shared"
+    theirs = tensors(path)
+    return loaded(model, {renamed(name, decoder, theirs): value for name, value in theirs.items()}, "the model")
+
+
+def renamed(name: str, decoder: str, among: Mapping[str, Tensor]) -> str:
+    """What a tensor of another project is called in ours.
+
+    Args:
+        name: Its name there.
+        decoder: The decoder of ours that takes the other's place.
+        among: All tensors there, which tell the architecture.
+    """
+    body, head = f"network.decoders.{decoder}.body.", "network.heads.semantic.layers.1."
+    smp = {"encoder.": "network.encoder.body.", "decoder.": body, "segmentation_head.0.": head}
+    pyramid = any(k.startswith("classifier.0.convs.") for k in among)
+    aspp = {"classifier.0.": f"{body}aspp.", "classifier.1.": f"{body}conv.", "classifier.2.": f"{body}bn."}
+    fcn = {"classifier.0.": f"{body}0.", "classifier.1.": f"{body}1."}
+    torchvision = {"backbone.": "network.encoder.body.", "classifier.4.": head, **(aspp if pyramid else fcn)}
+    for theirs, ours in {**smp, **torchvision}.items():
+        if name.startswith(theirs):
+            return ours + name.removeprefix(theirs)
+    return name

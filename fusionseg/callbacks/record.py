@@ -43,7 +43,9 @@ class RunRecord(Callback):
         self.facts = {**_seed(), **_machine(trainer, pl_module), **_commit()}
         for run in runs(trainer.loggers):
             classes = getattr(pl_module, "classes", None)
-            run.config.update({**yaml.safe_load(config), **self.facts, "classes": list(classes.names) if classes else None})
+            run.config.update(
+                {**yaml.safe_load(config), **self.facts, "classes": list(classes.names) if classes else None}
+            )
             run.define_metric("val/*", step_metric="epoch")
             self.facts["wandb"] = {"id": run.id, "project": run.project}
         self._write(trainer, "running")
@@ -51,7 +53,9 @@ class RunRecord(Callback):
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.since = time.perf_counter()
 
-    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Sample, *_: Any) -> None:
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Sample, *_: Any
+    ) -> None:
         self.images += len(batch["image"]) * trainer.world_size
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -62,7 +66,9 @@ class RunRecord(Callback):
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.since = time.perf_counter()
         metrics = _validated(trainer)
-        if self.monitor in metrics and metrics[self.monitor] > self.best.get("metrics", {}).get(self.monitor, float("-inf")):
+        if self.monitor in metrics and metrics[self.monitor] > self.best.get("metrics", {}).get(
+            self.monitor, float("-inf")
+        ):
             self.best = {"epoch": trainer.current_epoch, "checkpoint": "checkpoints/best.ckpt", "metrics": metrics}
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -119,9 +125,8 @@ def _configuration(trainer: Trainer, module: LightningModule) -> dict[str, Any]:
         if part is not None:
             own = {k: v for k, v in part.hparams.items() if k not in ("_instantiator", "classes")}
             parts[key] = {"class_path": f"{type(part).__module__}.{type(part).__qualname__}", "init_args": own}
-    told = {"precision": trainer.precision, "max_epochs": trainer.max_epochs, "max_steps": trainer.max_steps}
-    batches = {"accumulate_grad_batches": trainer.accumulate_grad_batches, "gradient_clip_val": trainer.gradient_clip_val}
-    return {**parts, "trainer": {**told, **batches}}
+    names = ("precision", "max_epochs", "max_steps", "accumulate_grad_batches", "gradient_clip_val")
+    return {**parts, "trainer": {name: getattr(trainer, name) for name in names}}
 
 
 def _seed() -> dict[str, Any]:

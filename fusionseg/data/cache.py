@@ -4,7 +4,6 @@ import hashlib
 import os
 import shutil
 import sys
-import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -109,8 +108,9 @@ class DiskCache(_Cached):
 def _fill(dataset: SegmentationDataset, file: Path, index_file: Path) -> None:
     """Writes both files, each complete or not at all."""
     places, start = [], 0
-    with tempfile.NamedTemporaryFile(dir=file.parent, suffix=".part", delete=False) as pixels_out:
-        try:
+    part, index_part = (path.with_name(f"{path.name}.{os.getpid()}.part") for path in (file, index_file))
+    try:
+        with part.open("wb") as pixels_out:
             for image, semantic, region in _decoded(dataset, str(file.parent)):
                 places.append((start, *image.shape))
                 # Regions first: their two bytes are then aligned whatever the image's size.
@@ -118,14 +118,13 @@ def _fill(dataset: SegmentationDataset, file: Path, index_file: Path) -> None:
                 record += bytes(-len(record) % _ALIGNMENT)
                 pixels_out.write(record)
                 start += len(record)
-            pixels_out.flush()
-            os.replace(pixels_out.name, file)
-        except BaseException:
-            Path(pixels_out.name).unlink(missing_ok=True)
-            raise
-    part = index_file.with_suffix(f".{os.getpid()}.part.npy")
-    np.save(part, np.array(places, np.int64))
-    os.replace(part, index_file)
+        with index_part.open("wb") as index_out:
+            np.save(index_out, np.array(places, np.int64))
+        os.replace(part, file)
+        os.replace(index_part, index_file)
+    finally:
+        part.unlink(missing_ok=True)
+        index_part.unlink(missing_ok=True)
 
 
 def _decoded(dataset: SegmentationDataset, where: str) -> Iterator[Pixels]:

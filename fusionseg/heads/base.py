@@ -25,8 +25,11 @@ class Head(nn.Module, ABC):
 
     @abstractmethod
     def loss(self, output: Any, target: Any) -> tuple[Tensor, Tensor]:
-        """The terms of the loss, each as (sum, weight), as two tensors (K,): term k is sum_k / weight_k, the task's
-        loss is the sum over k. Only the module divides, by the weight over the global batch."""
+        """Sums and weights of the loss's terms, two tensors (K,), unnormalized.
+
+        The task's loss is the sum over k of sum_k / weight_k. Only the module divides, by the weight over the global
+        batch.
+        """
 
     @abstractmethod
     def labels(self, output: Any, frame: Frame) -> Tensor:

@@ -17,8 +17,8 @@ from fusionseg.sample import Frame, Sample
 class BoundaryHead(Head):
     """Regions as basins: every pixel says how likely it is a boundary, and a watershed floods what is not.
 
-    The output is one logit a pixel (B, 1, h, w). The target follows HED (arXiv:1504.06375), the decoding is the
-    marker-controlled watershed of Meyer (1992).
+    The output is one logit a pixel (B, 1, h, w). Target and loss follow HED (arXiv:1504.06375); the watershed gives
+    every pixel outside of the basins to the nearest one.
 
     Args:
         in_channels: Channels of the features.

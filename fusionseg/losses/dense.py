@@ -30,18 +30,20 @@ class BalancedBCE(Loss):
     """Class-balanced cross-entropy of a boundary's logit (B, 1, H, W) (HED, arXiv:1504.06375, eq. 2).
 
     The target (B, H, W) is 1 on boundaries and 0 elsewhere. Boundary pixels weigh beta, the others 1 - beta, where beta
-    is the share of non-boundary pixels among the labelled pixels of the same image. An image without boundaries, or of
-    nothing else, costs 0, as in the paper; its pixels are counted.
+    is the share of non-boundary pixels among the labelled pixels of the same image. HED adds the pixels up; here the
+    weight of the sum is that of its pixels, so that chance is log 2 however rare boundaries are. An image without
+    boundaries, or of nothing else, neither costs nor weighs anything.
     """
 
     def total(self, output: Tensor, target: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """The sum of the labelled pixels' losses, and their number."""
+        """The weighted sum of the labelled pixels' losses, and the sum of their weights."""
         logit, boundary = output.squeeze(1), target.to(output.dtype)
         _check_shapes(self, logit, boundary)
         labelled = mask.sum((1, 2), keepdim=True)
         beta = 1 - boundary.sum((1, 2), keepdim=True) / labelled.clamp_min(1)
-        losses = -beta * boundary * F.logsigmoid(logit) - (1 - beta) * (1 - boundary) * F.logsigmoid(-logit)
-        return losses.where(mask, 0).sum(), labelled.sum().to(losses.dtype)
+        weight = (beta * boundary + (1 - beta) * (1 - boundary)).where(mask, 0)
+        losses = -boundary * F.logsigmoid(logit) - (1 - boundary) * F.logsigmoid(-logit)
+        return (weight * losses).sum(), weight.sum()
 
 
 def _check_shapes(loss: Loss, output: Tensor, target: Tensor) -> None:

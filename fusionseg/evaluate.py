@@ -1,0 +1,165 @@
+"""Measure: `python -m fusionseg.evaluate --run DIR [--split val|test]`."""
+
+import argparse
+import csv
+import heapq
+import json
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from lightning.fabric import Fabric
+from lightning.fabric.utilities import move_data_to_device
+from rich.progress import track
+
+from fusionseg.answers import Truths, common_size
+from fusionseg.cli import FusionCLI, door
+from fusionseg.files import replacing, write_json
+from fusionseg.label_files import write_png
+from fusionseg.metrics.measures import Measures, total
+from fusionseg.restore import best, configuration, load_state
+from fusionseg.sample import Counted, Picture, Prediction, Truth
+from fusionseg.tracking import log_tables, wandb_logger
+from fusionseg.visualize import legend, panel, sample_row
+
+
+class Scored(NamedTuple):
+    """One image's answer and how good it is."""
+
+    picture: Picture
+    truth: Truth
+    prediction: Prediction
+    sums: Counted
+
+
+def words(args: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
+    """The arguments of this command, and those that change the run's configuration."""
+    parser = argparse.ArgumentParser(
+        "python -m fusionseg.evaluate",
+        description="Measures the best checkpoint of a run on a split, at the label files' own resolution. Further "
+        "arguments change the run's configuration, such as --data.dataset.root where the data have moved.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--run", type=Path, required=True, help="run folder")
+    parser.add_argument("--split", choices=("val", "test"), default="val", help="which split (default: val)")
+    parser.add_argument("--pictures", type=int, default=4, help="how many of the best and worst images (default: 4)")
+    parser.add_argument("--wandb", choices=("online", "offline", "disabled"), help="as fusionseg.fit")
+    return parser.parse_known_args(args)
+
+
+def scored(model: Any, data: Any, split: str, precision: str, measures: Measures) -> Iterator[Scored]:
+    """Every image of a split once, in order."""
+    fabric = Fabric(devices=1, precision=precision)  # type: ignore[arg-type]
+    model = model.to(fabric.device).eval()
+    data.setup("validate" if split == "val" else "test")
+    loader = data.val_dataloader() if split == "val" else data.test_dataloader()
+    truths = Truths(loader.dataset)
+    for batch in track(loader, f"evaluating {split}", disable=not os.isatty(2)):
+        pending = truths.start(batch)
+        moved = data.on_after_batch_transfer(move_data_to_device(batch, fabric.device), 0)
+        known = [truth.result() for truth in pending]
+        with torch.no_grad(), fabric.autocast():
+            predictions = model.predictions(moved, common_size(known))
+        for i, (prediction, truth) in enumerate(zip(predictions, known, strict=True)):
+            picture = batch["image"][i, :3].permute(1, 2, 0).numpy()
+            yield Scored(picture, truth, prediction, measures.sums(prediction, truth))
+
+
+def evaluate(model: Any, data: Any, split: str, folder: Path, precision: str, pictures: int = 4) -> dict[str, Any]:
+    """Measures a model on a split and writes `<split>.json`, `.csv`, `.npz` and pictures into a folder.
+
+    Args:
+        model: A LightningModule with `predictions(batch, size)`.
+        data: A LightningDataModule that keeps the contract of a sample.
+        split: `val` or `test`.
+        folder: Where to write.
+        precision: As Lightning's.
+        pictures: How many of the best and of the worst images are drawn.
+
+    Returns:
+        What the JSON file holds: `metrics`, `per_class`, `split`, `images`.
+    """
+    measures = Measures(data.classes)
+    rows: list[dict[str, Any]] = []
+    kept: list[Counted] = []
+    extremes: dict[str, list[tuple[float, int, Scored]]] = {"best": [], "worst": []}
+    for n, image in enumerate(scored(model, data, split, precision, measures)):
+        figures = measures.figures(image.sums)
+        rows.append({"name": image.prediction.name, **figures})
+        kept.append(image.sums)
+        for sign, heap in zip((1, -1), extremes.values(), strict=True):
+            heapq.heappush(heap, (sign * figures["score"], -n, image))
+            if len(heap) > pictures:
+                heapq.heappop(heap)
+    added = total(kept)
+    result = {
+        "metrics": measures.figures(added),
+        "per_class": {
+            name: {key: values[i] for key, values in measures.per_class(added).items()}
+            for i, name in enumerate(data.classes.names)
+        },
+        "split": split,
+        "images": len(rows),
+    }
+    write_json(folder / f"{split}.json", result)
+    _write_rows(folder / f"{split}.csv", rows)
+    with replacing(folder / f"{split}.npz") as draft:
+        np.savez_compressed(
+            draft, name=[row["name"] for row in rows], **{key: np.stack([sums[key] for sums in kept]) for key in added}
+        )
+    for which, heap in extremes.items():
+        for score, _, image in heap:
+            _draw(folder / f"{split}_{which}" / f"{image.prediction.name}.png", image, abs(score), data.classes)
+    return result
+
+
+def _write_rows(path: Path, rows: list[dict[str, Any]]) -> None:
+    with replacing(path) as draft, draft.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(dict.fromkeys(key for row in rows for key in row)))
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def _draw(path: Path, image: Scored, score: float, classes: Any) -> None:
+    row = sample_row(image.picture, image.truth, image.prediction, classes)
+    shown = [m for m in (image.truth.semantic, image.prediction.semantic) if m is not None]
+    write_png(path, panel([row], [f"{image.prediction.name}  score {score:.3f}"], legend(shown, classes)))
+
+
+def _track(run: Path, split: str, result: dict[str, Any], classes: Any) -> None:
+    """Adds the figures to the W&B run that trained the model."""
+    summary = json.loads((run / "summary.json").read_text()) if (run / "summary.json").is_file() else {}
+    if not summary.get("wandb"):
+        return
+    logger = wandb_logger(run, summary["wandb"]["id"], "evaluate")
+    if logger is not None:
+        columns = {
+            k: [row[k] for row in result["per_class"].values()] for k in next(iter(result["per_class"].values()), {})
+        }
+        log_tables([logger], split, classes, columns)
+        logger.experiment.summary.update({f"{split}/{name}": value for name, value in result["metrics"].items()})
+        logger.experiment.finish()
+
+
+def main(args: Sequence[str]) -> None:
+    """Evaluates as the words of a command line say."""
+    known, rest = words(args)
+    if known.wandb:
+        os.environ["WANDB_MODE"] = known.wandb
+    checkpoint = best(known.run)
+    cli = FusionCLI(["--config", str(configuration(known.run)), *rest], trains=False)
+    load_state(cli.model, checkpoint)
+    precision = str(cli.config.trainer.precision)
+    folder = known.run / "evaluation"
+    result = evaluate(cli.model, cli.datamodule, known.split, folder, precision, known.pictures)
+    _track(known.run, known.split, result, cli.datamodule.classes)
+    for name, value in result["metrics"].items():
+        print(f"{known.split}/{name:20} {value:.4f}")
+    print(folder / f"{known.split}.json")
+
+
+if __name__ == "__main__":
+    door(main)
