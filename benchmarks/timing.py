@@ -2,7 +2,7 @@
 
 import random
 import statistics
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from time import perf_counter
 from typing import NamedTuple
 
@@ -37,6 +37,11 @@ class Target(NamedTuple):
         return ratio >= self.bound if self.at_least else ratio <= self.bound
 
 
+def quartiles(sample: Sequence[float]) -> Quartiles:
+    """Where a quarter, half and three quarters of a sample lie below."""
+    return Quartiles(*statistics.quantiles(sample, n=4, method="inclusive"))
+
+
 def seconds(call: Callable[[], object]) -> float:
     """The time that one call takes."""
     start = perf_counter()
@@ -69,7 +74,7 @@ def ratios(variants: Mapping[str, Callable[[], object]], baseline: str, rounds: 
         times = {name: seconds(variants[name]) for name in order}
         for name, sample in samples.items():
             sample.append(times[name] / times[baseline])
-    return {name: Quartiles(*statistics.quantiles(sample, n=4, method="inclusive")) for name, sample in samples.items()}
+    return {name: quartiles(sample) for name, sample in samples.items()}
 
 
 def show(title: str, measured: Mapping[str, Quartiles], targets: Mapping[str, Target]) -> None:

@@ -1,6 +1,5 @@
 """Encoders and decoders by name: what to build, and the building of it."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -40,11 +39,12 @@ class Backbone:
             timm (`tu-` and timm's name). The MiT and MobileOne encoders have licences of their own.
         weights: Where the encoder starts: the name of pretrained weights (`imagenet`), or a file (`.safetensors` or a
             PyTorch state dict); random where left out.
-        decoder: `Unet`, `UnetPlusPlus`, `MAnet`, `Linknet`, `FPN`, `PSPNet`, `DeepLabV3`, `DeepLabV3Plus`, `PAN`,
-            `UPerNet`, `Segformer` or `FCN`.
+        decoder: `Unet`, `UnetPlusPlus`, `MAnet`, `Linknet`, `FPN`, `PSPNet`, `DeepLabV3`, `DeepLabV3Plus`, `PAN` (for
+            sides of 128 or more), `UPerNet`, `Segformer` or `FCN`.
         in_channels: Channels of the image: 3, or RGB and more.
         options: Further arguments of the decoder's class in segmentation-models-pytorch (`decoder_channels` ...) or,
             for `FCN`, `channels` and `output_stride`.
+        initialize: Whether to read `weights`; false in checkpoints, which hold what became of them.
     """
 
     encoder: str = "resnet18"
@@ -52,6 +52,7 @@ class Backbone:
     decoder: str = "Unet"
     in_channels: int = 3
     options: dict[str, Any] = field(default_factory=dict)
+    initialize: bool = True
 
     def build(self, decoders: int = 1) -> "tuple[Encoder, list[Decoder]]":
         """One encoder and so many decoders for it.
@@ -64,18 +65,24 @@ class Backbone:
             raise ValueError(f"unknown decoder {self.decoder!r}; expected one of: {', '.join(DECODERS)}")
         if self.in_channels < 3:
             raise ValueError(f"expected in_channels of 3 or more (RGB first), found {self.in_channels}")
-        named = self.weights if self.weights and not _is_file(self.weights) else None
         try:
-            encoder, first = self._pair(named)
-            _probe(encoder, first)
-        except (KeyError, ValueError, NotImplementedError, RuntimeError, TypeError) as error:
+            encoder, first = self._pair(self._named if self.initialize else None)
+            parts = [first] + [self._pair(None)[1] for _ in range(decoders - 1)]
+            for decoder in parts:
+                _probe(encoder, decoder)
+        except Exception as error:  # nobody lists what libraries raise where two parts do not fit or a download fails
             raise ValueError(self._remedy(error)) from error
-        if self.weights and not named:
+        if self.weights and self.initialize and not self._named:
             state = tensors(Path(self.weights))
             if self.encoder.startswith("tu-"):
                 state = {f"model.{name.replace('stages.', 'stages_')}": value for name, value in state.items()}
-            loaded(encoder.body, state, f"the {self.encoder} encoder")
-        return encoder, [first] + [self._pair(None)[1] for _ in range(decoders - 1)]
+            loaded(encoder.body, state, self.weights, f"the {self.encoder} encoder")
+        return encoder, parts
+
+    @property
+    def _named(self) -> str | None:
+        """The name of pretrained weights, unless a file is meant."""
+        return self.weights if self.weights and not _is_file(self.weights) else None
 
     def _pair(self, weights: str | None) -> "tuple[Encoder, Decoder]":
         import segmentation_models_pytorch as smp
@@ -86,7 +93,8 @@ class Backbone:
             stride = self.options.get("output_stride", 8)
             body = smp.encoders.get_encoder(self.encoder, self.in_channels, weights=weights, output_stride=stride)
             channels = self.options.get("channels", body.out_channels[-1] // 4)
-            decoder = Decoder(FCNHead(body.out_channels[-1], channels)[:-1], channels, last=True)
+            layers = list(FCNHead(body.out_channels[-1], channels))[:-1]  # all but the classifier
+            decoder = Decoder(nn.Sequential(*layers), channels, last=True)
         else:
             model = smp.create_model(
                 self.decoder, self.encoder, weights, in_channels=self.in_channels, classes=1, **self.options
@@ -94,14 +102,14 @@ class Backbone:
             body, head = model.encoder, model.segmentation_head
             channels = next(m.in_channels for m in head.modules() if isinstance(m, nn.Conv2d))
             decoder = Decoder(model.decoder, channels)
-        return Encoder(body, *self._normalization(weights)), decoder
+        return Encoder(body, *self._normalization()), decoder
 
-    def _normalization(self, weights: str | None) -> tuple[list[float], list[float]]:
+    def _normalization(self) -> tuple[list[float], list[float]]:
         mean, std = list(IMAGENET_MEAN), list(IMAGENET_STD)
-        if weights:
+        if self._named:
             import segmentation_models_pytorch as smp
 
-            expected = smp.encoders.get_preprocessing_params(self.encoder, weights)
+            expected = smp.encoders.get_preprocessing_params(self.encoder, self._named)
             top = expected["input_range"][-1]
             mean, std = [m / top for m in expected["mean"]], [s / top for s in expected["std"]]
         more = self.in_channels - 3
@@ -197,10 +205,12 @@ def _is_file(weights: str) -> bool:
     return Path(weights).suffix in {".safetensors", ".pt", ".pth", ".ckpt", ".bin"} or Path(weights).exists()
 
 
-@torch.no_grad()
-def _probe(encoder: Callable[[Tensor], list[Tensor]], decoder: Decoder) -> None:
-    """Some pairs only fail when they run."""
-    assert isinstance(encoder, Encoder)
-    modes = encoder.training, decoder.training
-    decoder.eval()(encoder.eval()(torch.zeros(1, encoder.mean.shape[1], 2 * STRIDE, 2 * STRIDE)))
-    encoder.train(modes[0]), decoder.train(modes[1])
+@torch.enable_grad()
+def _probe(encoder: Encoder, decoder: Decoder) -> None:
+    """Runs a pair, since some only fail then, and fixes the parameters that it does not use, which DDP would miss."""
+    image = torch.zeros(1, encoder.mean.shape[1], 4 * STRIDE, 4 * STRIDE)
+    output = decoder.eval()(encoder.eval()(image))
+    learned = [p for part in (encoder, decoder) for p in part.parameters() if p.requires_grad]
+    for parameter, gradient in zip(learned, torch.autograd.grad(output.sum(), learned, allow_unused=True), strict=True):
+        parameter.requires_grad_(gradient is not None)
+    encoder.train(), decoder.train()

@@ -1,41 +1,57 @@
 """What the doors share: the command line is the constructor, and what a user got wrong is one clear error."""
 
 import importlib
+import inspect
 import os
 import pkgutil
 import sys
 import traceback
-import warnings
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 from jsonargparse import Namespace
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import LightningDataModule, LightningModule
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
-from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
+from fusionseg.data.base import message_of
+from fusionseg.data.datamodule import SegmentationDataModule
+from fusionseg.manual import manual
+from fusionseg.module import FusionModule
+from fusionseg.quiet import quiet
 from fusionseg.trainer import Trainer
+from fusionseg.usage import UsageError, innermost, located, mapping, usage_error
 
 CATALOGUE = ("heads", "networks", "data", "losses", "optimization")
 DOORS = ("config", "out", "weights", "wandb")
 """Arguments of the command, which are no part of the experiment."""
 
+DEFAULTS: dict[str, type] = {"model": FusionModule, "data": SegmentationDataModule}
+
 
 class Parser(LightningArgumentParser):
-    """A parser whose errors are short and whose help shows the default model and data too."""
+    """A parser whose errors are one short message, and whose help shows the default model and data too."""
+
+    manual: Callable[[], str] | None = None
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        if os.environ.get("FUSIONSEG_DEBUG") and ex is not None:
-            raise ex
-        raise UsageError(_told(message, ex))
+        more = [f"{key}.{name}" for key, made in DEFAULTS.items() for name in inspect.signature(made).parameters]
+        raise usage_error(message, ex, self._actions, more if self.manual else ()) from ex
 
-
-class UsageError(ValueError):
-    """A command line or configuration that cannot be used."""
+    def format_help(self, *args: Any) -> str:
+        return self.manual() if self.manual else super().format_help(*args)
 
 
 class FusionCLI(LightningCLI):
     """LightningCLI with any LightningModule and LightningDataModule, ours by default.
+
+    A model of your own (`--model my_package.MyModule`) may have an argument `classes`, which is filled in. It logs
+    `val/score`, by which the best checkpoint is chosen. For `evaluate` and `predict` it has `classes` and
+    `predictions(batch, size)`, a `Prediction` for each image of a batch at a size (H, W); if `validation_step` returns
+    these too, there will be pictures. Data of your own (`--data my_package.MyData`) has an attribute `classes` and
+    batches that keep the contract of a `Sample`; what its validation dataset's `truth(index)` gives, or else the batch,
+    is what answers are scored against.
 
     Args:
         args: The words of the command line.
@@ -46,32 +62,38 @@ class FusionCLI(LightningCLI):
         for folder in CATALOGUE:
             _import(f"fusionseg.{folder}")
         self.trains = trains
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "LightningCLI's args parameter")
-            super().__init__(
-                LightningModule,
-                LightningDataModule,
-                save_config_callback=None,
-                trainer_class=Trainer,
-                seed_everything_default=0,
-                parser_class=Parser,
-                parser_kwargs={"allow_abbrev": False, "exit_on_error": True},
-                subclass_mode_model=True,
-                subclass_mode_data=True,
-                args=list(args),
-                run=False,
-                auto_configure_optimizers=False,
-                load_from_checkpoint_support=False,
-            )
+        files = configurations(args)
+        try:
+            with quiet():
+                super().__init__(
+                    LightningModule,
+                    LightningDataModule,
+                    save_config_callback=None,
+                    trainer_class=Trainer,
+                    seed_everything_default=0,
+                    parser_class=Parser,
+                    parser_kwargs={"allow_abbrev": False, "exit_on_error": True},
+                    subclass_mode_model=True,
+                    subclass_mode_data=True,
+                    args=list(args),
+                    run=False,
+                    auto_configure_optimizers=False,
+                    load_from_checkpoint_support=False,
+                )
+        except UsageError as error:
+            raise located(error, files) from error
+        except ValueError as error:
+            raise innermost(error) from error
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        parser.set_defaults(
-            {
-                "model": {"class_path": "fusionseg.module.FusionModule"},
-                "data": {"class_path": "fusionseg.data.datamodule.SegmentationDataModule"},
-            }
-        )
+        parser.set_defaults({key: {"class_path": f"{c.__module__}.{c.__name__}"} for key, c in DEFAULTS.items()})
         parser.link_arguments("data", "model.init_args.classes", compute_fn=_classes, apply_on="instantiate")
+        self.add_command(parser)
+        if isinstance(parser, Parser):
+            parser.manual = lambda: manual(self.add_command, Trainer)
+
+    def add_command(self, parser: Any) -> None:
+        """Adds the arguments of the command itself, those of `DOORS`."""
 
     def instantiate_classes(self) -> None:
         if self.trains:
@@ -94,34 +116,41 @@ def _import(name: str) -> None:
         importlib.import_module(f"{name}.{inner}")
 
 
+def configurations(args: Sequence[str]) -> list[Path]:
+    """The configuration files that a command line names, each a readable mapping.
+
+    Raises:
+        UsageError: If one is not.
+    """
+    following = [word for flag, word in zip(args, args[1:], strict=False) if flag in ("-c", "--config")]
+    files = [Path(f) for f in following + [w.removeprefix("--config=") for w in args if w.startswith("--config=")]]
+    for path in files:
+        mapping(path)
+    return files
+
+
 def experiment(config: Namespace) -> Namespace:
     """The configuration without the arguments of the command."""
     kept = config.clone()
     for door in DOORS:
         kept.pop(door, None)
+    kept.trainer.default_root_dir = None
     return kept
-
-
-def _told(message: str, error: BaseException | None) -> str:
-    """The innermost reason of a parser's error, without the values of everything around."""
-    lines = [line.rstrip() for line in message.splitlines() if line.strip()]
-    drop = ("Given value", "Subtypes:", "Errors:", "Does not validate against any", "- Expected a <class 'NoneType'>")
-    kept = [line.strip().removeprefix("- ") for line in lines if not line.strip().startswith(drop)]
-    return "\n  ".join(dict.fromkeys(kept))
 
 
 def door(main: Callable[[Sequence[str]], None]) -> NoReturn:
     """Runs a command and exits: 2 after what the user can mend, said in one message without a traceback.
 
-    With `FUSIONSEG_DEBUG=1` the traceback comes too.
+    With `FUSIONSEG_DEBUG=1` the traceback comes too. The code after Ctrl-C is 130.
     """
-    from fusionseg.data.base import message_of
-
     try:
         main(sys.argv[1:])
-    except (ValueError, FileNotFoundError, FileExistsError, NotADirectoryError, MisconfigurationException) as error:
+    except (ValueError, OSError, MisconfigurationException) as error:
         if os.environ.get("FUSIONSEG_DEBUG"):
             traceback.print_exc()
         print(f"error: {message_of(error)}", file=sys.stderr)
         sys.exit(2)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)
     sys.exit(0)

@@ -105,7 +105,7 @@ def write_panoptic(path: str | Path, panoptic: IntMap, classes: Classes) -> dict
     Args:
         path: The file.
         panoptic: Class * 65536 + instance, -1 where void (`fusion.panoptic`).
-        classes: The classes; a segment's category is the class id.
+        classes: The classes; a segment's category is the class's id in the data set's own files.
 
     Returns:
         The image's annotation without `image_id`: `file_name` and `segments_info`, which has for each segment `id`,
@@ -126,7 +126,13 @@ def write_panoptic(path: str | Path, panoptic: IntMap, classes: Classes) -> dict
     write_png(path, np.stack([number >> shift & 255 for shift in (0, 8, 16)], axis=2).astype(np.uint8))
     boxes, areas = _boxes(inverse.reshape(panoptic.shape), len(ids))
     segments = [
-        {"id": i + first, "category_id": int(ids[i]) // OFFSET, "area": areas[i], "bbox": boxes[i], "iscrowd": 0}
+        {
+            "id": i + first,
+            "category_id": classes.file_ids[ids[i] // OFFSET],
+            "area": areas[i],
+            "bbox": boxes[i],
+            "iscrowd": 0,
+        }
         for i in range(1 - first, len(ids))
     ]
     return {"file_name": path.name, "segments_info": segments}
@@ -140,7 +146,7 @@ def coco_panoptic_json(
     Args:
         images: For each image at least `id`, `file_name`, `width` and `height`.
         annotations: For each image `image_id` and what `write_panoptic` returned.
-        classes: The classes; a category's id is the class id.
+        classes: The classes; a category's id is that of the data set's own files.
 
     Raises:
         ValueError: If a key is missing, or an annotation belongs to no image.
@@ -155,7 +161,7 @@ def coco_panoptic_json(
     if strange := sorted({a["image_id"] for a in annotations} - {i["id"] for i in images}, key=str):
         raise ValueError(f"annotations of images {strange[:5]}, which are not among the {len(images)} images")
     categories = [
-        {"id": i, "name": name, "isthing": int(i in classes.things), "color": list(color)}
+        {"id": classes.file_ids[i], "name": name, "isthing": int(i in classes.things), "color": list(color)}
         for i, (name, color) in enumerate(zip(classes.names, classes.colors, strict=True))
     ]
     return {"images": [*map(dict, images)], "annotations": [*map(dict, annotations)], "categories": categories}

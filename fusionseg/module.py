@@ -1,10 +1,12 @@
 """The LightningModule: two tasks, one loss, measured."""
 
 import math
+import os
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 from lightning.pytorch import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
@@ -19,13 +21,12 @@ from fusionseg.heads import BoundaryHead, Head, SemanticHead
 from fusionseg.losses import Loss
 from fusionseg.metrics.measures import Measures, total
 from fusionseg.networks import HardSharing, Network
-from fusionseg.optimization import fused, parameter_groups, scheduled
+from fusionseg.objective import divided, loss_weights, weighted
+from fusionseg.optimization import WarmupPoly, grouped, scheduled
 from fusionseg.ranks import reduced, reduced_sums, world_size
-from fusionseg.recipe import plain
+from fusionseg.recipe import made, plain
 from fusionseg.running import RunningMean
 from fusionseg.sample import Classes, Counted, Frame, Prediction, Sample
-
-_NAMES = {"alpha": "semantic", "beta": "region"}
 
 
 class FusionModule(LightningModule):
@@ -58,20 +59,21 @@ class FusionModule(LightningModule):
         network: Callable[[dict[str, Callable[[int], Head]], Backbone], Network] = HardSharing,
         backbone: Backbone = Backbone(),  # noqa: B008 (frozen)
         optimizer: Callable[[Any], Optimizer] = AdamW,
-        schedule: Callable[[Optimizer], LRScheduler] | None = None,
+        schedule: Callable[[Optimizer], LRScheduler] | None = WarmupPoly,
         encoder_lr: float = 1.0,
         freeze_encoder_epochs: int = 0,
         l1: float = 0.0,
         compile: bool = False,
     ) -> None:
         super().__init__()
-        recipe = {name: plain(value) for name, value in locals().items() if name not in ("self", "__class__")}
+        recipe = {name: plain(value) for name, value in dict(locals()).items() if name not in ("self", "__class__")}
         # named as the command line does, so that Lightning's load_from_checkpoint rebuilds the recipes
         self.save_hyperparameters({**recipe, "_instantiator": "lightning.pytorch.cli.instantiate_module"}, logger=False)
         self.classes = classes if isinstance(classes, Classes) else Classes(**classes)
-        self.loss_weights = _loss_weights(
+        self.loss_weights = loss_weights(
             semantic=alpha if semantic_head else None, region=beta if region_head else None
         )
+        _check_parts(semantic_head, region_head, encoder_lr, l1)
         heads: dict[str, Callable[[int], Head]] = {}
         if semantic_head:
             heads["semantic"] = partial(_semantic, semantic_head, len(self.classes))
@@ -83,10 +85,9 @@ class FusionModule(LightningModule):
         self.measures = Measures(self.classes)
         self.sums: Counted = {}
         self.truths: Truths | None = None
-        self.evaluated: Tensor | None = None
-        self.running = RunningMean()
+        self.running, self.logged = RunningMean(), 0
         self.latest: dict[str, float] = {}
-        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.to(memory_format=torch.channels_last)
         if compile:
             for part in (self.network.encoder, *self.network.decoders.values(), *self.network.heads.values()):
                 part.compile()
@@ -115,14 +116,16 @@ class FusionModule(LightningModule):
     def training_step(self, batch: Sample, _: int) -> Tensor:
         sums, weights = self.terms(self(batch["image"]), batch)
         losses = divided(sums * world_size(), reduced(weights))
-        loss = (losses * losses.new_tensor(list(self.loss_weights.values()))).sum()
+        loss = weighted(losses, self.loss_weights.values())
         if self.l1:
             loss = loss + self.l1 * torch.stack([p.abs().sum() for p in self.parameters() if p.requires_grad]).sum()
         self.running.add(torch.cat([loss[None], losses]).detach())
         return loss
 
     def on_train_batch_end(self, *_: Any) -> None:
-        if self.global_step % self.trainer.log_every_n_steps == 0 or self.trainer.is_last_batch:
+        every: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
+        due = every and self.global_step // every > self.logged // every
+        if due or self.trainer.is_last_batch or self.global_step == self.trainer.max_steps:
             self.log_running()
 
     def log_running(self) -> None:
@@ -131,14 +134,18 @@ class FusionModule(LightningModule):
             return
         names = ["loss", *(f"loss_{task}" for task in self.tasks)]
         self.latest = dict(zip((f"train/{name}" for name in names), self.running.read(), strict=True))
+        self.logged = self.global_step
         rate = self.trainer.optimizers[0].param_groups[-1]["lr"]
         for logger in self.loggers:
             logger.log_metrics({**self.latest, "train/lr": rate, "epoch": self.current_epoch}, self.global_step)
 
     def on_train_epoch_start(self) -> None:
-        self.freeze(self.current_epoch < self.freeze_encoder_epochs)
+        self.hold_encoder(self.current_epoch < self.freeze_encoder_epochs)
+        # dropout draws other numbers on each rank, and the same ones in a resumed run
+        key = (int(os.environ.get("PL_GLOBAL_SEED", 0)), self.current_epoch, self.global_rank)
+        torch.manual_seed(int(np.random.SeedSequence(key).generate_state(1)[0]))
 
-    def freeze(self, frozen: bool) -> None:
+    def hold_encoder(self, frozen: bool) -> None:
         """Keeps the encoder as it is, or lets it learn again."""
         encoder: Any = self.network.encoder
         encoder.frozen = frozen
@@ -156,10 +163,15 @@ class FusionModule(LightningModule):
         batch = padded(batch)
         return self._answers(self(batch["image"])[-1], batch, (valid[0], valid[1]), size)
 
-    def validation_step(self, batch: Sample, _: int) -> list[Prediction]:
+    def on_validation_epoch_start(self) -> None:
+        self.sums = {}  # an interrupted validation may have left some
+
+    on_test_epoch_start = on_validation_epoch_start
+
+    def validation_step(self, batch: Sample, _: int) -> Any:
         return self._measured(batch, self.trainer.val_dataloaders)
 
-    def test_step(self, batch: Sample, _: int) -> list[Prediction]:
+    def test_step(self, batch: Sample, _: int) -> Any:
         return self._measured(batch, self.trainer.test_dataloaders)
 
     def on_validation_epoch_end(self) -> None:
@@ -175,11 +187,10 @@ class FusionModule(LightningModule):
         batch = padded(batch)
         refinements = self(batch["image"])
         terms = torch.stack(self.terms(refinements, batch))
-        self.evaluated = terms if self.evaluated is None else self.evaluated + terms
         truths = [truth.result() for truth in pending]
         predictions = self._answers(refinements[-1], batch, valid, common_size(truths))
         images = (self.measures.sums(p, t) for p, t in zip(predictions, truths, strict=True))
-        self.sums = total([self.sums, *images])
+        self.sums = total([self.sums, {"terms": terms.cpu().numpy().astype(np.float64)}, *images])
         return predictions
 
     def _answers(
@@ -190,21 +201,23 @@ class FusionModule(LightningModule):
         return answers(outputs, dict(heads.items()), Frame((height, width), valid, size), batch["name"], self.classes)
 
     def _log_measures(self, stage: str) -> None:
-        if self.evaluated is None:
+        if not self.sums:
             return
-        sums, weights = reduced(self.evaluated)
-        losses = divided(sums, weights).tolist()
+        self.totals = reduced_sums(self.sums, self.device)
+        losses = divided(*torch.from_numpy(self.totals["terms"])).tolist()
         figures = {f"loss_{task}": value for task, value in zip(self.tasks, losses, strict=True)}
         figures["loss"] = sum(w * v for w, v in zip(self.loss_weights.values(), losses, strict=True))
-        self.totals = reduced_sums(self.sums, self.device)
         figures |= self.measures.figures(self.totals)
         self.log_dict({f"{stage}/{name}": value for name, value in figures.items()}, sync_dist=world_size() > 1)
-        self.sums, self.evaluated, self.truths = {}, None, None
+        self.sums, self.truths = {}, None
 
     def setup(self, stage: str) -> None:
         hungry = [m for m in self.modules() if isinstance(m, Loss) and m.needs_counts]
         if stage == "fit" and hungry:
-            counts = self.trainer.datamodule.class_counts()  # type: ignore[attr-defined]
+            count = getattr(getattr(self.trainer, "datamodule", None), "class_counts", None)
+            if count is None:
+                raise ValueError("expected a datamodule with class_counts() to balance by: give class weights instead")
+            counts = count()
             for loss in hungry:
                 loss.balance(counts)
 
@@ -212,31 +225,29 @@ class FusionModule(LightningModule):
         scaler = getattr(self.trainer.precision_plugin, "scaler", None)
         # under a GradScaler a fused optimizer unscales by itself, which Lightning refuses together with clipping
         allowed = scaler is None or not self.trainer.gradient_clip_val
-        groups = parameter_groups(self.network, self.network.encoder, self.encoder_lr)
-        optimizer = fused(self.optimizer, groups, allowed)
-        if len(groups) > 1:
-            optimizer.param_groups[0]["lr"] *= self.encoder_lr
+        optimizer = grouped(self.optimizer, self.network, self.network.encoder, self.encoder_lr, allowed)
         if self.schedule is None:
             return optimizer
-        schedule, interval = scheduled(self.schedule, optimizer, int(self.trainer.estimated_stepping_batches))
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": interval}}
+        schedule, interval = scheduled(self.schedule, optimizer, self.trainer.estimated_stepping_batches)
+        # the figure is for ReduceLROnPlateau alone
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": schedule, "interval": interval, "monitor": "val/loss"},
+        }
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        # a checkpoint is rebuilt without the file or download that its weights once began with
+        recipe = checkpoint["hyper_parameters"]
+        checkpoint["hyper_parameters"] = {**recipe, "backbone": {**recipe["backbone"], "initialize": False}}
 
 
-def divided(sums: Tensor, weights: Tensor) -> Tensor:
-    """The loss of each task from the sums and weights of its terms (T, K); an exact zero where nothing is labelled."""
-    return (sums / torch.where(weights > 0, weights, 1)).sum(1)
-
-
-def _loss_weights(**weights: float | None) -> dict[str, float]:
-    present = {task: weight for task, weight in weights.items() if weight is not None}
-    if not present:
-        raise ValueError("semantic_head and region_head are both null: expected at least one head")
-    found = ", ".join(f"{name} = {present[task]}" for name, task in _NAMES.items() if task in present)
-    if any(not math.isfinite(w) or w < 0 for w in present.values()):
-        raise ValueError(f"expected loss weights of 0 or more, found {found}")
-    if not any(present.values()):
-        raise ValueError(f"nothing would be learned with {found}: expected a positive weight for a head that is there")
-    return present
+def _check_parts(semantic_head: Any, region_head: Any, encoder_lr: float, l1: float) -> None:
+    for task, recipe in (("semantic", semantic_head), ("region", region_head)):
+        if getattr(made(recipe), "task", task) != task:
+            raise ValueError(f"expected a {task} head, found {made(recipe).__name__}, which is for the other task")
+    for name, value in (("encoder_lr", encoder_lr), ("l1", l1)):
+        if not 0 <= value < math.inf:
+            raise ValueError(f"expected {name} of 0 or more, found {value}")
 
 
 def _semantic(recipe: Callable[[int, int], Head], num_classes: int, in_channels: int) -> Head:

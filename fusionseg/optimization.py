@@ -1,6 +1,7 @@
 """Optimizers and schedules from recipes, and what they act on."""
 
 import inspect
+import math
 from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
@@ -28,7 +29,7 @@ class WarmupPoly(LambdaLR):
             raise ValueError(f"WarmupPoly needs the number of optimizer steps, found total_steps={total_steps}")
         if not 0 <= warmup < 1:
             raise ValueError(f"expected a warm-up share in [0, 1), found {warmup}")
-        rise = round(warmup * total_steps)
+        rise = min(round(warmup * total_steps), total_steps - 1)
 
         def factor(step: int) -> float:
             if step < rise:
@@ -56,13 +57,42 @@ def parameter_groups(network: nn.Module, encoder: nn.Module, encoder_lr: float) 
     return [{"params": [p for p in encoder.parameters() if p.requires_grad]}, {"params": rest}]
 
 
+def grouped(
+    recipe: Callable[..., Optimizer], network: nn.Module, encoder: nn.Module, encoder_lr: float, allowed: bool = True
+) -> Optimizer:
+    """The recipe's optimizer of all that is trained, fused if allowed, with the encoder's own learning rate."""
+    groups = parameter_groups(network, encoder, encoder_lr)
+    optimizer = fused(recipe, groups, allowed)
+    if len(groups) > 1:
+        optimizer.param_groups[0]["lr"] *= encoder_lr
+    return optimizer
+
+
 def scheduled(
-    recipe: Callable[..., LRScheduler], optimizer: Optimizer, total_steps: int
+    recipe: Callable[..., LRScheduler], optimizer: Optimizer, total_steps: float
 ) -> tuple[LRScheduler, Literal["step", "epoch"]]:
-    """The recipe's schedule, and after what it is stepped: each step if it takes `total_steps`, else each epoch."""
-    known = inspect.signature(made(recipe)).parameters
-    if "total_steps" not in known:
-        return recipe(optimizer), "epoch"
-    if getattr(recipe, "keywords", {}).get("total_steps"):
-        return recipe(optimizer), "step"
-    return recipe(optimizer, total_steps=total_steps), "step"
+    """The recipe's schedule, and after what it is stepped: each step if it takes `total_steps`, else each epoch.
+
+    Raises:
+        ValueError: If it needs the number of steps and training has no end, or if it sets the learning rates of the
+            optimizer's groups itself, in another ratio.
+    """
+    before = [group["lr"] for group in optimizer.param_groups]
+    interval: Literal["step", "epoch"] = (
+        "step" if "total_steps" in inspect.signature(made(recipe)).parameters else "epoch"
+    )
+    if interval == "epoch" or getattr(recipe, "keywords", {}).get("total_steps"):
+        schedule = recipe(optimizer)
+    elif math.isinf(total_steps):
+        raise ValueError(
+            f"{made(recipe).__name__} needs the number of steps: set trainer.max_epochs, or its total_steps"
+        )
+    else:
+        schedule = recipe(optimizer, total_steps=int(total_steps))
+    after = [group["lr"] for group in optimizer.param_groups]
+    if not math.isclose(before[0] * after[-1], before[-1] * after[0], rel_tol=1e-6):
+        raise ValueError(
+            f"{made(recipe).__name__} sets the learning rates to {after}, but encoder_lr wants the ratio of {before}: "
+            "give it a list of two rates, the encoder's first"
+        )
+    return schedule, interval

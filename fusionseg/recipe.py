@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import inspect
+import os
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
@@ -19,8 +20,16 @@ def plain(value: Any) -> Plain:
     Raises:
         ValueError: For anything that cannot be named, such as a lambda or an object.
     """
-    if value is None or isinstance(value, bool | int | float | str):
+    if value is None or isinstance(value, bool):
         return value
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, float):
+        return float(value)  # NumPy's float64 is one too, but no file without code holds it
+    if isinstance(value, str):
+        return str(value)
+    if isinstance(value, os.PathLike):
+        return plain(os.fspath(value))
     if isinstance(value, Mapping):
         return {str(k): plain(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
@@ -45,9 +54,9 @@ def made(recipe: Any) -> Any:
     """
     if not isinstance(recipe, functools.partial):
         return recipe
-    # jsonargparse's recipes carry the class as the last argument of a partial of their own
-    if recipe.args and inspect.isclass(recipe.args[-1]):
-        return recipe.args[-1]
+    # jsonargparse's recipes are partials of a function of its own whose one argument is the class
+    if len(recipe.args) == 1 and getattr(recipe.func, "__module__", "").startswith("jsonargparse"):
+        return recipe.args[0]
     if recipe.args:
         raise ValueError(f"a recipe takes keywords only, found the arguments {recipe.args}")
     return recipe.func

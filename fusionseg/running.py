@@ -22,4 +22,4 @@ class RunningMean:
         assert self.total is not None, "nothing was added"
         mean = reduced(self.total) / (self.count * world_size())
         self.total, self.count = None, 0
-        return mean.tolist()  # type: ignore[no-any-return]
+        return mean.tolist()

@@ -36,25 +36,38 @@ class Classes:
         colors: One RGB color in [0, 255] for each class.
         things: Ids of the countable classes; the others are stuff.
         region: What a region is in this data set, in a few words.
+        ids: Ids of the classes in the data set's own files, where they differ from 0, 1, 2 ... (COCO's categories).
     """
 
     names: tuple[str, ...]
     colors: tuple[tuple[int, int, int], ...]
     things: tuple[int, ...] = ()
     region: str = "a set of pixels that belong together"
+    ids: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
+        # a checkpoint gives lists
+        for name in ("names", "things", "ids"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        object.__setattr__(self, "colors", tuple((r, g, b) for r, g, b in self.colors))
         if not 1 <= len(self.names) <= VOID:
             raise ValueError(f"a data set needs 1 to {VOID} classes, found {len(self.names)}")
         if len(self.colors) != len(self.names):
             raise ValueError(
                 f"expected a color for each of the {len(self.names)} classes, found {len(self.colors)} colors"
             )
+        if self.ids and len(set(self.ids)) != len(self.names):
+            raise ValueError(f"expected {len(self.names)} different ids, found {self.ids}")
         if strange := [i for i in self.things if not 0 <= i < len(self.names)]:
             raise ValueError(f"thing classes {strange} are outside of 0..{len(self.names) - 1}")
 
     def __len__(self) -> int:
         return len(self.names)
+
+    @property
+    def file_ids(self) -> tuple[int, ...]:
+        """The id of each class in the data set's own files."""
+        return self.ids or tuple(range(len(self)))
 
 
 @dataclass(frozen=True)

@@ -1,20 +1,24 @@
 """Lightning's Trainer with the defaults of this project."""
 
-import os
+import shutil
+import signal
+import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
 import torch
+from lightning.fabric.utilities import rank_zero_only
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, Logger
-from lightning.pytorch.utilities.rank_zero import rank_zero_info, rank_zero_only
 
 from fusionseg.callbacks.pictures import Pictures
 from fusionseg.callbacks.progress import FusionProgress
 from fusionseg.callbacks.record import RunRecord
+from fusionseg.quiet import quiet
 from fusionseg.tracking import wandb_logger
 
 
@@ -38,7 +42,7 @@ class Trainer(pl.Trainer):
         self,
         *,
         default_root_dir: str | Path | None = None,
-        max_epochs: int | None = 20,
+        max_epochs: int | None = 10,
         precision: str | int | None = None,
         logger: Logger | Iterable[Logger] | bool | None = None,
         callbacks: list[Callback] | Callback | None = None,
@@ -50,23 +54,69 @@ class Trainer(pl.Trainer):
     ) -> None:
         folder = Path(default_root_dir or new_folder("python"))
         given = [callbacks] if isinstance(callbacks, Callback) else list(callbacks or [])
-        super().__init__(
-            default_root_dir=folder,
-            max_epochs=max_epochs,
-            precision=precision or fast_precision(kwargs.get("accelerator", "auto")),  # type: ignore[arg-type]
-            logger=_loggers(folder, logger),
-            callbacks=given + _callbacks(folder, kwargs),
-            log_every_n_steps=log_every_n_steps,
-            num_sanity_val_steps=num_sanity_val_steps,
-            enable_model_summary=enable_model_summary,
-            use_distributed_sampler=use_distributed_sampler,
-            **kwargs,
+        self.claimed = False
+        with quiet():
+            super().__init__(
+                default_root_dir=folder,
+                max_epochs=max_epochs,
+                precision=precision or fast_precision(kwargs.get("accelerator", "auto")),  # type: ignore[arg-type]
+                logger=_loggers(folder, logger),
+                callbacks=given + _callbacks(folder, kwargs),
+                log_every_n_steps=log_every_n_steps,
+                num_sanity_val_steps=num_sanity_val_steps,
+                enable_model_summary=enable_model_summary,
+                use_distributed_sampler=use_distributed_sampler,
+                **kwargs,
+            )
+
+    def fit(self, *args: Any, **kwargs: Any) -> None:
+        """As Lightning's, into a folder without a run; nothing is left there if not one step is made.
+
+        Raises:
+            FileExistsError: If the folder holds a run, which is not continued.
+            KeyboardInterrupt: After Ctrl-C, when all is written.
+        """
+        handler = signal.getsignal(signal.SIGINT)
+        try:
+            with quiet(), self._claim(continues=bool(kwargs.get("ckpt_path"))):
+                super().fit(*args, **kwargs)
+        except SystemExit as stop:
+            if not isinstance(stop.__context__, KeyboardInterrupt):
+                raise
+            signal.signal(signal.SIGINT, handler)  # Lightning leaves it ignored
+            raise KeyboardInterrupt from None
+
+    @contextmanager
+    def _claim(self, continues: bool) -> Iterator[None]:
+        folder = Path(self.default_root_dir)
+        if not self.claimed and not continues:
+            check_unused(folder)
+        self.claimed, fresh = True, not folder.exists()
+        try:
+            yield
+        except BaseException:
+            if fresh and not self.global_step and self.is_global_zero:
+                shutil.rmtree(folder, ignore_errors=True)
+            raise
+
+
+@rank_zero_only
+def check_unused(folder: Path) -> None:
+    """Raises where a run would be written over another."""
+    marks = ("config.yaml", "summary.json", "metrics.csv", "checkpoints")
+    if folder.exists() and not folder.is_dir():
+        raise FileExistsError(f"{folder} is a file: choose a folder with --out (default_root_dir)")
+    if any((folder / mark).exists() for mark in marks):
+        raise FileExistsError(
+            f"{folder} already holds a run: choose another folder with --out (default_root_dir), or remove this one"
         )
 
 
 def new_folder(experiment: str) -> Path:
-    """A name for a new run folder, the same for all ranks that one command starts."""
-    return Path(os.environ.setdefault("FUSIONSEG_RUN", f"runs/{time.strftime('%Y%m%d-%H%M%S')}-{experiment}"))
+    """A name for a new run folder that nothing has yet."""
+    stem = f"runs/{time.strftime('%Y%m%d-%H%M%S')}-{experiment}"
+    names = (Path(stem if number == 1 else f"{stem}-{number}") for number in range(1, 1000))
+    return next(path for path in names if not path.exists())
 
 
 def fast_precision(accelerator: Any = "auto") -> str:
@@ -77,8 +127,13 @@ def fast_precision(accelerator: Any = "auto") -> str:
     else:
         able, name = accelerator in ("auto", "cpu") and _cpu_has_bf16(), "this CPU"
     chosen = "bf16-mixed" if able else "32-true"
-    rank_zero_info(f"precision {chosen}: {name} {'computes' if able else 'does not compute'} in bf16")
+    _say(f"precision {chosen}: {name} {'computes' if able else 'does not compute'} in bf16")
     return chosen
+
+
+@rank_zero_only
+def _say(line: str) -> None:
+    print(line, file=sys.stderr)
 
 
 def _cpu_has_bf16() -> bool:
@@ -90,7 +145,7 @@ def _loggers(folder: Path, given: Logger | Iterable[Logger] | bool | None) -> li
     if given is False:
         return False
     more = [] if given is None or given is True else [given] if isinstance(given, Logger) else list(given)
-    tracked = wandb_logger(folder, job_type="fit") if rank_zero_only.rank == 0 else None
+    tracked = rank_zero_only(wandb_logger)(folder, job_type="fit")
     return [CSVLogger(folder, name="", version=""), *([tracked] if tracked else []), *more]
 
 

@@ -49,14 +49,14 @@ def tensors(path: Path) -> dict[str, Tensor]:
     return dict(state)
 
 
-def loaded(module: nn.Module, state: Mapping[str, Tensor], what: str, quiet: bool = False) -> list[str]:
+def loaded(module: nn.Module, state: Mapping[str, Tensor], source: Path | str, what: str) -> list[str]:
     """Loads what fits, by name and shape, and gives the names in the module that were not found.
 
     Args:
         module: What is to be initialized.
         state: The tensors.
+        source: Where they are from, for messages.
         what: What the module is called in messages.
-        quiet: Prints nothing.
 
     Raises:
         WeightsError: If nothing fits, or a tensor to be loaded is not finite.
@@ -66,19 +66,18 @@ def loaded(module: nn.Module, state: Mapping[str, Tensor], what: str, quiet: boo
     learned = {k for k, _ in module.named_parameters()}
     if not learned & fits.keys():
         raise WeightsError(
-            f"none of the {len(state)} tensors fits {what}: it has {', '.join(list(own)[:3])} ..., the file has "
-            f"{', '.join(list(state)[:3])} ...; is it another architecture?"
+            f"{source}: none of the {len(state)} tensors fits {what}: it has {', '.join(list(own)[:3])} ..., the file "
+            f"has {', '.join(list(state)[:3])} ...; is it another architecture?"
         )
     if broken := [k for k, v in fits.items() if v.is_floating_point() and not v.isfinite().all()]:
-        raise WeightsError(f"the weights for {what} hold NaN or infinity in {', '.join(broken[:3])}")
+        raise WeightsError(f"{source}: the weights for {what} hold NaN or infinity in {', '.join(broken[:3])}")
     module.load_state_dict(fits, strict=False)
     missing = [k for k in own if k not in fits and not k.endswith("num_batches_tracked")]
-    if not quiet:
-        unused = len(state.keys() - fits.keys())
-        print(f"{what}: {len(fits)} of {len(own)} tensors loaded, {unused} of the file not used")
-        for name in missing:
-            reason = f"has shape {tuple(state[name].shape)}" if name in state else "is missing"
-            print(f"  initialized: {name} {tuple(own[name].shape)} ({reason} in the file)")
+    unused = len(state.keys() - fits.keys())
+    print(f"{what}: {len(fits)} of {len(own)} tensors loaded from {source}, {unused} of the file not used")
+    for name in missing:
+        reason = f"has shape {tuple(state[name].shape)}" if name in state else "is missing"
+        print(f"  initialized: {name} {tuple(own[name].shape)} ({reason} in the file)")
     return missing
 
 
@@ -93,7 +92,7 @@ def load_whole(model: nn.Module, path: Path) -> list[str]:
     names = [name for name, _ in model.named_parameters()]
     decoder = "semantic" if any(".decoders.semantic." in name for name in names) else "shared"
     theirs = tensors(path)
-    return loaded(model, {renamed(name, decoder, theirs): value for name, value in theirs.items()}, "the model")
+    return loaded(model, {renamed(name, decoder, theirs): v for name, v in theirs.items()}, path, "the model")
 
 
 def renamed(name: str, decoder: str, among: Mapping[str, Tensor]) -> str:

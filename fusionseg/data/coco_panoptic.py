@@ -135,5 +135,6 @@ def _index(path: Path, modified: int) -> _Index:
         colors=tuple(tuple(category.get("color", color(category["id"]))) for category in categories),
         things=tuple(i for i, category in enumerate(categories) if category["isthing"]),
         region="a thing or an area of stuff",
+        ids=tuple(category["id"] for category in categories),
     )
     return _Index(classes, segments)

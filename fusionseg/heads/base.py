@@ -1,6 +1,7 @@
 """The contract of a head."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import torch.nn.functional as F
@@ -46,8 +47,8 @@ def resized(output: Tensor, frame: Frame) -> Tensor:
     return scaled(output, frame.size)
 
 
-def scaled(output: Tensor, size: tuple[int, int]) -> Tensor:
+def scaled(output: Tensor, size: Sequence[int]) -> Tensor:
     """A dense output at another size, bilinear."""
     if tuple(output.shape[-2:]) == tuple(size):
         return output
-    return F.interpolate(output, size, mode="bilinear", align_corners=False)
+    return F.interpolate(output, tuple(size), mode="bilinear", align_corners=False)

@@ -41,6 +41,8 @@ class BoundaryHead(Head):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
+        if width < 2 or width % 2:
+            raise ValueError(f"a boundary has two sides of equal thickness: expected width 2, 4, 6 ..., found {width}")
         if not 0 < threshold < 1:
             raise ValueError(f"expected a threshold in (0, 1), found {threshold}")
         self.width, self.threshold, self.min_area = width, threshold, min_area
@@ -58,7 +60,7 @@ class BoundaryHead(Head):
     def loss(self, output: Tensor, target: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         """One term, over the pixels that belong to a region."""
         boundary, mask = target
-        total, weight = self.criterion(scaled(output, tuple(mask.shape[-2:])), boundary.float(), mask)
+        total, weight = self.criterion(scaled(output, mask.shape[-2:]), boundary.float(), mask)
         return total[None], weight[None]
 
     def labels(self, output: Tensor, frame: Frame) -> Tensor:

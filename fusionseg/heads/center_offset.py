@@ -72,7 +72,7 @@ class CenterOffsetHead(Head):
 
     def loss(self, output: Tensor, target: CenterTarget) -> tuple[Tensor, Tensor]:
         """Two terms: heat and distances."""
-        output = scaled(output, tuple(target.mask.shape[-2:]))
+        output = scaled(output, target.mask.shape[-2:])
         heat, heat_weight = self.center_loss(output[:, :1].float().sigmoid(), target.heat, target.mask)
         far, far_weight = self.offset_loss(output[:, 1:].float() * self.UNIT, target.offset, target.mask)
         return torch.stack([heat * self.weights[0], far * self.weights[1]]), torch.stack([heat_weight, far_weight])

@@ -56,7 +56,7 @@ class SemanticHead(Head):
 
     def loss(self, output: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         """A term for each loss, over the pixels that are not void."""
-        logits, mask = scaled(output, tuple(target.shape[-2:])), target != VOID
+        logits, mask = scaled(output, target.shape[-2:]), target != VOID
         sums, weights = zip(*(loss(logits, target, mask) for loss in self.losses), strict=True)
         return torch.stack(sums), torch.stack(weights)
 
