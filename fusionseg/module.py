@@ -3,7 +3,6 @@
 import math
 import os
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -76,7 +75,7 @@ class FusionModule(LightningModule):
         _check_parts(semantic_head, region_head, encoder_lr, l1)
         heads: dict[str, Callable[[int], Head]] = {}
         if semantic_head:
-            heads["semantic"] = partial(_semantic, semantic_head, len(self.classes))
+            heads["semantic"] = lambda channels: semantic_head(channels, len(self.classes))
         if region_head:
             heads["region"] = region_head
         self.network = network(heads, backbone)
@@ -132,9 +131,8 @@ class FusionModule(LightningModule):
         """Logs the mean losses since the last call: the only place where training waits for the device."""
         if not self.running.count:
             return
-        names = ["loss", *(f"loss_{task}" for task in self.tasks)]
-        self.latest = dict(zip((f"train/{name}" for name in names), self.running.read(), strict=True))
-        self.logged = self.global_step
+        self.logged, names = self.global_step, ["train/loss", *(f"train/loss_{task}" for task in self.tasks)]
+        self.latest = dict(zip(names, self.running.read(), strict=True))
         rate = self.trainer.optimizers[0].param_groups[-1]["lr"]
         for logger in self.loggers:
             logger.log_metrics({**self.latest, "train/lr": rate, "epoch": self.current_epoch}, self.global_step)
@@ -228,17 +226,17 @@ class FusionModule(LightningModule):
         optimizer = grouped(self.optimizer, self.network, self.network.encoder, self.encoder_lr, allowed)
         if self.schedule is None:
             return optimizer
-        schedule, interval = scheduled(self.schedule, optimizer, self.trainer.estimated_stepping_batches)
+        rule, interval = scheduled(self.schedule, optimizer, self.trainer.estimated_stepping_batches)
         # the figure is for ReduceLROnPlateau alone
         return {
             "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": schedule, "interval": interval, "monitor": "val/loss"},
+            "lr_scheduler": {"scheduler": rule, "interval": interval, "monitor": "val/loss"},
         }
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         # a checkpoint is rebuilt without the file or download that its weights once began with
-        recipe = checkpoint["hyper_parameters"]
-        checkpoint["hyper_parameters"] = {**recipe, "backbone": {**recipe["backbone"], "initialize": False}}
+        own = checkpoint["hyper_parameters"]
+        own["backbone"] = {**own["backbone"], "initialize": False}
 
 
 def _check_parts(semantic_head: Any, region_head: Any, encoder_lr: float, l1: float) -> None:
@@ -248,7 +246,3 @@ def _check_parts(semantic_head: Any, region_head: Any, encoder_lr: float, l1: fl
     for name, value in (("encoder_lr", encoder_lr), ("l1", l1)):
         if not 0 <= value < math.inf:
             raise ValueError(f"expected {name} of 0 or more, found {value}")
-
-
-def _semantic(recipe: Callable[[int, int], Head], num_classes: int, in_channels: int) -> Head:
-    return recipe(in_channels, num_classes)

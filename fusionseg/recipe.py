@@ -54,9 +54,9 @@ def made(recipe: Any) -> Any:
     """
     if not isinstance(recipe, functools.partial):
         return recipe
-    # jsonargparse's recipes are partials of a function of its own whose one argument is the class
-    if len(recipe.args) == 1 and getattr(recipe.func, "__module__", "").startswith("jsonargparse"):
-        return recipe.args[0]
+    # jsonargparse's recipes are partials of a function of its own whose last argument is the class
+    if recipe.args and getattr(recipe.func, "__module__", "").startswith("jsonargparse"):
+        return recipe.args[-1]
     if recipe.args:
         raise ValueError(f"a recipe takes keywords only, found the arguments {recipe.args}")
     return recipe.func

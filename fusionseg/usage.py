@@ -89,8 +89,11 @@ def _reason(reason: str, message: str, action: Any) -> str:
         return f"expected a class, but {found[1]}"
     if found := re.match(r"Expected an? (.+?)(?:\. Got value: (.+))?$", reason, re.DOTALL):
         kinds = re.findall(r"- Expected an? (<class .+?>|typing.Literal.+\])", message) or [found[1]]
+        wanted = list(dict.fromkeys(map(_kind, kinds)))
+        if set(wanted) <= {"a list", "null"} and (named := re.search(r"dot import path string: (.+)", message)):
+            return _reason(f"Expected a {named[0]}", message, action)
         value = found[2] or next(iter(re.findall(r"Given value: (.+)", message)), "something else")
-        return f"expected {' or '.join(dict.fromkeys(map(_kind, kinds)))}, found {value!r}"
+        return f"expected {' or '.join(wanted)}, found {value!r}"
     return re.sub(r"^unrecognized arguments: ", "not understood: ", reason)
 
 
@@ -99,7 +102,7 @@ def _kind(text: str) -> str:
     text = text.removeprefix("<class '").removesuffix("'>")
     if text.startswith("typing.Literal["):
         return "one of " + text.removeprefix("typing.Literal[").removesuffix("]").replace("'", "")
-    return {"NoneType": "null", "tuple": "a list", "int": "an integer", "float": "a number"}.get(text, text)
+    return {"NoneType": "null", "tuple": "a list", "list": "a list", "bool": "true, false", "int": "an integer", "float": "a number"}.get(text, text)
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:
