@@ -1,10 +1,16 @@
-"""Our metrics against those of torchmetrics and scikit-image on the same label maps: `python -m benchmarks.metrics`."""
+"""Our metrics against those of torchmetrics and scikit-image on the same label maps, and against a validation's time.
 
-from collections.abc import Sequence
+python -m benchmarks.metrics [--scenes 8] [--rounds 9]
+"""
+
+import argparse
+from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import NamedTuple
+from time import perf_counter
+from typing import Any, NamedTuple
 
 import cv2
+import lightning.pytorch as pl
 import numpy as np
 import torch
 from skimage.metrics import adapted_rand_error, variation_of_information
@@ -17,11 +23,17 @@ from torchmetrics.classification import (
 )
 from torchmetrics.detection import PanopticQuality
 
-from benchmarks.timing import Target, ratios, show
-from fusionseg.metrics.panoptic import OFFSET, panoptic_figures, panoptic_sums, panoptic_truth
+from benchmarks.timing import Target, quartiles, ratios, show
+from fusionseg.answers import padded
+from fusionseg.metrics.measures import Measures
+from fusionseg.metrics.panoptic import panoptic_figures, panoptic_sums, panoptic_truth
 from fusionseg.metrics.regions import region_figures, region_sums
 from fusionseg.metrics.semantic import semantic_figures, semantic_sums
-from fusionseg.sample import VOID, Classes, IntMap, Truth
+from fusionseg.module import FusionModule
+from fusionseg.networks import HardSharing
+from fusionseg.quiet import quiet
+from fusionseg.sample import OFFSET, VOID, Classes, Counted, IntMap, Prediction, Sample, Truth
+from fusionseg.trainer import fast_precision
 
 SIZE = (360, 480)
 CLASSES = Classes(tuple("abcdefghijk"), ((0, 0, 0),) * 11, things=(2, 6, 8, 9, 10))
@@ -85,13 +97,71 @@ def our_regions(scenes: list[Scene]) -> dict[str, float]:
     return region_figures(np.sum([region_sums(one.region, one.truth.region) for one in scenes], 0))
 
 
+class Told(HardSharing):
+    """The usual network at its usual cost, which then gives the answers that it was told.
+
+    An untrained network's own regions would be nothing like those that there are to measure.
+    """
+
+    told: dict[str, torch.Tensor]
+
+    def forward(self, image: torch.Tensor) -> list[dict[str, Any]]:
+        """What it was told, as if it were the network's own."""
+        own = super().forward(image)[-1]
+        return [{task: self.told[task].to(output.dtype) for task, output in own.items()}]
+
+
+class Watched(Measures):
+    """Measures that keep the time."""
+
+    seconds = 0.0
+
+    def sums(self, prediction: Prediction, truth: Truth) -> Counted:
+        """The sums of one image."""
+        start = perf_counter()
+        sums = super().sums(prediction, truth)
+        self.seconds += perf_counter() - start
+        return sums
+
+
+class Watch:
+    """A loader of one scene a batch, and the time of the measures as a part of what passes until it is asked again."""
+
+    def __init__(self, scenes: list[Scene], module: FusionModule) -> None:
+        self.scenes, self.module, self.dataset = scenes, module, scenes
+        self.shares: list[float] = []
+
+    def __len__(self) -> int:
+        return len(self.scenes) + 1
+
+    def __iter__(self) -> Iterator[Sample]:
+        module: Any = self.module
+        batch: Sample = {}
+        for one in self.scenes:
+            answer = padded(sample(one.semantic, one.region))
+            module.network.told = {task: head.ideal(head.target(answer)) for task, head in module.network.heads.items()}
+            batch = sample(one.truth.semantic, one.truth.region)
+            module.measures.seconds, start = 0.0, perf_counter()
+            yield batch
+            self.shares.append(module.measures.seconds / (perf_counter() - start))
+        # asked for when the last one is done
+        yield batch
+
+
+def sample(semantic: IntMap, region: IntMap) -> Sample:
+    """A batch of one image with these labels."""
+    maps = {"semantic": semantic, "region": region}
+    labels = {name: torch.from_numpy(labels.astype(np.int64))[None] for name, labels in maps.items()}
+    return {"image": torch.randint(0, 256, (1, 3, *SIZE), dtype=torch.uint8), **labels, "name": ["scene"]}
+
+
 def agree(name: str, found: list[float], expected: list[float]) -> None:
     """Refuse to time two sides that do not answer the same."""
     if not np.allclose(found, expected, rtol=1e-4):
         raise RuntimeError(f"{name}: ours gives {found}, the reference {expected}; a ratio of times would mean nothing")
 
 
-def semantic(scenes: list[Scene]) -> None:
+def semantic(scenes: list[Scene], rounds: int) -> None:
     metrics = [
         metric(num_classes=len(CLASSES), ignore_index=VOID)
         for metric in (MulticlassJaccardIndex, MulticlassAccuracy, MulticlassF1Score, MulticlassConfusionMatrix)
@@ -101,11 +171,11 @@ def semantic(scenes: list[Scene]) -> None:
     theirs, ours = partial(torchmetrics_semantic, metrics, pairs), partial(our_semantic, scenes)
     figures = ours()
     agree("semantic", [figures[name] for name in ("miou", "recall", "f1")], [float(value) for value in theirs()[:3]])
-    measured = ratios({"fusionseg": ours, "torchmetrics, 4 metrics": theirs}, "fusionseg", rounds=9)
+    measured = ratios({"fusionseg": ours, "torchmetrics, 4 metrics": theirs}, "fusionseg", rounds)
     show("semantic, 360x480, 11 classes", measured, {"torchmetrics, 4 metrics": Target(50, at_least=True)})
 
 
-def panoptic(scenes: list[Scene]) -> None:
+def panoptic(scenes: list[Scene], rounds: int) -> None:
     stuff = set(range(len(CLASSES))) - set(CLASSES.things)
     metric = PanopticQuality(set(CLASSES.things), stuff, return_sq_and_rq=True)
     maps = [(s.panoptic, panoptic_truth(s.truth, CLASSES.things)) for s in scenes]
@@ -122,24 +192,44 @@ def panoptic(scenes: list[Scene]) -> None:
     ours = partial(our_panoptic, scenes)
     figures = ours()
     agree("panoptic", [figures[name] for name in ("pq", "sq", "rq")], theirs().tolist())
-    measured = ratios({"fusionseg": ours, "torchmetrics": theirs}, "fusionseg", rounds=5)
+    measured = ratios({"fusionseg": ours, "torchmetrics": theirs}, "fusionseg", rounds)
     show("panoptic quality, 360x480, 60 segments", measured, {"torchmetrics": Target(100, at_least=True)})
 
 
-def regions(scenes: list[Scene]) -> None:
+def regions(scenes: list[Scene], rounds: int) -> None:
     theirs, ours = partial(scikit_regions, scenes), partial(our_regions, scenes)
     figures = ours()
     agree("regions", [figures["voi"], figures["rand_error"]], theirs())
-    measured = ratios({"fusionseg, with covering": ours, "scikit-image": theirs}, "fusionseg, with covering", rounds=21)
+    measured = ratios({"fusionseg, with covering": ours, "scikit-image": theirs}, "fusionseg, with covering", rounds)
     show("regions, 360x480, 60 regions", measured, {"scikit-image": Target(5, at_least=True)})
 
 
+def validation(scenes: list[Scene], rounds: int) -> None:
+    """The measures' part of a validation by the ResNet-18 U-Net with both heads."""
+    module = FusionModule(CLASSES, network=Told)
+    module.measures = Watched(CLASSES)
+    watch = Watch(scenes * rounds, module)
+    options: dict[str, Any] = dict.fromkeys(("logger", "enable_progress_bar", "enable_model_summary"), False)
+    options |= {"accelerator": "cpu", "precision": fast_precision("cpu")}
+    with quiet():
+        pl.Trainer(**options).validate(module, watch, verbose=False)
+    measured = {"measures": quartiles(watch.shares[1:])}
+    title = f"part of a validation's time, 360x480, {torch.get_num_threads()} threads, {options['precision']}"
+    show(title, measured, {"measures": Target(0.05)})
+
+
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--scenes", type=int, default=8)
+    parser.add_argument("--rounds", type=int, default=9)
+    args = parser.parse_args()
+    scenes, threads = [scene(seed) for seed in range(args.scenes)], torch.get_num_threads()
+    validation(scenes, args.rounds)
     torch.set_num_threads(1)
-    scenes = [scene(seed) for seed in range(8)]
-    semantic(scenes)
-    regions(scenes)
-    panoptic(scenes[:4])
+    semantic(scenes, args.rounds)
+    regions(scenes, args.rounds)
+    panoptic(scenes[:4], args.rounds)
+    torch.set_num_threads(threads)
 
 
 if __name__ == "__main__":

@@ -42,14 +42,19 @@ def quartiles(sample: Sequence[float]) -> Quartiles:
     return Quartiles(*statistics.quantiles(sample, n=4, method="inclusive"))
 
 
-def seconds(call: Callable[[], object]) -> float:
+def seconds(call: Callable[[], object], clock: Callable[[], float] = perf_counter) -> float:
     """The time that one call takes."""
-    start = perf_counter()
+    start = clock()
     call()
-    return perf_counter() - start
+    return clock() - start
 
 
-def ratios(variants: Mapping[str, Callable[[], object]], baseline: str, rounds: int) -> dict[str, Quartiles]:
+def ratios(
+    variants: Mapping[str, Callable[[], object]],
+    baseline: str,
+    rounds: int,
+    clock: Callable[[], float] = perf_counter,
+) -> dict[str, Quartiles]:
     """The time of each variant divided by the baseline's, as quartiles over rounds.
 
     Every round runs every variant once, in an order shuffled anew, and yields one ratio for each: what slows the
@@ -60,6 +65,7 @@ def ratios(variants: Mapping[str, Callable[[], object]], baseline: str, rounds: 
         variants: What to time, by name; a call on an accelerator must wait for its result.
         baseline: The name of the variant that the others are compared with.
         rounds: Number of measured rounds, at least 2.
+        clock: What tells the time, in seconds.
     """
     if baseline not in variants:
         raise ValueError(f"expected one of {list(variants)} as the baseline, found {baseline!r}")
@@ -71,7 +77,7 @@ def ratios(variants: Mapping[str, Callable[[], object]], baseline: str, rounds: 
     samples: dict[str, list[float]] = {name: [] for name in order}
     for _ in range(rounds):
         chance.shuffle(order)
-        times = {name: seconds(variants[name]) for name in order}
+        times = {name: seconds(variants[name], clock) for name in order}
         for name, sample in samples.items():
             sample.append(times[name] / times[baseline])
     return {name: quartiles(sample) for name, sample in samples.items()}

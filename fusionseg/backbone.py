@@ -1,8 +1,11 @@
 """Encoders and decoders by name: what to build, and the building of it."""
 
+import os
+import socket
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlparse
 
 import torch
 from torch import Tensor, nn
@@ -43,8 +46,10 @@ class Backbone:
             sides of 128 or more), `UPerNet`, `Segformer` or `FCN`.
         in_channels: Channels of the image: 3, or RGB and more.
         options: Further arguments of the decoder's class in segmentation-models-pytorch (`decoder_channels` ...) or,
-            for `FCN`, `channels` and `output_stride`.
-        initialize: Whether to read `weights`; false in checkpoints, which hold what became of them.
+            for `FCN`, `output_stride`.
+        mean: Mean of each channel, for values in [0, 1]; where left out, what the weights expect (ImageNet's, and 0.5
+            for more channels).
+        std: Standard deviation of each channel, likewise (0.25 for more channels).
     """
 
     encoder: str = "resnet18"
@@ -52,7 +57,8 @@ class Backbone:
     decoder: str = "Unet"
     in_channels: int = 3
     options: dict[str, Any] = field(default_factory=dict)
-    initialize: bool = True
+    mean: list[float] | None = None
+    std: list[float] | None = None
 
     def build(self, decoders: int = 1) -> "tuple[Encoder, list[Decoder]]":
         """One encoder and so many decoders for it.
@@ -63,16 +69,19 @@ class Backbone:
         """
         if self.decoder not in DECODERS:
             raise ValueError(f"unknown decoder {self.decoder!r}; expected one of: {', '.join(DECODERS)}")
+        for name, values in (("mean", self.mean), ("std", self.std)):
+            if values is not None and len(values) != self.in_channels:
+                raise ValueError(f"expected {name} of {self.in_channels} channels, found {values}")
         if self.in_channels < 3:
             raise ValueError(f"expected in_channels of 3 or more (RGB first), found {self.in_channels}")
         try:
-            encoder, first = self._pair(self._named if self.initialize else None)
+            encoder, first = self._pair(self._named)
             parts = [first] + [self._pair(None)[1] for _ in range(decoders - 1)]
             for decoder in parts:
                 _probe(encoder, decoder)
         except Exception as error:  # nobody lists what libraries raise where two parts do not fit or a download fails
             raise ValueError(self._remedy(error)) from error
-        if self.weights and self.initialize and not self._named:
+        if self.weights and not self._named:
             state = tensors(Path(self.weights))
             if self.encoder.startswith("tu-"):
                 state = {f"model.{name.replace('stages.', 'stages_')}": value for name, value in state.items()}
@@ -90,11 +99,12 @@ class Backbone:
         if self.decoder == "FCN":
             from torchvision.models.segmentation.fcn import FCNHead
 
+            if strange := self.options.keys() - {"output_stride"}:
+                raise ValueError(f"FCN has the option output_stride alone, found {', '.join(strange)}")
             stride = self.options.get("output_stride", 8)
             body = smp.encoders.get_encoder(self.encoder, self.in_channels, weights=weights, output_stride=stride)
-            channels = self.options.get("channels", body.out_channels[-1] // 4)
-            layers = list(FCNHead(body.out_channels[-1], channels))[:-1]  # all but the classifier
-            decoder = Decoder(nn.Sequential(*layers), channels, last=True)
+            *layers, classifier = FCNHead(body.out_channels[-1], 1)
+            decoder = Decoder(nn.Sequential(*layers), classifier.in_channels, last=True)
         else:
             model = smp.create_model(
                 self.decoder, self.encoder, weights, in_channels=self.in_channels, classes=1, **self.options
@@ -106,14 +116,14 @@ class Backbone:
 
     def _normalization(self) -> tuple[list[float], list[float]]:
         mean, std = list(IMAGENET_MEAN), list(IMAGENET_STD)
-        if self._named:
+        if self._named and not (self.mean and self.std):
             import segmentation_models_pytorch as smp
 
             expected = smp.encoders.get_preprocessing_params(self.encoder, self._named)
             top = expected["input_range"][-1]
             mean, std = [m / top for m in expected["mean"]], [s / top for s in expected["std"]]
         more = self.in_channels - 3
-        return mean + [0.5] * more, std + [0.25] * more
+        return self.mean or mean + [0.5] * more, self.std or std + [0.25] * more
 
     def _remedy(self, error: Exception) -> str:
         import segmentation_models_pytorch as smp
@@ -199,6 +209,20 @@ class Decoder(nn.Module):
     def forward(self, features: list[Tensor]) -> Tensor:
         """The map (B, out_channels, h, w)."""
         return self.body(features[-1] if self.last else features)  # type: ignore[no-any-return]
+
+
+def _find_hub(weights: str) -> None:
+    """Fails at once where the hub of weights is out of reach, whose client would try again for minutes."""
+    if any(os.environ.get(name) for name in ("HF_HUB_OFFLINE", "HTTPS_PROXY", "https_proxy")):
+        return
+    address = urlparse(os.environ.get("HF_ENDPOINT", "https://huggingface.co"))
+    try:
+        socket.create_connection((address.hostname or "", address.port or 443), timeout=5).close()
+    except OSError as error:
+        raise ValueError(
+            f"the weights {weights!r} come from {address.hostname}, which does not answer ({error}): name a file "
+            "(model.backbone.weights FILE), leave them out (null), or set HF_HUB_OFFLINE=1 to use downloaded ones"
+        ) from error
 
 
 def _is_file(weights: str) -> bool:

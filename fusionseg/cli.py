@@ -6,7 +6,9 @@ import os
 import pkgutil
 import sys
 import traceback
+from argparse import ArgumentError
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -99,7 +101,7 @@ class FusionCLI(LightningCLI):
         if self.trains:
             super().instantiate_classes()
         else:
-            made = self.parser.instantiate_classes(self.config)
+            made = self.parser.instantiate(self.config)
             self.datamodule, self.model = made.data, made.model
 
 
@@ -122,20 +124,25 @@ def configurations(args: Sequence[str]) -> list[Path]:
     Raises:
         UsageError: If one is not.
     """
-    following = [word for flag, word in zip(args, args[1:], strict=False) if flag in ("-c", "--config")]
+    following = [word for flag, word in pairwise(args) if flag in ("-c", "--config")]
     files = [Path(f) for f in following + [w.removeprefix("--config=") for w in args if w.startswith("--config=")]]
     for path in files:
         mapping(path)
     return files
 
 
-def experiment(config: Namespace) -> Namespace:
-    """The configuration without the arguments of the command."""
+def experiment(parser: LightningArgumentParser, config: Namespace) -> str:
+    """The complete configuration as YAML, without the arguments of the command."""
     kept = config.clone()
-    for door in DOORS:
-        kept.pop(door, None)
+    for name in DOORS:
+        kept.pop(name, None)
     kept.trainer.default_root_dir = None
-    return kept
+    text = parser.dump(kept, skip_link_targets=True, skip_unset=False)
+    # once more, because classes in a default list have no arguments yet
+    again = parser.parse_string(text)
+    for name in DOORS:
+        again.pop(name, None)
+    return str(parser.dump(again, skip_link_targets=True, skip_unset=False))
 
 
 def door(main: Callable[[Sequence[str]], None]) -> NoReturn:
@@ -145,7 +152,10 @@ def door(main: Callable[[Sequence[str]], None]) -> NoReturn:
     """
     try:
         main(sys.argv[1:])
-    except (ValueError, OSError, MisconfigurationException) as error:
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains at exit
+        sys.exit(1)
+    except (ValueError, OSError, ArgumentError, MisconfigurationException) as error:
         if os.environ.get("FUSIONSEG_DEBUG"):
             traceback.print_exc()
         print(f"error: {message_of(error)}", file=sys.stderr)

@@ -5,6 +5,8 @@ import csv
 import heapq
 import json
 import os
+import shutil
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,16 +15,21 @@ import numpy as np
 import torch
 from lightning.fabric import Fabric
 from lightning.fabric.utilities import move_data_to_device
+from rich.console import Console
 from rich.progress import track
 
 from fusionseg.answers import Truths, common_size
+from fusionseg.callbacks.pictures import photo
 from fusionseg.cli import FusionCLI, door
 from fusionseg.files import replacing, write_json
 from fusionseg.label_files import write_png
 from fusionseg.metrics.measures import Measures, total
+from fusionseg.quiet import quiet
 from fusionseg.restore import best, configuration, load_state
 from fusionseg.sample import Counted, Picture, Prediction, Truth
 from fusionseg.tracking import log_tables, wandb_logger
+from fusionseg.trainer import fast_precision
+from fusionseg.usage import UsageError, Words, nearest
 from fusionseg.visualize import legend, panel, sample_row
 
 
@@ -37,35 +44,41 @@ class Scored(NamedTuple):
 
 def words(args: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
     """The arguments of this command, and those that change the run's configuration."""
-    parser = argparse.ArgumentParser(
+    parser = Words(
         "python -m fusionseg.evaluate",
-        description="Measures the best checkpoint of a run on a split, at the label files' own resolution. Further "
+        "Measures the best checkpoint of a run on a split, at the label files' own resolution. Further "
         "arguments change the run's configuration, such as --data.dataset.root where the data have moved.",
-        allow_abbrev=False,
     )
     parser.add_argument("--run", type=Path, required=True, help="run folder")
     parser.add_argument("--split", choices=("val", "test"), default="val", help="which split (default: val)")
     parser.add_argument("--pictures", type=int, default=4, help="how many of the best and worst images (default: 4)")
     parser.add_argument("--wandb", choices=("online", "offline", "disabled"), help="as fusionseg.fit")
-    return parser.parse_known_args(args)
+    known, rest = parser.parse_known_args(args)
+    own = [option.removeprefix("--") for option in parser._option_string_actions if option.startswith("--")]
+    for word in rest:
+        name = word.split("=")[0].removeprefix("--")
+        if word.startswith("--") and "." not in name and name not in ("config", "model", "data", "trainer"):
+            raise UsageError(f"no such argument{nearest(name, own)}", name)
+    return known, rest
 
 
 def scored(model: Any, data: Any, split: str, precision: str, measures: Measures) -> Iterator[Scored]:
     """Every image of a split once, in order."""
-    fabric = Fabric(devices=1, precision=precision)  # type: ignore[arg-type]
+    with quiet():
+        fabric = Fabric(devices=1, precision=precision)  # type: ignore[arg-type]
     model = model.to(fabric.device).eval()
     data.setup("validate" if split == "val" else "test")
     loader = data.val_dataloader() if split == "val" else data.test_dataloader()
     truths = Truths(loader.dataset)
-    for batch in track(loader, f"evaluating {split}", disable=not os.isatty(2)):
+    shown = Console(stderr=True)
+    for batch in track(loader, f"evaluating {split}", console=shown, transient=True, disable=not shown.is_terminal):
         pending = truths.start(batch)
         moved = data.on_after_batch_transfer(move_data_to_device(batch, fabric.device), 0)
         known = [truth.result() for truth in pending]
         with torch.no_grad(), fabric.autocast():
             predictions = model.predictions(moved, common_size(known))
         for i, (prediction, truth) in enumerate(zip(predictions, known, strict=True)):
-            picture = batch["image"][i, :3].permute(1, 2, 0).numpy()
-            yield Scored(picture, truth, prediction, measures.sums(prediction, truth))
+            yield Scored(photo(batch, i), truth, prediction, measures.sums(prediction, truth))
 
 
 def evaluate(model: Any, data: Any, split: str, folder: Path, precision: str, pictures: int = 4) -> dict[str, Any]:
@@ -106,11 +119,11 @@ def evaluate(model: Any, data: Any, split: str, folder: Path, precision: str, pi
     }
     write_json(folder / f"{split}.json", result)
     _write_rows(folder / f"{split}.csv", rows)
+    sums: dict[str, Any] = {key: np.stack([image[key] for image in kept]) for key in added}
     with replacing(folder / f"{split}.npz") as draft:
-        np.savez_compressed(
-            draft, name=[row["name"] for row in rows], **{key: np.stack([sums[key] for sums in kept]) for key in added}
-        )
+        np.savez_compressed(draft, name=[row["name"] for row in rows], **sums)
     for which, heap in extremes.items():
+        shutil.rmtree(folder / f"{split}_{which}", ignore_errors=True)  # an earlier evaluation's
         for score, _, image in heap:
             _draw(folder / f"{split}_{which}" / f"{image.prediction.name}.png", image, abs(score), data.classes)
     return result
@@ -132,16 +145,16 @@ def _draw(path: Path, image: Scored, score: float, classes: Any) -> None:
 def _track(run: Path, split: str, result: dict[str, Any], classes: Any) -> None:
     """Adds the figures to the W&B run that trained the model."""
     summary = json.loads((run / "summary.json").read_text()) if (run / "summary.json").is_file() else {}
-    if not summary.get("wandb"):
+    logger = wandb_logger(run, summary["wandb"]["id"]) if summary.get("wandb") else None
+    if logger is None:
         return
-    logger = wandb_logger(run, summary["wandb"]["id"], "evaluate")
-    if logger is not None:
-        columns = {
-            k: [row[k] for row in result["per_class"].values()] for k in next(iter(result["per_class"].values()), {})
-        }
-        log_tables([logger], split, classes, columns)
-        logger.experiment.summary.update({f"{split}/{name}": value for name, value in result["metrics"].items()})
-        logger.experiment.finish()
+    rows = list(result["per_class"].values())
+    columns = {key: [row[key] for row in rows] for key in next(iter(rows), {})}
+    log_tables([logger], split, classes, columns, summary["best"].get("epoch", 0))
+    logger.experiment.summary.update({f"{split}/{name}": value for name, value in result["metrics"].items()})
+    logger.finalize("success")
+    if logger.notice:
+        print(logger.notice, file=sys.stderr)
 
 
 def main(args: Sequence[str]) -> None:
@@ -149,10 +162,10 @@ def main(args: Sequence[str]) -> None:
     known, rest = words(args)
     if known.wandb:
         os.environ["WANDB_MODE"] = known.wandb
-    checkpoint = best(known.run)
-    cli = FusionCLI(["--config", str(configuration(known.run)), *rest], trains=False)
+    config, checkpoint = configuration(known.run), best(known.run)
+    cli = FusionCLI(["--config", str(config), *rest], trains=False)
     load_state(cli.model, checkpoint)
-    precision = str(cli.config.trainer.precision)
+    precision = str(cli.config.trainer.precision or fast_precision())
     folder = known.run / "evaluation"
     result = evaluate(cli.model, cli.datamodule, known.split, folder, precision, known.pictures)
     _track(known.run, known.split, result, cli.datamodule.classes)

@@ -52,7 +52,7 @@ def main(args: Sequence[str]) -> None:
     trainer: Any = cli.trainer
     cli.config.trainer.precision = trainer.precision
     record = next(c for c in trainer.callbacks if isinstance(c, RunRecord))
-    record.config = cli.parser.dump(experiment(cli.config), skip_link_targets=True, skip_unset=False)
+    record.config = experiment(cli.parser, cli.config)
     trainer.fit(cli.model, cli.datamodule)
     if trainer.is_global_zero:
         print(cli.folder)

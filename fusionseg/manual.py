@@ -11,7 +11,9 @@ ABOUT = """Trains semantic and region segmentation together on one loss, alpha *
 setting is a key of the configuration and an argument of the command line; later ones win. All of them, resolved, are in
 the run folder's config.yaml."""
 MORE = """A part's own settings: --model.region_head.help CenterOffsetHead, --data.dataset.help CamVid,
---model.optimizer.help SGD; those of a model or data module of your own: --model.help my_package.MyModule.
+--model.optimizer.help SGD, --trainer.callbacks.help EarlyStopping.
+A model and data of your own: --model my_package.MyModule --data my_package.MyData (what they have to keep to stands in
+fusionseg.cli.FusionCLI); their settings: --model.help my_package.MyModule.
 
 Examples:
   python -m fusionseg.fit
@@ -25,13 +27,20 @@ Examples:
 class Formatter(DefaultHelpFormatter):
     """Help in which classes have the short names that the command line takes."""
 
+    def add_argument(self, action: Any) -> None:
+        """Leaves out what only repeats the epilogue."""
+        options = " ".join(action.option_strings)
+        if not options.endswith(".help") and options not in ("--model", "--model.backbone", "--data", "--trainer"):
+            super().add_argument(action)
+
     def _expand_help(self, action: Any) -> str:
-        text = super()._expand_help(action)
-        listed = re.search(r"known subclasses: ([^)]*)", text)
-        if not listed:
-            return text
-        names = (path.rpartition(".")[2] for path in listed[1].split(", "))
-        return text.replace(listed[0], "one of: " + ", ".join(dict.fromkeys(names)))
+        text = super()._expand_help(action) or ""
+        text = re.sub(r"type: Callable\[.*, (\w+)\]( \| null)?, default", r"type: \1\2, default", text)
+        text = re.sub(r"{'class_path': '[\w.]*?(\w+)'}", r"\1", text)
+        if listed := re.search(r"known subclasses: ([^)]*)", text):
+            names = (path.rpartition(".")[2] for path in listed[1].split(", "))
+            text = text.replace(listed[0], "one of: " + ", ".join(dict.fromkeys(names)))
+        return text
 
     def _fill_text(self, text: str, width: int, indent: str) -> str:
         return text if text == MORE else super()._fill_text(text, width, indent)

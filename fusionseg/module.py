@@ -15,7 +15,7 @@ from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from fusionseg.answers import Truths, answers, common_size, padded
-from fusionseg.backbone import Backbone
+from fusionseg.backbone import Backbone, Encoder
 from fusionseg.heads import BoundaryHead, Head, SemanticHead
 from fusionseg.losses import Loss
 from fusionseg.metrics.measures import Measures, total
@@ -235,8 +235,10 @@ class FusionModule(LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         # a checkpoint is rebuilt without the file or download that its weights once began with
-        own = checkpoint["hyper_parameters"]
-        own["backbone"] = {**own["backbone"], "initialize": False}
+        own, encoder = checkpoint["hyper_parameters"], self.network.encoder
+        if isinstance(encoder, Encoder):
+            seen = {"mean": encoder.mean.flatten().tolist(), "std": encoder.std.flatten().tolist()}
+            own["backbone"] = {**own["backbone"], "weights": None, **seen}
 
 
 def _check_parts(semantic_head: Any, region_head: Any, encoder_lr: float, l1: float) -> None:

@@ -48,10 +48,12 @@ def fused(recipe: Callable[..., Optimizer], parameters: Iterable[Any], allowed: 
     return recipe(parameters)
 
 
-def parameter_groups(network: nn.Module, encoder: nn.Module, encoder_lr: float) -> list[dict[str, Any]]:
-    """The trainable parameters, the encoder's as the first group unless it is treated like the rest."""
-    if encoder_lr == 1.0:
-        return [{"params": [p for p in network.parameters() if p.requires_grad]}]
+def parameter_groups(network: nn.Module, encoder: nn.Module) -> list[dict[str, Any]]:
+    """The trainable parameters: the encoder's, and the others.
+
+    Apart also where they learn alike, because PyTorch's fused SGD stops where only some parameters of a group have
+    momentum, as they would after the encoder was frozen for some epochs.
+    """
     own = {id(p) for p in encoder.parameters()}
     rest = [p for p in network.parameters() if p.requires_grad and id(p) not in own]
     return [{"params": [p for p in encoder.parameters() if p.requires_grad]}, {"params": rest}]
@@ -61,10 +63,8 @@ def grouped(
     recipe: Callable[..., Optimizer], network: nn.Module, encoder: nn.Module, encoder_lr: float, allowed: bool = True
 ) -> Optimizer:
     """The recipe's optimizer of all that is trained, fused if allowed, with the encoder's own learning rate."""
-    groups = parameter_groups(network, encoder, encoder_lr)
-    optimizer = fused(recipe, groups, allowed)
-    if len(groups) > 1:
-        optimizer.param_groups[0]["lr"] *= encoder_lr
+    optimizer = fused(recipe, parameter_groups(network, encoder), allowed)
+    optimizer.param_groups[0]["lr"] *= encoder_lr
     return optimizer
 
 

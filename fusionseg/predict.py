@@ -2,8 +2,6 @@
 
 import argparse
 import glob
-import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +10,7 @@ import cv2
 import torch
 from lightning.fabric import Fabric
 from PIL import Image
+from rich.console import Console
 from rich.progress import track
 
 from fusionseg.cli import door
@@ -24,18 +23,20 @@ from fusionseg.label_files import (
     write_region,
     write_semantic,
 )
-from fusionseg.restore import best, restored
+from fusionseg.quiet import quiet
+from fusionseg.restore import best, configuration, restored
 from fusionseg.sample import Picture, Prediction
+from fusionseg.trainer import fast_precision
+from fusionseg.usage import UsageError, Words
 from fusionseg.visualize import overlay, panoptic_colors, region_colors, semantic_colors
 
 
 def words(args: Sequence[str]) -> argparse.Namespace:
     """The arguments of this command."""
-    parser = argparse.ArgumentParser(
+    parser = Words(
         "python -m fusionseg.predict",
-        description="Writes for each image a semantic PNG (palette), a region PNG (16 bit), a panoptic PNG with COCO "
-        "panoptic JSON, and an overlay.",
-        allow_abbrev=False,
+        "Writes for each image a semantic PNG (palette), a region PNG (16 bit), a panoptic PNG with COCO panoptic "
+        "JSON, and an overlay.",
     )
     model = parser.add_mutually_exclusive_group(required=True)
     model.add_argument("--run", type=Path, help="run folder, for its best checkpoint")
@@ -44,7 +45,10 @@ def words(args: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--out", type=Path, required=True, help="folder to write to")
     parser.add_argument("--scale", type=float, help="size at which the network sees an image (default: as trained)")
     parser.add_argument("--precision", default=None, help="as Lightning's (default: bf16-mixed where it is fast)")
-    return parser.parse_args(args)
+    known = parser.parse_args(args)
+    if known.scale is not None and known.scale <= 0:
+        raise UsageError(f"expected a size above 0, found {known.scale}", "scale")
+    return known
 
 
 def found(paths: Sequence[str]) -> dict[str, Path]:
@@ -53,7 +57,7 @@ def found(paths: Sequence[str]) -> dict[str, Path]:
     Raises:
         FileNotFoundError: If a path names no image.
     """
-    kinds = set(Image.registered_extensions())
+    kinds = {suffix for suffix, kind in Image.registered_extensions().items() if kind in Image.OPEN}
     files: dict[Path, Path] = {}
     for text in paths:
         path = Path(text)
@@ -109,22 +113,26 @@ def main(args: Sequence[str]) -> None:
     """Predicts as the words of a command line say."""
     known = words(args)
     files = found(known.images)
-    if (known.out / "panoptic.json").exists():
+    if known.out.exists() and not known.out.is_dir():
+        raise NotADirectoryError(f"{known.out} is a file: choose a folder with --out")
+    if any((known.out / name).exists() for name in ("panoptic.json", "semantic", "region", "panoptic", "overlay")):
         raise FileExistsError(f"{known.out} already holds predictions: choose another folder with --out, or remove it")
+    if known.run:
+        configuration(known.run)
     model, data = restored(known.checkpoint or best(known.run), known.run)
     classes: Any = model.classes
     scale = known.scale or float(data.get("scale", 1.0))
-    from fusionseg.trainer import fast_precision
-
-    fabric = Fabric(devices=1, precision=known.precision or fast_precision())
+    with quiet():
+        fabric = Fabric(devices=1, precision=known.precision or fast_precision())  # type: ignore[arg-type]
     model = model.to(fabric.device)
     images, entries, broken = [], [], []
-    for number, (name, path) in enumerate(track(files.items(), "predicting", disable=not os.isatty(2)), 1):
+    shown = Console(stderr=True)
+    watched = track(files.items(), "predicting", console=shown, transient=True, disable=not shown.is_terminal)
+    for number, (name, path) in enumerate(watched, 1):
         try:
             image = read_image(path, orient=True)
         except (ValueError, OSError) as error:
             broken.append(str(error))
-            print(f"left out: {error}", file=sys.stderr)
             continue
         entry = write(known.out, name, image, predict(model, image, name, scale, fabric), classes)
         images.append({"id": number, "file_name": path.name, "height": image.shape[0], "width": image.shape[1]})
@@ -132,9 +140,11 @@ def main(args: Sequence[str]) -> None:
             entries.append({"image_id": number, **entry})
     if entries:
         write_json(known.out / "panoptic.json", coco_panoptic_json(images, entries, classes))
-    print(known.out)
     if broken:
-        raise ValueError(f"{len(broken)} of {len(files)} images could not be read; the others are in {known.out}")
+        rest = f"; the others are in {known.out}" if images else ""
+        summary = f"{len(broken)} of {len(files)} images could not be read{rest}"
+        raise ValueError("\n  ".join([summary, *broken]))
+    print(known.out)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Lightning without its advertisements."""
 
 import logging
+import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,10 +14,12 @@ CHATTER = (
     "💡 Tip",
     "Using bfloat16 Automatic Mixed Precision",
     "Using 16bit Automatic Mixed Precision",
+    "Loading `train_dataloader` to estimate",
     "`Trainer.fit` stopped",
     "Detected KeyboardInterrupt",
+    r"An? \w+ was raised with message",
 )
-"""How messages begin that say what the run folder says too."""
+"""How messages begin that say what the run folder or the error says too; regular expressions."""
 
 GROUNDLESS = (
     # the folder was looked at before, and is this run's
@@ -28,7 +31,10 @@ GROUNDLESS = (
     "The number of training batches .* is smaller than the logging interval",
     # the datamodule chose the number of workers for this machine, or the user did
     "The '.*_dataloader' does not have many workers",
+    # Lightning's command line: its words may come from a program, and it calls jsonargparse by an old name
     "LightningCLI's args parameter",
+    r"\s*``instantiate_classes`` was deprecated",
+    r"\s*By default only one JsonargparseDeprecationWarning",
 )
 """Warnings that do not hold here, each for the reason above it."""
 
@@ -56,4 +62,4 @@ def quiet() -> Iterator[None]:
 
 
 def _worth_saying(record: logging.LogRecord) -> bool:
-    return not record.getMessage().strip().startswith(CHATTER)
+    return not re.match("|".join(CHATTER), record.getMessage().strip())

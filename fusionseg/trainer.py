@@ -2,7 +2,6 @@
 
 import shutil
 import signal
-import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from lightning.fabric.utilities import rank_zero_only
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, Logger
 
+from fusionseg.callbacks.last import LastCheckpoint
 from fusionseg.callbacks.pictures import Pictures
 from fusionseg.callbacks.progress import FusionProgress
 from fusionseg.callbacks.record import RunRecord
@@ -55,11 +55,15 @@ class Trainer(pl.Trainer):
         folder = Path(default_root_dir or new_folder("python"))
         given = [callbacks] if isinstance(callbacks, Callback) else list(callbacks or [])
         self.claimed = False
+        self.notice = ""
+        if precision is None:
+            precision = fast_precision(kwargs.get("accelerator", "auto"))
+            self.notice = precision_notice(precision)
         with quiet():
             super().__init__(
                 default_root_dir=folder,
                 max_epochs=max_epochs,
-                precision=precision or fast_precision(kwargs.get("accelerator", "auto")),  # type: ignore[arg-type]
+                precision=precision,  # type: ignore[arg-type]
                 logger=_loggers(folder, logger),
                 callbacks=given + _callbacks(folder, kwargs),
                 log_every_n_steps=log_every_n_steps,
@@ -91,12 +95,12 @@ class Trainer(pl.Trainer):
         folder = Path(self.default_root_dir)
         if not self.claimed and not continues:
             check_unused(folder)
-        self.claimed, fresh = True, not folder.exists()
+        self.claimed, before = True, set(folder.iterdir()) if folder.is_dir() else None
         try:
             yield
         except BaseException:
-            if fresh and not self.global_step and self.is_global_zero:
-                shutil.rmtree(folder, ignore_errors=True)
+            if not self.global_step and self.is_global_zero:
+                _clear(folder, before)
             raise
 
 
@@ -112,6 +116,16 @@ def check_unused(folder: Path) -> None:
         )
 
 
+def _clear(folder: Path, before: set[Path] | None) -> None:
+    """Removes from a folder what was not there before; the folder too, if it was not."""
+    new = [folder] if before is None else set(folder.iterdir()) - before
+    for path in new:
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+
 def new_folder(experiment: str) -> Path:
     """A name for a new run folder that nothing has yet."""
     stem = f"runs/{time.strftime('%Y%m%d-%H%M%S')}-{experiment}"
@@ -120,20 +134,17 @@ def new_folder(experiment: str) -> Path:
 
 
 def fast_precision(accelerator: Any = "auto") -> str:
-    """`bf16-mixed` where the processor computes in bf16, else `32-true`; says so in one line."""
-    cuda = torch.cuda.is_available() and accelerator in ("auto", "gpu", "cuda")
-    if cuda:
-        able, name = torch.cuda.is_bf16_supported(including_emulation=False), torch.cuda.get_device_name()
+    """`bf16-mixed` where the processor computes in bf16, else `32-true`."""
+    if torch.cuda.is_available() and accelerator in ("auto", "gpu", "cuda"):
+        able = torch.cuda.is_bf16_supported(including_emulation=False)
     else:
-        able, name = accelerator in ("auto", "cpu") and _cpu_has_bf16(), "this CPU"
-    chosen = "bf16-mixed" if able else "32-true"
-    _say(f"precision {chosen}: {name} {'computes' if able else 'does not compute'} in bf16")
-    return chosen
+        able = accelerator in ("auto", "cpu") and _cpu_has_bf16()
+    return "bf16-mixed" if able else "32-true"
 
 
-@rank_zero_only
-def _say(line: str) -> None:
-    print(line, file=sys.stderr)
+def precision_notice(chosen: str) -> str:
+    """One line that says why `fast_precision` chose so."""
+    return f"precision {chosen}: this machine {'computes' if chosen == 'bf16-mixed' else 'does not compute'} in bf16"
 
 
 def _cpu_has_bf16() -> bool:
@@ -155,7 +166,9 @@ def _callbacks(folder: Path, options: dict[str, Any]) -> list[Callback]:
         own.append(FusionProgress())
     if options.get("enable_checkpointing", True) is not False:
         keep: dict[str, Any] = {"dirpath": folder / "checkpoints", "enable_version_counter": False}
+        # after validation, for an epoch may end without one
+        best: dict[str, Any] = {"monitor": "val/score", "mode": "max", "save_on_train_epoch_end": False}
         # two rules, two callbacks: with save_last=True the last would be the last improvement
-        own.append(ModelCheckpoint(filename="best", monitor="val/score", mode="max", **keep))
-        own.append(ModelCheckpoint(filename="last", save_on_train_epoch_end=True, **keep))
+        own.append(ModelCheckpoint(filename="best", **best, **keep))
+        own.append(LastCheckpoint(filename="last", save_on_train_epoch_end=True, save_on_exception=True, **keep))
     return own

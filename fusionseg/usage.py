@@ -72,7 +72,7 @@ def usage_error(message: str, error: BaseException | None, actions: Iterable[Any
     if wrong := re.search(r"(?:Option|does not accept option) '([^']+)'|unrecognized arguments: --([^\s=]+)", message):
         group = re.match(r"Group '([^']+)'", message)
         name = ".".join(filter(None, [group and group[1], wrong[1] or wrong[2]]))
-        return UsageError(f"no such setting{_nearest(name, [*known, *more])}", ".".join(filter(None, [key, name])))
+        return UsageError(f"no such setting{nearest(name, [*known, *more])}", ".".join(filter(None, [key, name])))
     if missing := re.match(r"the following arguments are required: (\S+)$", reason):
         return UsageError("missing: it has no default and must be set", f"{key}.{missing[1]}" if key else missing[1])
     return UsageError(_reason(reason, message, known.get(key)), key)
@@ -82,16 +82,17 @@ def _reason(reason: str, message: str, action: Any) -> str:
     """What is wrong with a value, in the words of this project."""
     if found := re.match(r"Expected a dot import path string: (.+)", reason):
         classes = [c.__name__ for c in _classes(getattr(action, "_typehint", None))]
-        return f"expected a class, found {found[1]!r}{_nearest(found[1], classes)}"
+        return f"expected a class, found {found[1]!r}{nearest(found[1], classes)}"
     if found := re.match(r"Problem with given class_path '([^']+)':\s+(.+)", reason):
         return f"cannot import {found[1]}: {found[2]}"
-    if found := re.match(r"Type .* expects a function or a callable class: (.+)", reason):
-        return f"expected a class, but {found[1]}"
+    if found := re.match(r"Type .* expects a function or a callable class: (.+)\. Got value: (.+)", reason):
+        return f"cannot import {found[2]}: {found[1]}"
     if found := re.match(r"Expected an? (.+?)(?:\. Got value: (.+))?$", reason, re.DOTALL):
         kinds = re.findall(r"- Expected an? (<class .+?>|typing.Literal.+\])", message) or [found[1]]
         wanted = list(dict.fromkeys(map(_kind, kinds)))
-        if set(wanted) <= {"a list", "null"} and (named := re.search(r"dot import path string: (.+)", message)):
-            return _reason(f"Expected a {named[0]}", message, action)
+        named = re.search(r"Expected a dot import path string: .+|Problem with given class_path '.+':\s+.+", message)
+        if named and set(wanted) <= {"a list", "null"}:
+            return _reason(named[0], message, action)
         value = found[2] or next(iter(re.findall(r"Given value: (.+)", message)), "something else")
         return f"expected {' or '.join(wanted)}, found {value!r}"
     return re.sub(r"^unrecognized arguments: ", "not understood: ", reason)
@@ -102,10 +103,17 @@ def _kind(text: str) -> str:
     text = text.removeprefix("<class '").removesuffix("'>")
     if text.startswith("typing.Literal["):
         return "one of " + text.removeprefix("typing.Literal[").removesuffix("]").replace("'", "")
-    return {"NoneType": "null", "tuple": "a list", "list": "a list", "bool": "true, false", "int": "an integer", "float": "a number"}.get(text, text)
+    return {
+        "NoneType": "null",
+        "tuple": "a list",
+        "list": "a list",
+        "bool": "true, false",
+        "int": "an integer",
+        "float": "a number",
+    }.get(text, text)
 
 
-def _nearest(name: str, known: Iterable[str]) -> str:
+def nearest(name: str, known: Iterable[str]) -> str:
     """A hint at what was meant, or at all there is if that is little."""
     among = [k for k in dict.fromkeys(known) if not k.startswith("_") and k not in ("help", "print_config")]
     leaf = name.rsplit(".", 1)[-1]

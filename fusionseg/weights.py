@@ -87,7 +87,9 @@ def load_whole(model: nn.Module, path: Path) -> list[str]:
     Args:
         model: The module.
         path: A run folder or checkpoint of ours, a state dict of torchvision's DeepLabV3 or FCN, a saved model of
-            segmentation-models-pytorch, or a safetensors file of one of these.
+            segmentation-models-pytorch, or a safetensors file of one of these. Torchvision's start out a little off
+            where the encoder is dilated: in the first block of a dilated stage segmentation-models-pytorch spreads the
+            kernel, torchvision does not yet.
     """
     names = [name for name, _ in model.named_parameters()]
     decoder = "semantic" if any(".decoders.semantic." in name for name in names) else "shared"

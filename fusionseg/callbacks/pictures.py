@@ -3,8 +3,11 @@
 import math
 from typing import Any
 
+import numpy as np
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from fusionseg.answers import own_truth
+from fusionseg.label_files import write_png
 from fusionseg.sample import Picture, Prediction, Sample, Truth
 from fusionseg.tracking import log_pictures
 from fusionseg.visualize import legend, panel, sample_row
@@ -28,23 +31,19 @@ class Pictures(Callback):
     def on_validation_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Sample, batch_idx: int, *_: Any
     ) -> None:
-        from fusionseg.answers import own_truth
-
-        if len(self.seen) >= self.count or not self._due(trainer) or not isinstance(outputs, list):
+        answered = isinstance(outputs, list) and all(isinstance(output, Prediction) for output in outputs)
+        if len(self.seen) >= self.count or not self._due(trainer) or not answered:
             return
+        dataset: Any = getattr(trainer.val_dataloaders, "dataset", None)
         for i, prediction in enumerate(outputs[: self.count - len(self.seen)]):
-            picture = batch["image"][i, :3].permute(1, 2, 0).cpu().numpy()
-            dataset = getattr(trainer.val_dataloaders, "dataset", None)
             has_truth = hasattr(dataset, "truth") and "index" in batch
-            truth = dataset.truth(int(batch["index"][i])) if has_truth else own_truth(batch, i)  # type: ignore[union-attr]
-            self.seen.append((picture, truth, prediction))
+            truth = dataset.truth(int(batch["index"][i])) if has_truth else own_truth(batch, i)
+            self.seen.append((photo(batch, i), truth, prediction))
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not self.seen or not trainer.is_global_zero:
             return
-        from fusionseg.label_files import write_png
-
-        classes: Any = pl_module.classes
+        classes: Any = getattr(pl_module, "classes", None) or trainer.datamodule.classes  # type: ignore[attr-defined]
         rows = [sample_row(picture, truth, prediction, classes) for picture, truth, prediction in self.seen]
         shown = [m for _, t, p in self.seen for m in (t.semantic, p.semantic) if m is not None]
         picture = panel(rows, [p.name for _, _, p in self.seen], legend(shown, classes))
@@ -61,3 +60,13 @@ class Pictures(Callback):
             return True
         number = trainer.current_epoch + 1
         return number == epochs or number % math.ceil(epochs / self.panels) == 0
+
+
+def photo(batch: Sample, i: int) -> Picture:
+    """The i-th image of a batch as a picture: its first three channels."""
+    image = batch["image"][i, :3].permute(1, 2, 0).cpu().numpy()
+    if image.dtype == np.uint8:
+        return np.ascontiguousarray(image)
+    top = 1.0 if image.dtype.kind == "f" else np.iinfo(image.dtype).max
+    picture: Picture = (image / top * 255).round().clip(0, 255).astype(np.uint8)
+    return picture

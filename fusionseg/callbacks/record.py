@@ -1,7 +1,9 @@
 """What a run folder says about its run."""
 
+import os
 import platform
 import subprocess
+import sys
 import time
 from importlib.metadata import version
 from pathlib import Path
@@ -14,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from fusionseg.files import write_json, write_text
+from fusionseg.recipe import plain
 from fusionseg.sample import Sample
 from fusionseg.tracking import log_tables, runs
 
@@ -46,9 +49,14 @@ class RunRecord(Callback):
             run.config.update(
                 {**yaml.safe_load(config), **self.facts, "classes": list(classes.names) if classes else None}
             )
-            run.define_metric("val/*", step_metric="epoch")
             self.facts["wandb"] = {"id": run.id, "project": run.project}
-        self._write(trainer, "running")
+        self._write("running", {})
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        # not earlier, so that what keeps a training from starting is all that is said then
+        for notice in (getattr(speaker, "notice", "") for speaker in (trainer, *trainer.loggers)):
+            if notice and trainer.is_global_zero:
+                print(notice, file=sys.stderr)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.since = time.perf_counter()
@@ -59,50 +67,57 @@ class RunRecord(Callback):
         self.images += len(batch["image"]) * trainer.world_size
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if self.since:
-            self.seconds += time.perf_counter() - self.since
-            self.since = 0.0
+        self._pause()
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.since = time.perf_counter()
         metrics = _validated(trainer)
-        if self.monitor in metrics and metrics[self.monitor] > self.best.get("metrics", {}).get(
-            self.monitor, float("-inf")
-        ):
-            self.best = {"epoch": trainer.current_epoch, "checkpoint": "checkpoints/best.ckpt", "metrics": metrics}
+        if trainer.sanity_checking or self.monitor not in metrics:
+            return
+        best: dict[str, float] = self.best.get("metrics", {})
+        if metrics[self.monitor] > best.get(self.monitor, float("-inf")):
+            self.best, best = {"epoch": trainer.current_epoch, "metrics": metrics}, metrics
+        # after each validation, because W&B's own summary is always the last value
+        for run in runs(trainer.loggers) if trainer.is_global_zero else ():
+            run.summary.update({**best, "best/epoch": self.best.get("epoch")})
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if self.since:
-            self.seconds += time.perf_counter() - self.since
-            self.since = 0.0
+        self._pause()
+
+    def _pause(self) -> None:
+        """Stops the clock of training, if it runs."""
+        self.seconds += time.perf_counter() - self.since if self.since else 0.0
+        self.since = 0.0
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not trainer.is_global_zero:
             return
         metrics = _validated(trainer)
-        self._write(trainer, "finished", metrics)
-        for run in runs(trainer.loggers):
-            run.summary.update(self.best.get("metrics", {}))
-            run.summary["best/epoch"] = self.best.get("epoch")
+        self._write("finished", metrics)
         measures, totals = getattr(pl_module, "measures", None), getattr(pl_module, "totals", None)
         if measures and totals:
-            log_tables(trainer.loggers, "val", measures.classes, measures.per_class(totals))
+            epoch = trainer.current_epoch - 1  # Lightning has counted on
+            log_tables(trainer.loggers, "val", measures.classes, measures.per_class(totals), epoch)
         self._show(metrics)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         if trainer.is_global_zero and trainer.state.fn == "fit" and hasattr(self, "facts"):
+            self._pause()
             status = "interrupted" if isinstance(exception, KeyboardInterrupt | SystemExit) else "failed"
-            self._write(trainer, status, _validated(trainer))
+            self._write(status, _validated(trainer))
 
-    def _write(self, trainer: Trainer, status: str, metrics: dict[str, float] | None = None) -> None:
+    def _write(self, status: str, metrics: dict[str, float]) -> None:
         rate = self.images / self.seconds if self.seconds else None
+        kept = "checkpoints/best.ckpt"
+        best = {**self.best, "checkpoint": kept if (self.folder / kept).is_file() else None} if self.best else {}
+        summary = {"status": status, "metrics": metrics, "best": best, **self.facts}
         seconds = time.time() - self.start
-        summary = {"status": status, "metrics": metrics or {}, "best": self.best, **self.facts}
         write_json(self.folder / "summary.json", {**summary, "seconds": seconds, "images_per_second": rate})
 
     def _show(self, metrics: dict[str, float]) -> None:
         best = self.best.get("metrics", {})
-        table = Table(title=f"{self.folder}: best of epoch {self.best.get('epoch', '-')}, and last")
+        number = self.best["epoch"] + 1 if self.best else "-"  # people count from 1
+        table = Table(title=f"{self.folder}: best (epoch {number}) and last")
         for column in ("metric", "best", "last"):
             table.add_column(column, justify="left" if column == "metric" else "right")
         for name, value in metrics.items():
@@ -117,21 +132,20 @@ def _validated(trainer: Trainer) -> dict[str, float]:
     return {name: float(v) for name, v in trainer.callback_metrics.items() if name.startswith("val/")}
 
 
-def _configuration(trainer: Trainer, module: LightningModule) -> dict[str, Any]:
+def _configuration(trainer: Any, module: LightningModule) -> dict[str, Any]:
     """What a Python script trained, as the command line would be told."""
-    data: Any = getattr(trainer, "datamodule", None)
-    parts: dict[str, Any] = {"seed_everything": _seed()["seed"]}
-    for key, part in (("model", module), ("data", data)):
+    seed = _seed()["seed"]
+    parts: dict[str, Any] = {"seed_everything": False if seed is None else seed}
+    for key, part in (("model", module), ("data", trainer.datamodule)):
+        parts[key] = None
         if part is not None:
-            own = {k: v for k, v in part.hparams.items() if k not in ("_instantiator", "classes")}
+            own = {k: plain(v) for k, v in part.hparams.items() if k not in ("_instantiator", "classes")}
             parts[key] = {"class_path": f"{type(part).__module__}.{type(part).__qualname__}", "init_args": own}
     names = ("precision", "max_epochs", "max_steps", "accumulate_grad_batches", "gradient_clip_val")
     return {**parts, "trainer": {name: getattr(trainer, name) for name in names}}
 
 
 def _seed() -> dict[str, Any]:
-    import os
-
     seed = os.environ.get("PL_GLOBAL_SEED")
     return {"seed": None if seed is None else int(seed)}
 

@@ -19,6 +19,7 @@ from fusionseg.data.order import EvaluationOrder, TrainOrder
 from fusionseg.data.samples import EvaluationSamples, TrainSamples, collated, quiet_worker, widened
 from fusionseg.data.subset import Subset
 from fusionseg.data.synthetic import SyntheticScenes
+from fusionseg.recipe import plain
 from fusionseg.sample import Classes, Sample
 
 
@@ -54,6 +55,9 @@ class SegmentationDataModule(LightningDataModule):
         seed: int | None = None,
     ) -> None:
         super().__init__()
+        given = {name: plain(value) for name, value in dict(locals()).items() if name not in ("self", "__class__")}
+        # plain, so that a checkpoint and a run's config.yaml can hold it
+        self.save_hyperparameters({**given, "_instantiator": "lightning.pytorch.cli.instantiate_module"}, logger=False)
         if any(length < 32 or length % 32 for length in crop_size):
             raise ValueError(f"expected a crop_size of multiples of 32, found {crop_size[0]} x {crop_size[1]}")
         if not 0 < fraction <= 1:

@@ -65,10 +65,11 @@ class BoundaryHead(Head):
 
     def labels(self, output: Tensor, frame: Frame) -> Tensor:
         """The basins of the watershed, numbered from 1; computed on the host."""
-        likely = resized(output, frame)[:, 0].sigmoid().cpu().numpy()
+        likely = resized(output.detach(), frame)[:, 0].sigmoid().cpu().numpy()
         maps = np.stack([watershed(p, self.threshold, self.min_area) for p in likely])
         return torch.from_numpy(maps.astype(np.int64)).to(output.device)
 
     def ideal(self, target: tuple[Tensor, Tensor]) -> Tensor:
-        """Logits of +-20."""
-        return 40.0 * target[0][:, None].float() - 20.0
+        """Logits of +-20; void is a boundary, so that no basin leads from region to region through it."""
+        boundary, mask = target
+        return 40.0 * (boundary | ~mask)[:, None].float() - 20.0

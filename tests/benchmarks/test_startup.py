@@ -1,0 +1,39 @@
+import pytest
+
+from benchmarks import startup
+
+REPORT = """\
+import time: self [us] | cumulative | imported package
+import time:      1000 |       1000 |     numpy.core
+import time:       500 |       1500 |   numpy
+import time:       250 |        250 |     scipy.linalg
+import time:       250 |        500 |   scipy
+import time:      2000 |       4000 | fusionseg.cli
+a warning | in between
+import time:       100 |        100 | numpy.random
+"""
+
+
+def test_packages_have_their_own_time_and_the_module_that_asked_first() -> None:
+    found = startup.packages(REPORT)
+    assert found["numpy"] == ("numpy", 1.6, "fusionseg.cli")
+    assert found["scipy"] == ("scipy", 0.5, "fusionseg.cli")
+    assert found["fusionseg"] == ("fusionseg", 2.0, "the command as it runs")
+
+
+def test_a_process_that_fails_is_not_timed() -> None:
+    with pytest.raises(RuntimeError, match=r"(?s)failed.*oh no"):
+        startup.launch(("-c", "raise SystemExit('oh no')"))
+
+
+@pytest.mark.slow
+def test_startup_runs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("sys.argv", ["startup", "--rounds", "2"])
+    startup.main()
+    assert "first step" in capsys.readouterr().out
+
+
+def test_help_imports_neither_wandb_nor_timm() -> None:
+    found = startup.packages(startup.launch(startup.COMMANDS["--help"], "-X", "importtime"))
+    assert "jsonargparse" in found
+    assert not {"wandb", "timm", "segmentation_models_pytorch"} & set(found)

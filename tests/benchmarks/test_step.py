@@ -1,0 +1,43 @@
+import time
+
+import pytest
+import torch
+
+from benchmarks import step
+from fusionseg.module import FusionModule
+
+
+def test_turns_give_every_loop_its_steps_and_measure_only_them() -> None:
+    called = []
+
+    def slow() -> None:
+        called.append("slow")
+        time.sleep(0.005)
+
+    turns = step.Turns({}, {"slow": slow}, steps=3, rounds=2)
+    assert len(list(turns)) == len(turns) == 3 * 3 + 1
+    assert len(called) == 3 * 3
+    assert [len(seconds) for seconds in turns.seconds.values()] == [2, 2]
+    assert min(turns.seconds["slow"]) >= 0.005 > max(turns.seconds[step.FIT])
+
+
+def test_all_loops_minimize_the_same_loss() -> None:
+    batch = step.blocks((64, 64))
+    torch.manual_seed(0)
+    module = FusionModule(step.CLASSES).eval()
+    channels_last = step.loss(module, batch)
+    ours = module.training_step(batch, 0)
+    module.network.encoder = step.Plain(module.network.encoder)
+    plain = step.loss(module.to(memory_format=torch.contiguous_format), batch)
+    torch.testing.assert_close(channels_last, ours)
+    torch.testing.assert_close(channels_last, plain, rtol=1e-4, atol=0)
+
+
+def test_step_runs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    threads, smallest = str(torch.get_num_threads()), ("--rounds", "2", "--steps", "1", "--size", "64", "64")
+    monkeypatch.setattr("sys.argv", ["step", *smallest, "--threads", threads])
+    step.main()
+    out = capsys.readouterr().out
+    assert "CPU time beyond a bare loop" in out
+    assert "bare, plain fp32" in out

@@ -1,0 +1,68 @@
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch.nn.functional import binary_cross_entropy_with_logits as bce
+
+from fusionseg.heads import BoundaryHead
+from fusionseg.sample import Frame, Sample
+
+Scenes = Callable[..., Sample]
+
+
+@pytest.fixture
+def halves() -> Sample:
+    """Two regions side by side, with void below."""
+    region = torch.ones(1, 32, 32, dtype=torch.long)
+    region[..., 16:] = 7
+    region[:, 24:] = 0
+    return {"region": region}
+
+
+def test_target_is_both_sides_of_a_border_and_what_is_labelled(halves: Sample) -> None:
+    boundary, mask = BoundaryHead(4, width=4).target(halves)
+    expected = torch.zeros(32, 32, dtype=torch.bool)
+    expected[:24, 14:18] = True
+    assert torch.equal(boundary[0], expected)
+    assert torch.equal(mask, halves["region"] > 0)
+
+
+def test_loss_weighs_boundaries_by_the_share_of_the_rest(halves: Sample) -> None:
+    head, logits = BoundaryHead(4), torch.randn(1, 1, 32, 32)
+    (total,), (weight,) = head.loss(logits, head.target(halves))
+    rare, labelled = 24 * 2, 24 * 32
+    beta = 1 - rare / labelled
+    boundary = head.target(halves)[0].float()
+    each = bce(logits[:, 0], boundary, reduction="none")[:, :24]
+    weights = torch.where(boundary > 0, beta, 1 - beta)[:, :24]
+    torch.testing.assert_close(total, (weights * each).sum())
+    torch.testing.assert_close(weight, weights.sum())
+
+
+@pytest.mark.parametrize("threshold", [0.2, 0.7])
+def test_basins_are_where_a_boundary_is_less_likely_than_the_threshold(threshold: float) -> None:
+    wall = torch.full((1, 1, 32, 32), -9.0)
+    wall[..., 15:17] = torch.tensor(0.5).logit()
+    labels = BoundaryHead(4, threshold=threshold).labels(wall, Frame.whole((32, 32)))
+    assert labels.max() == (2 if threshold < 0.5 else 1)
+
+
+def test_small_basins_are_flooded_at_the_size_of_the_file(halves: Sample) -> None:
+    output = torch.full((1, 1, 16, 16), -9.0)
+    output[..., 4:9, 4:9] = 9.0
+    output[..., 6, 6] = -99.0
+    kept, flooded = (BoundaryHead(4, min_area=area).labels(output, Frame.whole((16, 16))) for area in (1, 2))
+    assert [labels.max() for labels in (kept, flooded)] == [2, 1]
+    assert [labels.min() for labels in (kept, flooded)] == [1, 1]
+
+
+def test_no_basin_leads_through_void_in_an_ideal_output(halves: Sample) -> None:
+    head = BoundaryHead(4)
+    labels = head.labels(head.ideal(head.target(halves)), Frame.whole((32, 32)))
+    assert torch.equal(labels[:, :24] == labels[0, 0, 0], halves["region"][:, :24] == 1)
+
+
+@pytest.mark.parametrize(("name", "value"), [("threshold", 0.0), ("width", 3), ("width", 0)])
+def test_impossible_arguments_are_refused(name: str, value: float) -> None:
+    with pytest.raises(ValueError, match=f"found {value}"):
+        BoundaryHead(4, **{name: value})  # type: ignore[arg-type]

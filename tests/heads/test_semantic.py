@@ -1,0 +1,70 @@
+from collections.abc import Callable
+from functools import partial
+
+import pytest
+import torch
+from torch.nn.functional import cross_entropy, interpolate
+
+from fusionseg.heads import SemanticHead
+from fusionseg.losses import CrossEntropy, Dice, Focal
+from fusionseg.sample import Frame, Sample
+
+Scenes = Callable[..., Sample]
+
+
+def test_loss_is_pytorch_s_cross_entropy_of_the_enlarged_logits(scenes: Scenes) -> None:
+    head, batch = SemanticHead(8, 6), scenes()
+    batch["semantic"][:, :20] = 255
+    logits = head(torch.randn(2, 8, 16, 24))
+    (total,), (weight,) = head.loss(logits, head.target(batch))
+    large = interpolate(logits, (64, 96), mode="bilinear")
+    torch.testing.assert_close(total / weight, cross_entropy(large, batch["semantic"], ignore_index=255))
+    assert weight == (batch["semantic"] != 255).sum()
+
+
+def test_losses_are_a_term_each(scenes: Scenes) -> None:
+    head, batch = SemanticHead(8, 6, [CrossEntropy, Dice, partial(Focal, gamma=1.0)]), scenes()
+    logits = head(torch.randn(2, 8, 16, 24))
+    sums, weights = head.loss(logits, batch["semantic"])
+    large = interpolate(logits, (64, 96), mode="bilinear")
+    alone = [loss(large, batch["semantic"], torch.ones(2, 64, 96, dtype=torch.bool)) for loss in head.losses]
+    torch.testing.assert_close(sums, torch.stack([total for total, _ in alone]))
+    assert weights.tolist() == [weight for _, weight in alone] == [2 * 64 * 96, 2, 2 * 64 * 96]
+
+
+@pytest.mark.parametrize("threshold", [0.1, 0.5, 0.9])
+def test_binary_labels_are_one_where_the_probability_reaches_the_threshold(threshold: float) -> None:
+    head = SemanticHead(4, 2, binary=True, threshold=threshold)
+    probability = torch.tensor([0.0, 0.09, 0.11, 0.49, 0.51, 0.89, 0.91, 1.0]).view(1, 1, 2, 4)
+    labels = head.labels(probability.logit(), Frame.whole((2, 4)))
+    assert torch.equal(labels, (probability[:, 0] >= threshold).long())
+
+
+def test_the_binary_loss_is_that_of_two_classes(scenes: Scenes) -> None:
+    batch = scenes()
+    target, logit = (batch["semantic"] > 1).long(), torch.randn(2, 1, 64, 96)
+    one = SemanticHead(4, 2, binary=True).loss(logit, target)
+    two = SemanticHead(4, 2).loss(torch.cat([torch.zeros_like(logit), logit], 1), target)
+    torch.testing.assert_close(torch.stack(one), torch.stack(two))
+
+
+def test_dropout_zeroes_whole_channels_in_training_alone() -> None:
+    head = SemanticHead(8, 6, dropout=0.5)
+    features = torch.ones(1, 8, 4, 4)
+    dropped = head.layers[0](features)
+    assert all(len(channel.unique()) == 1 for channel in dropped[0])
+    assert set(dropped.unique().tolist()) == {0.0, 2.0}
+    assert torch.equal(head.eval()(features), head(features))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"num_classes": 3, "binary": True}, "2 classes, found 3"),
+        ({"num_classes": 3, "losses": []}, "at least one loss"),
+        ({"num_classes": 2, "threshold": 1.0}, r"threshold in \(0, 1\), found 1.0"),
+    ],
+)
+def test_impossible_arguments_are_refused(arguments: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        SemanticHead(4, **arguments)  # type: ignore[arg-type]

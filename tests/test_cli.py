@@ -1,0 +1,159 @@
+import argparse
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+import yaml
+
+from fusionseg import evaluate, predict
+from fusionseg.cli import FusionCLI, door, experiment
+from fusionseg.fit import FitCLI, main
+
+FOREIGN = '''
+"""A model and data that share no code with fusionseg but what a sample and a prediction are."""
+
+import torch
+from lightning import LightningDataModule, LightningModule
+from torch.utils.data import DataLoader
+
+from fusionseg.sample import Classes, Prediction
+
+
+class Squares(LightningDataModule):
+    classes = Classes(("dark", "bright"), ((0, 0, 0), (255, 255, 255)), (1,))
+
+    def __init__(self, length: int = 4) -> None:
+        super().__init__()
+        self.length = length
+
+    def _batches(self):
+        samples = []
+        for i in range(self.length):
+            semantic = torch.zeros(32, 32, dtype=torch.long)
+            semantic[8 : 16 + i, 8:16] = 1
+            image = (semantic * 200).to(torch.uint8).expand(3, 32, 32)
+            samples.append({"image": image, "semantic": semantic, "region": semantic + 1, "name": f"square-{i}"})
+        return DataLoader(samples, batch_size=2)
+
+    train_dataloader = val_dataloader = test_dataloader = _batches
+
+
+class Threshold(LightningModule):
+    def __init__(self, level: float = 0.5) -> None:
+        super().__init__()
+        self.save_hyperparameters()
+        self.level = torch.nn.Parameter(torch.tensor(level))
+        self.classes = Squares.classes
+
+    def training_step(self, batch, _):
+        bright = batch["image"].float().mean(1) / 255 - self.level
+        return torch.nn.functional.binary_cross_entropy_with_logits(bright, batch["semantic"].float())
+
+    def validation_step(self, batch, _):
+        answers = self.predictions(batch, batch["image"].shape[-2:])
+        right = [(a.semantic == b.cpu().numpy()).mean() for a, b in zip(answers, batch["semantic"])]
+        self.log("val/score", float(sum(right) / len(right)), batch_size=len(right))
+        return answers
+
+    def predictions(self, batch, size):
+        image = torch.nn.functional.interpolate(batch["image"].float(), size)
+        maps = (image.mean(1) / 255 > self.level).to(torch.uint8).cpu().numpy()
+        return [Prediction(name, semantic=map_) for name, map_ in zip(batch["name"], maps)]
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.01)
+'''
+
+
+def code(command: Callable[[Sequence[str]], None], words: Sequence[str], monkeypatch: pytest.MonkeyPatch) -> object:
+    monkeypatch.setattr(sys, "argv", ["command", *words])
+    with pytest.raises(SystemExit) as stop:
+        door(command)
+    return stop.value.code
+
+
+def test_a_door_says_in_one_message_what_the_user_can_mend(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("FUSIONSEG_DEBUG", raising=False)
+    for raised in (ValueError("too small"), FileNotFoundError("too small"), argparse.ArgumentError(None, "too small")):
+
+        def command(_: Sequence[str], raised: Exception = raised) -> None:
+            raise raised
+
+        assert code(command, [], monkeypatch) == 2
+        assert capsys.readouterr() == ("", "error: too small\n")
+
+
+def test_debugging_shows_the_traceback_too(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("FUSIONSEG_DEBUG", "1")
+    assert code(main, ["--model.alhpa", "1"], monkeypatch) == 2
+    errors = capsys.readouterr().err
+    assert errors.startswith("Traceback")
+    assert errors.endswith("error: model.alhpa: no such setting; did you mean alpha?\n")
+
+
+def test_a_door_has_the_usual_exit_codes(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupted(_: Sequence[str]) -> None:
+        raise KeyboardInterrupt
+
+    assert code(interrupted, [], monkeypatch) == 130
+    assert capsys.readouterr().err == "interrupted\n"
+    assert code(lambda _: None, [], monkeypatch) == 0
+
+
+def test_a_mistake_of_ours_is_no_mistake_of_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_: Sequence[str]) -> None:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(sys, "argv", ["command"])
+    with pytest.raises(RuntimeError, match="a bug"):
+        door(broken)
+
+
+def test_later_configurations_win_and_null_stays(tmp_path: Path, tiny: list[str]) -> None:
+    (tmp_path / "a.yaml").write_text("model: {alpha: 0.3, beta: 0.3, region_head: null}\ndata: {fraction: 0.5}\n")
+    (tmp_path / "b.yaml").write_text("model: {init_args: {beta: 0.7}}\n")
+    words = ["--config", str(tmp_path / "a.yaml"), f"--config={tmp_path / 'b.yaml'}", *tiny, "--data.fraction", "1"]
+    cli = FusionCLI(words, trains=False)
+    model, data = cli.config.model.init_args, cli.config.data.init_args
+    assert (model.alpha, model.beta, model.region_head, data.fraction) == (0.3, 0.7, None, 1.0)
+    assert cli.model.tasks == ["semantic"]
+
+
+def test_the_configuration_of_an_experiment_knows_no_command(tmp_path: Path, tiny: list[str]) -> None:
+    cli = FitCLI([*tiny, "--out", str(tmp_path / "run"), "--wandb", "disabled"])
+    kept = yaml.safe_load(experiment(cli.parser, cli.config))
+    assert set(kept) == {"seed_everything", "trainer", "model", "data"}
+    assert str(tmp_path) not in str(kept)
+
+
+def test_a_foreign_model_and_foreign_data_pass_all_doors(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "foreign.py").write_text(FOREIGN)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    run, out = tmp_path / "run", tmp_path / "out"
+    main(f"--model foreign.Threshold --model.level 0.6 --data foreign.Squares --trainer.max_epochs 2 --out {run}".split())
+    assert capsys.readouterr().out.splitlines()[-1] == str(run)
+    assert len(list((run / "pictures").iterdir())) == 2
+    assert yaml.safe_load((run / "config.yaml").read_text())["model"]["init_args"] == {"level": 0.6}
+    evaluate.main(["--run", str(run), "--pictures", "1"])
+    assert "val/miou" in capsys.readouterr().out
+    image = run / "pictures" / "epoch_000.png"
+    predict.main(["--run", str(run), "--images", str(image), "--out", str(out)])
+    assert (out / "semantic" / "epoch_000.png").is_file()
+
+
+def test_data_without_classes_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="LightningDataModule has no attribute `classes`"):
+        FusionCLI(["--data", "lightning.LightningDataModule"], trains=False)
+
+
+@pytest.mark.slow
+def test_help_imports_nothing_that_it_does_not_need() -> None:
+    script = "import sys, fusionseg.fit as f\ntry: f.main(['--help'])\nexcept SystemExit: print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert not {"wandb", "segmentation_models_pytorch", "timm", "skimage"} & set(done.stdout.splitlines()[-1].split())

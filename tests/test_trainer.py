@@ -1,0 +1,134 @@
+import functools
+import json
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from lightning.pytorch import Callback
+
+from fusionseg import evaluate, predict, trainer
+from fusionseg.backbone import Backbone
+from fusionseg.data.datamodule import SegmentationDataModule
+from fusionseg.data.synthetic import SyntheticScenes
+from fusionseg.label_files import write_png
+from fusionseg.module import FusionModule
+from fusionseg.trainer import Trainer, check_unused, fast_precision, new_folder
+
+
+@pytest.fixture
+def data() -> SegmentationDataModule:
+    scenes = functools.partial(SyntheticScenes, length=8, size=(64, 64))
+    return SegmentationDataModule(scenes, batch_size=4, crop_size=(64, 64), scale=0.5, workers=0)
+
+
+@pytest.fixture
+def model(data: SegmentationDataModule) -> FusionModule:
+    return FusionModule(data.classes, region_head=None, backbone=Backbone("tu-mobilenetv3_small_050"))
+
+
+class Fails(Callback):
+    """Raises at the n-th batch."""
+
+    def __init__(self, error: BaseException, batch: int) -> None:
+        self.error, self.batch = error, batch
+
+    def on_train_batch_start(self, trainer: Any, module: Any, batch: Any, batch_idx: int) -> None:
+        if batch_idx == self.batch:
+            raise self.error
+
+
+def test_a_run_from_python_is_one_for_all_doors(
+    data: SegmentationDataModule, model: FusionModule, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    Trainer(max_epochs=1, default_root_dir=run).fit(model, data)
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    assert config["seed_everything"] is False
+    assert config["model"]["init_args"]["region_head"] is None
+    assert config["data"]["init_args"]["dataset"]["init_args"] == {"length": 8, "size": [64, 64]}
+    checkpoint = torch.load(run / "checkpoints" / "best.ckpt", weights_only=True)
+    assert checkpoint["datamodule_hyper_parameters"]["scale"] == 0.5
+    evaluate.main(["--run", str(run), "--pictures", "0"])
+    best = json.loads((run / "summary.json").read_text())["best"]["metrics"]
+    again = json.loads((run / "evaluation" / "val.json").read_text())["metrics"]
+    assert {f"val/{name}": value for name, value in again.items()} == pytest.approx(
+        {name: value for name, value in best.items() if "loss" not in name}, rel=1e-6
+    )
+    write_png(tmp_path / "photo.png", SyntheticScenes("test", 1, (50, 70)).read(0).image)
+    predict.main(["--run", str(run), "--images", str(tmp_path / "photo.png"), "--out", str(tmp_path / "out")])
+    assert capsys.readouterr().out.splitlines()[-1] == str(tmp_path / "out")
+
+
+def test_a_trainer_does_not_write_over_a_run(
+    data: SegmentationDataModule, model: FusionModule, tmp_path: Path
+) -> None:
+    first = Trainer(max_steps=1, default_root_dir=tmp_path)
+    first.fit(model, data)
+    with pytest.raises(FileExistsError, match="already holds a run"):
+        Trainer(max_steps=1, default_root_dir=tmp_path).fit(model, data)
+    first.fit_loop.epoch_loop.max_steps = 2
+    first.fit(model, data)
+    assert first.global_step == 2
+
+
+@pytest.mark.parametrize("folder_was_there", [True, False])
+def test_a_run_without_a_step_leaves_no_run(
+    folder_was_there: bool, data: SegmentationDataModule, model: FusionModule, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    if folder_was_there:
+        run.mkdir()
+        (run / "notes.txt").write_text("mine")
+    with pytest.raises(ValueError, match="broken"):
+        Trainer(max_epochs=1, default_root_dir=run, callbacks=Fails(ValueError("broken"), 0)).fit(model, data)
+    assert [p.name for p in tmp_path.rglob("*")] == (["run", "notes.txt"] if folder_was_there else [])
+
+
+def test_a_failed_run_says_so_and_keeps_its_last_state(
+    data: SegmentationDataModule, model: FusionModule, tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError, match="broken"):
+        Trainer(max_epochs=1, default_root_dir=tmp_path, callbacks=Fails(ValueError("broken"), 1)).fit(model, data)
+    assert json.loads((tmp_path / "summary.json").read_text())["status"] == "failed"
+    assert torch.load(tmp_path / "checkpoints" / "last.ckpt", weights_only=True)["global_step"] == 1
+
+
+def test_an_interrupt_is_an_interrupt_and_the_next_one_works_too(
+    data: SegmentationDataModule, model: FusionModule, tmp_path: Path
+) -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        Trainer(max_epochs=1, default_root_dir=tmp_path, callbacks=Fails(KeyboardInterrupt(), 1)).fit(model, data)
+    assert signal.getsignal(signal.SIGINT) is before
+    assert json.loads((tmp_path / "summary.json").read_text())["status"] == "interrupted"
+
+
+@pytest.mark.parametrize("mark", ["config.yaml", "summary.json", "metrics.csv", "checkpoints"])
+def test_any_trace_of_a_run_marks_a_folder_as_used(mark: str, tmp_path: Path) -> None:
+    check_unused(tmp_path)
+    check_unused(tmp_path / "not there")
+    (tmp_path / mark).touch()
+    with pytest.raises(FileExistsError, match=str(tmp_path)):
+        check_unused(tmp_path)
+
+
+def test_two_runs_of_one_second_have_two_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(trainer.time, "strftime", lambda _: "20260101-000000")
+    assert new_folder("mine") == Path("runs/20260101-000000-mine")
+    new_folder("mine").mkdir(parents=True)
+    assert new_folder("mine") == Path("runs/20260101-000000-mine-2")
+
+
+def test_precision_is_fast_where_the_processor_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    for able, precision in ((True, "bf16-mixed"), (False, "32-true")):
+        monkeypatch.setattr(trainer, "_cpu_has_bf16", lambda able=able: able)
+        assert fast_precision() == precision
+        chosen = Trainer(default_root_dir=tmp_path, accelerator="cpu")
+        assert chosen.precision == precision
+        assert chosen.notice.startswith(f"precision {precision}: ")
+    assert Trainer(default_root_dir=tmp_path, precision="64-true").notice == ""
