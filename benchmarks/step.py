@@ -173,7 +173,10 @@ def fit(trainer: type[pl.Trainer], module: pl.LightningModule, turns: Turns, pre
 def real_step(size: tuple[int, int], precision: str, steps: int, rounds: int) -> None:
     """The time of a real step as a ratio of each loop's."""
     batch, same, fp32 = blocks(size), f"bare, {precision}, channels last", "bare, plain fp32"
-    turns = Turns(batch, {same: bare(FusionModule(CLASSES), batch, precision), fp32: plain(batch)}, steps, rounds)
+    loops = {same: bare(FusionModule(CLASSES), batch, precision), fp32: plain(batch)}
+    # on one thread they are the same if nothing else runs, and CPU time suffers less from what does
+    clock = time.process_time if torch.get_num_threads() == 1 else time.perf_counter
+    turns = Turns(batch, loops, steps, rounds, clock)
     # the checkpoint at the end is no step's, and large
     fit(Trainer, FusionModule(CLASSES), turns, precision, enable_checkpointing=False)
     measured = {

@@ -37,6 +37,12 @@ class Parser(LightningArgumentParser):
 
     manual: Callable[[], str] | None = None
 
+    def parse_args(self, args: Any = None, *rest: Any, **options: Any) -> Any:
+        # jsonargparse hands a value inside of a part on as text, and null as Python's
+        words = sys.argv[1:] if args is None else args
+        words = [word.removesuffix("None") + "null" if word.endswith("=None") else word for word in words]
+        return super().parse_args(words, *rest, **options)
+
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         more = [f"{key}.{name}" for key, made in DEFAULTS.items() for name in inspect.signature(made).parameters]
         raise usage_error(message, ex, self._actions, more if self.manual else ()) from ex

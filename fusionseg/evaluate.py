@@ -107,26 +107,30 @@ def evaluate(model: Any, data: Any, split: str, folder: Path, precision: str, pi
             heapq.heappush(heap, (sign * figures["score"], -n, image))
             if len(heap) > pictures:
                 heapq.heappop(heap)
-    added = total(kept)
-    result = {
-        "metrics": measures.figures(added),
-        "per_class": {
-            name: {key: values[i] for key, values in measures.per_class(added).items()}
-            for i, name in enumerate(data.classes.names)
-        },
-        "split": split,
-        "images": len(rows),
-    }
+    result = _result(measures, kept) | {"split": split, "images": len(rows)}
     write_json(folder / f"{split}.json", result)
     _write_rows(folder / f"{split}.csv", rows)
-    sums: dict[str, Any] = {key: np.stack([image[key] for image in kept]) for key in added}
-    with replacing(folder / f"{split}.npz") as draft:
-        np.savez_compressed(draft, name=[row["name"] for row in rows], **sums)
+    _write_sums(folder / f"{split}.npz", [row["name"] for row in rows], kept)
     for which, heap in extremes.items():
         shutil.rmtree(folder / f"{split}_{which}", ignore_errors=True)  # an earlier evaluation's
         for score, _, image in heap:
             _draw(folder / f"{split}_{which}" / f"{image.prediction.name}.png", image, abs(score), data.classes)
     return result
+
+
+def _result(measures: Measures, images: list[Counted]) -> dict[str, Any]:
+    """The figures of a set of images, and those of each class by its name."""
+    added = total(images)
+    columns = measures.per_class(added)
+    names = measures.classes.names
+    rows = {name: {key: values[i] for key, values in columns.items()} for i, name in enumerate(names)}
+    return {"metrics": measures.figures(added), "per_class": rows}
+
+
+def _write_sums(path: Path, names: list[str], images: list[Counted]) -> None:
+    sums: dict[str, Any] = {key: np.stack([image[key] for image in images]) for key in images[0]}
+    with replacing(path) as draft:
+        np.savez_compressed(draft, name=names, **sums)
 
 
 def _write_rows(path: Path, rows: list[dict[str, Any]]) -> None:

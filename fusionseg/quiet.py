@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 CHATTER = (
-    "Seed set to",
+    r"(\[rank: \d+\] )?Seed set to",
+    "Initializing distributed: GLOBAL_RANK",
+    r"-{100}\ndistributed_backend",
     "GPU available",
     "TPU available",
     "HPU available",

@@ -123,6 +123,15 @@ def test_later_configurations_win_and_null_stays(tmp_path: Path, tiny: list[str]
     assert cli.model.tasks == ["semantic"]
 
 
+def test_null_is_null_wherever_it_is_given(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("model: {backbone: {weights: imagenet}, optimizer: {class_path: SGD}}")
+    words = ["--model.backbone.weights", "null", "--data.cache_dir", "null", "--model.optimizer.foreach=null"]
+    config = FitCLI(["--config", str(tmp_path / "a.yaml"), *words, "--out", str(tmp_path / "run")]).config
+    assert config.model.init_args.backbone.weights is None
+    assert config.model.init_args.optimizer.init_args.foreach is None
+    assert config.data.init_args.cache_dir is None
+
+
 def test_the_configuration_of_an_experiment_knows_no_command(tmp_path: Path, tiny: list[str]) -> None:
     cli = FitCLI([*tiny, "--out", str(tmp_path / "run"), "--wandb", "disabled"])
     kept = yaml.safe_load(experiment(cli.parser, cli.config))
@@ -136,7 +145,9 @@ def test_a_foreign_model_and_foreign_data_pass_all_doors(
     (tmp_path / "foreign.py").write_text(FOREIGN)
     monkeypatch.syspath_prepend(str(tmp_path))
     run, out = tmp_path / "run", tmp_path / "out"
-    main(f"--model foreign.Threshold --model.level 0.6 --data foreign.Squares --trainer.max_epochs 2 --out {run}".split())
+    main(
+        f"--model foreign.Threshold --model.level 0.6 --data foreign.Squares --trainer.max_epochs 2 --out {run}".split()
+    )
     assert capsys.readouterr().out.splitlines()[-1] == str(run)
     assert len(list((run / "pictures").iterdir())) == 2
     assert yaml.safe_load((run / "config.yaml").read_text())["model"]["init_args"] == {"level": 0.6}

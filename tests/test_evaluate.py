@@ -28,8 +28,8 @@ def sums(run: Path, chosen: slice) -> dict[str, Any]:
 def same(first: dict[str, Any], second: dict[str, Any], tolerance: float = 1e-12) -> bool:
     """Whether figures are equal; what is undefined is null in a file and NaN elsewhere."""
     assert first.keys() == second.keys()
-    pairs = ([np.nan if f[name] is None else f[name] for name in first] for f in (first, second))
-    return np.allclose(*pairs, rtol=tolerance, atol=tolerance, equal_nan=True)
+    a, b = ([np.nan if f[name] is None else f[name] for name in first] for f in (first, second))
+    return np.allclose(a, b, rtol=tolerance, atol=tolerance, equal_nan=True)
 
 
 @pytest.fixture
@@ -51,7 +51,9 @@ def test_the_images_sums_give_the_figures_of_the_split(evaluated: Path) -> None:
     rows = result(evaluated)["per_class"]
     per_class = measures.per_class(sums(evaluated, slice(None)))
     assert list(rows) == list(SyntheticScenes.classes.names)
-    assert all(same({"iou": row["iou"]}, {"iou": iou}) for row, iou in zip(rows.values(), per_class["iou"], strict=True))
+    assert all(
+        same({"iou": row["iou"]}, {"iou": iou}) for row, iou in zip(rows.values(), per_class["iou"], strict=True)
+    )
 
 
 def test_the_sums_of_some_images_give_their_figures(evaluated: Path) -> None:
@@ -83,7 +85,9 @@ def test_the_best_and_the_worst_images_are_drawn(trained: Path) -> None:
     main(["--run", str(trained), "--pictures", "2"])
     with (trained / "evaluation" / "val.csv").open() as file:
         ranking = sorted(csv.DictReader(file), key=lambda row: float(row["score"]))
-    drawn = {which: {p.stem for p in (trained / "evaluation" / f"val_{which}").iterdir()} for which in ("best", "worst")}
+    drawn = {
+        which: {p.stem for p in (trained / "evaluation" / f"val_{which}").iterdir()} for which in ("best", "worst")
+    }
     assert {len(names) for names in drawn.values()} == {2}
     scores = {row["name"]: float(row["score"]) for row in ranking}
     assert sorted(scores[n] for n in drawn["worst"]) == sorted(scores.values())[:2]

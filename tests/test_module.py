@@ -236,7 +236,7 @@ class Record(CSVLogger):
         super().__init__(root)
         self.rows: list[tuple[int, dict[str, Any]]] = []
 
-    def log_metrics(self, metrics: dict[str, Any], step: int | None = None) -> None:  # type: ignore[override]
+    def log_metrics(self, metrics: dict[str, Any], step: int | None = None) -> None:
         if "train/loss" in metrics:
             self.rows.append((step or 0, metrics))
 
@@ -284,7 +284,7 @@ def slow_miou(model: FusionModule, data: SegmentationDataModule) -> tuple[float,
     names = []
     for batch in data.val_dataloader():
         truth = dataset.truth(int(batch["index"]))
-        (answer,) = model.predictions(data.on_after_batch_transfer(batch, 0), truth.semantic.shape)  # type: ignore[arg-type]
+        (answer,) = model.predictions(data.on_after_batch_transfer(batch, 0), truth.semantic.shape)
         names.append(answer.name)
         assert answer.semantic is not None
         assert answer.region is not None

@@ -1,7 +1,9 @@
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from PIL import Image
 
@@ -24,7 +26,7 @@ def photos(tmp_path: Path) -> Path:
     return folder
 
 
-def pixels(path: Path) -> np.ndarray:  # type: ignore[type-arg]
+def pixels(path: Path) -> npt.NDArray[Any]:
     with Image.open(path) as image:
         return np.asarray(image)
 

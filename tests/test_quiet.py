@@ -9,7 +9,7 @@ from fusionseg.quiet import CHATTER, LOGGERS, quiet
 def test_known_chatter_is_dropped_and_the_rest_is_heard(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO), quiet():
         for name in LOGGERS:
-            logging.getLogger(name).info("\n%s ...", CHATTER[0])
+            logging.getLogger(name).info("\n%s ...", CHATTER[3])
             logging.getLogger(name).info("something else")
     assert [record.getMessage() for record in caplog.records] == ["something else"] * len(LOGGERS)
 
@@ -27,7 +27,7 @@ def test_an_inner_quiet_does_not_end_the_outer(caplog: pytest.LogCaptureFixture)
         with quiet():
             with quiet():
                 pass
-            logging.getLogger(LOGGERS[0]).info(CHATTER[0])
+            logging.getLogger(LOGGERS[0]).info(CHATTER[3])
         assert not caplog.records
-        logging.getLogger(LOGGERS[0]).info(CHATTER[0])
+        logging.getLogger(LOGGERS[0]).info(CHATTER[3])
         assert len(caplog.records) == 1

@@ -63,7 +63,7 @@ def datamodule() -> SegmentationDataModule:
     return data
 
 
-def trained(model: FusionModule, ranks: int, **options: Any) -> tuple[pl.Trainer, dict[str, Any]]:
+def trained(model: FusionModule, ranks: int, **options: Any) -> dict[str, Any]:
     trainer = pl.Trainer(
         accelerator="cpu",
         devices=ranks,
@@ -79,12 +79,7 @@ def trained(model: FusionModule, ranks: int, **options: Any) -> tuple[pl.Trainer
     with quiet():
         trainer.fit(model, datamodule=datamodule())
     figures = {name: float(value) for name, value in trainer.callback_metrics.items()}
-    return trainer, {
-        "state": model.state_dict(),
-        "figures": figures,
-        "latest": model.latest,
-        "steps": trainer.global_step,
-    }
+    return {"state": model.state_dict(), "figures": figures, "latest": model.latest, "steps": trainer.global_step}
 
 
 def main(folder: Path) -> None:
@@ -93,12 +88,13 @@ def main(folder: Path) -> None:
     torch.manual_seed(0)
     sgd = partial(SGD, lr=0.1, momentum=0.9)
     exact = FusionModule(Patchy.classes, 0.5, 2.0, network=Plain, optimizer=sgd, l1=1e-4)
-    _, result = trained(exact, ranks, max_epochs=1, precision="64-true")
-    # batch norm and parameters without gradient, first held and then learning
-    backbone = Backbone("efficientnet-b0", decoder="FPN")
-    real = FusionModule(Patchy.classes, backbone=backbone, optimizer=sgd, freeze_encoder_epochs=1)
-    _, held = trained(real, ranks, max_epochs=2, precision="32-true", limit_train_batches=1)
-    torch.save({"exact": result, "held": held}, folder / f"{ranks}_{rank}.pt")
+    results = {"exact": trained(exact, ranks, max_epochs=1, precision="64-true")}
+    if ranks > 1:
+        # batch norm and parameters without gradient, first held and then learning
+        backbone = Backbone("efficientnet-b0", decoder="FPN")
+        real = FusionModule(Patchy.classes, backbone=backbone, optimizer=sgd, freeze_encoder_epochs=1)
+        results["held"] = trained(real, ranks, max_epochs=2, precision="32-true", limit_train_batches=1)
+    torch.save(results, folder / f"{ranks}_{rank}.pt")
 
 
 @pytest.fixture(scope="module")
@@ -149,8 +145,8 @@ def test_two_ranks_measure_exactly_what_one_process_does(results: dict[str, Any]
 
 @pytest.mark.slow
 def test_ranks_do_not_part_over_held_and_unused_parameters(results: dict[str, Any]) -> None:
-    (one, other), start = (results[name]["held"] for name in ("2_0", "2_1")), results["1_0"]["held"]
-    assert one["steps"] == other["steps"] == start["steps"] == 2
+    one, other = (results[name]["held"] for name in ("2_0", "2_1"))
+    assert one["steps"] == other["steps"] == 2
     weights = {name for name in one["state"] if "running" not in name and "tracked" not in name}
     for name in weights:
         assert torch.equal(one["state"][name], other["state"][name])

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import wandb
-from wandb.proto import wandb_internal_pb2
+from wandb.proto.wandb_internal_pb2 import Record  # type: ignore[attr-defined]
 
 from fusionseg import evaluate, tracking
 from fusionseg.fit import main
@@ -31,7 +31,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """A server that answers, if only to say that it has nothing."""
 
     class Refuses(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:  # noqa: N802
+        def do_GET(self) -> None:
             self.send_error(404)
 
         def log_message(self, *_: Any) -> None:
@@ -59,7 +59,7 @@ def records(run: Path) -> Iterator[Any]:
             record += content[position + 7 : position + 7 + length]
             position += 7 + length
             if kind in (1, 4):
-                yield wandb_internal_pb2.Record.FromString(record)
+                yield Record.FromString(record)
                 record = b""
 
 
@@ -162,7 +162,8 @@ def test_offline_runs_hold_pictures_and_the_best_epoch_and_are_continued(
     assert "semantic prediction" in last["val/pictures.all_masks"][0]
     assert "region truth" in last["val/pictures.all_masks"][0]
     assert last["val/per_class.nrows"] == last["test/per_class.nrows"] == 6
-    config = {i.key: json.loads(i.value_json) for r in written if r.HasField("config") for i in r.config.update if i.key}
+    settings = (i for r in written if r.HasField("config") for i in r.config.update if i.key)
+    config = {i.key: json.loads(i.value_json) for i in settings}
     assert config["model"]["init_args"]["alpha"] == 1.0
     assert config["classes"][0] == "sky"
     assert {"commit", "dirty"} <= config.keys()

@@ -1,6 +1,7 @@
 import functools
 import json
 import signal
+import time
 from pathlib import Path
 from typing import Any
 
@@ -62,9 +63,7 @@ def test_a_run_from_python_is_one_for_all_doors(
     assert capsys.readouterr().out.splitlines()[-1] == str(tmp_path / "out")
 
 
-def test_a_trainer_does_not_write_over_a_run(
-    data: SegmentationDataModule, model: FusionModule, tmp_path: Path
-) -> None:
+def test_a_trainer_does_not_write_over_a_run(data: SegmentationDataModule, model: FusionModule, tmp_path: Path) -> None:
     first = Trainer(max_steps=1, default_root_dir=tmp_path)
     first.fit(model, data)
     with pytest.raises(FileExistsError, match="already holds a run"):
@@ -117,7 +116,7 @@ def test_any_trace_of_a_run_marks_a_folder_as_used(mark: str, tmp_path: Path) ->
 
 def test_two_runs_of_one_second_have_two_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(trainer.time, "strftime", lambda _: "20260101-000000")
+    monkeypatch.setattr(time, "strftime", lambda _: "20260101-000000")
     assert new_folder("mine") == Path("runs/20260101-000000-mine")
     new_folder("mine").mkdir(parents=True)
     assert new_folder("mine") == Path("runs/20260101-000000-mine-2")

@@ -27,6 +27,7 @@ class FusionProgress(ProgressBar):
         self.enabled = True
         self.bar: Progress | None = None
         self.drawn = 0.0
+        self.validated = False
 
     def disable(self) -> None:
         self.enabled = False
@@ -57,11 +58,14 @@ class FusionProgress(ProgressBar):
             self.drawn = now
             self._draw(trainer, pl_module)
 
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.validated = True
+
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        figures = {name: float(trainer.callback_metrics[name]) for name in SHOWN if name in trainer.callback_metrics}
-        line = f"epoch {self._epoch(trainer)}  {self._facts(trainer, pl_module)}  " + "  ".join(
-            f"{name} {value:.3f}" for name, value in figures.items()
-        )
+        shown = [name for name in SHOWN if name in trainer.callback_metrics and self.validated]
+        figures = (f"{name} {float(trainer.callback_metrics[name]):.3f}" for name in shown)
+        line = "  ".join([f"epoch {self._epoch(trainer)}", self._facts(trainer, pl_module), *figures])
+        self.validated = False
         self._draw(trainer, pl_module)
         if self.bar is not None:
             self.bar.console.print(line, highlight=False)

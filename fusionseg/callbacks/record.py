@@ -117,7 +117,7 @@ class RunRecord(Callback):
     def _show(self, metrics: dict[str, float]) -> None:
         best = self.best.get("metrics", {})
         number = self.best["epoch"] + 1 if self.best else "-"  # people count from 1
-        table = Table(title=f"{self.folder}: best (epoch {number}) and last")
+        table = Table(title=f"best (epoch {number}) and last")
         for column in ("metric", "best", "last"):
             table.add_column(column, justify="left" if column == "metric" else "right")
         for name, value in metrics.items():

@@ -163,6 +163,10 @@ class SegmentationDataModule(LightningDataModule):
 
     def _evaluation(self, split: Split) -> DataLoader[Sample]:
         dataset = self._split(split)
+        if len(dataset) < self._rank()[1]:
+            raise DataError(
+                f"expected at least one {split} image for each of {self._rank()[1]} ranks, found {len(dataset)}"
+            )
         order = EvaluationOrder(len(dataset), *self._rank())
         return self._loader(EvaluationSamples(dataset, self.scale), order, self.eval_batch_size)
 

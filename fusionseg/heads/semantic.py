@@ -63,7 +63,7 @@ class SemanticHead(Head):
     def labels(self, output: Tensor, frame: Frame) -> Tensor:
         """The most likely class of every pixel."""
         logits = resized(output, frame)
-        return (logits[:, 0].sigmoid() >= self.threshold).long() if self.binary else logits.argmax(1)
+        return (logits[:, 0].sigmoid() >= self.threshold).long() if self.binary else logits.max(1).indices
 
     def ideal(self, target: Tensor) -> Tensor:
         """Logits of +-20, and 0 on void."""

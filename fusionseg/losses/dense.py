@@ -42,7 +42,7 @@ class BalancedBCE(Loss):
         labelled = mask.sum((1, 2), keepdim=True)
         beta = 1 - boundary.sum((1, 2), keepdim=True) / labelled.clamp_min(1)
         weight = (beta * boundary + (1 - beta) * (1 - boundary)).where(mask, 0)
-        losses = -boundary * F.logsigmoid(logit) - (1 - boundary) * F.logsigmoid(-logit)
+        losses = (1 - boundary) * logit - F.logsigmoid(logit)
         return (weight * losses).sum(), weight.sum()
 
 

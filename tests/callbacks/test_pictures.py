@@ -24,7 +24,7 @@ def watched(pictures: Pictures, folder: Path, epochs: int, batch: Any, outputs: 
         val_dataloaders=None,
     )
     module: Any = SimpleNamespace(classes=SyntheticScenes.classes)
-    for trainer.current_epoch in range(epochs):  # noqa: B007
+    for trainer.current_epoch in range(epochs):
         pictures.on_validation_epoch_start(trainer, module)
         for number in range(3):
             pictures.on_validation_batch_end(trainer, module, outputs, batch, number)
@@ -64,11 +64,14 @@ def test_a_model_that_returns_no_answers_has_no_pictures(scenes: Any, tmp_path: 
 
 
 @pytest.mark.parametrize(
-    ("dtype", "top"), [(torch.uint8, 255), (torch.uint16, 65535), (torch.float32, 1.0)], ids=["uint8", "uint16", "float"]
+    ("dtype", "top"),
+    [(torch.uint8, 255), (torch.uint16, 65535), (torch.float32, 1.0)],
+    ids=["uint8", "uint16", "float"],
 )
 def test_a_photo_is_the_first_three_channels_in_bytes(dtype: torch.dtype, top: float) -> None:
     image = torch.zeros(2, 4, 5, 6, dtype=dtype)
     image[1, 0] = torch.tensor(top).to(dtype)
     picture = photo({"image": image}, 1)
-    assert (picture.shape, picture.dtype) == ((5, 6, 3), np.uint8)
+    assert picture.shape == (5, 6, 3)
+    assert picture.dtype == np.uint8
     assert (picture == [255, 0, 0]).all()

@@ -9,7 +9,7 @@ import torch
 from fusionseg.callbacks.progress import FusionProgress
 
 
-def trained(bar: FusionProgress, epochs: int = 3, steps: int = 4) -> None:
+def trained(bar: FusionProgress, epochs: int = 3, steps: int = 4, every: int = 1) -> None:
     """Has a progress bar watch a training of nothing."""
     trainer: Any = SimpleNamespace(
         global_step=0,
@@ -21,10 +21,12 @@ def trained(bar: FusionProgress, epochs: int = 3, steps: int = 4) -> None:
     )
     module: Any = SimpleNamespace(latest={"train/loss": 2.0})
     bar.on_train_start(trainer, module)
-    for trainer.current_epoch in range(epochs):  # noqa: B007
+    for trainer.current_epoch in range(epochs):
         for _ in range(steps):
             trainer.global_step += 1
             bar.on_train_batch_end(trainer, module)
+        if trainer.current_epoch % every == every - 1:
+            bar.on_validation_end(trainer, module)
         bar.on_train_epoch_end(trainer, module)
     bar.on_train_end(trainer, module)
 
@@ -37,6 +39,11 @@ def test_an_epoch_is_a_line_where_nobody_watches(capsys: pytest.CaptureFixture[s
         assert re.fullmatch(rf"epoch {number}/3  loss 2\.000  [\d.]+ steps/s  val/score 0\.500  left \d+:\d\d", line)
     assert number == 3
     assert line.endswith("left 0:00")
+
+
+def test_figures_are_shown_where_they_are_new(capsys: pytest.CaptureFixture[str]) -> None:
+    trained(FusionProgress(), epochs=5, every=2)
+    assert ["val/score" in line for line in capsys.readouterr().err.splitlines()] == [False, True, False, True, False]
 
 
 def test_a_bar_ends_full_and_every_epoch_keeps_its_line(

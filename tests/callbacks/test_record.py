@@ -54,7 +54,7 @@ def trainer(tmp_path: Path) -> Any:
 
 
 def validated(record: RunRecord, trainer: Any, scores: list[float]) -> None:
-    for trainer.current_epoch, score in enumerate(scores):  # noqa: B007
+    for trainer.current_epoch, score in enumerate(scores):
         trainer.callback_metrics = {"val/score": torch.tensor(score), "train/loss": torch.tensor(9.0)}
         trainer.loggers[0].run.summary["val/score"] = score
         record.on_validation_end(trainer, LightningModule())

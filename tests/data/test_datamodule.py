@@ -101,14 +101,16 @@ def test_a_batch_that_ranks_cannot_share_is_refused(monkeypatch: pytest.MonkeyPa
         data().train_dataloader()
 
 
-def test_fit_touches_no_test_image() -> None:
+def test_fit_touches_no_test_image(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
+    made = SyntheticScenes.__init__
 
-    def recorded(split: Split) -> SyntheticScenes:
+    def recorded(self: SyntheticScenes, split: Split, *args: Any, **kwargs: Any) -> None:
         asked.append(split)
-        return SCENES(split)
+        made(self, split, *args, **kwargs)
 
-    module = data(dataset=recorded)
+    monkeypatch.setattr(SyntheticScenes, "__init__", recorded)
+    module = data()
     module.setup("fit")
     assert module.classes is SyntheticScenes.classes
     assert module.channels == 3
@@ -118,11 +120,14 @@ def test_fit_touches_no_test_image() -> None:
     assert asked == ["train", "val", "test"]
 
 
-def test_an_image_in_two_splits_is_refused() -> None:
-    class Leaking(SyntheticScenes):
-        def name(self, index: int) -> str:
-            return f"{'frame' if index == 1 else self.split}-{index}"
+class Leaking(SyntheticScenes):
+    """Has an image that is in all splits."""
 
+    def name(self, index: int) -> str:
+        return f"{'frame' if index == 1 else self.split}-{index}"
+
+
+def test_an_image_in_two_splits_is_refused() -> None:
     with pytest.raises(DataError, match="found frame-1 in train and in val"):
         data(dataset=partial(Leaking, length=5)).setup("fit")
 
@@ -134,6 +139,17 @@ def test_class_counts_are_those_of_the_fraction_in_use() -> None:
     slow = [sum(int((dataset.read(i).semantic == c).sum()) for i in range(5)) for c in range(6)]
     assert module.class_counts().tolist() == slow
     assert sum(slow) == 5 * 64 * 64
+
+
+def test_what_it_was_made_of_is_kept_in_plain_form() -> None:
+    kept = data(scale=0.5, augmentation=None).hparams
+    assert kept["dataset"] == {
+        "class_path": "fusionseg.data.synthetic.SyntheticScenes",
+        "init_args": {"length": 10, "size": [64, 64]},
+    }
+    assert (kept["scale"], kept["crop_size"], kept["augmentation"]) == (0.5, [32, 64], None)
+    with pytest.raises(ValueError, match="no name to rebuild it by"):
+        data(dataset=lambda split: SCENES(split))
 
 
 def test_without_augmentation_only_the_crop_is_random() -> None:
