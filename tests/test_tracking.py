@@ -86,11 +86,11 @@ def test_with_credentials_and_an_answer_it_is_online(
     server: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("WANDB_API_KEY", KEY)
-    assert mode() == ("online", "")
+    assert mode(60) == ("online", "")
     monkeypatch.delenv("WANDB_API_KEY")
     (tmp_path / "netrc").write_text(f"machine 127.0.0.1 login user password {KEY}")
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
-    assert mode() == ("online", "")
+    assert mode(60) == ("online", "")
 
 
 def test_online_on_demand_is_online_or_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
