@@ -25,7 +25,7 @@ from fusionseg.files import replacing, write_json
 from fusionseg.label_files import write_png
 from fusionseg.metrics.measures import Measures, total
 from fusionseg.quiet import quiet
-from fusionseg.restore import best, configuration, load_state
+from fusionseg.restore import best, configuration, load_state, opened
 from fusionseg.sample import Counted, Picture, Prediction, Truth
 from fusionseg.tracking import log_tables, wandb_logger
 from fusionseg.trainer import fast_precision
@@ -161,13 +161,23 @@ def _track(run: Path, split: str, result: dict[str, Any], classes: Any) -> None:
         print(logger.notice, file=sys.stderr)
 
 
+def _normalization(checkpoint: Path) -> list[str]:
+    """Arguments in place of the weights that the run began with, whose file or server may be gone by now."""
+    backbone = opened(checkpoint).get("hyper_parameters", {}).get("backbone")
+    return (
+        [f"--model.backbone.{key}={json.dumps(backbone[key])}" for key in ("weights", "mean", "std")]
+        if backbone
+        else []
+    )
+
+
 def main(args: Sequence[str]) -> None:
     """Evaluates as the words of a command line say."""
     known, rest = words(args)
     if known.wandb:
         os.environ["WANDB_MODE"] = known.wandb
     config, checkpoint = configuration(known.run), best(known.run)
-    cli = FusionCLI(["--config", str(config), *rest], trains=False)
+    cli = FusionCLI(["--config", str(config), *_normalization(checkpoint), *rest], trains=False)
     load_state(cli.model, checkpoint)
     precision = str(cli.config.trainer.precision or fast_precision())
     folder = known.run / "evaluation"

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 
 from fusionseg.cli import FusionCLI
 from fusionseg.data.synthetic import SyntheticScenes
@@ -175,3 +176,13 @@ def test_a_real_dataset_is_scored_at_the_size_of_its_label_files(data: Path, tin
     assert image.prediction.semantic is not None
     assert image.prediction.semantic.shape == image.truth.semantic.shape == (360, 480)
     assert image.sums["semantic"].sum() == (image.truth.semantic != 255).sum()
+
+
+def test_the_file_of_weights_that_the_run_began_with_is_not_needed(trained: Path) -> None:
+    main(["--run", str(trained)])
+    config = yaml.safe_load((trained / "config.yaml").read_text())
+    config["model"]["init_args"]["backbone"]["weights"] = str(trained / "long_gone.safetensors")
+    (trained / "config.yaml").write_text(yaml.safe_dump(config))
+    before = result(trained)["metrics"]
+    main(["--run", str(trained)])
+    assert same(result(trained)["metrics"], before)
