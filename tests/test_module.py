@@ -435,6 +435,7 @@ def test_early_stopping_stops(plan: Plan) -> None:
     assert trainer.current_epoch == 2
 
 
+@pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
 def test_a_compiled_model_has_the_names_of_a_plain_one() -> None:
     plain, compiled = small(), small(compile=True)
     assert plain.state_dict().keys() == compiled.state_dict().keys()

@@ -6,6 +6,13 @@ import pytest
 from fusionseg.quiet import CHATTER, LOGGERS, quiet
 
 
+@pytest.fixture(autouse=True)
+def heard(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets the records of Lightning's loggers reach the root, which depends on who configured logging first."""
+    for name in {".".join(name.split(".")[:depth]) for name in LOGGERS for depth in range(1, 5)}:
+        monkeypatch.setattr(logging.getLogger(name), "propagate", True)
+
+
 def test_known_chatter_is_dropped_and_the_rest_is_heard(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO), quiet():
         for name in LOGGERS:
