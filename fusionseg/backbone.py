@@ -74,6 +74,8 @@ class Backbone:
                 raise ValueError(f"expected {name} of {self.in_channels} channels, found {values}")
         if self.in_channels < 3:
             raise ValueError(f"expected in_channels of 3 or more (RGB first), found {self.in_channels}")
+        if self._named and self._published:
+            _find_hub(self._named)
         try:
             encoder, first = self._pair(self._named)
             parts = [first] + [self._pair(None)[1] for _ in range(decoders - 1)]
@@ -92,6 +94,14 @@ class Backbone:
     def _named(self) -> str | None:
         """The name of pretrained weights, unless a file is meant."""
         return self.weights if self.weights and not _is_file(self.weights) else None
+
+    @property
+    def _published(self) -> bool:
+        """Whether there are weights of that name, as far as is known here."""
+        import segmentation_models_pytorch as smp
+
+        known = smp.encoders.encoders.get(self.encoder, {}).get("pretrained_settings", {})
+        return self.encoder.startswith("tu-") or self._named in known
 
     def _pair(self, weights: str | None) -> "tuple[Encoder, Decoder]":
         import segmentation_models_pytorch as smp
@@ -177,7 +187,8 @@ class Encoder(nn.Module):
                 f"model.backbone.in_channels to {image.shape[1]}"
             )
         top = 1.0 if image.is_floating_point() else float(torch.iinfo(image.dtype).max)
-        image = ((image.float() - self.mean * top) / (self.std * top)).contiguous(memory_format=torch.channels_last)
+        image = ((image.float() - self.mean * top) / (self.std * top)).to(self.mean.dtype)
+        image = image.contiguous(memory_format=torch.channels_last)
         if not (self.frozen and torch.is_grad_enabled()):
             return self.body(image)  # type: ignore[no-any-return]
         with torch.no_grad():
@@ -226,7 +237,8 @@ def _find_hub(weights: str) -> None:
 
 
 def _is_file(weights: str) -> bool:
-    return Path(weights).suffix in {".safetensors", ".pt", ".pth", ".ckpt", ".bin"} or Path(weights).exists()
+    path = Path(weights)
+    return path.suffix in {".safetensors", ".pt", ".pth", ".ckpt", ".bin"} or path.is_file() or len(path.parts) > 1
 
 
 @torch.enable_grad()

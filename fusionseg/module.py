@@ -137,6 +137,9 @@ class FusionModule(LightningModule):
         for logger in self.loggers:
             logger.log_metrics({**self.latest, "train/lr": rate, "epoch": self.current_epoch}, self.global_step)
 
+    def on_train_start(self) -> None:
+        self.running, self.logged = RunningMean(), self.global_step
+
     def on_train_epoch_start(self) -> None:
         self.hold_encoder(self.current_epoch < self.freeze_encoder_epochs)
         # dropout draws other numbers on each rank, and the same ones in a resumed run
@@ -162,7 +165,7 @@ class FusionModule(LightningModule):
         return self._answers(self(batch["image"])[-1], batch, (valid[0], valid[1]), size)
 
     def on_validation_epoch_start(self) -> None:
-        self.sums = {}  # an interrupted validation may have left some
+        self.sums, self.truths = {}, None  # an interrupted validation may have left some
 
     on_test_epoch_start = on_validation_epoch_start
 

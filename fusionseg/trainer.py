@@ -21,6 +21,9 @@ from fusionseg.callbacks.record import RunRecord
 from fusionseg.quiet import quiet
 from fusionseg.tracking import wandb_logger
 
+WRITTEN = ("config.yaml", "summary.json", "metrics.csv", "checkpoints", "pictures", "wandb")
+"""What a run folder may hold."""
+
 
 class Trainer(pl.Trainer):
     """Lightning's Trainer: fast where the processor allows it, and with a run folder that holds all that came of it.
@@ -117,13 +120,14 @@ def check_unused(folder: Path) -> None:
 
 
 def _clear(folder: Path, before: set[Path] | None) -> None:
-    """Removes from a folder what was not there before; the folder too, if it was not."""
-    new = [folder] if before is None else set(folder.iterdir()) - before
-    for path in new:
+    """Removes from a folder what a trainer writes and was not there before; the folder too, if it was not."""
+    for path in {folder / name for name in WRITTEN} - (before or set()):
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
         else:
             path.unlink(missing_ok=True)
+    if before is None and folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()
 
 
 def new_folder(experiment: str) -> Path:

@@ -2,10 +2,12 @@ import csv
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -231,7 +233,9 @@ def test_control_c_ends_with_130_and_no_traceback(tiny: list[str], tmp_path: Pat
     words = [*tiny, "--trainer.max_epochs", "1000", "--data.workers", "1", "--out", str(tmp_path / "run")]
     command = [sys.executable, "-m", "fusionseg.fit", *words]
     with (tmp_path / "err").open("w") as err:
-        process = subprocess.Popen(command, stdout=err, stderr=err, start_new_session=True)
+        # a shell without a terminal starts its background jobs deaf to Ctrl-C
+        hearing = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+        process = subprocess.Popen(command, stdout=err, stderr=err, start_new_session=True, preexec_fn=hearing)
         wait_for(lambda: "epoch 1/" in (tmp_path / "err").read_text() or process.poll() is not None)
         os.killpg(process.pid, 2)  # a terminal's Ctrl-C reaches the workers too
         assert process.wait(300) == 130

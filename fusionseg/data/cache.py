@@ -130,8 +130,10 @@ def _fill(dataset: SegmentationDataset, file: Path, index_file: Path) -> None:
 def _decoded(dataset: SegmentationDataset, where: str) -> Iterator[Pixels]:
     """All images in order, decoded by a few threads, with a bar where somebody can see it."""
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        # in windows, because a pool decodes all that it is given, however slowly it is taken
+        windows = (range(start, min(start + 64, len(dataset))) for start in range(0, len(dataset), 64))
         images = track(
-            pool.map(dataset.read, range(len(dataset))),
+            (pixels for window in windows for pixels in pool.map(dataset.read, window)),
             f"caching {dataset.split} in {where}",
             len(dataset),
             transient=True,

@@ -46,7 +46,8 @@ class Measures:
         """Flat figures of a set of images, and their `score`.
 
         The score is the geometric mean of `miou` and `covering`, or the one of them that there is: a single number in
-        [0, 1] that is high only where both tasks are. NaN counts as 0, so that nothing unmeasured can win.
+        [0, 1] that is high only where both tasks are. A task that the truth has no label of is left out; the score is 0
+        where nothing could be measured.
         """
         figures: dict[str, float] = {}
         if "semantic" in sums:
@@ -58,9 +59,8 @@ class Measures:
             figures |= {f"{name}_fused": fused[name] for name in ("miou", "accuracy")}
         if "panoptic" in sums:
             figures |= panoptic_figures(sums["panoptic"], self.classes.things)
-        parts = [
-            0.0 if math.isnan(figures[name]) else figures[name] for name in ("miou", "covering") if name in figures
-        ]
+        measured = (figures[name] for name in ("miou", "covering") if name in figures)
+        parts = [figure for figure in measured if not math.isnan(figure)]
         figures["score"] = math.prod(parts) ** (1 / len(parts)) if parts else 0.0
         return figures
 

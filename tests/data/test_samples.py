@@ -1,3 +1,4 @@
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -77,3 +78,12 @@ def test_images_of_different_sizes_do_not_share_a_batch() -> None:
     samples = [EvaluationSamples(SyntheticScenes("val", length=1, size=size))[0] for size in ((32, 32), (32, 48))]
     with pytest.raises(DataError, match=r"\(32, 32\), val-00000 \(32, 48\): set eval_batch_size to 1"):
         collated(samples)
+
+
+def test_any_number_of_channels_is_resized_alike() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (40, 60, 6), np.uint8)
+    labels = np.zeros((40, 60), np.uint8)
+    small = resized(Pixels(image, labels, labels.astype(np.uint16)), 0.7)
+    for i in range(6):
+        alone = cv2.resize(np.ascontiguousarray(image[..., i]), (42, 28), interpolation=cv2.INTER_AREA)
+        assert np.array_equal(small.image[..., i], alone)

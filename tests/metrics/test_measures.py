@@ -100,3 +100,10 @@ def test_a_class_without_segments_has_no_panoptic_quality() -> None:
     added = total(measures.sums(*pair) for pair in images(1))
     added["panoptic"][1] = 0
     assert math.isnan(measures.per_class(added)["pq"][1])
+
+
+def test_a_task_without_labels_is_left_out_of_the_score() -> None:
+    measures, [(prediction, truth)] = Measures(CLASSES), images(1)
+    figures = measures.figures(measures.sums(prediction, Truth(np.full_like(truth.semantic, 255), truth.region)))
+    assert math.isnan(figures["miou"])
+    assert figures["score"] == figures["covering"] > 0
