@@ -121,6 +121,11 @@ def main(args: Sequence[str]) -> None:
         configuration(known.run)
     model, data = restored(known.checkpoint or best(known.run), known.run)
     classes: Any = model.classes
+    channels = model.hparams.get("backbone", {}).get("in_channels", 3)
+    if channels != 3:
+        raise ValueError(
+            f"expected a model of RGB images, found one of {channels} channels: use its predictions() in Python"
+        )
     scale = known.scale or float(data.get("scale", 1.0))
     with quiet():
         fabric = Fabric(devices=1, precision=known.precision or fast_precision())  # type: ignore[arg-type]
