@@ -1,16 +1,13 @@
 """Encoders and decoders by name: what to build, and the building of it."""
 
-import os
-import socket
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlparse
 
 import torch
 from torch import Tensor, nn
 
-from fusionseg.weights import loaded, tensors
+from fusionseg.weights import find_hub, loaded, tensors
 
 DECODERS = (
     "Unet",
@@ -75,7 +72,7 @@ class Backbone:
         if self.in_channels < 3:
             raise ValueError(f"expected in_channels of 3 or more (RGB first), found {self.in_channels}")
         if self._named and self._published:
-            _find_hub(self._named)
+            find_hub(self._named)
         try:
             encoder, first = self._pair(self._named)
             parts = [first] + [self._pair(None)[1] for _ in range(decoders - 1)]
@@ -220,20 +217,6 @@ class Decoder(nn.Module):
     def forward(self, features: list[Tensor]) -> Tensor:
         """The map (B, out_channels, h, w)."""
         return self.body(features[-1] if self.last else features)  # type: ignore[no-any-return]
-
-
-def _find_hub(weights: str) -> None:
-    """Fails at once where the hub of weights is out of reach, whose client would try again for minutes."""
-    if any(os.environ.get(name) for name in ("HF_HUB_OFFLINE", "HTTPS_PROXY", "https_proxy")):
-        return
-    address = urlparse(os.environ.get("HF_ENDPOINT", "https://huggingface.co"))
-    try:
-        socket.create_connection((address.hostname or "", address.port or 443), timeout=5).close()
-    except OSError as error:
-        raise ValueError(
-            f"the weights {weights!r} come from {address.hostname}, which does not answer ({error}): name a file "
-            "(model.backbone.weights FILE), leave them out (null), or set HF_HUB_OFFLINE=1 to use downloaded ones"
-        ) from error
 
 
 def _is_file(weights: str) -> bool:

@@ -1,6 +1,5 @@
 """The LightningModule: two tasks, one loss, measured."""
 
-import math
 import os
 from collections.abc import Callable
 from typing import Any
@@ -20,10 +19,10 @@ from fusionseg.heads import BoundaryHead, Head, SemanticHead
 from fusionseg.losses import Loss
 from fusionseg.metrics.measures import Measures, total
 from fusionseg.networks import HardSharing, Network
-from fusionseg.objective import divided, loss_weights, weighted
+from fusionseg.objective import check_parts, divided, loss_weights, weighted
 from fusionseg.optimization import WarmupPoly, grouped, scheduled
 from fusionseg.ranks import reduced, reduced_sums, world_size
-from fusionseg.recipe import made, plain
+from fusionseg.recipe import plain
 from fusionseg.running import RunningMean
 from fusionseg.sample import Classes, Counted, Frame, Prediction, Sample
 
@@ -72,7 +71,7 @@ class FusionModule(LightningModule):
         self.loss_weights = loss_weights(
             semantic=alpha if semantic_head else None, region=beta if region_head else None
         )
-        _check_parts(semantic_head, region_head, encoder_lr, l1)
+        check_parts(semantic_head, region_head, encoder_lr, l1)
         heads: dict[str, Callable[[int], Head]] = {}
         if semantic_head:
             heads["semantic"] = lambda channels: semantic_head(channels, len(self.classes))
@@ -242,12 +241,3 @@ class FusionModule(LightningModule):
         if isinstance(encoder, Encoder):
             seen = {"mean": encoder.mean.flatten().tolist(), "std": encoder.std.flatten().tolist()}
             own["backbone"] = {**own["backbone"], "weights": None, **seen}
-
-
-def _check_parts(semantic_head: Any, region_head: Any, encoder_lr: float, l1: float) -> None:
-    for task, recipe in (("semantic", semantic_head), ("region", region_head)):
-        if getattr(made(recipe), "task", task) != task:
-            raise ValueError(f"expected a {task} head, found {made(recipe).__name__}, which is for the other task")
-    for name, value in (("encoder_lr", encoder_lr), ("l1", l1)):
-        if not 0 <= value < math.inf:
-            raise ValueError(f"expected {name} of 0 or more, found {value}")

@@ -2,9 +2,12 @@
 
 import math
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import Tensor
+
+from fusionseg.recipe import made
 
 _NAMES = {"semantic": "alpha", "region": "beta"}
 
@@ -38,3 +41,13 @@ def weighted(losses: Tensor, weights: Iterable[float]) -> Tensor:
     """The weighted sum of the tasks' losses (T,)."""
     # the weights stay on the host: to copy them to the device would wait for it
     return torch.stack([w * loss for w, loss in zip(weights, losses.unbind(), strict=True)]).sum()
+
+
+def check_parts(semantic_head: Any, region_head: Any, encoder_lr: float, l1: float) -> None:
+    """Raises a ValueError where a head is for the other task, or a factor is negative or not finite."""
+    for task, recipe in (("semantic", semantic_head), ("region", region_head)):
+        if getattr(made(recipe), "task", task) != task:
+            raise ValueError(f"expected a {task} head, found {made(recipe).__name__}, which is for the other task")
+    for name, value in (("encoder_lr", encoder_lr), ("l1", l1)):
+        if not 0 <= value < math.inf:
+            raise ValueError(f"expected {name} of 0 or more, found {value}")

@@ -1,7 +1,10 @@
 """Weights from files: any whole segmentation model in, what fits is taken, what does not is listed."""
 
+import os
+import socket
 from collections.abc import Mapping
 from pathlib import Path
+from urllib.parse import urlparse
 
 import torch
 from torch import Tensor, nn
@@ -115,3 +118,17 @@ def renamed(name: str, decoder: str, among: Mapping[str, Tensor]) -> str:
         if name.startswith(theirs):
             return ours + name.removeprefix(theirs)
     return name
+
+
+def find_hub(weights: str) -> None:
+    """Fails at once where the hub of weights is out of reach, whose client would try again for minutes."""
+    if any(os.environ.get(name) for name in ("HF_HUB_OFFLINE", "HTTPS_PROXY", "https_proxy")):
+        return
+    address = urlparse(os.environ.get("HF_ENDPOINT", "https://huggingface.co"))
+    try:
+        socket.create_connection((address.hostname or "", address.port or 443), timeout=5).close()
+    except OSError as error:
+        raise ValueError(
+            f"the weights {weights!r} come from {address.hostname}, which does not answer ({error}): name a file "
+            "(model.backbone.weights FILE), leave them out (null), or set HF_HUB_OFFLINE=1 to use downloaded ones"
+        ) from error
