@@ -134,15 +134,15 @@ def _image_view(image: _Image, warp: _Matrix, crop_size: tuple[int, int]) -> _Im
     # Linear interpolation looks at two pixels: of a much larger image it would see only a few.
     while abs(np.linalg.det(warp[:, :2])) * (shrunk.shape[0] / height) ** 2 > 4 and min(shrunk.shape[:2]) > 1:
         half = ((shrunk.shape[1] + 1) // 2, (shrunk.shape[0] + 1) // 2)
-        halves = [cv2.resize(group, half, interpolation=cv2.INTER_AREA) for group in _fours(shrunk)]
+        halves = [cv2.resize(group, half, interpolation=cv2.INTER_AREA) for group in fours(shrunk)]
         smaller: npt.NDArray[Any] = np.dstack(halves)
         shrunk = smaller.reshape(half[1], half[0], channels)
     factor = np.array([[shrunk.shape[1] / width], [shrunk.shape[0] / height]])
-    parts = [_warp(g, warp * factor, crop_size, cv2.INTER_LINEAR, cv2.mean(g)) for g in _fours(shrunk)]
+    parts = [_warp(g, warp * factor, crop_size, cv2.INTER_LINEAR, cv2.mean(g)) for g in fours(shrunk)]
     return (parts[0] if len(parts) == 1 else np.dstack(parts)).reshape(*crop_size, channels)
 
 
-def _fours(image: _Image) -> list[_Image]:
+def fours(image: _Image) -> list[_Image]:
     """The image in groups of the four channels that OpenCV's border, mean and averaging know at most."""
     return [np.ascontiguousarray(group) for group in np.split(image, range(4, image.shape[2], 4), axis=2)]
 

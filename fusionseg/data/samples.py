@@ -9,7 +9,7 @@ import numpy.typing as npt
 import torch
 from torch.utils.data import Dataset
 
-from fusionseg.data.augmentation import Augmentation
+from fusionseg.data.augmentation import Augmentation, fours
 from fusionseg.data.base import DataError, Pixels, SegmentationDataset
 from fusionseg.sample import Classes, Sample, Truth
 
@@ -86,9 +86,7 @@ def resized(pixels: Pixels, scale: float) -> Pixels:
     if (height, width) == pixels.semantic.shape:
         return pixels
     way = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-    # OpenCV averages no more than four channels at a time
-    groups = np.split(pixels.image, range(4, pixels.image.shape[2], 4), axis=2)
-    parts = [cv2.resize(np.ascontiguousarray(group), (width, height), interpolation=way) for group in groups]
+    parts = [cv2.resize(group, (width, height), interpolation=way) for group in fours(pixels.image)]
     image: npt.NDArray[Any] = parts[0] if len(parts) == 1 else np.dstack(parts)
     # The exact variant is the one that looks at pixel centers.
     semantic: npt.NDArray[Any] = cv2.resize(pixels.semantic, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
