@@ -29,25 +29,22 @@ class Overlaps(NamedTuple):
     area: Floats
 
 
-def joint_runs(rows: IntMap, columns: IntMap, num_rows: int, num_columns: int) -> tuple[Counts, Counts]:
-    """The runs of equal pairs of ids, read line by line: index of each pair into a flattened table, and length.
+def runs(rows: IntMap, columns: IntMap) -> tuple[Counts, Counts, Counts]:
+    """The runs of equal pairs of ids, read line by line: first id, second id and length of each.
 
     Label maps are made of long runs, and everything after them is by that much cheaper than pixel by pixel.
 
     Raises:
-        ValueError: If the shapes differ or an id is out of range.
+        ValueError: If the shapes differ.
     """
     if rows.shape != columns.shape:
         raise ValueError(f"expected two label maps of one shape, found {rows.shape} and {columns.shape}")
-    for name, ids, bound in (("rows", rows, num_rows), ("columns", columns, num_columns)):
-        if ids.size and not 0 <= ids.min() <= ids.max() < bound:
-            raise ValueError(f"expected ids of {name} in 0..{bound - 1}, found {ids.min()}..{ids.max()}")
-    dtype = np.min_scalar_type(max(num_rows * num_columns - 1, num_columns))  # The smallest is the fastest.
-    index = rows.astype(dtype).ravel()
-    index *= dtype.type(num_columns)
-    index += columns.astype(dtype).ravel()
-    ends = np.flatnonzero(np.append(index[1:] != index[:-1], True)[: index.size])
-    return index[ends].astype(np.int64), np.diff(ends, prepend=-1)
+    first, second = rows.ravel(), columns.ravel()
+    last = np.ones(first.size, bool)
+    last[:-1] = first[1:] != first[:-1]
+    last[:-1] |= second[1:] != second[:-1]
+    ends = np.flatnonzero(last)
+    return first[ends].astype(np.int64), second[ends].astype(np.int64), np.diff(ends, prepend=-1)
 
 
 def totals(codes: Counts, weights: Counts | Floats, size: int) -> Floats:
@@ -67,8 +64,11 @@ def contingency(rows: IntMap, columns: IntMap, num_rows: int, num_columns: int) 
     Raises:
         ValueError: If the shapes differ or an id is out of range.
     """
-    index, lengths = joint_runs(rows, columns, num_rows, num_columns)
-    table = totals(index, lengths, num_rows * num_columns)
+    row, column, lengths = runs(rows, columns)
+    for name, ids, bound in (("rows", row, num_rows), ("columns", column, num_columns)):
+        if ids.size and not 0 <= ids.min() <= ids.max() < bound:
+            raise ValueError(f"expected ids of {name} in 0..{bound - 1}, found {ids.min()}..{ids.max()}")
+    table = totals(row * num_columns + column, lengths, num_rows * num_columns)
     return table.astype(np.int64).reshape(num_rows, num_columns)
 
 
@@ -82,12 +82,15 @@ def overlaps(rows: IntMap, columns: IntMap) -> Overlaps:
     Raises:
         ValueError: If the shapes differ or an id is negative.
     """
-    num_rows, num_columns = (int(ids.max(initial=0)) + 1 for ids in (rows, columns))
-    index, lengths = joint_runs(rows, columns, num_rows, num_columns)
-    cells, cell = np.unique(index, return_inverse=True)
-    row_ids, row = np.unique(cells // num_columns, return_inverse=True)
-    column_ids, column = np.unique(cells % num_columns, return_inverse=True)
-    return Overlaps(row_ids, column_ids, row, column, totals(cell, lengths, cells.size))
+    row, column, lengths = runs(rows, columns)
+    for name, ids in (("rows", row), ("columns", column)):
+        if ids.min(initial=0) < 0:
+            raise ValueError(f"expected no negative ids of {name}, found {ids.min()}")
+    num_columns = int(column.max(initial=0)) + 1
+    cells, cell = np.unique(row * num_columns + column, return_inverse=True)
+    row_ids, of_row = np.unique(cells // num_columns, return_inverse=True)
+    column_ids, of_column = np.unique(cells % num_columns, return_inverse=True)
+    return Overlaps(row_ids, column_ids, of_row, of_column, totals(cell, lengths, cells.size))
 
 
 def ratio(numerator: npt.ArrayLike, denominator: npt.ArrayLike) -> Floats:

@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
-from fusionseg.metrics.contingency import Counts, Floats, Overlaps, overlaps, ratio, totals
+from fusionseg.metrics.contingency import Floats, Overlaps, overlaps, ratio, totals
 from fusionseg.sample import OFFSET, PANOPTIC_VOID, VOID, Classes, IntMap, Truth
 
 
-def panoptic_truth(truth: Truth, things: Sequence[int]) -> Counts:
+def panoptic_truth(truth: Truth, things: Sequence[int]) -> npt.NDArray[np.int32]:
     """The panoptic map (H, W) of a truth.
 
     Things have one segment for each region, stuff one for each class; a region that spans classes falls into one
@@ -24,10 +25,15 @@ def panoptic_truth(truth: Truth, things: Sequence[int]) -> Counts:
     instance = truth.region * thing
     if instance.size and not 0 <= instance.min() <= instance.max() < OFFSET:
         raise ValueError(f"expected region ids in 0..{OFFSET - 1}, found {instance.min()}..{instance.max()}")
-    void = (truth.semantic == VOID) | (thing & (instance == 0))
+    ids = truth.semantic.astype(np.int32)
+    ids *= OFFSET
+    ids += instance
+    void = thing & (instance == 0)
+    void |= truth.semantic == VOID
     if truth.crowd is not None:
         void |= truth.crowd != VOID
-    return np.where(void, PANOPTIC_VOID, truth.semantic.astype(np.int64) * OFFSET + instance)
+    np.putmask(ids, void, PANOPTIC_VOID)
+    return ids
 
 
 def panoptic_sums(prediction: IntMap, truth: Truth, classes: Classes) -> Floats:
@@ -56,7 +62,7 @@ def panoptic_sums(prediction: IntMap, truth: Truth, classes: Classes) -> Floats:
             )
     if truth.crowd is not None:
         crowd = truth.crowd != VOID
-        target[crowd] = (num_classes + truth.crowd[crowd].astype(np.int64)) * OFFSET
+        target[crowd] = (num_classes + truth.crowd[crowd].astype(np.int32)) * OFFSET
     # One class up, so that void becomes 0 and no id is negative.
     return outcomes(overlaps(target + OFFSET, prediction + OFFSET), num_classes)
 

@@ -56,7 +56,7 @@ def test_nothing_overlaps_in_empty_maps() -> None:
 
 
 def test_negative_ids_have_no_overlaps() -> None:
-    with pytest.raises(ValueError, match=r"ids of rows in 0\.\.3, found -1\.\.3"):
+    with pytest.raises(ValueError, match="no negative ids of rows, found -1"):
         overlaps(np.array([[3, -1]]), np.array([[0, 0]]))
 
 
