@@ -91,7 +91,7 @@ def ours(samples: TrainSamples, indices: range) -> tuple[Sample, Tensor]:
     """A batch and its normalised images."""
     batch = widened(collated([samples[0, index] for index in indices]))
     mean, std = (255 * torch.tensor(values).view(1, 3, 1, 1) for values in (MEAN, STD))
-    return batch, (batch["image"].float() - mean) / std
+    return batch, batch["image"].float().sub_(mean).div_(std)
 
 
 def tensors(pixels: Pixels) -> tuple[Tensor, Tensor, Tensor]:

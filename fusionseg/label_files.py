@@ -38,7 +38,7 @@ def read_image(path: str | Path, orient: bool = False) -> Picture:
             return np.repeat(grey.astype(np.uint8)[..., None], 3, axis=2)
         if upright.mode == "P" and "transparency" in upright.info:
             upright = upright.convert("RGBA")
-        return np.array(upright.convert("RGB"))
+        return np.array(upright if upright.mode == "RGB" else upright.convert("RGB"))
 
 
 def read_labels(path: str | Path) -> IntMap:
@@ -55,7 +55,7 @@ def read_labels(path: str | Path) -> IntMap:
             )
         stretch = _stretch(image)
         ids: IntMap = np.array(image, np.uint8 if image.mode == "1" else None)
-        return ids // stretch
+        return ids if stretch == 1 else ids // stretch
 
 
 def write_png(path: str | Path, pixels: npt.NDArray[np.uint8 | np.uint16]) -> None:

@@ -76,14 +76,13 @@ def class_map(path: Path, num_classes: int, void: int) -> npt.NDArray[np.uint8]:
         ValueError: The file is damaged or has an id that is neither a class nor void.
     """
     labels = read_labels(path)
-    known = np.zeros(256, np.uint8)
-    known[[*range(num_classes), void]] = 1
-    if labels.min() < 0 or labels.max() > 255 or not known.take(labels).all():
-        ids = [i for i in np.unique(labels).tolist() if i != void and not 0 <= i < num_classes]
-        raise DataError(f"expected class ids 0..{num_classes - 1} or {void} for void, found {ids[:5]} in {path}")
-    table = np.full(256, VOID, np.uint8)
+    table = np.full(256, VOID + 1, np.uint16)
     table[:num_classes] = np.arange(num_classes)
-    return table.take(labels)
+    table[void] = VOID
+    if labels.min() < 0 or labels.max() > 255 or (ids := table.take(labels)).max() > VOID:
+        strange = [i for i in np.unique(labels).tolist() if i != void and not 0 <= i < num_classes]
+        raise DataError(f"expected class ids 0..{num_classes - 1} or {void} for void, found {strange[:5]} in {path}")
+    return ids.astype(np.uint8)
 
 
 def region_map(path: Path) -> npt.NDArray[np.uint16]:
