@@ -4,14 +4,20 @@ import os
 import random
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
+import lightning.pytorch as pl
 import numpy as np
 import pytest
 import torch
 
 from fusionseg import fit
+from fusionseg.backbone import Backbone
+from fusionseg.data.datamodule import SegmentationDataModule
 from fusionseg.data.synthetic import SyntheticScenes
+from fusionseg.module import FusionModule
 from fusionseg.sample import Sample
 
 
@@ -52,6 +58,53 @@ def scenes() -> Callable[..., Sample]:
         }
 
     return batch
+
+
+@pytest.fixture
+def small() -> Callable[..., FusionModule]:
+    """Models of the synthetic classes whose decoder is narrow."""
+    narrow = {"decoder_pyramid_channels": 32, "decoder_segmentation_channels": 32}
+
+    def model(**options: Any) -> FusionModule:
+        backbone = Backbone(decoder="FPN", options=narrow)
+        return FusionModule(SyntheticScenes.classes, **{"backbone": backbone, **options})
+
+    return model
+
+
+@pytest.fixture
+def datamodule() -> Callable[..., SegmentationDataModule]:
+    """Five synthetic scenes of each split, two in a batch."""
+
+    def data(**options: Any) -> SegmentationDataModule:
+        scenes = partial(SyntheticScenes, length=5, size=(72, 100))
+        fixed: dict[str, Any] = {"dataset": scenes, "batch_size": 2, "crop_size": (64, 64), "workers": 0, "seed": 3}
+        return SegmentationDataModule(**{**fixed, **options})
+
+    return data
+
+
+@pytest.fixture
+def plan(tmp_path: Path) -> Callable[..., pl.Trainer]:
+    """A plain trainer of Lightning's, without anything around it."""
+
+    def trainer(**options: Any) -> pl.Trainer:
+        bare: dict[str, Any] = dict.fromkeys(
+            (
+                "logger",
+                "enable_checkpointing",
+                "enable_progress_bar",
+                "enable_model_summary",
+                "use_distributed_sampler",
+            ),
+            False,
+        )
+        return pl.Trainer(
+            **{**bare, "accelerator": "cpu", "max_epochs": 1, "num_sanity_val_steps": 0, **options},
+            default_root_dir=tmp_path,
+        )
+
+    return trainer
 
 
 TINY = [
