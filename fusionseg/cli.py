@@ -26,7 +26,7 @@ from fusionseg.trainer import Trainer
 from fusionseg.usage import UsageError, innermost, located, mapping, usage_error
 
 CATALOGUE = ("heads", "networks", "data", "losses", "optimization")
-DOORS = ("config", "out", "weights", "wandb")
+DOORS = ("config", "out", "resume", "weights", "wandb")
 """Arguments of the command, which are no part of the experiment."""
 
 DEFAULTS: dict[str, type] = {"model": FusionModule, "data": SegmentationDataModule}

@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,8 +25,26 @@ def replacing(path: str | Path) -> Iterator[Path]:
         with draft.open("rb+") as file:
             os.fsync(file.fileno())
         os.replace(draft, path)
+        _sync(path.parent)
     finally:
         draft.unlink(missing_ok=True)
+
+
+def remove_drafts(folder: Path) -> None:
+    """Removes what killed processes were writing, in a folder and below."""
+    for path in folder.rglob(".*"):
+        if re.fullmatch(r"\..+\.\d+\.\w+", path.name) and path.is_file():
+            path.unlink(missing_ok=True)
+
+
+def _sync(folder: Path) -> None:
+    """Has the names in a folder on the disk, where the system can do that."""
+    if os.name == "posix":
+        number = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(number)
+        finally:
+            os.close(number)
 
 
 def write_text(path: str | Path, text: str) -> None:

@@ -9,6 +9,7 @@ import lightning.pytorch as pl
 
 from fusionseg.callbacks.record import RunRecord
 from fusionseg.cli import FusionCLI, door, experiment
+from fusionseg.resume import check_same, last, resuming, without_start
 from fusionseg.trainer import check_unused, new_folder
 
 
@@ -17,6 +18,12 @@ class FitCLI(FusionCLI):
 
     def add_command(self, parser: Any) -> None:
         parser.add_argument("--out", type=Path | None, help="Run folder; runs/<time>-<experiment> where left out.")
+        parser.add_argument(
+            "--resume",
+            type=Path | None,
+            help="Run folder whose training goes on where it was stopped, to the last bit as if it never had been. "
+            "Only limits (trainer.max_epochs ...), devices and loggers may be given beside.",
+        )
         parser.add_argument(
             "--weights",
             type=Path | None,
@@ -34,6 +41,14 @@ class FitCLI(FusionCLI):
         config = self.config
         if config.wandb:
             os.environ["WANDB_MODE"] = config.wandb
+        self.original, self.checkpoint = config.clone(), None
+        if config.resume:
+            self.folder = config.resume
+            check_same(config, experiment(self.parser, config))
+            self.checkpoint = last(self.folder)
+            if self.checkpoint:
+                without_start(config, self.checkpoint)
+            return
         name = Path(str(config.config[-1])).stem if config.config else "synthetic"
         self.folder = Path(config.out or config.trainer.default_root_dir or new_folder(name))
         check_unused(self.folder)
@@ -44,16 +59,17 @@ class FitCLI(FusionCLI):
 
 def main(args: Sequence[str]) -> None:
     """Trains as the words of a command line say."""
-    cli = FitCLI(args)
+    cli = FitCLI(resuming(args))
     if cli.config.weights:
         from fusionseg.weights import load_whole
 
         load_whole(cli.model, cli.config.weights)
     trainer: Any = cli.trainer
-    cli.config.trainer.precision = trainer.precision
+    cli.original.trainer.precision = trainer.precision
     record = next(c for c in trainer.callbacks if isinstance(c, RunRecord))
-    record.config = experiment(cli.parser, cli.config)
-    trainer.fit(cli.model, cli.datamodule)
+    record.config = experiment(cli.parser, cli.original)
+    trainer.claimed = bool(cli.config.resume)
+    trainer.fit(cli.model, cli.datamodule, ckpt_path=cli.checkpoint)
     if trainer.is_global_zero:
         print(cli.folder)
 

@@ -1,4 +1,6 @@
-"""Sums over the ranks of a distributed run; in a single process they are what went in."""
+"""What the ranks of a distributed run know together; in a single process it is what went in."""
+
+from typing import Any
 
 import numpy as np
 import torch
@@ -29,3 +31,28 @@ def reduced_sums(sums: Counted, device: torch.device) -> Counted:
     flat = reduced(torch.from_numpy(np.concatenate([sums[n].astype(np.float64).ravel() for n in names])).to(device))
     parts = np.split(flat.cpu().numpy(), np.cumsum([sums[n].size for n in names])[:-1])
     return {n: part.reshape(sums[n].shape).astype(sums[n].dtype) for n, part in zip(names, parts, strict=True)}
+
+
+def lowest(values: Tensor) -> Tensor:
+    """The minimum of a tensor over ranks, on the device and without waiting for it."""
+    if world_size() > 1:
+        values = values.clone()
+        dist.all_reduce(values, dist.ReduceOp.MIN)
+    return values
+
+
+def gathered(values: Tensor) -> Tensor:
+    """The tensors of all ranks (R, ...), in the order of the ranks."""
+    if world_size() == 1:
+        return values[None]
+    every = [torch.empty_like(values) for _ in range(world_size())]
+    dist.all_gather(every, values.contiguous())
+    return torch.stack(every)
+
+
+def gathered_objects(value: Any) -> list[Any]:
+    """Any values of all ranks, in the order of the ranks."""
+    every: list[Any] = [value] * world_size()
+    if world_size() > 1:
+        dist.all_gather_object(every, value)
+    return every

@@ -1,5 +1,6 @@
 """Weights & Biases: where runs are tracked, if they are."""
 
+import json
 import netrc
 import os
 import threading
@@ -152,6 +153,13 @@ def wandb_logger(folder: Path, run_id: str | None = None, job_type: str | None =
     """A logger into the run folder, or nothing where tracking is disabled."""
     chosen, reason = mode()
     return None if chosen == "disabled" else RunLogger(folder, reason, run_id, job_type)
+
+
+def tracked_as(folder: Path) -> str | None:
+    """The id under which W&B knows the run in a folder."""
+    path = folder / "summary.json"
+    told = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return (told.get("wandb") or {}).get("id")
 
 
 def runs(loggers: Iterable[Logger]) -> list[Any]:

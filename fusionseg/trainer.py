@@ -12,14 +12,18 @@ import lightning.pytorch as pl
 import torch
 from lightning.fabric.utilities import rank_zero_only
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
-from lightning.pytorch.loggers import CSVLogger, Logger
+from lightning.pytorch.loggers import Logger
 
 from fusionseg.callbacks.last import LastCheckpoint
 from fusionseg.callbacks.pictures import Pictures
 from fusionseg.callbacks.progress import FusionProgress
 from fusionseg.callbacks.record import RunRecord
+from fusionseg.callbacks.signals import Signals, Stopped
+from fusionseg.checkpoints import WholeCheckpoints
+from fusionseg.files import remove_drafts
 from fusionseg.quiet import quiet
-from fusionseg.tracking import wandb_logger
+from fusionseg.table import MetricsTable
+from fusionseg.tracking import tracked_as, wandb_logger
 
 WRITTEN = ("config.yaml", "summary.json", "metrics.csv", "checkpoints", "pictures", "wandb")
 """What a run folder may hold."""
@@ -56,7 +60,7 @@ class Trainer(pl.Trainer):
         **kwargs: Any,
     ) -> None:
         folder = Path(default_root_dir or new_folder("python"))
-        given = [callbacks] if isinstance(callbacks, Callback) else list(callbacks or [])
+        given, plugins = _several(callbacks), _several(kwargs.pop("plugins", None))
         self.claimed = False
         self.notice = ""
         if precision is None:
@@ -73,36 +77,55 @@ class Trainer(pl.Trainer):
                 num_sanity_val_steps=num_sanity_val_steps,
                 enable_model_summary=enable_model_summary,
                 use_distributed_sampler=use_distributed_sampler,
+                plugins=[*plugins, WholeCheckpoints()],
                 **kwargs,
             )
 
     def fit(self, *args: Any, **kwargs: Any) -> None:
         """As Lightning's, into a folder without a run; nothing is left there if not one step is made.
 
+        With `ckpt_path`, such as the run's `checkpoints/last.ckpt`, the run goes on to the last bit as if it had never
+        been stopped.
+
         Raises:
             FileExistsError: If the folder holds a run, which is not continued.
             KeyboardInterrupt: After Ctrl-C, when all is written.
+            SystemExit: After another signal, with the code 128 + its number.
+            ChildProcessError: If a process that prepares batches died.
         """
         handler = signal.getsignal(signal.SIGINT)
         try:
             with quiet(), self._claim(continues=bool(kwargs.get("ckpt_path"))):
                 super().fit(*args, **kwargs)
+        except Stopped as stop:
+            if stop.signum == signal.SIGINT:
+                raise KeyboardInterrupt from None
+            raise SystemExit(128 + stop.signum) from None
         except SystemExit as stop:
             if not isinstance(stop.__context__, KeyboardInterrupt):
                 raise
             signal.signal(signal.SIGINT, handler)  # Lightning leaves it ignored
             raise KeyboardInterrupt from None
+        except RuntimeError as error:
+            if not str(error).startswith("DataLoader worker"):
+                raise
+            raise ChildProcessError(
+                f"a process that prepares batches died, as when memory runs out ({error}): lower data.workers or "
+                "data.batch_size, or cache on disk; the run can be resumed"
+            ) from error
 
     @contextmanager
     def _claim(self, continues: bool) -> Iterator[None]:
         folder = Path(self.default_root_dir)
-        if not self.claimed and not continues:
+        if continues and self.is_global_zero:
+            remove_drafts(folder)
+        elif not self.claimed:
             check_unused(folder)
         self.claimed, before = True, set(folder.iterdir()) if folder.is_dir() else None
         try:
             yield
         except BaseException:
-            if not self.global_step and self.is_global_zero:
+            if not self.global_step and self.is_global_zero and not continues:
                 _clear(folder, before)
             raise
 
@@ -156,23 +179,26 @@ def _cpu_has_bf16() -> bool:
     return any(check() for check in checks if check) and not torch.backends.mps.is_available()
 
 
+def _several(given: Any) -> list[Any]:
+    return list(given) if isinstance(given, list | tuple) else [] if given is None else [given]
+
+
 def _loggers(folder: Path, given: Logger | Iterable[Logger] | bool | None) -> list[Logger] | bool:
     if given is False:
         return False
     more = [] if given is None or given is True else [given] if isinstance(given, Logger) else list(given)
-    tracked = rank_zero_only(wandb_logger)(folder, job_type="fit")
-    return [CSVLogger(folder, name="", version=""), *([tracked] if tracked else []), *more]
+    tracked = rank_zero_only(wandb_logger)(folder, tracked_as(folder), job_type="fit")
+    return [MetricsTable(folder / "metrics.csv"), *([tracked] if tracked else []), *more]
 
 
 def _callbacks(folder: Path, options: dict[str, Any]) -> list[Callback]:
-    own: list[Callback] = [RunRecord(), Pictures()]
+    own: list[Callback] = [RunRecord(), Pictures(), Signals()]
     if options.get("enable_progress_bar", True) is not False:
         own.append(FusionProgress())
     if options.get("enable_checkpointing", True) is not False:
-        keep: dict[str, Any] = {"dirpath": folder / "checkpoints", "enable_version_counter": False}
+        checkpoints = folder / "checkpoints"
         # after validation, for an epoch may end without one
         best: dict[str, Any] = {"monitor": "val/score", "mode": "max", "save_on_train_epoch_end": False}
-        # two rules, two callbacks: with save_last=True the last would be the last improvement
-        own.append(ModelCheckpoint(filename="best", **best, **keep))
-        own.append(LastCheckpoint(filename="last", save_on_train_epoch_end=True, save_on_exception=True, **keep))
+        own.append(ModelCheckpoint(checkpoints, filename="best", enable_version_counter=False, **best))
+        own.append(LastCheckpoint(checkpoints / "last.ckpt"))
     return own

@@ -29,14 +29,14 @@ def rows(run: Path) -> list[dict[str, str]]:
 
 
 class Interrupts(Callback):
-    """What Ctrl-C does, at a known step."""
+    """Ctrl-C at a known step."""
 
     def __init__(self, step: int) -> None:
         self.step = step
 
     def on_train_batch_end(self, trainer: object, *_: object) -> None:
         if getattr(trainer, "global_step", 0) == self.step:
-            raise KeyboardInterrupt
+            signal.raise_signal(signal.SIGINT)
 
 
 class Slow(Callback):

@@ -47,8 +47,10 @@ def test_the_loss_is_alpha_times_semantic_plus_beta_times_region(
     losses = of_hand(model, batch)
     loss = model.training_step(batch, 0)
     torch.testing.assert_close(loss, alpha * losses["semantic"] + beta * losses["region"])
-    logged = model.running.read()
-    assert logged == pytest.approx([loss.item(), losses["semantic"].item(), losses["region"].item()], rel=1e-5)
+    logged = model.running.read(1)
+    assert list(logged.values()) == pytest.approx(
+        [loss.item(), losses["semantic"].item(), losses["region"].item()], rel=1e-5
+    )
 
 
 def test_every_refinement_is_scored_and_added(small: Small, scenes: Scenes) -> None:

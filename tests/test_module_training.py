@@ -171,19 +171,19 @@ def test_a_held_encoder_stays_as_it_is_and_learns_afterwards(
     assert parts - moved[1] == set()
 
 
-def test_dropout_is_a_matter_of_seed_epoch_and_rank(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_dropout_is_a_matter_of_seed_epoch_batch_and_rank(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
     model = small()
 
-    def draws(seed: int, epoch: int, rank: int) -> list[float]:
+    def draws(seed: int, epoch: int, rank: int, batch: int) -> list[float]:
         monkeypatch.setenv("PL_GLOBAL_SEED", str(seed))
         with (
             patch.object(FusionModule, "current_epoch", epoch),
             patch.object(FusionModule, "global_rank", rank),
         ):
-            model.on_train_epoch_start()
+            model.on_train_batch_start({}, batch)
         return torch.rand(3).tolist()
 
-    keys = [(1, 0, 0), (0, 1, 0), (0, 0, 1), (0, 0, 0)]
+    keys = [(1, 0, 0, 0), (0, 1, 0, 0), (0, 0, 1, 0), (0, 0, 0, 1), (0, 0, 0, 0)]
     assert [draws(*key) for key in keys] == [draws(*key) for key in keys]
     assert len({tuple(draws(*key)) for key in keys}) == len(keys)
 

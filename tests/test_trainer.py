@@ -31,13 +31,13 @@ def model(data: SegmentationDataModule) -> FusionModule:
 
 
 class Fails(Callback):
-    """Raises at the n-th batch."""
+    """Raises before the n-th step."""
 
-    def __init__(self, error: BaseException, batch: int) -> None:
-        self.error, self.batch = error, batch
+    def __init__(self, error: BaseException, step: int) -> None:
+        self.error, self.step = error, step
 
-    def on_train_batch_start(self, trainer: Any, module: Any, batch: Any, batch_idx: int) -> None:
-        if batch_idx == self.batch:
+    def on_train_batch_start(self, trainer: Any, *_: Any) -> None:
+        if trainer.global_step == self.step:
             raise self.error
 
 
@@ -90,9 +90,9 @@ def test_a_failed_run_says_so_and_keeps_its_last_state(
     data: SegmentationDataModule, model: FusionModule, tmp_path: Path
 ) -> None:
     with pytest.raises(ValueError, match="broken"):
-        Trainer(max_epochs=1, default_root_dir=tmp_path, callbacks=Fails(ValueError("broken"), 1)).fit(model, data)
+        Trainer(max_epochs=2, default_root_dir=tmp_path, callbacks=Fails(ValueError("broken"), 3)).fit(model, data)
     assert json.loads((tmp_path / "summary.json").read_text())["status"] == "failed"
-    assert torch.load(tmp_path / "checkpoints" / "last.ckpt", weights_only=True)["global_step"] == 1
+    assert torch.load(tmp_path / "checkpoints" / "last.ckpt", weights_only=True)["global_step"] == 2
 
 
 def test_an_interrupt_is_an_interrupt_and_the_next_one_works_too(

@@ -1,13 +1,61 @@
 """Where training can go on from."""
 
+import time
+from pathlib import Path
+from typing import Any
+
 from lightning.pytorch import LightningModule, Trainer
-from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.callbacks import Checkpoint
+
+from fusionseg.callbacks.signals import Signals
 
 
-class LastCheckpoint(ModelCheckpoint):
-    """The state after the last whole epoch, or where a single process was stopped."""
+class LastCheckpoint(Checkpoint):
+    """The state after the last epoch, within an epoch after so many minutes, or where a signal stopped the training.
 
-    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        # ranks save together, and the others may be waiting elsewhere
-        if trainer.state.fn == "fit" and trainer.world_size == 1:
-            super().on_exception(trainer, pl_module, exception)
+    Args:
+        path: The file, in place of which each new state is put.
+        minutes: A state within an epoch is as old as this at least; it is written between two steps, the next time that
+            no gradient is held, no validation due and the epoch not at its end.
+    """
+
+    def __init__(self, path: Path, minutes: float = 5.0) -> None:
+        self.path, self.minutes = path, minutes
+        self.written, self.step = time.monotonic(), -1
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.written, self.step = time.monotonic(), -1
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if not between_steps(trainer, batch_idx):
+            return
+        stopping = any(isinstance(c, Signals) and c.stopping for c in trainer.callbacks)  # type: ignore[attr-defined]
+        if stopping or trainer.global_step == trainer.max_steps or self._due(trainer, batch_idx):
+            self._write(trainer)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        # an epoch that max_steps cuts short was written above, and is no whole one to Lightning afterwards
+        if trainer.global_step != self.step:
+            self._write(trainer)
+
+    def _due(self, trainer: Trainer, batch_idx: int) -> bool:
+        late = time.monotonic() - self.written >= 60 * self.minutes
+        if trainer.world_size == 1:
+            return late
+        # clocks differ, and all must save together: ask rank 0 where they meet anyway
+        every: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
+        return bool((batch_idx + 1) % max(every, 1) == 0 and trainer.strategy.broadcast(late))
+
+    def _write(self, trainer: Trainer) -> None:
+        trainer.save_checkpoint(self.path, weights_only=False)
+        self.written, self.step = time.monotonic(), trainer.global_step
+
+
+def between_steps(trainer: Any, batch_idx: int) -> bool:
+    """Whether Lightning can go on exactly from here: after an optimizer's step, with no validation or epoch end due."""
+    number, every = batch_idx + 1, trainer.val_check_batch
+    whole = number % trainer.accumulate_grad_batches == 0 and number < trainer.num_training_batches
+    validates = bool(every and every != float("inf") and number % every == 0)
+    return whole and not validates

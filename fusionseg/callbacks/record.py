@@ -11,13 +11,15 @@ from typing import Any
 
 import yaml
 from lightning.pytorch import LightningModule, Trainer
-from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.callbacks import Callback, EarlyStopping
 from rich.console import Console
 from rich.table import Table
 
+from fusionseg.callbacks.signals import Stopped
 from fusionseg.files import write_json, write_text
 from fusionseg.recipe import plain
 from fusionseg.sample import Sample
+from fusionseg.table import MetricsTable
 from fusionseg.tracking import log_tables, runs
 
 PACKAGES = ("torch", "torchvision", "lightning", "segmentation-models-pytorch", "numpy", "opencv-python-headless")
@@ -35,6 +37,9 @@ class RunRecord(Callback):
         self.monitor, self.config = monitor, config
         self.best: dict[str, Any] = {}
         self.images, self.seconds, self.since = 0, 0.0, 0.0
+        self.spent = 0.0
+        self.metrics: dict[str, float] = {}
+        self.resumed = False
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         if stage != "fit" or not trainer.is_global_zero:
@@ -52,7 +57,34 @@ class RunRecord(Callback):
             self.facts["wandb"] = {"id": run.id, "project": run.project}
         self._write("running", {})
 
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        tables = [logger for logger in trainer.loggers if isinstance(logger, MetricsTable)]
+        for table in tables:
+            table.save()
+        rows, spent = [len(table.rows) for table in tables], self.spent + time.time() - self.start
+        known = {"best": self.best, "images": self.images, "seconds": self.seconds + self._running(), "spent": spent}
+        known["metrics"] = self.metrics
+        checkpoint["record"] = {**known, "rows": rows, "ranks": trainer.world_size}
+
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        if not (known := checkpoint.get("record")) or trainer.state.fn != "fit":
+            return
+        self.best, self.images, self.seconds, self.spent = (known[k] for k in ("best", "images", "seconds", "spent"))
+        self.metrics, self.resumed = known["metrics"], True
+        tables = (logger for logger in trainer.loggers if isinstance(logger, MetricsTable))
+        for table, rows in zip(tables, known["rows"], strict=False):
+            table.keep(rows)
+        if known["ranks"] != trainer.world_size and trainer.is_global_zero:
+            print(
+                f"resumed on {trainer.world_size} ranks instead of {known['ranks']}: the images of each step are the "
+                "same; dropout, and the share of a batch that BatchNorm sees on each rank, are not",
+                file=sys.stderr,
+            )
+
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.since = time.perf_counter()
+        if self.resumed and any(isinstance(c, EarlyStopping) and c.stopped_epoch for c in _callbacks(trainer)):
+            trainer.should_stop = True  # which Lightning forgets
         # not earlier, so that what keeps a training from starting is all that is said then
         for notice in (getattr(speaker, "notice", "") for speaker in (trainer, *trainer.loggers)):
             if notice and trainer.is_global_zero:
@@ -74,6 +106,7 @@ class RunRecord(Callback):
         metrics = _validated(trainer)
         if trainer.sanity_checking or self.monitor not in metrics:
             return
+        self.metrics = metrics
         best: dict[str, float] = self.best.get("metrics", {})
         if metrics[self.monitor] > best.get(self.monitor, float("-inf")):
             self.best, best = {"epoch": trainer.current_epoch, "metrics": metrics}, metrics
@@ -86,13 +119,16 @@ class RunRecord(Callback):
 
     def _pause(self) -> None:
         """Stops the clock of training, if it runs."""
-        self.seconds += time.perf_counter() - self.since if self.since else 0.0
+        self.seconds += self._running()
         self.since = 0.0
+
+    def _running(self) -> float:
+        return time.perf_counter() - self.since if self.since else 0.0
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not trainer.is_global_zero:
             return
-        metrics = _validated(trainer)
+        metrics = _validated(trainer) or self.metrics
         self._write("finished", metrics)
         measures, totals = getattr(pl_module, "measures", None), getattr(pl_module, "totals", None)
         if measures and totals:
@@ -103,15 +139,15 @@ class RunRecord(Callback):
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         if trainer.is_global_zero and trainer.state.fn == "fit" and hasattr(self, "facts"):
             self._pause()
-            status = "interrupted" if isinstance(exception, KeyboardInterrupt | SystemExit) else "failed"
-            self._write(status, _validated(trainer))
+            status = "interrupted" if isinstance(exception, KeyboardInterrupt | SystemExit | Stopped) else "failed"
+            self._write(status, _validated(trainer) or self.metrics)
 
     def _write(self, status: str, metrics: dict[str, float]) -> None:
         rate = self.images / self.seconds if self.seconds else None
         kept = "checkpoints/best.ckpt"
         best = {**self.best, "checkpoint": kept if (self.folder / kept).is_file() else None} if self.best else {}
         summary = {"status": status, "metrics": metrics, "best": best, **self.facts}
-        seconds = time.time() - self.start
+        seconds = self.spent + time.time() - self.start
         write_json(self.folder / "summary.json", {**summary, "seconds": seconds, "images_per_second": rate})
 
     def _show(self, metrics: dict[str, float]) -> None:
@@ -126,6 +162,10 @@ class RunRecord(Callback):
         panels = sorted((self.folder / "pictures").glob("epoch_*.png"))
         if panels:
             print(f"pictures: {panels[-1]}")
+
+
+def _callbacks(trainer: Any) -> list[Callback]:
+    return list(trainer.callbacks)
 
 
 def _validated(trainer: Trainer) -> dict[str, float]:

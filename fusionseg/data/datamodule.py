@@ -111,7 +111,7 @@ class SegmentationDataModule(LightningDataModule):
             )
         share = self.batch_size // world_size
         samples = TrainSamples(dataset, self.augmentation, self.crop_size, self.scale, self.seed)
-        order = TrainOrder(len(dataset), share, rank, world_size, self.seed)
+        order = TrainOrder(len(dataset), share, rank, world_size, self.seed, self._done)
         return self._loader(samples, order, share, drop_last=True)
 
     @override
@@ -161,6 +161,10 @@ class SegmentationDataModule(LightningDataModule):
     def _rank(self) -> tuple[int, int]:
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
 
+    def _done(self) -> int:
+        """Batches of this epoch that lie behind; more than 0 only where a run is resumed within an epoch."""
+        return self.trainer.fit_loop.epoch_loop.batch_progress.current.ready if self.trainer else 0
+
     def _evaluation(self, split: Split) -> DataLoader[Sample]:
         dataset = self._split(split)
         if len(dataset) < self._rank()[1]:
@@ -174,7 +178,7 @@ class SegmentationDataModule(LightningDataModule):
         self, samples: TrainSamples | EvaluationSamples, order: Sampler[Any], batch_size: int, drop_last: bool = False
     ) -> DataLoader[Sample]:
         workers = _workers(self.trainer.num_devices if self.trainer else 1) if self.workers is None else self.workers
-        return DataLoader(
+        return LateLoader(
             samples,
             batch_size,
             sampler=order,
@@ -187,6 +191,21 @@ class SegmentationDataModule(LightningDataModule):
             # Its own generator, or the loader would draw from the global one, more or less often with more workers.
             generator=torch.Generator(),
         )
+
+
+class LateLoader(DataLoader[Sample]):
+    """A loader that begins with its first batch: Lightning asks for it before it knows where a resumed run stands."""
+
+    @override
+    def __iter__(self) -> Any:
+        yield from super().__iter__()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Nothing, for where it stands follows from the trainer's step; that it can go on is what Lightning asks."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Nothing to do."""
 
 
 def fraction_of(dataset: SegmentationDataset, fraction: float, seed: int) -> Subset:

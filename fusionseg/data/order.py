@@ -4,7 +4,7 @@ Both orders are `DistributedSampler`s, because Lightning leaves those as they ar
 epoch, with any strategy.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, cast
 
 import numpy as np
@@ -24,12 +24,22 @@ class TrainOrder(DistributedSampler[Any]):
         rank: Which share is this process's.
         world_size: Number of ranks.
         seed: What the order depends on besides the epoch.
+        done: Tells, as an epoch's first key is wanted, how many of its batches an earlier run has seen.
     """
 
-    def __init__(self, num_samples: int, batch_size: int, rank: int = 0, world_size: int = 1, seed: int = 0) -> None:
+    def __init__(
+        self,
+        num_samples: int,
+        batch_size: int,
+        rank: int = 0,
+        world_size: int = 1,
+        seed: int = 0,
+        done: Callable[[], int] = int,
+    ) -> None:
         super().__init__(cast(Dataset[Any], range(num_samples)), world_size, rank, seed=seed)
         self.batch_size = batch_size
         self.num_batches = num_samples // (batch_size * world_size)
+        self.done = done
 
     def __len__(self) -> int:
         return self.num_batches * self.batch_size
@@ -37,7 +47,7 @@ class TrainOrder(DistributedSampler[Any]):
     def __iter__(self) -> Iterator[tuple[int, int]]:
         order = np.random.default_rng((self.seed, self.epoch)).permutation(len(cast(range, self.dataset)))
         batches = order[: len(self) * self.num_replicas].reshape(self.num_batches, self.num_replicas, self.batch_size)
-        return ((self.epoch, index) for index in batches[:, self.rank].ravel().tolist())
+        return ((self.epoch, index) for index in batches[self.done() :, self.rank].ravel().tolist())
 
 
 class EvaluationOrder(DistributedSampler[int]):

@@ -1,0 +1,57 @@
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from fusionseg.checkpoints import WholeCheckpoints
+from fusionseg.weights import WeightsError
+
+WITH_LITTLE_ROOM = """
+import resource, signal, sys, torch
+from pathlib import Path
+from fusionseg.checkpoints import WholeCheckpoints
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+try:
+    WholeCheckpoints().save_checkpoint({"state_dict": {"w": torch.ones(10_000)}}, sys.argv[1])
+except OSError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_without_room_on_the_disk_the_checkpoint_before_stays_whole(before: bool, tmp_path: Path) -> None:
+    path = tmp_path / "last.ckpt"
+    if before:
+        WholeCheckpoints().save_checkpoint({"state_dict": {"w": torch.ones(3)}}, path)
+    told = subprocess.run(
+        [sys.executable, "-c", WITH_LITTLE_ROOM, str(path)], capture_output=True, text=True, check=True
+    ).stdout
+    assert told.startswith(f"{path}: this checkpoint could not be written (File too large)")
+    assert told.strip().endswith("the one before it is whole" if before else "there was none before")
+    assert [p.name for p in tmp_path.iterdir()] == (["last.ckpt"] if before else [])
+    if before:
+        assert torch.equal(WholeCheckpoints().load_checkpoint(path)["state_dict"]["w"], torch.ones(3))
+
+
+class Code:
+    """What runs when it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return os.mkdir, (str(self.path),)
+
+
+def test_code_in_a_checkpoint_is_refused_and_not_run(tmp_path: Path) -> None:
+    torch.save({"state_dict": {}, "extra": Code(tmp_path / "ran")}, tmp_path / "torch.ckpt")
+    (tmp_path / "pickle.ckpt").write_bytes(pickle.dumps({"state_dict": {}, "extra": Code(tmp_path / "ran")}))
+    for name in ("torch.ckpt", "pickle.ckpt"):
+        with pytest.raises(WeightsError, match=name):
+            WholeCheckpoints().load_checkpoint(tmp_path / name)
+    assert not (tmp_path / "ran").exists()
