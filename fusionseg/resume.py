@@ -11,7 +11,18 @@ import yaml
 from fusionseg.restore import configuration, opened
 from fusionseg.usage import UsageError
 
-FREE = ("max_", "min_", "limit_", "devices", "num_nodes", "accelerator", "strategy", "logger", "enable_progress_bar")
+FREE = (
+    "max_",
+    "min_",
+    "limit_",
+    "save_every",
+    "devices",
+    "num_nodes",
+    "accelerator",
+    "strategy",
+    "logger",
+    "enable_progress_bar",
+)
 """How the settings of the trainer begin that may change."""
 
 

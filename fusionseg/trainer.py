@@ -42,6 +42,7 @@ class Trainer(pl.Trainer):
         logger: Further loggers beside CSV and W&B (see `WANDB_MODE`), or false for none at all.
         callbacks: Further callbacks.
         log_every_n_steps: The device is asked for losses so often.
+        save_every_n_minutes: `last` is written after each epoch, and within one if it is older than this.
         kwargs: As Lightning's.
     """
 
@@ -54,6 +55,7 @@ class Trainer(pl.Trainer):
         logger: Logger | Iterable[Logger] | bool | None = None,
         callbacks: list[Callback] | Callback | None = None,
         log_every_n_steps: int = 50,
+        save_every_n_minutes: float = 5.0,
         num_sanity_val_steps: int = 0,
         enable_model_summary: bool = False,
         use_distributed_sampler: bool = False,
@@ -72,7 +74,7 @@ class Trainer(pl.Trainer):
                 max_epochs=max_epochs,
                 precision=precision,  # type: ignore[arg-type]
                 logger=_loggers(folder, logger),
-                callbacks=given + _callbacks(folder, kwargs),
+                callbacks=given + _callbacks(folder, save_every_n_minutes, kwargs),
                 log_every_n_steps=log_every_n_steps,
                 num_sanity_val_steps=num_sanity_val_steps,
                 enable_model_summary=enable_model_summary,
@@ -191,7 +193,7 @@ def _loggers(folder: Path, given: Logger | Iterable[Logger] | bool | None) -> li
     return [MetricsTable(folder / "metrics.csv"), *([tracked] if tracked else []), *more]
 
 
-def _callbacks(folder: Path, options: dict[str, Any]) -> list[Callback]:
+def _callbacks(folder: Path, minutes: float, options: dict[str, Any]) -> list[Callback]:
     own: list[Callback] = [RunRecord(), Pictures(), Signals()]
     if options.get("enable_progress_bar", True) is not False:
         own.append(FusionProgress())
@@ -200,5 +202,5 @@ def _callbacks(folder: Path, options: dict[str, Any]) -> list[Callback]:
         # after validation, for an epoch may end without one
         best: dict[str, Any] = {"monitor": "val/score", "mode": "max", "save_on_train_epoch_end": False}
         own.append(ModelCheckpoint(checkpoints, filename="best", enable_version_counter=False, **best))
-        own.append(LastCheckpoint(checkpoints / "last.ckpt"))
+        own.append(LastCheckpoint(checkpoints / "last.ckpt", minutes))
     return own

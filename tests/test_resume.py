@@ -13,7 +13,6 @@ from lightning.pytorch.callbacks import EarlyStopping
 
 from fusionseg import fit
 from fusionseg.backbone import Backbone
-from fusionseg.callbacks.last import LastCheckpoint
 from fusionseg.data.datamodule import SegmentationDataModule
 from fusionseg.data.synthetic import SyntheticScenes
 from fusionseg.heads import BoundaryHead, CenterOffsetHead
@@ -68,9 +67,9 @@ def run(tmp_path: Path) -> Iterator[Run]:
         folder = tmp_path / name
         last = folder / "checkpoints" / "last.ckpt"
         fixed: dict[str, Any] = {"max_epochs": 3, "log_every_n_steps": 3, "precision": "32-true"}
+        fixed["save_every_n_minutes"] = minutes
         more = options.pop("callbacks", [])
         trainer = Trainer(default_root_dir=folder, callbacks=[*more, *filter(None, [kills])], **fixed | options)
-        next(c for c in trainer.callbacks if isinstance(c, LastCheckpoint)).minutes = minutes  # type: ignore[attr-defined]
         try:
             module = (model or partial(FusionModule, backbone=SMALL))(data.classes)
             trainer.claimed = True

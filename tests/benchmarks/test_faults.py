@@ -1,0 +1,33 @@
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks import faults
+
+
+@pytest.mark.slow
+def test_killed_and_resumed_it_is_the_same_run(
+    data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["faults", "--root", str(data / "CamVid"), "--kills", "3"])
+    with pytest.raises(SystemExit) as end:
+        faults.main()
+    assert not end.value.code, capsys.readouterr().out
+
+
+def test_any_difference_is_found(trained: Path, tmp_path: Path) -> None:
+    import shutil
+
+    import torch
+
+    other = shutil.copytree(trained, tmp_path / "other")
+    assert faults.differences(trained, other) == []
+    content = torch.load(other / "checkpoints" / "last.ckpt", weights_only=True)
+    name, weight = next((k, v) for k, v in content["state_dict"].items() if v.is_floating_point())
+    content["state_dict"][name] = torch.nextafter(weight, weight + 1)
+    torch.save(content, other / "checkpoints" / "last.ckpt")
+    (other / "metrics.csv").write_text((other / "metrics.csv").read_text() + "9\n")
+    (other / ".last.77.ckpt").touch()
+    found = faults.differences(trained, other)
+    assert found == [".last.77.ckpt was left", "state_dict in last.ckpt", "metrics.csv", "the names of files"]
