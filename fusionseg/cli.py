@@ -23,7 +23,7 @@ from fusionseg.manual import manual
 from fusionseg.module import FusionModule
 from fusionseg.quiet import quiet
 from fusionseg.trainer import Trainer
-from fusionseg.usage import UsageError, innermost, located, mapping, usage_error
+from fusionseg.usage import UsageError, check_filled, innermost, located, mapping, usage_error
 
 CATALOGUE = ("heads", "networks", "data", "losses", "optimization")
 DOORS = ("config", "out", "resume", "weights", "wandb")
@@ -92,6 +92,16 @@ class FusionCLI(LightningCLI):
             raise located(error, files) from error
         except ValueError as error:
             raise innermost(error) from error
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        super().parse_arguments(parser, args)
+        # jsonargparse lets null pass wherever it stands
+        given = self.config.clone()
+        given.pop("model.init_args.classes", None)  # which the data tell later
+        for key, made in {**DEFAULTS, "trainer": Trainer}.items():
+            if not isinstance(settings := given.as_dict().get(key), dict):
+                raise UsageError(f"expected settings (keys and values), found {settings!r}", key)
+            check_filled(made, settings, key)
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.set_defaults({key: {"class_path": f"{c.__module__}.{c.__name__}"} for key, c in DEFAULTS.items()})

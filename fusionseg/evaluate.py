@@ -164,11 +164,8 @@ def _track(run: Path, split: str, result: dict[str, Any], classes: Any) -> None:
 def _normalization(checkpoint: Path) -> list[str]:
     """Arguments in place of the weights that the run began with, whose file or server may be gone by now."""
     backbone = opened(checkpoint).get("hyper_parameters", {}).get("backbone")
-    return (
-        [f"--model.backbone.{key}={json.dumps(backbone[key])}" for key in ("weights", "mean", "std")]
-        if backbone
-        else []
-    )
+    known = backbone if isinstance(backbone, dict) else {}
+    return [f"--model.backbone.{key}={json.dumps(known[key])}" for key in ("weights", "mean", "std") if key in known]
 
 
 def main(args: Sequence[str]) -> None:

@@ -1,5 +1,6 @@
 """Files of photos and label maps: readers that give ids and never colors, writers that never leave half a file."""
 
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -7,11 +8,14 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 from PIL.ImageFile import ImageFile
 
 from fusionseg.files import replacing
 from fusionseg.sample import OFFSET, VOID, Classes, IntMap, Picture
+
+# large aerial photos are no attack; what claims to be twice as large is refused
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 
 def read_image(path: str | Path, orient: bool = False) -> Picture:
@@ -26,19 +30,22 @@ def read_image(path: str | Path, orient: bool = False) -> Picture:
     Raises:
         ValueError: If the file is damaged or has no fixed value range (32-bit integers, floats).
     """
-    with _opened(path) as image:
+    with open(path, "rb") as file:
+        with decoding(path):
+            image = Image.open(file)
         if image.mode in ("I", "F"):
             raise ValueError(
                 f"expected 8 or 16 bits for each channel in {path}, found mode {image.mode} without a fixed value "
                 "range: convert the file, or read it in the dataset itself"
             )
-        upright = ImageOps.exif_transpose(image) if orient else image
-        if upright.mode.startswith("I;16"):
-            grey = (np.asarray(upright, np.uint32) * 255 + 32767) // 65535
-            return np.repeat(grey.astype(np.uint8)[..., None], 3, axis=2)
-        if upright.mode == "P" and "transparency" in upright.info:
-            upright = upright.convert("RGBA")
-        return np.array(upright if upright.mode == "RGB" else upright.convert("RGB"))
+        with decoding(path):
+            upright = ImageOps.exif_transpose(image) if orient else image
+            if upright.mode.startswith("I;16"):
+                grey = (np.asarray(upright, np.uint32) * 255 + 32767) // 65535
+                return np.repeat(grey.astype(np.uint8)[..., None], 3, axis=2)
+            if upright.mode == "P" and "transparency" in upright.info:
+                upright = upright.convert("RGBA")
+            return np.array(upright if upright.mode == "RGB" else upright.convert("RGB"))
 
 
 def read_labels(path: str | Path) -> IntMap:
@@ -47,14 +54,17 @@ def read_labels(path: str | Path) -> IntMap:
     Raises:
         ValueError: If the file is damaged, has colors for ids, or is a JPEG, which does not keep ids.
     """
-    with _opened(path) as image:
+    with open(path, "rb") as file:
+        with decoding(path):
+            image = Image.open(file)
         if image.format == "JPEG" or not (image.mode in ("1", "L", "P", "I") or image.mode.startswith("I;16")):
             raise ValueError(
                 f"expected one id for each pixel in {path} (a palette or grey PNG), "
                 f"found a {image.format} of mode {image.mode}: convert colors to class ids first"
             )
         stretch = _stretch(image)
-        ids: IntMap = np.array(image, np.uint8 if image.mode == "1" else None)
+        with decoding(path):
+            ids: IntMap = np.array(image, np.uint8 if image.mode == "1" else None)
         return ids if stretch == 1 else ids // stretch
 
 
@@ -188,13 +198,17 @@ def _boxes(index: IntMap, count: int) -> tuple[list[list[int]], list[int]]:
 
 
 @contextmanager
-def _opened(path: str | Path) -> Iterator[Image.Image]:
-    """The image, not yet decoded; whatever is wrong with its bytes, now or on decoding, names the file."""
-    with open(path, "rb") as file:
-        try:
-            yield Image.open(file)
-        except (OSError, SyntaxError, EOFError) as error:
-            raise ValueError(f"{path} is no complete image file ({error}): download or copy it again") from error
+def decoding(path: str | Path) -> Iterator[None]:
+    """A block in which a library decodes a file; whatever it says of bytes that are wrong names the file.
+
+    Raises:
+        ValueError: If the file is damaged, or claims to be larger than Pillow allows.
+    """
+    try:
+        yield
+    except Exception as error:  # nobody lists what the readers of a dozen formats raise
+        told = "of no known format" if isinstance(error, UnidentifiedImageError) else error or type(error).__name__
+        raise ValueError(f"{path} is no complete image file ({told}): download or copy it again") from error
 
 
 def _write(path: str | Path, image: Image.Image, optimize: bool = True) -> None:

@@ -136,7 +136,7 @@ def main(args: Sequence[str]) -> None:
     for number, (name, path) in enumerate(watched, 1):
         try:
             image = read_image(path, orient=True)
-        except (ValueError, OSError, Image.DecompressionBombError) as error:
+        except (ValueError, OSError) as error:
             broken.append(str(error))
             continue
         entry = write(known.out, name, image, predict(model, image, name, scale, fabric), classes)

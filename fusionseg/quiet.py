@@ -10,6 +10,8 @@ CHATTER = (
     r"(\[rank: \d+\] )?Seed set to",
     "Initializing distributed: GLOBAL_RANK",
     r"-{100}\ndistributed_backend",
+    "Restoring states from the checkpoint",
+    "Restored all states from the checkpoint",
     "GPU available",
     "TPU available",
     "HPU available",
@@ -33,6 +35,8 @@ GROUNDLESS = (
     "The number of training batches .* is smaller than the logging interval",
     # the datamodule chose the number of workers for this machine, or the user did
     "The '.*_dataloader' does not have many workers",
+    # a kernel of one pixel has the same memory in both layouts
+    "Grad strides do not match bucket view strides",
     # Lightning's command line: its words may come from a program, and it calls jsonargparse by an old name
     "LightningCLI's args parameter",
     r"\s*``instantiate_classes`` was deprecated",

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import importlib
 import inspect
 import os
 from collections.abc import Mapping
@@ -60,6 +61,24 @@ def made(recipe: Any) -> Any:
     if recipe.args:
         raise ValueError(f"a recipe takes keywords only, found the arguments {recipe.args}")
     return recipe.func
+
+
+def check_called(tree: Any) -> None:
+    """Raises a ValueError where plain recipes name what is neither a class nor a function that says what it returns.
+
+    Whoever makes parts of a recipe calls what it names, so that a file could call anything that is installed.
+
+    Args:
+        tree: Plain values, as of a checkpoint.
+    """
+    for value in tree.values() if isinstance(tree, Mapping) else tree if isinstance(tree, list) else ():
+        check_called(value)
+    path = tree.get("class_path") if isinstance(tree, Mapping) else None
+    module, _, name = str(path).rpartition(".")
+    if module:
+        found = getattr(importlib.import_module(module), name, None)
+        if not inspect.isclass(found) and not inspect.isclass(getattr(found, "__annotations__", {}).get("return")):
+            raise ValueError(f"expected a class, found {path}")
 
 
 def _path(value: Any) -> str:

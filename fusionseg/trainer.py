@@ -11,9 +11,11 @@ from typing import Any
 import lightning.pytorch as pl
 import torch
 from lightning.fabric.utilities import rank_zero_only
-from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import Logger
 
+from fusionseg.batch_norm import BatchNormSync
+from fusionseg.callbacks.best import BestCheckpoint
 from fusionseg.callbacks.last import LastCheckpoint
 from fusionseg.callbacks.pictures import Pictures
 from fusionseg.callbacks.progress import FusionProgress
@@ -62,7 +64,9 @@ class Trainer(pl.Trainer):
         **kwargs: Any,
     ) -> None:
         folder = Path(default_root_dir or new_folder("python"))
-        given, plugins = _several(callbacks), _several(kwargs.pop("plugins", None))
+        given, plugins = _several(callbacks), [*_several(kwargs.pop("plugins", None)), WholeCheckpoints()]
+        if kwargs.get("sync_batchnorm"):
+            plugins.append(BatchNormSync())
         self.claimed = False
         self.notice = ""
         if precision is None:
@@ -79,7 +83,7 @@ class Trainer(pl.Trainer):
                 num_sanity_val_steps=num_sanity_val_steps,
                 enable_model_summary=enable_model_summary,
                 use_distributed_sampler=use_distributed_sampler,
-                plugins=[*plugins, WholeCheckpoints()],
+                plugins=plugins,
                 **kwargs,
             )
 
@@ -199,8 +203,6 @@ def _callbacks(folder: Path, minutes: float, options: dict[str, Any]) -> list[Ca
         own.append(FusionProgress())
     if options.get("enable_checkpointing", True) is not False:
         checkpoints = folder / "checkpoints"
-        # after validation, for an epoch may end without one
-        best: dict[str, Any] = {"monitor": "val/score", "mode": "max", "save_on_train_epoch_end": False}
-        own.append(ModelCheckpoint(checkpoints, filename="best", enable_version_counter=False, **best))
+        own.append(BestCheckpoint(checkpoints))
         own.append(LastCheckpoint(checkpoints / "last.ckpt", minutes))
     return own

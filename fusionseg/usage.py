@@ -2,11 +2,12 @@
 
 import argparse
 import difflib
+import importlib
 import inspect
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, NoReturn, get_args
+from typing import Any, NoReturn, get_args, get_type_hints
 
 import yaml
 
@@ -141,13 +142,46 @@ def mapping(path: Path) -> dict[str, Any]:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UsageError(f"{path}: expected a configuration file: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except RecursionError as error:
+        raise UsageError(f"{path}: expected a configuration, found one that is nested too deeply") from error
+    except (yaml.YAMLError, ValueError) as error:  # a ValueError from text that is none, and from impossible dates
         mark = getattr(error, "problem_mark", None)
         where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         raise UsageError(f"{path}{where}: expected YAML: {getattr(error, 'problem', None) or error}") from error
     if not isinstance(content, dict):
         raise UsageError(f"{path}: expected a configuration (keys and values), found {type(content).__name__}")
     return content
+
+
+def check_filled(made: Any, given: Any, key: str = "") -> None:
+    """Raises a `UsageError` where a setting is null whose annotation does not say that it may be.
+
+    Args:
+        made: What is made of the settings: a class, or a type of which one is named in them.
+        given: Its arguments by name, or `class_path` and `init_args`, as the parser gives them.
+        key: The setting that it is, with dots.
+    """
+    if isinstance(given, list):
+        for part in given:
+            check_filled(None, part, key)
+    if not isinstance(given, dict):
+        return
+    if isinstance(path := given.get("class_path"), str):
+        module, _, name = path.rpartition(".")
+        made, given = getattr(importlib.import_module(module), name, None), given.get("init_args") or {}
+    if not inspect.isclass(made):
+        return
+    try:
+        hints = get_type_hints(made.__init__)
+    except (NameError, TypeError):  # of another project, which hides its imports from us
+        return
+    parameters = inspect.signature(made).parameters
+    for name in given.keys() & parameters.keys() & hints.keys():
+        hint, inner = hints[name], f"{key}.{name}".lstrip(".")
+        wanted = type(None) not in get_args(hint) and hint not in (Any, type(None))
+        if given[name] is None and wanted and parameters[name].default is not None:
+            raise UsageError(f"expected {_kind(getattr(hint, '__name__', str(hint)))}, found null", inner)
+        check_filled(hint, given[name], inner)
 
 
 def located(error: UsageError, files: Iterable[Path]) -> UsageError:

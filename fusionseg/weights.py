@@ -2,8 +2,10 @@
 
 import os
 import socket
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlparse
 
 import torch
@@ -12,6 +14,36 @@ from torch import Tensor, nn
 
 class WeightsError(ValueError):
     """A file of weights that cannot be used, with the reason and the remedy."""
+
+
+def reason(error: BaseException) -> str:
+    """The first line of what an error says, which some libraries' errors leave empty."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+
+
+def unpickled(path: Path) -> Any:
+    """What torch saved in a file, on the CPU: tensors and plain containers, else an error of many kinds."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of formats that may not be understood; what is not is refused
+        return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def is_state(value: Any) -> bool:
+    """Whether this is a state dict as modules load it: names with dense real tensors."""
+    return isinstance(value, Mapping) and all(
+        isinstance(k, str) and isinstance(v, Tensor) and v.layout == torch.strided and not v.is_complex()
+        for k, v in value.items()
+    )
+
+
+def broken(module: nn.Module) -> list[str]:
+    """The names of parameters and buffers that hold NaN, and of parameters that hold infinity."""
+    learned = dict(module.named_parameters())
+    return [
+        name
+        for name, value in module.state_dict().items()
+        if isinstance(value, Tensor) and (not value.isfinite().all() if name in learned else value.isnan().any())
+    ]
 
 
 def tensors(path: Path) -> dict[str, Tensor]:
@@ -39,15 +71,14 @@ def tensors(path: Path) -> dict[str, Tensor]:
             from safetensors.torch import load_file
 
             return load_file(path)
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        state = unpickled(path)
     except Exception as error:
-        reason = str(error).splitlines()[0][:200]
         raise WeightsError(
-            f"{path}: expected a file of tensors (safetensors, or torch.save of a state dict): {reason}"
+            f"{path}: expected a file of tensors (safetensors, or torch.save of a state dict): {reason(error)}"
         ) from error
     if isinstance(state, Mapping) and isinstance(state.get("state_dict"), Mapping):
         state = state["state_dict"]
-    if not isinstance(state, Mapping) or not state or not all(isinstance(v, Tensor) for v in state.values()):
+    if not state or not is_state(state):
         raise WeightsError(f"{path}: expected a state dict (names and tensors), found {type(state).__name__}")
     return dict(state)
 
@@ -72,8 +103,8 @@ def loaded(module: nn.Module, state: Mapping[str, Tensor], source: Path | str, w
             f"{source}: none of the {len(state)} tensors fits {what}: it has {', '.join(list(own)[:3])} ..., the file "
             f"has {', '.join(list(state)[:3])} ...; is it another architecture?"
         )
-    if broken := [k for k, v in fits.items() if v.is_floating_point() and not v.isfinite().all()]:
-        raise WeightsError(f"{source}: the weights for {what} hold NaN or infinity in {', '.join(broken[:3])}")
+    if wrong := [k for k, v in fits.items() if v.is_floating_point() and not v.isfinite().all()]:
+        raise WeightsError(f"{source}: the weights for {what} hold NaN or infinity in {', '.join(wrong[:3])}")
     module.load_state_dict(fits, strict=False)
     missing = [k for k in own if k not in fits and not k.endswith("num_batches_tracked")]
     unused = len(state.keys() - fits.keys())

@@ -14,7 +14,7 @@ FLOORS = [
     "measured",
     "module",
     "restore tracking manual table",
-    "checkpoints callbacks resume",
+    "batch_norm checkpoints callbacks resume",
     "trainer",
     "cli",
     "fit evaluate predict __init__",

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fusionseg.label_files import read_image, write_png
+from fusionseg.label_files import read_image, read_labels, write_png
 
 PHOTO = np.random.default_rng(0).integers(0, 256, (24, 32, 3), dtype=np.uint8)
 
@@ -73,6 +73,22 @@ def test_truncated_files_raise_and_name_the_file(tmp_path: Path, options: dict[s
         path.write_bytes(content[:length])
         with pytest.raises(ValueError, match=r"broken is no complete image file .*: download or copy it again"):
             read_image(path)
+
+
+@pytest.mark.parametrize("reader", [read_image, read_labels])
+def test_a_file_that_claims_to_be_huge_is_refused_by_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reader: Any
+) -> None:
+    Image.new("L", (40, 40)).save(tmp_path / "bomb.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 40 * 40 // 3)
+    with pytest.raises(ValueError, match=f"{tmp_path}/bomb.png is no complete image file .Image size .1600 pixels"):
+        reader(tmp_path / "bomb.png")
+
+
+def test_what_is_no_image_is_said_so(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_text("text")
+    with pytest.raises(ValueError, match="no complete image file .of no known format"):
+        read_image(tmp_path / "a.png")
 
 
 def test_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ from torch import nn
 from fusionseg.backbone import Backbone
 from fusionseg.heads import BoundaryHead, SemanticHead
 from fusionseg.losses import CrossEntropy, Dice, MeanLoss
-from fusionseg.recipe import made, plain
+from fusionseg.recipe import check_called, made, plain
 from fusionseg.sample import Classes
 
 HEAD = "fusionseg.heads.semantic.SemanticHead"
@@ -88,6 +88,13 @@ def test_plain_values_load_from_a_file_without_code(tmp_path: Path) -> None:
 def test_what_could_not_be_rebuilt_is_refused(value: Any) -> None:
     with pytest.raises(ValueError, match=r"recipe|name to rebuild"):
         plain(value)
+
+
+def test_only_classes_and_functions_that_say_what_they_return_may_be_called() -> None:
+    check_called({"a": [{"class_path": "torch.optim.SGD"}, {"class_path": "fusionseg.data.synthetic.SyntheticScenes"}]})
+    for path in ("os.getcwd", "os.system", "no.such"):
+        with pytest.raises((ValueError, ImportError), match=f"expected a class, found {path}|No module"):
+            check_called({"loss": [{"init_args": {"loss": {"class_path": path}}}]})
 
 
 def test_a_class_inside_of_a_function_is_refused() -> None:

@@ -19,6 +19,7 @@ from fusionseg.module import FusionModule
 from fusionseg.networks import HardSharing
 from fusionseg.restore import best, configuration, load_state, opened, restored
 from fusionseg.sample import Sample
+from fusionseg.usage import UsageError
 from fusionseg.weights import WeightsError
 
 Scenes = Callable[..., Sample]
@@ -179,6 +180,53 @@ def test_files_that_are_no_checkpoints_are_refused(checkpoint: Path, tmp_path: P
     checkpoint.write_bytes(checkpoint.read_bytes()[:100_000])
     with pytest.raises(WeightsError, match=r"best.ckpt: not a complete checkpoint"):
         opened(checkpoint)
+
+
+WRONG: dict[str, dict[str, Any]] = {
+    "what it holds makes no FusionModule: network: ": {"network": "os.getcwd"},
+    "what it holds makes no FusionModule: expected a class, found os.getcwd": {"schedule": {"class_path": "os.getcwd"}},
+    "what it holds makes no FusionModule: ": {"classes": {"names": 7}},
+    "what it holds makes no FusionModule: 'gaussian' ": {"encoder_lr": "gaussian"},
+}
+
+
+@pytest.mark.parametrize("message", WRONG)
+def test_hyperparameters_that_make_no_model_are_one_error(message: str, checkpoint: Path) -> None:
+    content = opened(checkpoint)
+    content["hyper_parameters"] |= WRONG[message]
+    torch.save(content, checkpoint)
+    with pytest.raises(WeightsError, match=f"{checkpoint}: {message.split(' ')[0]}") as raised:
+        restored(checkpoint)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite_are_refused(value: float, checkpoint: Path) -> None:
+    content = opened(checkpoint)
+    name = next(name for name, _ in module().named_parameters())
+    content["state_dict"][name].fill_(value)
+    torch.save(content, checkpoint)
+    with pytest.raises(WeightsError, match=f"{checkpoint}: the weights hold NaN or infinity in {name}"):
+        restored(checkpoint)
+    with pytest.raises(WeightsError, match="NaN or infinity"):
+        load_state(module(), checkpoint)
+
+
+@pytest.mark.parametrize("key", ["state_dict", "hyper_parameters", "datamodule_hyper_parameters"])
+def test_parts_of_another_type_are_refused(key: str, checkpoint: Path) -> None:
+    torch.save(opened(checkpoint) | {key: [7]}, checkpoint)
+    with pytest.raises(WeightsError, match=f"{checkpoint}: expected names and .* {key}"):
+        opened(checkpoint)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "model: null", "model: {class_path: [1]}", "model: {class_path: os.getcwd}", "\0"]
+)
+def test_a_run_whose_configuration_names_no_model_is_refused(text: str, checkpoint: Path) -> None:
+    config = checkpoint.with_name("config.yaml")
+    config.write_text(text)
+    with pytest.raises(UsageError, match=str(config)):
+        restored(checkpoint, config.parent)
 
 
 def test_a_folder_without_a_run_is_named(tmp_path: Path) -> None:

@@ -102,7 +102,7 @@ def check_equal(one: Path, other: Path) -> None:
     for key in first.keys() - {"callbacks", "record", "hyper_parameters", "datamodule_hyper_parameters"}:
         assert same(first[key], second[key]), key
     for callback, state in first["callbacks"].items():
-        if "ModelCheckpoint" not in callback:
+        if "BestCheckpoint" not in callback:
             assert same(state, second["callbacks"][callback]), callback
     assert (one / "metrics.csv").read_bytes() == (other / "metrics.csv").read_bytes()
     told, again = (json.loads((run / "summary.json").read_text()) for run in (one, other))
@@ -133,6 +133,15 @@ def test_a_run_that_is_killed_again_and_again_does_too(run: Run) -> None:
     for step in range(1, 12, 2):
         run("killed", kills=Kills("batch", step))
     check_equal(whole, run("killed"))
+
+
+def test_the_best_of_a_run_is_known_where_its_folder_was_moved(run: Run, tmp_path: Path) -> None:
+    whole = run("whole")
+    run("killed", kills=Kills("batch", 11))
+    best = torch.load(tmp_path / "killed" / "checkpoints" / "best.ckpt", weights_only=True)["global_step"]
+    assert best == 8
+    shutil.move(tmp_path / "killed", tmp_path / "moved")
+    check_equal(whole, run("moved"))
 
 
 def test_a_state_between_epochs_is_enough(run: Run) -> None:

@@ -65,6 +65,13 @@ FILES = {
     "trainer: {max_epoch: 3}": "trainer.max_epoch: no such setting; did you mean trainer.max_epochs? (in {path})",
     "modell: {alpha: 1}": "modell.alpha: no such setting; did you mean model.alpha? (in {path})",
     "model: [1, 2\nfoo: bar: baz": "{path}, line 2, column 4: expected YAML: expected ',' or ']', but got ':'",
+    "data: {init_args: {batch_size: null}}": "data.batch_size: expected an integer, found null (in {path})",
+    "model: {init_args: {region_head: {class_path: BoundaryHead, init_args: {loss: null}}}}": "model.region_head.loss: "
+    "expected Callable, found null (in {path})",
+    "model: {init_args: {backbone: {encoder: null}}}": "model.backbone.encoder: expected str, found null (in {path})",
+    "trainer: 7": "trainer: expected settings (keys and values), found 7 (in {path})",
+    "[" * 3000: "{path}: expected a configuration, found one that is nested too deeply",
+    "model: 2026-99-99": "{path}: expected YAML: month must be in 1..12",
     "[1]": "{path}: expected a configuration (keys and values), found list",
 }
 

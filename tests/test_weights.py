@@ -188,6 +188,12 @@ def test_a_truncated_file_is_refused(save: Save, tmp_path: Path) -> None:
         tensors(path)
 
 
+def test_an_empty_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "empty.pth").touch()
+    with pytest.raises(WeightsError, match=r"empty.pth: expected a file of tensors .*EOFError"):
+        tensors(tmp_path / "empty.pth")
+
+
 def test_a_missing_file_or_an_empty_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match=r"none.pt: no such file of weights"):
         tensors(tmp_path / "none.pt")

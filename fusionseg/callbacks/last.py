@@ -7,7 +7,7 @@ from typing import Any
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 
-from fusionseg.callbacks.signals import Signals
+from fusionseg.callbacks.signals import Signals, between_steps
 
 
 class LastCheckpoint(Checkpoint):
@@ -51,11 +51,3 @@ class LastCheckpoint(Checkpoint):
     def _write(self, trainer: Trainer) -> None:
         trainer.save_checkpoint(self.path, weights_only=False)
         self.written, self.step = time.monotonic(), trainer.global_step
-
-
-def between_steps(trainer: Any, batch_idx: int) -> bool:
-    """Whether Lightning can go on exactly from here: after an optimizer's step, with no validation or epoch end due."""
-    number, every = batch_idx + 1, trainer.val_check_batch
-    whole = number % trainer.accumulate_grad_batches == 0 and number < trainer.num_training_batches
-    validates = bool(every and every != float("inf") and number % every == 0)
-    return whole and not validates

@@ -42,9 +42,9 @@ class RunRecord(Callback):
         self.resumed = False
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        self.start = time.time()
         if stage != "fit" or not trainer.is_global_zero:
             return
-        self.start = time.time()
         self.folder = Path(trainer.default_root_dir)
         config = self.config or yaml.safe_dump(_configuration(trainer, pl_module), sort_keys=False)
         write_text(self.folder / "config.yaml", config)

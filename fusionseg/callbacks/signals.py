@@ -12,9 +12,6 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 ASKED = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 """Ctrl-C, the wish of a system that shuts down, and what SLURM sends before a time limit (`--signal=USR1@120`)."""
 
-AGREE = 10
-"""Several ranks agree on stopping after every so many batches."""
-
 
 class Stopped(BaseException):
     """A training that was asked to stop.
@@ -29,10 +26,9 @@ class Stopped(BaseException):
 
 
 class Signals(Callback):
-    """Lets a signal stop the training between two steps, in all ranks at the same; a second one stops at once.
+    """Lets a signal stop the training between two steps, in all ranks between the same; a second one stops at once.
 
-    `stopping` tells the callbacks after this one that the batch that ends is the last one. A validation is not finished
-    but repeated when the run is resumed.
+    `stopping` tells the callbacks after this one that no step will follow. A validation is finished first.
     """
 
     def __init__(self) -> None:
@@ -43,28 +39,22 @@ class Signals(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.signum, self.stopping = 0, False
-        if trainer.world_size > 1 and self.group is None:
-            self.group = dist.new_group(backend="gloo")  # between hosts, so that no rank waits for its device
+        # between hosts, so that no rank waits for its device
+        self.group = dist.new_group(backend="gloo") if trainer.world_size > 1 else None
         if threading.current_thread() is threading.main_thread():
             self.before = {number: signal.signal(number, self._receive) for number in ASKED}
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        if trainer.world_size == 1:
-            self.stopping = bool(self.signum)
-        elif (batch_idx + 1) % AGREE == 0:
-            highest = torch.tensor(self.signum)
-            dist.all_reduce(highest, dist.ReduceOp.MAX, group=self.group)
-            self.signum = int(highest)
-            self.stopping = bool(self.signum)
+        self.stopping = between_steps(trainer, batch_idx) and self._agreed()
 
     def on_train_batch_start(self, trainer: Trainer, *_: Any) -> None:
         if self.stopping:
             raise Stopped(self.signum)
 
-    def on_validation_batch_start(self, trainer: Trainer, *_: Any) -> None:
-        if self.signum:
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if self._agreed():
             raise Stopped(self.signum)
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -74,13 +64,28 @@ class Signals(Callback):
         self._restore()
 
     def _receive(self, signum: int, _: Any) -> None:
-        name = signal.Signals(signum).name
         if self.signum:
             raise Stopped(signum)
         self.signum = signum
-        print(f"{name}: stopping after this step (once more: at once)", file=sys.stderr, flush=True)
+        how = "stopping after this step or validation; once more stops at once"
+        print(f"{signal.Signals(signum).name}: {how}", file=sys.stderr, flush=True)
+
+    def _agreed(self) -> bool:
+        """Whether any rank was asked; all ranks must ask together."""
+        if self.group is not None:
+            highest = torch.tensor(self.signum)
+            dist.all_reduce(highest, dist.ReduceOp.MAX, group=self.group)
+            self.signum = int(highest)
+        return bool(self.signum)
 
     def _restore(self) -> None:
         for number, handler in self.before.items():
             signal.signal(number, handler)
         self.before = {}
+
+
+def between_steps(trainer: Any, batch_idx: int) -> bool:
+    """Whether Lightning can go on exactly from here: after an optimizer's step, with no validation or epoch end due."""
+    number, every = batch_idx + 1, trainer.val_check_batch
+    whole = number % trainer.accumulate_grad_batches == 0 and number < trainer.num_training_batches
+    return whole and not (every and every != float("inf") and number % every == 0)

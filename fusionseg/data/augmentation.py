@@ -44,8 +44,10 @@ class Augmentation:
         saturation: float = 0.2,
         hue: float = 0.05,
     ) -> None:
-        if not 0 < scale[0] <= scale[1]:
+        if not 0 < scale[0] <= scale[1] < math.inf:
             raise ValueError(f"expected scales 0 < smallest <= largest, found {tuple(scale)}")
+        if not 0 <= rotation <= 180:
+            raise ValueError(f"expected a rotation in [0, 180] degrees, found {rotation}")
         if not 0 <= flip <= 1:
             raise ValueError(f"expected a probability of a flip in [0, 1], found {flip}")
         for name, value in {

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing_extensions import override
 
 from fusionseg.data.base import DataError, Labels, Pixels, SegmentationDataset, Split
-from fusionseg.data.pairs import check_layout, check_size, class_map, some
+from fusionseg.data.pairs import check_layout, check_size, class_map, names_in, some
 from fusionseg.decoding import components
 from fusionseg.label_files import read_image
 from fusionseg.sample import Classes
@@ -49,7 +49,7 @@ class CamVid(SegmentationDataset):
         list_file = self.root / f"{split}.txt"
         check_layout([list_file], LAYOUT)
         self.pairs: list[tuple[Path, Path]] = []
-        for line in list_file.read_text().splitlines():
+        for line in names_in(list_file):
             if len(parts := line.split()) not in (0, 2):
                 raise DataError(f"expected a photo path, a space and a label path, found {line!r} in {list_file}")
             if parts:

@@ -126,15 +126,15 @@ def _index(path: Path, modified: int) -> _Index:
             )
             for entry in content["annotations"]
         }
-    except (KeyError, TypeError, ValueError) as error:
+        classes = Classes(
+            names=tuple(category["name"] for category in categories),
+            colors=tuple(tuple(category.get("color", color(category["id"]))) for category in categories),
+            things=tuple(i for i, category in enumerate(categories) if category["isthing"]),
+            region="a thing or an area of stuff",
+            ids=tuple(category["id"] for category in categories),
+        )
+    except (LookupError, TypeError, AttributeError, ArithmeticError, ValueError, RecursionError) as error:
         raise DataError(
             f"expected the JSON file of COCO panoptic, found {error!r} in {path}: download it again"
         ) from error
-    classes = Classes(
-        names=tuple(category["name"] for category in categories),
-        colors=tuple(tuple(category.get("color", color(category["id"]))) for category in categories),
-        things=tuple(i for i, category in enumerate(categories) if category["isthing"]),
-        region="a thing or an area of stuff",
-        ids=tuple(category["id"] for category in categories),
-    )
     return _Index(classes, segments)

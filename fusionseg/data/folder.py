@@ -18,12 +18,13 @@ from fusionseg.data.pairs import (
     check_matched,
     check_size,
     class_map,
+    names_in,
     region_map,
     some,
 )
 from fusionseg.data.palette import color
 from fusionseg.decoding import components
-from fusionseg.label_files import read_image
+from fusionseg.label_files import decoding, read_image
 from fusionseg.sample import VOID, Classes
 
 LAYOUT = """    images/<name>.{jpg,png,tif,bmp,webp,npy}
@@ -126,8 +127,17 @@ def _declared(path: Path) -> tuple[Classes, int, int]:
             region=content.get("region", "an area with an id of its own"),
         )
         void, channels = int(content.get("void", VOID)), int(content.get("channels", 3))
-    except (yaml.YAMLError, LookupError, TypeError, AttributeError, ValueError) as error:
-        raise DataError(f"expected classes as below, found something else in {path} ({error!r})\n{LAYOUT}") from error
+    except (
+        yaml.YAMLError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        ArithmeticError,
+        ValueError,
+        RecursionError,
+    ) as error:
+        told = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        raise DataError(f"expected classes as below, found something else in {path} ({told})\n{LAYOUT}") from error
     if not len(classes) <= void <= 255:
         raise DataError(
             f"expected a void id in {len(classes)}..255, after those of the classes, found {void} in {path}"
@@ -147,9 +157,7 @@ def _color(values: Any) -> tuple[int, int, int]:
 def _listed(root: Path, known: set[str]) -> dict[str, list[str]]:
     """The splits that the lists give, none if there is no list."""
     lists: dict[str, Path] = {s: root / f"{s}.txt" for s in SegmentationDataset.splits if (root / f"{s}.txt").is_file()}
-    splits: dict[str, list[str]] = {
-        split: [line.strip() for line in path.read_text().splitlines() if line.strip()] for split, path in lists.items()
-    }
+    splits = {split: names_in(path) for split, path in lists.items()}
     owners: dict[str, str] = {}
     for split, names in splits.items():
         if strange := [name for name in names if name not in known]:
@@ -180,14 +188,10 @@ def _read(path: Path, channels: int) -> npt.NDArray[np.uint8]:
     """An image (H, W, C), RGB first."""
     if channels == 3 and path.suffix != ".npy":
         return read_image(path)
-    try:
-        if path.suffix == ".npy":
-            image: npt.NDArray[Any] = np.load(path, allow_pickle=False)
-        else:
-            with Image.open(path) as opened:
-                image = np.array(opened)
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(f"expected an image of {channels} channels, found a damaged or foreign file {path}") from error
+    with path.open("rb") as file, decoding(path):
+        image: npt.NDArray[Any] = (
+            np.load(file, allow_pickle=False) if path.suffix == ".npy" else np.array(Image.open(file))
+        )
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != channels:
         found = f"{image.dtype} {image.shape} in {path}"
         raise DataError(f"expected uint8 (H, W, {channels}), found {found}: mind `channels` in classes.yaml")

@@ -44,6 +44,18 @@ def by_stem(folder: Path, suffixes: Collection[str]) -> dict[str, Path]:
     return found
 
 
+def names_in(path: Path) -> list[str]:
+    """The lines of a list, without those that are empty.
+
+    Raises:
+        DataError: The file is no text.
+    """
+    try:
+        return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    except UnicodeDecodeError as error:
+        raise DataError(f"expected one name in a line (UTF-8) in {path}: {error}") from error
+
+
 def check_matched(photos: Mapping[str, object], labels: Mapping[str, object], where: Path) -> None:
     """Raises unless every photo has a label file, every label file a photo, and there are any."""
     if not photos and not labels:

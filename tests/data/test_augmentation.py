@@ -199,6 +199,8 @@ def test_color_leaves_further_channels_alone() -> None:
         ({"flip": 1.5}, "probability"),
         ({"hue": 0.6}, r"hue in \[0, 0.5\]"),
         ({"contrast": -0.1}, r"contrast in \[0, 1\]"),
+        ({"rotation": float("nan")}, r"rotation in \[0, 180\] degrees, found nan"),
+        ({"scale": (1.0, float("inf"))}, "smallest <= largest"),
     ],
 )
 def test_impossible_arguments_are_refused(arguments: dict[str, Any], message: str) -> None:

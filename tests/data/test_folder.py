@@ -129,6 +129,23 @@ def test_foreign_class_files_are_refused(folder: Writer, text: str, message: str
         Folder("train", root)
 
 
+@pytest.mark.parametrize(
+    "text", ["[" * 3000, "classes: [{name: a, color: [.inf, 0, 0]}]", "classes: [{name: a}]\nvoid: .inf"]
+)
+def test_class_files_that_break_a_reader_are_refused(folder: Writer, text: str) -> None:
+    root = folder()
+    (root / "classes.yaml").write_text(text)
+    with pytest.raises(DataError, match=f"found something else in {root}/classes.yaml"):
+        Folder("train", root)
+
+
+def test_a_list_that_is_no_text_is_named(folder: Writer) -> None:
+    root = folder()
+    (root / "train.txt").write_bytes(b"\xff\xfe")
+    with pytest.raises(DataError, match=f"one name in a line .UTF-8. in {root}/train.txt"):
+        Folder("train", root)
+
+
 def test_label_maps_of_two_sizes_are_refused(folder: Writer) -> None:
     root = folder("a")
     Image.fromarray(np.ones((9, 30), np.uint8)).save(root / "regions/a.png")
@@ -170,7 +187,7 @@ def test_a_truncated_image_is_named(folder: Writer, suffix: str) -> None:
     four(root, suffix)
     file = root / f"images/a.{suffix}"
     file.write_bytes(file.read_bytes()[:300])
-    with pytest.raises(DataError, match=f"damaged or foreign file {file}"):
+    with pytest.raises(ValueError, match=f"{file} is no complete image file"):
         Folder("train", root, val_fraction=0.0).read(0)
 
 

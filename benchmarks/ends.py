@@ -1,0 +1,112 @@
+"""How a command ends: run apart, stopped where it takes too much, and judged by what it said and left."""
+
+import importlib
+import multiprocessing
+import os
+import re
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+from benchmarks.mutations import EXECUTED
+from fusionseg.cli import door
+
+SECONDS, GROWTH, CHILDREN, LINES = 60, 2 * 2**30, 64, 10
+"""What a case may take: time, bytes of memory, child processes; and the lines of a clear error."""
+
+
+class End(NamedTuple):
+    """How a command ended: its code (none if it was stopped), what it said, and what it took."""
+
+    code: int | None
+    said: str
+    took: str
+
+
+def enter(folder: Path, words: Sequence[str], whole: bool) -> None:
+    """Becomes a command that runs in a folder, with what it says beside the folder."""
+    os.setsid()
+    os.chdir(folder)
+    os.environ |= {"WANDB_MODE": "disabled", "PYTHONPATH": str(Path(__file__).parents[1])}
+    for number, name in ((1, ".out"), (2, ".err")):
+        os.dup2(os.open(folder.with_suffix(name), os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
+    module = f"fusionseg.{words[0]}"
+    if whole:
+        os.execv(sys.executable, (sys.executable, "-m", module, *words[1:]))
+    sys.argv = [module, *words[1:]]
+    door(importlib.import_module(module).main)
+
+
+def ended(folder: Path, words: Sequence[str], whole: bool = False) -> End:
+    """Runs a command in a folder, and stops it where it takes too much.
+
+    Args:
+        folder: The current folder of the command.
+        words: The command.
+        whole: Start Python anew instead of forking one that has imported everything.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([f"fusionseg.{name}" for name in ("fit", "evaluate", "predict", "weights")])
+    process = context.Process(target=enter, args=(folder, words, whole))
+    start, took, before = time.monotonic(), "", 0
+    process.start()
+    while process.exitcode is None and not took:
+        process.join(0.05)
+        size, children = _size(process.pid or 0)
+        before = before or size
+        excess = {
+            f"more than {SECONDS} s": time.monotonic() - start > SECONDS,
+            f"{(size - before) >> 20} MiB more": size - before > GROWTH,
+            f"{children} processes": children > CHILDREN,
+        }
+        took = next((what for what, is_so in excess.items() if is_so), "")
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid or 0, signal.SIGKILL)
+    process.join()
+    return End(None if took else process.exitcode, folder.with_suffix(".err").read_text(errors="replace"), took)
+
+
+def _size(pid: int) -> tuple[int, int]:
+    """Largest memory in bytes that a process has had, and its number of children; 0 where nobody tells."""
+    try:
+        peak = re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except OSError:
+        return 0, 0
+    return int(peak[1]) * 1024 if peak else 0, len(children)
+
+
+def fault(end: End, made: set[str], names: set[str]) -> str:
+    """What is wrong with how a command ended; nothing if it is a result or one clear error.
+
+    Args:
+        end: How it ended.
+        made: The files and folders that it left.
+        names: Words of which an error has to say one: the file, or the settings in it.
+    """
+    drafts = sorted(p for p in made if Path(p).name.startswith(".") or p.endswith((".part", ".tmp")))
+    parts = end.said.split("error: ", 1)
+    faults = {
+        f"took {end.took}": end.took,
+        "code was executed": any(Path(p).name == EXECUTED for p in made),
+        "a traceback": "Traceback (most" in end.said,
+        f"exit code {end.code}": end.code not in (0, 2),
+        f"a warning: {end.said.strip().splitlines()[:1]}": re.search(r"Warning|\.py:\d+: ", end.said),
+        f"left {drafts}": drafts,
+    }
+    if end.code == 2:
+        whole_run = {"out/summary.json", "out/config.yaml", "out/metrics.csv", "out/checkpoints/last.ckpt"} <= made
+        rest = not whole_run and "the others are in" not in parts[-1]
+        faults |= {
+            "no message": len(parts) == 1 or not parts[-1].strip(),
+            f"a message of {len(parts[-1].splitlines())} lines": len(parts[-1].splitlines()) > LINES,
+            "names neither file nor setting": not any(
+                name in parts[-1] for name in (*names, "data.", "model.", "trainer.")
+            ),
+            f"left {sorted(made)[:5]}": rest and made,
+        }
+    return "; ".join(what for what, is_so in faults.items() if is_so)

@@ -1,0 +1,143 @@
+"""Two ranks against one process, for parts that we combine: see `ddp_ranks.py` for what a case trains."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+import torch
+
+FAST = (
+    "resnet18 Unet semantic+boundary fixed l1",
+    "mobilenet_v2 DeepLabV3Plus semantic fixed",
+    "efficientnet-b0 FPN semantic+center synced double held",
+    "efficientnet-b0 PSPNet semantic+boundary local held",
+)
+SINGLE = ("semantic fixed", "boundary fixed double", "center fixed")
+PAIRS = ("resnet18 Unet", "efficientnet-b0 FPN", "mobilenet_v2 DeepLabV3Plus", "efficientnet-b0 PSPNet")
+MATRIX = (
+    *(f"{pair} semantic+{region} synced double held" for pair in PAIRS for region in ("boundary", "center")),
+    *(f"{pair} {way}" for pair in PAIRS[1:] for way in SINGLE),
+    "tu-mobilenetv3_small_050 Unet semantic+boundary synced double",
+)
+WIDE = tuple(case for case in MATRIX if case not in FAST)
+
+
+class Runs(NamedTuple):
+    """What one process has come to, and each of two ranks."""
+
+    one: dict[str, Any]
+    two: list[dict[str, Any]]
+
+
+def trained(folder: Path, cases: tuple[str, ...]) -> dict[str, Runs]:
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, str(Path(__file__).with_name("ddp_ranks.py")), str(folder), *cases]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr
+    assert "find_unused_parameters" not in done.stderr
+    names = ("1-0", "2-0", "2-1")
+    found = {case: [torch.load(folder / f"{case}-{name}.pt", weights_only=True) for name in names] for case in cases}
+    return {case: Runs(one, two) for case, (one, *two) in found.items()}
+
+
+@pytest.fixture(scope="module")
+def fast(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Runs]:
+    return trained(tmp_path_factory.mktemp("fast"), FAST)
+
+
+@pytest.fixture(scope="module")
+def wide(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Runs]:
+    return trained(tmp_path_factory.mktemp("wide"), WIDE)
+
+
+@pytest.fixture
+def runs(case: str, request: pytest.FixtureRequest) -> Runs:
+    found: dict[str, Runs] = request.getfixturevalue("fast" if case in FAST else "wide")
+    return found[case]
+
+
+def cases(*words: str, without: str = "") -> pytest.MarkDecorator:
+    """The cases with all of some words, the wide ones marked as slow."""
+
+    def chosen(names: tuple[str, ...]) -> Iterator[str]:
+        return (name for name in names if set(words) <= set(name.split()) and without not in name.split())
+
+    slow = (pytest.param(name, marks=pytest.mark.slow) for name in chosen(WIDE))
+    return pytest.mark.parametrize("case", [*chosen(FAST), *slow])
+
+
+@cases(without="local")
+def test_two_ranks_take_the_same_steps_as_one_process(runs: Runs, case: str) -> None:
+    # a network of ReLU and batch norm blows up what single precision rounds, more so the further it moves
+    exact = 1e-9 if "double" in case else 1e-6
+    assert runs.one["steps"] == 6
+    assert max(runs.one["moved"][-1].values()) > 100 * exact
+    for rank in runs.two:
+        assert rank["steps"] == 6
+        assert rank["state"].keys() == runs.one["state"].keys()
+        for name, value in runs.one["state"].items():
+            torch.testing.assert_close(rank["state"][name], value, rtol=0, atol=exact)
+        assert rank["latest"] == pytest.approx(runs.one["latest"], rel=1e-4)
+
+
+@cases()
+def test_ranks_do_not_part(runs: Runs) -> None:
+    one, other = runs.two
+    for name, value in one["state"].items():
+        assert torch.equal(other["state"][name], value), name
+    assert one["latest"] == other["latest"]
+    np.testing.assert_equal(one["figures"], other["figures"])
+
+
+@cases()
+def test_two_ranks_measure_exactly_what_one_process_does(runs: Runs, case: str) -> None:
+    heads = case.split()[2].split("+")
+    wanted = {"semantic": {"miou"}, "boundary": {"covering", "boundary_f"}, "center": {"covering", "boundary_f"}}
+    names = {"loss"}.union(*(wanted[head] for head in heads), {"pq"} if len(heads) > 1 else ())
+    assert {f"val/{name}" for name in names} < runs.one["figures of two"].keys()
+    for rank in runs.two:
+        np.testing.assert_equal(rank["figures"], runs.one["figures of two"])
+
+
+@cases()
+def test_ranks_divide_by_the_weight_of_the_global_batch(runs: Runs, case: str) -> None:
+    first, second = (rank["shares"] for rank in runs.two)
+    torch.testing.assert_close(first + second, runs.one["shares"], rtol=1e-6, atol=0)
+    heads = case.split()[2].split("+")
+    if "semantic" in heads:
+        semantic = 0
+        assert first[1, semantic].max() == 0 < second[1, semantic].max()
+    if heads != ["semantic"]:
+        region = len(heads) - 1
+        assert second[0, region].max() == 0 < first[0, region].max()
+        assert runs.one["shares"][2, region].max() == 0
+    assert all((a != b).any() for a, b in zip(first, second, strict=True) if (a + b).any())
+
+
+@cases("held")
+def test_a_held_encoder_learns_in_step_on_both_ranks_afterwards(runs: Runs, case: str) -> None:
+    for run in (runs.one, *runs.two):
+        held, free = run["moved"]
+        encoder = {name for name in free if ".encoder." in name}
+        assert not any(held[name] for name in encoder)
+        assert all(held[name] for name in set(run["learned"]) - encoder)
+        assert all(free[name] for name in run["learned"])
+        unused = encoder - set(run["learned"])
+        assert not any(free[name] for name in unused if name.endswith(("weight", "bias")))
+        assert ("efficientnet" in case) == any("_conv_head" in name for name in unused)
+
+
+@pytest.mark.slow
+def test_batch_norm_is_synchronized_from_the_command_line(tiny: list[str], tmp_path: Path) -> None:
+    ranks = ("--trainer.accelerator", "cpu", "--trainer.devices", "2", "--trainer.sync_batchnorm", "true")
+    words = (*tiny, *ranks, "--trainer.max_epochs", "1", "--out", str(tmp_path / "run"))
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-m", "fusionseg.fit", *words]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "run" / "checkpoints" / "last.ckpt").is_file()
