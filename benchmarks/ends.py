@@ -99,7 +99,8 @@ def fault(end: End, made: set[str], names: set[str]) -> str:
         f"left {drafts}": drafts,
     }
     if end.code == 2:
-        whole_run = {"out/summary.json", "out/config.yaml", "out/metrics.csv", "out/checkpoints/last.ckpt"} <= made
+        # a run that failed before its first checkpoint says so in its summary, and begins again when it is resumed
+        whole_run = {"out/summary.json", "out/config.yaml", "out/metrics.csv"} <= made
         rest = not whole_run and "the others are in" not in parts[-1]
         faults |= {
             "no message": len(parts) == 1 or not parts[-1].strip(),

@@ -98,6 +98,9 @@ class FusionCLI(LightningCLI):
         # jsonargparse lets null pass wherever it stands
         given = self.config.clone()
         given.pop("model.init_args.classes", None)  # which the data tell later
+        seed = given.get("seed_everything")
+        if isinstance(seed, int) and not 0 <= seed < 2**32:
+            raise UsageError(f"expected an integer in 0..{2**32 - 1}, found {seed}", "seed_everything")
         for key, made in {**DEFAULTS, "trainer": Trainer}.items():
             if not isinstance(settings := given.as_dict().get(key), dict):
                 raise UsageError(f"expected settings (keys and values), found {settings!r}", key)
@@ -175,6 +178,9 @@ def door(main: Callable[[Sequence[str]], None]) -> NoReturn:
         if os.environ.get("FUSIONSEG_DEBUG"):
             traceback.print_exc()
         print(f"error: {message_of(error)}", file=sys.stderr)
+        sys.exit(2)
+    except MemoryError as error:
+        print(f"error: out of memory ({error}): lower data.batch_size, data.crop_size or the model", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

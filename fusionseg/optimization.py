@@ -43,9 +43,11 @@ def fused(recipe: Callable[..., Optimizer], parameters: Iterable[Any], allowed: 
     """The recipe's optimizer, in its fused form where it has one and the recipe does not say otherwise."""
     chosen = getattr(recipe, "keywords", {})
     silent = chosen.get("fused") is None and not chosen.get("foreach") and not chosen.get("differentiable")
-    if allowed and silent and "fused" in inspect.signature(made(recipe)).parameters:
-        return recipe(parameters, fused=True)
-    return recipe(parameters)
+    more = {"fused": True} if allowed and silent and "fused" in inspect.signature(made(recipe)).parameters else {}
+    try:
+        return recipe(parameters, **more)
+    except ValueError as error:
+        raise ValueError(f"model.optimizer, {made(recipe).__name__}: {error}") from error
 
 
 def parameter_groups(network: nn.Module, encoder: nn.Module) -> list[dict[str, Any]]:

@@ -53,12 +53,12 @@ def check_same(config: Any, text: str) -> None:
     """
     path = configuration(Path(config.resume))
     before, after = (dict(_leaves(yaml.safe_load(source))) for source in (path.read_text(encoding="utf-8"), text))
-    for key in before.keys() & after.keys():
+    # what a trainer was not told is not in its configuration
+    for key in (before.keys() & after.keys()) | {key for key in after if key.startswith("trainer.")}:
         free = key.startswith("trainer.") and key.removeprefix("trainer.").startswith(FREE)
-        if before[key] != after[key] and not free:
-            raise UsageError(
-                f"{after[key]!r} here, {before[key]!r} in {path}: a run goes on as it began; start another (--out)", key
-            )
+        found, expected = after[key], before.get(key)
+        if found != expected and not free:
+            raise UsageError(f"{found!r} here, {expected!r} in {path}: a run goes on as it began", key)
 
 
 def last(folder: Path) -> Path | None:
@@ -74,7 +74,7 @@ def without_start(config: Any, checkpoint: Path) -> None:
     """Takes out of a configuration the weights that the run began with: their file or server may be gone."""
     seen = opened(checkpoint).get("hyper_parameters", {}).get("backbone")
     own = config.model.init_args.get("backbone")
-    if seen and own is not None:
+    if isinstance(seen, dict) and seen.keys() >= {"mean", "std"} and own is not None:
         own.weights, own.mean, own.std = None, seen["mean"], seen["std"]
 
 

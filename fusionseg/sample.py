@@ -56,6 +56,8 @@ class Classes:
             raise ValueError(
                 f"expected a color for each of the {len(self.names)} classes, found {len(self.colors)} colors"
             )
+        if wrong := [c for c in self.colors if any(type(v) is not int or not 0 <= v <= 255 for v in c)]:
+            raise ValueError(f"expected colors of three integers in 0..255, found {list(wrong[0])}")
         if self.ids and len(set(self.ids)) != len(self.names):
             raise ValueError(f"expected {len(self.names)} different ids, found {self.ids}")
         if strange := [i for i in self.things if not 0 <= i < len(self.names)]:

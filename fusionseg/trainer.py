@@ -13,6 +13,7 @@ import torch
 from lightning.fabric.utilities import rank_zero_only
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import Logger
+from lightning.pytorch.plugins import Precision
 
 from fusionseg.batch_norm import BatchNormSync
 from fusionseg.callbacks.best import BestCheckpoint
@@ -63,13 +64,14 @@ class Trainer(pl.Trainer):
         use_distributed_sampler: bool = False,
         **kwargs: Any,
     ) -> None:
+        check_plan(max_epochs, **kwargs)
         folder = Path(default_root_dir or new_folder("python"))
         given, plugins = _several(callbacks), [*_several(kwargs.pop("plugins", None)), WholeCheckpoints()]
         if kwargs.get("sync_batchnorm"):
             plugins.append(BatchNormSync())
         self.claimed = False
         self.notice = ""
-        if precision is None:
+        if precision is None and not any(isinstance(plugin, Precision) for plugin in plugins):
             precision = fast_precision(kwargs.get("accelerator", "auto"))
             self.notice = precision_notice(precision)
         with quiet():
@@ -134,6 +136,26 @@ class Trainer(pl.Trainer):
             if not self.global_step and self.is_global_zero and not continues:
                 _clear(folder, before)
             raise
+
+
+def check_plan(
+    max_epochs: int | None,
+    max_steps: int = -1,
+    max_time: Any = None,
+    accumulate_grad_batches: int = 1,
+    devices: Any = 1,
+    num_nodes: int = 1,
+    **_: Any,
+) -> None:
+    """Raises where training would have no end, or what Lightning would not understand before it is at work."""
+    if max_epochs is None and max_steps == -1 and max_time is None:
+        raise ValueError("training has no end: set trainer.max_epochs, trainer.max_steps or trainer.max_time")
+    if accumulate_grad_batches < 1:
+        raise ValueError(f"expected trainer.accumulate_grad_batches of 1 or more, found {accumulate_grad_batches}")
+    for name, number in (("devices", devices), ("num_nodes", num_nodes)):
+        every = name == "devices" and number == -1 and torch.cuda.is_available()  # all GPUs
+        if isinstance(number, int) and not 1 <= number <= 4096 and not every:
+            raise ValueError(f"expected trainer.{name} in 1..4096, found {number}")
 
 
 @rank_zero_only

@@ -87,7 +87,7 @@ def test_a_file_that_claims_to_be_huge_is_refused_by_name(
 
 def test_what_is_no_image_is_said_so(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_text("text")
-    with pytest.raises(ValueError, match="no complete image file .of no known format"):
+    with pytest.raises(ValueError, match=r"no complete image file .of no known format"):
         read_image(tmp_path / "a.png")
 
 

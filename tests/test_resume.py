@@ -241,7 +241,7 @@ def test_a_run_that_was_killed_before_its_first_checkpoint_begins_again(
     [
         (["--model.alpha", "2"], r"model.alpha: 2.0 here, 1.0 in .*config.yaml"),
         (["--data.batch_size", "2"], r"data.batch_size: 2 here, 4 in"),
-        (["--trainer.gradient_clip_val", "1"], "trainer.gradient_clip_val"),
+        (["--trainer.gradient_clip_val", "1"], "gradient_clip_val"),
         (["--config", "other.yaml"], "config: the run in .* goes on as it began"),
         (["--out=elsewhere"], "out: the run in"),
     ],

@@ -44,8 +44,8 @@ IMPOSSIBLE = {
     "--model.alpha 0 --model.beta 0": "alpha = 0.0, beta = 0.0",
     "--model.semantic_head null --model.region_head null": "both null",
     "--model.backbone.decoder Unett": "unknown decoder 'Unett'; expected one of: Unet",
-    "--data.batch_size 0": "batch_size 0",
-    "--data.crop_size [60,60]": "multiples of 32, found 60 x 60",
+    "--data.batch_size 0": "expected data.batch_size and data.eval_batch_size above 0, found 0 and 1",
+    "--data.crop_size [60,60]": "multiples of 32 up to 8192, found 60 x 60",
     "--data.dataset CamVid --data.dataset.root /nowhere": "not found: /nowhere/train.txt",
 }
 

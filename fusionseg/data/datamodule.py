@@ -22,6 +22,9 @@ from fusionseg.data.synthetic import SyntheticScenes
 from fusionseg.recipe import plain
 from fusionseg.sample import Classes, Sample
 
+LARGEST = 8192
+"""Largest side of a crop in pixels."""
+
 
 class SegmentationDataModule(LightningDataModule):
     """Batches of a dataset for training, and its whole images for evaluation.
@@ -58,13 +61,18 @@ class SegmentationDataModule(LightningDataModule):
         given = {name: plain(value) for name, value in dict(locals()).items() if name not in ("self", "__class__")}
         # plain, so that a checkpoint and a run's config.yaml can hold it
         self.save_hyperparameters({**given, "_instantiator": "lightning.pytorch.cli.instantiate_module"}, logger=False)
-        if any(length < 32 or length % 32 for length in crop_size):
-            raise ValueError(f"expected a crop_size of multiples of 32, found {crop_size[0]} x {crop_size[1]}")
+        if any(length % 32 or not 32 <= length <= LARGEST for length in crop_size):
+            found = f"{crop_size[0]} x {crop_size[1]}"
+            raise ValueError(f"expected data.crop_size of multiples of 32 up to {LARGEST}, found {found}")
         if not 0 < fraction <= 1:
             raise ValueError(f"expected a fraction of the training images in (0, 1], found {fraction}")
-        if scale <= 0 or batch_size < 1 or eval_batch_size < 1:
-            sizes = f"scale {scale}, batch_size {batch_size}, eval_batch_size {eval_batch_size}"
-            raise ValueError(f"expected scale, batch_size and eval_batch_size above 0, found {sizes}")
+        if not 0 < scale <= 16:
+            raise ValueError(f"expected data.scale above 0 and up to 16, found {scale}")
+        if batch_size < 1 or eval_batch_size < 1:
+            sizes = f"{batch_size} and {eval_batch_size}"
+            raise ValueError(f"expected data.batch_size and data.eval_batch_size above 0, found {sizes}")
+        if not 0 <= (workers or 0) <= 512 or (seed or 0) < 0:
+            raise ValueError(f"expected data.workers in 0..512 and data.seed of 0 or more, found {workers} and {seed}")
         self.dataset = dataset
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
         self.crop_size, self.scale = (crop_size[0], crop_size[1]), scale

@@ -163,11 +163,15 @@ def test_without_augmentation_only_the_crop_is_random() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"crop_size": (32, 50)}, "multiples of 32, found 32 x 50"),
+        ({"crop_size": (32, 50)}, "multiples of 32 up to 8192, found 32 x 50"),
         ({"crop_size": (0, 32)}, "multiples of 32"),
         ({"fraction": 0.0}, r"in \(0, 1\], found 0.0"),
-        ({"batch_size": 0}, "batch_size 0"),
-        ({"scale": -1.0}, "scale -1.0"),
+        ({"batch_size": 0}, "batch_size and data.eval_batch_size above 0, found 0"),
+        ({"scale": -1.0}, "data.scale above 0 and up to 16, found -1.0"),
+        ({"scale": float("nan")}, "data.scale above 0"),
+        ({"crop_size": (32, 32000)}, "up to 8192"),
+        ({"workers": 10**6}, "data.workers in 0..512"),
+        ({"seed": -1}, "data.seed of 0 or more"),
     ],
 )
 def test_impossible_arguments_are_refused(arguments: dict[str, Any], message: str) -> None:
