@@ -21,7 +21,7 @@ from typing import Any
 import torch
 from rich.progress import track
 
-EPOCHS = 5
+EPOCHS = 8
 WORDS = [
     *("--data.dataset", "CamVid", "--data.scale", "0.25", "--data.crop_size", "[64, 96]", "--data.fraction", "0.1"),
     *("--data.batch_size", "4", "--data.workers", "1", "--model.backbone.encoder", "tu-mobilenetv3_small_050"),

@@ -27,6 +27,8 @@ class WholeCheckpoints(TorchCheckpointIO):
                 torch.save(checkpoint, file)
         except (OSError, RuntimeError) as error:  # torch's writer hides the system's reason in a RuntimeError
             cause = error if isinstance(error, OSError) else error.__context__
+            if cause is not None and not isinstance(cause, Exception):
+                raise cause from None  # a second signal, which is no fault of the disk
             reason = cause.strerror if isinstance(cause, OSError) and cause.strerror else error
             raise OSError(f"{path}: this checkpoint could not be written ({reason}); {kept}") from error
 

@@ -11,6 +11,7 @@ import torch
 from lightning.pytorch import Callback, seed_everything
 from lightning.pytorch.callbacks import EarlyStopping
 
+from benchmarks.faults import same
 from fusionseg import fit
 from fusionseg.backbone import Backbone
 from fusionseg.data.datamodule import SegmentationDataModule
@@ -85,14 +86,6 @@ def run(tmp_path: Path) -> Iterator[Run]:
 
 def content(run: Path) -> dict[str, Any]:
     return torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)  # type: ignore[no-any-return]
-
-
-def same(one: Any, other: Any) -> bool:
-    if isinstance(one, dict):
-        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
-    if isinstance(one, list | tuple):
-        return len(one) == len(other) and all(map(same, one, other))
-    return torch.equal(one, other) if isinstance(one, torch.Tensor) else bool(one == other)
 
 
 def check_equal(one: Path, other: Path) -> None:
