@@ -116,15 +116,14 @@ class FusionModule(MeasuredModule):
         # dropout draws other numbers on each rank and in each step, and the same ones in a resumed run
         key = (int(os.environ.get("PL_GLOBAL_SEED", 0)), self.current_epoch, batch_idx, self.global_rank)
         seed = int(np.random.SeedSequence(key).generate_state(1)[0])
-        torch.default_generator.manual_seed(
-            seed
-        )  # torch.manual_seed asks for every kind of device, at 60 times the cost
+        # torch.manual_seed asks for every kind of device, at 60 times the cost
+        torch.default_generator.manual_seed(seed)
         if self.device.type == "cuda":
             torch.cuda.manual_seed(seed)
 
     def on_train_batch_end(self, *_: Any) -> None:
-        if self.trainer.is_last_batch:
-            self.log_losses()
+        if self.trainer.is_last_batch or self.global_step == self.trainer.max_steps:
+            self.log_losses()  # before the epoch's line is printed
 
     def on_validation_start(self) -> None:
         self.log_losses()
