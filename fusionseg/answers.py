@@ -44,9 +44,10 @@ def answers(
     if "semantic" in maps and "region" in maps:
         maps["fused"] = region_vote(maps["semantic"], maps["region"], len(classes))
         maps["panoptic"] = panoptic(maps["semantic"], maps["region"], classes.things, len(classes))
-    kinds = {"semantic": torch.uint8, "fused": torch.uint8, "region": torch.int32, "panoptic": torch.int32}
-    arrays = {key: labels.to(kinds[key]).cpu().numpy() for key, labels in maps.items()}
-    return [Prediction(name, **{key: a[i] for key, a in arrays.items()}) for i, name in enumerate(names)]
+    kinds = {"semantic": torch.uint8, "fused": torch.uint8, "scene": torch.float32}
+    arrays = {key: labels.to(kinds.get(key, torch.int32)).cpu().numpy() for key, labels in maps.items()}
+    single = bool(getattr(heads.get("scene"), "single", False))
+    return [Prediction(name, single=single, **{key: a[i] for key, a in arrays.items()}) for i, name in enumerate(names)]
 
 
 class Truths:

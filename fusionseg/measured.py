@@ -6,12 +6,11 @@ import numpy as np
 import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
 
 from fusionseg.answers import Truths, answers, common_size, padded
 from fusionseg.metrics.measures import Measures, total
 from fusionseg.networks import Network
-from fusionseg.objective import divided
+from fusionseg.objective import divided, table
 from fusionseg.ranks import reduced_sums, world_size
 from fusionseg.sample import Classes, Counted, Frame, Prediction, Sample
 
@@ -42,16 +41,19 @@ class MeasuredModule(LightningModule):
         """The network's refinements for images whose sides are multiples of 32."""
         return self.network(image)  # type: ignore[no-any-return]
 
-    def terms(self, refinements: list[dict[str, Any]], batch: Sample) -> tuple[Tensor, Tensor]:
-        """Sums and weights of the loss terms of this rank's batch, (T, K) each: task by task, padded with zeros."""
+    def rows(self, refinements: list[dict[str, Any]], batch: Sample) -> list[tuple[Tensor, Tensor]]:
+        """Sums and weights of the loss terms of this rank's batch, (K_t,) each, for each task."""
         rows = []
         for task in self.tasks:
             head: Any = self.network.heads[task]
             target = head.target(batch)
-            rows.append(
-                [torch.cat(parts) for parts in zip(*(head.loss(r[task], target) for r in refinements), strict=True)]
-            )
-        sums, weights = (pad_sequence([row[i] for row in rows], batch_first=True) for i in (0, 1))
+            sums, weights = zip(*(head.loss(r[task], target) for r in refinements), strict=True)
+            rows.append((torch.cat(sums), torch.cat(weights)))
+        return rows
+
+    def terms(self, refinements: list[dict[str, Any]], batch: Sample) -> tuple[Tensor, Tensor]:
+        """Sums and weights of the loss terms of this rank's batch, (T, K) each: task by task, padded with zeros."""
+        sums, weights = table(self.rows(refinements, batch))
         return sums, weights
 
     @torch.no_grad()

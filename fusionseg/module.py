@@ -1,40 +1,41 @@
-"""The LightningModule: two tasks, one loss."""
+"""The LightningModule: several tasks, one loss."""
 
-import os
+import inspect
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import torch
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
-from torch import Tensor
 from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from fusionseg.backbone import Backbone, Encoder
-from fusionseg.heads import BoundaryHead, Head, SemanticHead
+from fusionseg.balanced import BalancedModule
+from fusionseg.balancing import Balancer, Sum
+from fusionseg.heads import BoundaryHead, Head, SceneHead, SemanticHead
 from fusionseg.losses import Loss
-from fusionseg.measured import MeasuredModule
 from fusionseg.networks import HardSharing, Network
-from fusionseg.objective import check_parts, divided, loss_weights, weighted
+from fusionseg.objective import check_parts, loss_weights
 from fusionseg.optimization import WarmupPoly, grouped, scheduled
-from fusionseg.ranks import reduced, world_size
-from fusionseg.recipe import plain
+from fusionseg.recipe import made, plain
 from fusionseg.running import RunningLosses, check_finite
 from fusionseg.sample import Classes, Sample
 
 
-class FusionModule(MeasuredModule):
+class FusionModule(BalancedModule):
     """Semantic and region segmentation together: `L = alpha * L_semantic + beta * L_region`.
 
     Args:
         classes: What the data declares (`SegmentationDataModule.classes`); the command line fills it in.
         alpha: Weight of the semantic loss.
         beta: Weight of the region loss.
+        gamma: Weight of the scene loss; without a weight there is no scene head.
         semantic_head: Recipe of the head that says which class a pixel is; null trains the regions alone.
         region_head: Recipe of the head that says which pixels belong together; null trains the classes alone.
+        scene_head: Recipe of the head that says which classes the image shows.
         network: Recipe of how the tasks share.
         backbone: Which encoder and decoder.
+        balancer: Recipe of how the weighted losses become a gradient: their plain sum, or weights of losses or gradients.
         optimizer: Recipe of the optimizer.
         schedule: Recipe of the learning-rate schedule, such as `WarmupPoly` or any of torch's. One that has an argument
             `total_steps` is told the number of optimizer steps and is stepped with each, others are stepped each epoch.
@@ -49,10 +50,13 @@ class FusionModule(MeasuredModule):
         classes: Classes | dict[str, Any],
         alpha: float = 1.0,
         beta: float = 1.0,
+        gamma: float = 0.0,
         semantic_head: Callable[[int, int], Head] | None = SemanticHead,
         region_head: Callable[[int], Head] | None = BoundaryHead,
+        scene_head: Callable[[int, int], Head] = SceneHead,
         network: Callable[[dict[str, Callable[[int], Head]], Backbone], Network] = HardSharing,
         backbone: Backbone = Backbone(),  # noqa: B008 (frozen)
+        balancer: Callable[[int], Balancer] = Sum,
         optimizer: Callable[[Any], Optimizer] = AdamW,
         schedule: Callable[[Optimizer], LRScheduler] | None = WarmupPoly,
         encoder_lr: float = 1.0,
@@ -61,35 +65,23 @@ class FusionModule(MeasuredModule):
         compile: bool = False,
     ) -> None:
         recipe = {name: plain(value) for name, value in dict(locals()).items() if name not in ("self", "__class__")}
-        tasks = loss_weights(semantic=alpha if semantic_head else None, region=beta if region_head else None)
-        super().__init__(classes if isinstance(classes, Classes) else Classes(**classes), tasks)
+        classes = classes if isinstance(classes, Classes) else Classes(**classes)
+        labelers = {"semantic": semantic_head, "region": region_head, "scene": scene_head if gamma else None}
+        check_parts(labelers, encoder_lr, l1)
+        heads = {task: sized(recipe, len(classes)) for task, recipe in labelers.items() if recipe}
+        factors = {"semantic": alpha, "region": beta, "scene": gamma}
+        tasks = loss_weights(**{task: factor if task in heads else None for task, factor in factors.items()})
+        super().__init__(classes, tasks, network(heads, backbone), balancer(len(tasks)), l1)
         # named as the command line does, so that Lightning's load_from_checkpoint rebuilds the recipes
         self.save_hyperparameters({**recipe, "_instantiator": "lightning.pytorch.cli.instantiate_module"}, logger=False)
-        check_parts(semantic_head, region_head, encoder_lr, l1)
-        heads: dict[str, Callable[[int], Head]] = {}
-        if semantic_head:
-            heads["semantic"] = lambda channels: semantic_head(channels, len(self.classes))
-        if region_head:
-            heads["region"] = region_head
-        self.network = network(heads, backbone)
-        self.optimizer, self.schedule, self.encoder_lr, self.l1 = optimizer, schedule, encoder_lr, l1
+        self.optimizer, self.schedule, self.encoder_lr = optimizer, schedule, encoder_lr
         self.freeze_encoder_epochs = freeze_encoder_epochs
-        self.running = RunningLosses(self.tasks)
         self.unread: dict[str, Any] | None = None
         self.latest: dict[str, float] = {}
         self.to(memory_format=torch.channels_last)
         if compile:
             for part in (self.network.encoder, *self.network.decoders.values(), *self.network.heads.values()):
                 part.compile()
-
-    def training_step(self, batch: Sample, _: int) -> Tensor:
-        sums, weights = self.terms(self(batch["image"]), batch)
-        losses = divided(sums * world_size(), reduced(weights))
-        loss = weighted(losses, self.loss_weights.values())
-        if self.l1:
-            loss = loss + self.l1 * torch.stack([p.abs().sum() for p in self.parameters() if p.requires_grad]).sum()
-        self.running.add(loss, losses, self.global_step, batch["name"])
-        return loss
 
     def log_losses(self) -> None:
         """Logs the mean losses since the last call: the only place where training waits for the device."""
@@ -113,13 +105,8 @@ class FusionModule(MeasuredModule):
         # here and not after a step, so that a checkpoint written there has what was not logged yet
         if self.running.count and self.running.due(self.global_step, self.trainer.log_every_n_steps):  # type: ignore[attr-defined]
             self.log_losses()
-        # dropout draws other numbers on each rank and in each step, and the same ones in a resumed run
-        key = (int(os.environ.get("PL_GLOBAL_SEED", 0)), self.current_epoch, batch_idx, self.global_rank)
-        seed = int(np.random.SeedSequence(key).generate_state(1)[0])
-        # torch.manual_seed asks for every kind of device, at 60 times the cost
-        torch.default_generator.manual_seed(seed)
-        if self.device.type == "cuda":
-            torch.cuda.manual_seed(seed)
+        self.place = (self.current_epoch, batch_idx)
+        self.reseed_dropout()
 
     def on_train_batch_end(self, *_: Any) -> None:
         if self.trainer.is_last_batch or self.global_step == self.trainer.max_steps:
@@ -130,6 +117,7 @@ class FusionModule(MeasuredModule):
 
     def on_train_epoch_end(self) -> None:
         self.log_losses()
+        self.balancer.epoch_ended()
 
     def hold_encoder(self, frozen: bool) -> None:
         """Keeps the encoder as it is, or lets it learn again."""
@@ -157,6 +145,7 @@ class FusionModule(MeasuredModule):
         # under a GradScaler a fused optimizer unscales by itself, which Lightning refuses together with clipping
         allowed = scaler is None or not self.trainer.gradient_clip_val
         optimizer = grouped(self.optimizer, self.network, self.network.encoder, self.encoder_lr, allowed)
+        optimizer.register_step_post_hook(self.stepped)
         if self.schedule is None:
             return optimizer
         rule, interval = scheduled(self.schedule, optimizer, self.trainer.estimated_stepping_batches)
@@ -177,3 +166,10 @@ class FusionModule(MeasuredModule):
         if isinstance(encoder, Encoder):
             seen = {"mean": encoder.mean.flatten().tolist(), "std": encoder.std.flatten().tolist()}
             own["backbone"] = {**own["backbone"], "weights": None, **seen}
+
+
+def sized(head: Callable[..., Head], classes: int) -> Callable[[int], Head]:
+    """A head's recipe from the number of channels alone, told the number of classes where it has such an argument."""
+    if "num_classes" in inspect.signature(made(head)).parameters:
+        return lambda channels: head(channels, classes)
+    return head

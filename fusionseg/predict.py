@@ -30,13 +30,16 @@ from fusionseg.trainer import fast_precision
 from fusionseg.usage import UsageError, Words
 from fusionseg.visualize import overlay, panoptic_colors, region_colors, semantic_colors
 
+OUTPUTS = ("panoptic.json", "scenes.json", "semantic", "region", "panoptic", "overlay")
+"""What is written, where a model has what it needs."""
+
 
 def words(args: Sequence[str]) -> argparse.Namespace:
     """The arguments of this command."""
     parser = Words(
         "python -m fusionseg.predict",
         "Writes for each image a semantic PNG (palette), a region PNG (16 bit), a panoptic PNG with COCO panoptic "
-        "JSON, and an overlay.",
+        "JSON, an overlay, and in scenes.json how likely it shows each class.",
     )
     model = parser.add_mutually_exclusive_group(required=True)
     model.add_argument("--run", type=Path, help="run folder, for its best checkpoint")
@@ -79,6 +82,23 @@ def found(paths: Sequence[str]) -> dict[str, Path]:
     return dict(zip(names, files, strict=True))
 
 
+def loaded(known: argparse.Namespace) -> tuple[Any, dict[str, Any]]:
+    """The model that the arguments name, and the settings of its data.
+
+    Raises:
+        ValueError: If its images are not RGB.
+    """
+    if known.run:
+        configuration(known.run)
+    model, data = restored(known.checkpoint or best(known.run), known.run)
+    channels = model.hparams.get("backbone", {}).get("in_channels", 3)
+    if channels != 3:
+        raise ValueError(
+            f"expected a model of RGB images, found one of {channels} channels: use its predictions() in Python"
+        )
+    return model, data
+
+
 def predict(model: Any, image: Picture, name: str, scale: float, fabric: Fabric) -> Prediction:
     """The answer for one RGB image, at its own size."""
     height, width = image.shape[:2]
@@ -115,22 +135,16 @@ def main(args: Sequence[str]) -> None:
     files = found(known.images)
     if known.out.exists() and not known.out.is_dir():
         raise NotADirectoryError(f"{known.out} is a file: choose a folder with --out")
-    if any((known.out / name).exists() for name in ("panoptic.json", "semantic", "region", "panoptic", "overlay")):
+    if any((known.out / name).exists() for name in OUTPUTS):
         raise FileExistsError(f"{known.out} already holds predictions: choose another folder with --out, or remove it")
-    if known.run:
-        configuration(known.run)
-    model, data = restored(known.checkpoint or best(known.run), known.run)
+    model, data = loaded(known)
     classes: Any = model.classes
-    channels = model.hparams.get("backbone", {}).get("in_channels", 3)
-    if channels != 3:
-        raise ValueError(
-            f"expected a model of RGB images, found one of {channels} channels: use its predictions() in Python"
-        )
     scale = known.scale or float(data.get("scale", 1.0))
     with quiet():
         fabric = Fabric(devices=1, precision=known.precision or fast_precision())  # type: ignore[arg-type]
     model = model.to(fabric.device)
     images, entries, broken = [], [], []
+    scenes: dict[str, dict[str, float]] = {}
     shown = Console(stderr=True)
     watched = track(files.items(), "predicting", console=shown, transient=True, disable=not shown.is_terminal)
     for number, (name, path) in enumerate(watched, 1):
@@ -139,12 +153,17 @@ def main(args: Sequence[str]) -> None:
         except (ValueError, OSError) as error:
             broken.append(str(error))
             continue
-        entry = write(known.out, name, image, predict(model, image, name, scale, fabric), classes)
+        answer = predict(model, image, name, scale, fabric)
+        entry = write(known.out, name, image, answer, classes)
         images.append({"id": number, "file_name": path.name, "height": image.shape[0], "width": image.shape[1]})
         if entry is not None:
             entries.append({"image_id": number, **entry})
+        if answer.scene is not None:
+            scenes[name] = dict(zip(classes.names, answer.scene.astype(float).round(6).tolist(), strict=True))
     if entries:
         write_json(known.out / "panoptic.json", coco_panoptic_json(images, entries, classes))
+    if scenes:
+        write_json(known.out / "scenes.json", scenes)
     if broken:
         rest = f"; the others are in {known.out}" if images else ""
         summary = f"{len(broken)} of {len(files)} images could not be read{rest}"

@@ -80,11 +80,15 @@ class Truth:
         semantic: Class ids (H, W), `VOID` where unlabelled.
         region: Region ids (H, W), 0 where unlabelled and where a crowd is.
         crowd: Class ids (H, W) of crowds (several things in one outline), `VOID` elsewhere.
+        others: Region ids (H, W) of each further annotator, where several people labelled the image.
+        has_regions: Whether anybody labelled regions. If not, things cannot be told apart, and no segment is scored.
     """
 
     semantic: IntMap
     region: IntMap
     crowd: IntMap | None = None
+    others: tuple[IntMap, ...] = ()
+    has_regions: bool = True
 
 
 @dataclass(frozen=True)
@@ -97,6 +101,8 @@ class Prediction:
         region: Region ids (H, W), positive, or nothing where there is no region head.
         fused: `semantic` after the region vote, where both exist.
         panoptic: Panoptic ids (H, W) (`fusion.panoptic`), where both exist.
+        scene: The probability (C,) of each class to be present, or nothing where there is no scene head.
+        single: Whether `scene` is about the only class of the image, so that it adds up to 1.
     """
 
     name: str
@@ -104,6 +110,8 @@ class Prediction:
     region: IntMap | None = None
     fused: IntMap | None = None
     panoptic: IntMap | None = None
+    scene: npt.NDArray[np.float32] | None = None
+    single: bool = False
 
 
 class Frame(NamedTuple):

@@ -38,6 +38,7 @@ from fusionseg.data.order import TrainOrder
 from fusionseg.data.synthetic import SyntheticScenes
 from fusionseg.heads import BoundaryHead, CenterOffsetHead, SemanticHead
 from fusionseg.module import FusionModule
+from fusionseg.objective import table
 from fusionseg.quiet import quiet
 from fusionseg.sample import Sample
 
@@ -76,11 +77,11 @@ class Weighed(FusionModule):
     def on_fit_start(self) -> None:
         self.shares: list[Tensor] = []
 
-    def terms(self, refinements: list[dict[str, Any]], batch: Sample) -> tuple[Tensor, Tensor]:
-        sums, weights = super().terms(refinements, batch)
+    def rows(self, refinements: list[dict[str, Any]], batch: Sample) -> list[tuple[Tensor, Tensor]]:
+        rows = super().rows(refinements, batch)
         if torch.is_grad_enabled():
-            self.shares.append(weights)
-        return sums, weights
+            self.shares.append(table(rows)[1])
+        return rows
 
 
 class Watch(pl.Callback):

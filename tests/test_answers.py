@@ -9,7 +9,7 @@ import torch
 from fusionseg.answers import Truths, answers, common_size, own_truth, padded
 from fusionseg.data.samples import EvaluationSamples
 from fusionseg.data.synthetic import SyntheticScenes
-from fusionseg.heads import BoundaryHead, CenterOffsetHead, Head, SemanticHead
+from fusionseg.heads import BoundaryHead, CenterOffsetHead, Head, SceneHead, SemanticHead
 from fusionseg.sample import OFFSET, Frame, Sample, Truth
 
 Scenes = Callable[..., Sample]
@@ -66,14 +66,35 @@ def test_answers_of_ideal_outputs_are_the_truth_at_the_file_s_size(scenes: Scene
 
 
 @pytest.mark.parametrize(
-    ("task", "head"), [("semantic", partial(SemanticHead, num_classes=6)), ("region", BoundaryHead)]
+    ("task", "head"),
+    [
+        ("semantic", partial(SemanticHead, num_classes=6)),
+        ("region", BoundaryHead),
+        ("scene", partial(SceneHead, num_classes=6)),
+    ],
 )
 def test_a_single_head_answers_for_itself_alone(task: str, head: Callable[[int], Head], scenes: Scenes) -> None:
     batch, part = scenes(1), head(4)
     outputs = {task: part.ideal(part.target(batch))}
     (answer,) = answers(outputs, {task: part}, Frame.whole((64, 96)), batch["name"], CLASSES)
-    present = {key for key in ("semantic", "region", "fused", "panoptic") if getattr(answer, key) is not None}
+    present = {key for key in ("semantic", "region", "fused", "panoptic", "scene") if getattr(answer, key) is not None}
     assert present == {task}
+
+
+@pytest.mark.parametrize("single", [False, True])
+def test_a_scene_is_answered_beside_the_maps_by_the_probability_of_each_class(single: bool, scenes: Scenes) -> None:
+    batch = scenes(2)
+    heads: dict[str, Head] = {"semantic": SemanticHead(4, 6), "scene": SceneHead(4, 6, single)}
+    outputs = {"semantic": torch.zeros(2, 6, 16, 24), "scene": torch.randn(2, 6)}
+    found = answers(outputs, heads, Frame((64, 96), (60, 90), (30, 45)), batch["name"], CLASSES)
+    expected = outputs["scene"].softmax(1) if single else outputs["scene"].sigmoid()
+    for answer, probabilities in zip(found, expected, strict=True):
+        assert answer.single == single
+        assert answer.scene is not None
+        assert answer.scene.dtype == np.float32
+        np.testing.assert_array_equal(answer.scene, probabilities.numpy())
+        assert answer.semantic is not None
+        assert answer.semantic.shape == (30, 45)
 
 
 def test_truths_are_the_dataset_s_in_the_order_of_the_batch() -> None:

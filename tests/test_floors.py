@@ -6,12 +6,13 @@ from pathlib import Path
 import fusionseg
 
 FLOORS = [
-    "sample",
+    "sample chance",
     "files quiet ranks recipe weights usage",
-    "running regions decoding losses visualize fusion label_files objective",
-    "backbone heads metrics data optimization",
+    "running gradients regions decoding losses visualize fusion label_files objective",
+    "backbone heads balancing metrics data optimization",
     "networks answers",
     "measured",
+    "balanced",
     "module",
     "restore tracking manual table",
     "batch_norm checkpoints callbacks resume",
@@ -24,7 +25,8 @@ ALLOWED = {
     "lightning": {"data/datamodule"},
     "segmentation_models_pytorch": {"backbone"},
     "wandb": {"tracking"},
-    "scipy": {"decoding"},
+    "scipy": {"decoding", "data/bsds500"},
+    "torchjd": {"balancing/foreign"},
 }
 """Where else than on which floors a library may be imported; libraries that are not named may be anywhere."""
 NOWHERE = {"skimage", "torchmetrics", "timm"}

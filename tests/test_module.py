@@ -12,6 +12,7 @@ from fusionseg.data.datamodule import SegmentationDataModule
 from fusionseg.data.synthetic import SyntheticScenes
 from fusionseg.heads import BoundaryHead, CenterOffsetHead, SemanticHead
 from fusionseg.module import FusionModule
+from fusionseg.objective import table
 from fusionseg.quiet import quiet
 from fusionseg.sample import Sample
 
@@ -86,10 +87,10 @@ def test_ranks_share_one_denominator(small: Small, scenes: Scenes) -> None:
     whole["semantic"][0], whole["region"][1:3], whole["semantic"][3, :50] = 255, 0, 255
     expected = model.training_step(whole, 0)
     shares: list[Sample] = [{k: v[part] for k, v in whole.items()} for part in (slice(0, 2), slice(2, 4))]
-    weights = [model.terms(model(share["image"]), share)[1] for share in shares]
+    terms = [table(model.rows(model(share["image"]), share)).detach() for share in shares]
     with (
-        patch("fusionseg.module.world_size", lambda: 2),
-        patch("fusionseg.module.reduced", lambda _: weights[0] + weights[1]),
+        patch("fusionseg.balanced.world_size", lambda: 2),
+        patch("fusionseg.balanced.reduced", lambda _: terms[0] + terms[1]),
     ):
         losses = [model.training_step(share, 0) for share in shares]
     torch.testing.assert_close((losses[0] + losses[1]) / 2, expected)

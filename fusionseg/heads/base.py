@@ -14,7 +14,7 @@ class Head(nn.Module, ABC):
     """A codec of one task: it owns its target, its loss and its decoding, and nobody else looks into its output."""
 
     task: ClassVar[str]
-    """`semantic` or `region`: the sample's key that it answers."""
+    """`semantic` or `region`, the sample's key that it answers, or `scene`, what the whole image shows."""
 
     @abstractmethod
     def forward(self, features: Tensor) -> Any:
@@ -34,7 +34,10 @@ class Head(nn.Module, ABC):
 
     @abstractmethod
     def labels(self, output: Any, frame: Frame) -> Tensor:
-        """The label map (B, H, W) int64 at `frame.size`."""
+        """The label map (B, H, W) int64 at `frame.size`.
+
+        A scene has no size: its soft labels are the probability of each class to be present, (B, C) float32.
+        """
 
     @abstractmethod
     def ideal(self, target: Any) -> Any:

@@ -8,6 +8,7 @@ import numpy as np
 from fusionseg.metrics.boundary import boundary_figures, boundary_sums
 from fusionseg.metrics.panoptic import panoptic_figures, panoptic_sums
 from fusionseg.metrics.regions import region_figures, region_sums
+from fusionseg.metrics.scene import scene_ap, scene_figures, scene_sums
 from fusionseg.metrics.semantic import semantic_figures, semantic_per_class, semantic_sums
 from fusionseg.sample import Classes, Counted, Prediction, Truth
 
@@ -17,7 +18,7 @@ class Measures:
 
     The sums of an image are, where the prediction has what they need: `semantic` and `fused`, class contingencies
     (C, C) before and after the region vote; `region`, the columns of `REGION_SUMS`; `boundary`, those of
-    `BOUNDARY_SUMS`; and `panoptic`, TP, FP, FN and sum of IoU of each class (C, 4).
+    `BOUNDARY_SUMS`; `panoptic`, TP, FP, FN and sum of IoU of each class (C, 4); and those of `scene_sums`.
 
     Args:
         classes: The classes of the data set.
@@ -29,25 +30,35 @@ class Measures:
         self.tolerance = tolerance
 
     def sums(self, prediction: Prediction, truth: Truth) -> Counted:
-        """The sums of one image; `total` adds them."""
+        """The sums of one image; `total` adds them.
+
+        What the truth has no label of adds nothing, so that sets of images may be mixed. Several annotators count as in
+        the Berkeley benchmark in `region`, and each like an image of its own in `boundary`.
+        """
         sums: Counted = {}
         if prediction.semantic is not None:
             sums["semantic"] = semantic_sums(prediction.semantic, truth.semantic, len(self.classes))
         if prediction.region is not None:
-            sums["region"] = region_sums(prediction.region, truth.region)
-            sums["boundary"] = boundary_sums(prediction.region, truth.region, self.tolerance)
+            annotators = (truth.region, *truth.others)
+            sums["region"] = region_sums(prediction.region, *annotators)
+            edges = [boundary_sums(prediction.region, region, self.tolerance) for region in annotators]
+            sums["boundary"] = np.sum(edges, 0)
         if prediction.fused is not None:
             sums["fused"] = semantic_sums(prediction.fused, truth.semantic, len(self.classes))
         if prediction.panoptic is not None:
-            sums["panoptic"] = panoptic_sums(prediction.panoptic, truth, self.classes)
+            segments = panoptic_sums(prediction.panoptic, truth, self.classes)
+            # without regions nothing that was found could match, only count as invented
+            sums["panoptic"] = segments if truth.has_regions else np.zeros_like(segments)
+        if prediction.scene is not None:
+            sums |= scene_sums(prediction.scene, truth.semantic, prediction.single)
         return sums
 
     def figures(self, sums: Counted) -> dict[str, float]:
         """Flat figures of a set of images, and their `score`.
 
         The score is the geometric mean of `miou` and `covering`, or the one of them that there is: a single number in
-        [0, 1] that is high only where both tasks are. A task that the truth has no label of is left out; the score is 0
-        where nothing could be measured.
+        [0, 1] that is high only where both tasks are. Without either it is `scene_map`. A task that the truth has no
+        label of is left out; the score is 0 where nothing could be measured.
         """
         figures: dict[str, float] = {}
         if "semantic" in sums:
@@ -59,22 +70,26 @@ class Measures:
             figures |= {f"{name}_fused": fused[name] for name in ("miou", "accuracy")}
         if "panoptic" in sums:
             figures |= panoptic_figures(sums["panoptic"], self.classes.things)
-        measured = (figures[name] for name in ("miou", "covering") if name in figures)
-        parts = [figure for figure in measured if not math.isnan(figure)]
+        if "scene" in sums:
+            figures |= scene_figures(sums)
+        measured = {"miou", "covering"} & figures.keys() or {"scene_map"}
+        parts = [figures[name] for name in measured if not math.isnan(figures.get(name, math.nan))]
         figures["score"] = math.prod(parts) ** (1 / len(parts)) if parts else 0.0
         return figures
 
     def per_class(self, sums: Counted) -> dict[str, list[float]]:
         """Figures of each class, in the order of the classes; NaN where a class does not occur."""
-        if "semantic" not in sums:
-            return {}
-        figures = {name: values.tolist() for name, values in semantic_per_class(sums["semantic"]).items()}
+        figures: dict[str, list[float]] = {}
+        if "semantic" in sums:
+            figures |= {name: values.tolist() for name, values in semantic_per_class(sums["semantic"]).items()}
         if "fused" in sums:
             figures["iou_fused"] = semantic_per_class(sums["fused"])["iou"].tolist()
         if "panoptic" in sums:
             true, false, missed, iou = sums["panoptic"].T
             with np.errstate(invalid="ignore"):
                 figures["pq"] = (iou / (true + false / 2 + missed / 2)).tolist()
+        if "scene_scores" in sums:
+            figures["scene_ap"] = scene_ap(sums["scene_scores"]).tolist()
         return figures
 
 

@@ -6,6 +6,7 @@ from typing import Any, TypeAlias
 
 from torch import Tensor, nn
 
+from fusionseg.balancing.branch import Branch
 from fusionseg.heads.base import Head
 
 HeadRecipe: TypeAlias = Callable[[int], Head]
@@ -15,12 +16,18 @@ HeadRecipe: TypeAlias = Callable[[int], Head]
 class Network(nn.Module, ABC):
     """How tasks share: from an image to a list of refinements, first guess to final answer.
 
-    It keeps its parts under three names, which optimization, freezing and weights from elsewhere rely on.
+    It keeps its parts under these names, which optimization, freezing, balancing and weights from elsewhere rely on.
     """
 
     encoder: nn.Module
     decoders: nn.ModuleDict
     heads: nn.ModuleDict
+    branch: Branch | None
+    """The point behind which no path of one task meets another's, if there is one: gradients can be balanced there."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.branch = None
 
     @abstractmethod
     def forward(self, image: Tensor) -> list[dict[str, Any]]:

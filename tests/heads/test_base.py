@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,10 @@ from torch import Tensor
 
 from fusionseg import heads
 from fusionseg.data.coco_panoptic import CocoPanoptic
-from fusionseg.heads import BoundaryHead, CenterOffsetHead, Head, SemanticHead
+from fusionseg.heads import BoundaryHead, CenterOffsetHead, Head, SceneHead, SemanticHead
+from fusionseg.metrics.measures import total
 from fusionseg.metrics.regions import region_figures, region_sums
+from fusionseg.metrics.scene import scene_figures, scene_sums
 from fusionseg.metrics.semantic import semantic_figures, semantic_sums
 from fusionseg.sample import VOID, Frame, Sample
 
@@ -30,6 +33,13 @@ def same(batch: Sample) -> Sample:
     return batch
 
 
+def uniform(batch: Sample) -> Sample:
+    """One class in each image."""
+    semantic = batch["semantic"]
+    first = torch.stack([s[s != VOID].mode().values if (s != VOID).any() else s.max() for s in semantic])
+    return batch | {"semantic": semantic.where(semantic == VOID, first[:, None, None])}
+
+
 # what a perfect network would reach: on synthetic scenes, on crops of COCO, and on scenes of twice the input's size;
 # 0.91 is the most that connected regions can reach on either data, where parts of a region lie apart
 EXAMPLES: dict[str, tuple[Callable[[int, int], Head], Callable[[Sample], Sample], tuple[float, float, float]]] = {
@@ -38,6 +48,13 @@ EXAMPLES: dict[str, tuple[Callable[[int, int], Head], Callable[[Sample], Sample]
     "boundary": (lambda width, classes: BoundaryHead(width, min_area=1), same, (0.85, 0.9, 0.81)),
     "boundary, wide": (lambda width, classes: BoundaryHead(width, width=4), same, (0.79, 0.89, 0.79)),
     "center and offset": (lambda width, classes: CenterOffsetHead(width), same, (1, 1, 0.97)),
+    "scene": (SceneHead, same, (1, 1, 1)),
+    "scene, single": (partial(SceneHead, single=True), uniform, (1, 1, 1)),
+}
+LABELS = {
+    "semantic": ((4, 160, 200), torch.int64),
+    "region": ((4, 160, 200), torch.int64),
+    "scene": ((4, CLASSES), torch.float32),
 }
 every_head = pytest.mark.parametrize(("recipe", "view", "scores"), EXAMPLES.values(), ids=EXAMPLES.keys())
 head_and_view = pytest.mark.parametrize(
@@ -46,7 +63,10 @@ head_and_view = pytest.mark.parametrize(
 
 
 def agreement(head: Head, labels: Tensor, batch: Sample, num_classes: int) -> float:
-    """How well labels agree with the truth: mIoU or covering, over all images."""
+    """How well labels agree with the truth: mIoU, covering or right decisions, over all images."""
+    if isinstance(head, SceneHead):
+        answered = zip(labels.numpy(), batch["semantic"].numpy(), strict=True)
+        return scene_figures(total(scene_sums(*pair, head.single) for pair in answered))["scene_accuracy"]
     pairs = list(zip(labels.numpy(), batch[head.task].numpy(), strict=True))
     if head.task == "region":
         return region_figures(np.sum([region_sums(*pair) for pair in pairs], 0))["covering"]
@@ -113,8 +133,7 @@ def test_labels_at_the_file_s_size_are_those_of_the_part_that_is_no_padding(
     fill = {"semantic": VOID, "region": 0}
     padded = {key: torch.nn.functional.pad(batch[key], room, value=value) for key, value in fill.items()}
     labels = head.labels(head.ideal(head.target(padded)), Frame((96, 128), (80, 100), (160, 200)))
-    assert labels.shape == (4, 160, 200)
-    assert labels.dtype == torch.int64
+    assert (labels.shape, labels.dtype) == LABELS[head.task]
     doubled = {key: batch[key].repeat_interleave(2, 1).repeat_interleave(2, 2) for key in fill}
     assert agreement(head, labels, doubled, CLASSES) >= scores[2]
 
@@ -195,8 +214,9 @@ def test_targets_do_not_wait_for_the_device(
 ) -> None:
     head, batch = recipe(8, CLASSES), view(scenes())
     # a tensor on the meta device has no values: whoever reads one, or a shape that depends on one, fails
-    target = head.target({key: batch[key].to("meta") for key in ("semantic", "region")})
-    tensors = [target] if isinstance(target, Tensor) else list(target)
-    assert all(tensor.is_meta and tensor.shape[-2:] == (64, 96) for tensor in tensors)
+    target, known = (head.target({key: batch[key].to(d) for key in ("semantic", "region")}) for d in ("meta", "cpu"))
+    tensors, expected = ([t] if isinstance(t, Tensor) else list(t) for t in (target, known))
+    assert all(tensor.is_meta for tensor in tensors)
+    assert [(t.shape, t.dtype) for t in tensors] == [(t.shape, t.dtype) for t in expected]
     with pytest.raises(RuntimeError):
         tensors[0].sum().item()

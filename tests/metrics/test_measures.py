@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 from fusionseg.metrics.measures import Measures, total
 from fusionseg.metrics.panoptic import panoptic_figures, panoptic_sums
 from fusionseg.metrics.regions import region_figures, region_sums
+from fusionseg.metrics.scene import scene_ap, scene_figures, scene_sums
 from fusionseg.metrics.semantic import semantic_figures, semantic_per_class, semantic_sums
 from fusionseg.sample import OFFSET, Classes, Prediction, Truth
 
@@ -24,6 +26,7 @@ def images(number: int, **left_out: None) -> list[tuple[Prediction, Truth]]:
             "region": regions[1],
             "fused": 2 - classes[1],
             "panoptic": classes[1] * OFFSET + np.where(classes[1] == 1, regions[1], 0),
+            "scene": rng.random(3).astype(np.float32),
         }
         return Prediction(name, **{**parts, **left_out}), Truth(classes[0], regions[0])
 
@@ -45,6 +48,7 @@ def test_figures_are_those_of_all_measures_over_the_set() -> None:
         **semantic,
         **region_figures(region),
         **panoptic_figures(panoptic, CLASSES.things),
+        **scene_figures(total(scene_sums(a.scene, t.semantic) for a, t in zip(answers, truths, strict=True))),
         **{f"{name}_fused": fused[name] for name in ("miou", "accuracy")},
     }
     np.testing.assert_equal({name: figures[name] for name in expected}, expected)
@@ -54,7 +58,11 @@ def test_figures_are_those_of_all_measures_over_the_set() -> None:
 
 @pytest.mark.parametrize(
     ("absent", "score"),
-    [(["semantic", "fused", "panoptic"], "covering"), (["region", "fused", "panoptic"], "miou")],
+    [
+        (["semantic", "fused", "panoptic"], "covering"),
+        (["region", "fused", "panoptic"], "miou"),
+        (["semantic", "region", "fused", "panoptic"], "scene_map"),
+    ],
 )
 def test_the_score_of_a_single_task_is_its_own_figure(absent: list[str], score: str) -> None:
     measures = Measures(CLASSES)
@@ -92,6 +100,7 @@ def test_figures_of_a_class_are_in_the_order_of_the_classes() -> None:
     assert not any(map(math.isnan, figures["iou"][:2]))
     true, false, missed, iou = added["panoptic"][1]
     assert figures["pq"][1] == iou / (true + false / 2 + missed / 2)
+    np.testing.assert_equal(figures["scene_ap"], scene_ap(added["scene_scores"]).tolist())
     assert measures.per_class({"region": added["region"]}) == {}
 
 
@@ -107,3 +116,19 @@ def test_a_task_without_labels_is_left_out_of_the_score() -> None:
     figures = measures.figures(measures.sums(prediction, Truth(np.full_like(truth.semantic, 255), truth.region)))
     assert math.isnan(figures["miou"])
     assert figures["score"] == figures["covering"] > 0
+
+
+def test_a_scene_of_a_single_class_is_what_is_likeliest() -> None:
+    measures, [(prediction, truth)] = Measures(CLASSES), images(1)
+    truth.semantic[truth.semantic != 255] = 2
+    answer = replace(prediction, scene=np.array([0.3, 0.3, 0.4], np.float32))
+    figures = [measures.figures(measures.sums(replace(answer, single=single), truth)) for single in (True, False)]
+    assert [f["scene_accuracy"] for f in figures] == [1, pytest.approx(2 / 3)]
+
+
+def test_a_scene_of_a_single_image_has_no_score() -> None:
+    measures, [(prediction, truth)] = (
+        Measures(CLASSES),
+        images(1, semantic=None, region=None, fused=None, panoptic=None),
+    )
+    assert measures.figures(measures.sums(prediction, truth))["score"] == 0

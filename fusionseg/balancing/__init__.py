@@ -1,0 +1,44 @@
+"""Balancers: a file for each way in which the losses of several tasks become one gradient."""
+
+from fusionseg.balancing.aligned_mtl import AlignedMTL
+from fusionseg.balancing.base import Balancer, Sum
+from fusionseg.balancing.cagrad import CAGrad
+from fusionseg.balancing.dwa import DWA
+from fusionseg.balancing.famo import FAMO
+from fusionseg.balancing.foreign import ForeignWeighting
+from fusionseg.balancing.gls import GLS
+from fusionseg.balancing.gradient import GradientBalancer
+from fusionseg.balancing.gradnorm import GradNorm
+from fusionseg.balancing.gradvac import GradVac
+from fusionseg.balancing.imtl_g import IMTLG
+from fusionseg.balancing.imtl_l import IMTLL
+from fusionseg.balancing.mgda import MGDA
+from fusionseg.balancing.nash_mtl import NashMTL
+from fusionseg.balancing.pcgrad import PCGrad
+from fusionseg.balancing.rlw import RLW
+from fusionseg.balancing.stch import STCH
+from fusionseg.balancing.upgrad import UPGrad
+from fusionseg.balancing.uw import UW
+
+__all__ = [
+    "DWA",
+    "FAMO",
+    "GLS",
+    "IMTLG",
+    "IMTLL",
+    "MGDA",
+    "RLW",
+    "STCH",
+    "UW",
+    "AlignedMTL",
+    "Balancer",
+    "CAGrad",
+    "ForeignWeighting",
+    "GradNorm",
+    "GradVac",
+    "GradientBalancer",
+    "NashMTL",
+    "PCGrad",
+    "Sum",
+    "UPGrad",
+]

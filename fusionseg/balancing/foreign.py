@@ -1,0 +1,60 @@
+"""Balancers from torchjd."""
+
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from fusionseg.balancing.gradient import GradientBalancer
+
+
+class ForeignWeighting(GradientBalancer):
+    """Any weighting of torchjd that takes a Gramian, such as `torchjd.aggregation.DualProjWeighting`.
+
+    It waits for the device in every step, to leave out tasks that are not active.
+
+    Args:
+        tasks: Number of tasks.
+        weighting: Recipe of the weighting, without a state of its own.
+    """
+
+    def __init__(self, tasks: int, weighting: Callable[[], nn.Module], **shared: Any) -> None:
+        super().__init__(tasks, **shared)
+        self.weighting = weighting()
+        check_weighting(self.weighting)
+        for gramian in (torch.eye(tasks), torch.full((tasks, tasks), -0.5) + 1.5 * torch.eye(tasks)):
+            if tasks > 1:
+                self._answer(gramian.double())
+
+    def gradient_weights(self, gramian: Tensor, active: Tensor) -> Tensor:
+        """What the weighting says of the active tasks alone."""
+        chosen = active.nonzero()[:, 0]
+        if len(chosen) < 2:
+            return active.double()
+        return active.double().scatter(0, chosen, self._answer(gramian[chosen][:, chosen]))
+
+    def _answer(self, gramian: Tensor) -> Tensor:
+        found: Tensor = self.weighting(gramian)
+        if found.shape != gramian.shape[:1] or not found.isfinite().all():
+            raise ValueError(
+                f"{type(self.weighting).__name__}: expected {len(gramian)} finite weights for the Gramian "
+                f"{gramian.tolist()}, found {found.tolist()}: choose another balancer"
+            )
+        return found.double()
+
+
+def check_weighting(weighting: Any) -> None:
+    """Raises a ValueError unless torchjd's weighting takes a Gramian and remembers nothing."""
+    name = type(weighting).__name__
+    jd: Any = importlib.import_module("torchjd.aggregation")
+    bases = [base for kind in type(weighting).__mro__ for base in getattr(kind, "__orig_bases__", ())]
+    takes = {getattr(argument, "__name__", "") for base in bases for argument in getattr(base, "__args__", ())}
+    if not isinstance(weighting, jd.Weighting) or "PSDMatrix" not in takes:
+        raise ValueError(
+            f"expected a weighting of torchjd that takes a Gramian (such as torchjd.aggregation.DualProjWeighting), "
+            f"found {name}, which takes something else"
+        )
+    if isinstance(weighting, importlib.import_module("torchjd").Stateful):
+        raise ValueError(f"{name} remembers what a checkpoint would not hold: choose one without a state")

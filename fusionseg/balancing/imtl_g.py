@@ -1,0 +1,20 @@
+"""IMTL-G."""
+
+import torch
+from torch import Tensor
+
+from fusionseg.balancing.gradient import GradientBalancer
+
+
+class IMTLG(GradientBalancer):
+    """The gradient whose projections onto all tasks' gradients are equally long (Liu et al., ICLR 2021, eq. 6).
+
+    The weights add up to 1, and with three tasks or more may be negative. With two tasks it is ConFIG in direction.
+    """
+
+    absorbs = True
+
+    def gradient_weights(self, gramian: Tensor, active: Tensor) -> Tensor:
+        """The solution of G w = |g|, rescaled."""
+        weights: Tensor = torch.linalg.pinv(gramian, hermitian=True) @ gramian.diagonal().sqrt()
+        return weights / weights.sum()

@@ -1,0 +1,183 @@
+"""Gradients of balanced tasks, held against a slow reference: a backward pass for each task and a plain sum."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torchjd import aggregation
+
+from fusionseg import balancing
+from fusionseg.backbone import Backbone
+from fusionseg.balancing import (
+    CAGrad,
+    ForeignWeighting,
+    GradientBalancer,
+    Sum,
+)
+from fusionseg.data.synthetic import SyntheticScenes
+from fusionseg.heads import BoundaryHead, CenterOffsetHead
+from fusionseg.module import FusionModule
+from fusionseg.networks import HardSharing
+from fusionseg.sample import Sample
+
+Scenes = Callable[..., Sample]
+OWN = [getattr(balancing, name) for name in balancing.__all__]
+GRADIENT = [k for k in OWN if issubclass(k, GradientBalancer) and k not in (GradientBalancer, ForeignWeighting)]
+LOSS = [k for k in OWN if not issubclass(k, GradientBalancer) and k not in (balancing.Balancer, Sum)]
+DUAL_PROJECTION = partial(ForeignWeighting, weighting=aggregation.MGDAWeighting)
+NETWORKS: dict[str, dict[str, Any]] = {
+    "U-Net, one decoder": {
+        "backbone": Backbone("tu-mobilenetv3_small_050", options={"decoder_channels": [16, 16, 8, 8, 8]})
+    },
+    "U-Net, two decoders": {
+        "backbone": Backbone("tu-mobilenetv3_small_050", options={"decoder_channels": [16, 16, 8, 8, 8]}),
+        "network": partial(HardSharing, shared_decoder=False),
+    },
+    "FPN, two decoders": {
+        "backbone": Backbone(
+            "tu-mobilenetv3_small_050",
+            decoder="FPN",
+            options={"decoder_pyramid_channels": 32, "decoder_segmentation_channels": 32},
+        ),
+        "network": partial(HardSharing, shared_decoder=False),
+        "region_head": CenterOffsetHead,
+    },
+}
+
+
+def model(name: str, **options: Any) -> FusionModule:
+    torch.manual_seed(0)
+    made = {"region_head": BoundaryHead, **NETWORKS[name], **options}
+    # in eval mode, or dropout would differ between the two
+    return FusionModule(SyntheticScenes.classes, alpha=0.7, beta=1.3, **made).double().eval()
+
+
+def gradients(module: nn.Module) -> dict[str, Tensor]:
+    return {name: p.grad.clone() for name, p in module.named_parameters() if p.grad is not None}
+
+
+def step(module: FusionModule, batch: Sample, factor: float = 1.0) -> dict[str, Tensor]:
+    module.zero_grad()
+    module.backward(module.training_step(batch, 0) * factor)
+    return gradients(module)
+
+
+def by_hand(module: FusionModule, batch: Sample, weigh: Callable[[Tensor], Tensor]) -> dict[str, Tensor]:
+    """The same with the gradients of each task at the shared maps taken one by one."""
+    maps: list[Tensor] = []
+
+    def tapped(_: Any, args: Any) -> Any:
+        # a map is also what the next stage of the encoder reads, which is no task's own
+        seen = [m.view_as(m) for m in args[0]]
+        maps.extend(m for m in seen if m.requires_grad)
+        return seen, args[1]
+
+    hook = module.network.branch.register_forward_pre_hook(tapped)  # type: ignore[union-attr]
+    module.training_step(batch, 0)
+    hook.remove()
+    each = [torch.autograd.grad(part, maps, retain_graph=True, materialize_grads=True) for part in module.parts]
+    jacobian = torch.stack([torch.cat([g.flatten() for g in row]) for row in each])
+    total = weigh(jacobian @ jacobian.T) @ jacobian
+    pieces = [piece.view(m.shape) for piece, m in zip(total.split([m.numel() for m in maps]), maps, strict=True)]
+    shared = [p for p in module.network.parameters() if p.requires_grad]
+    below = torch.autograd.grad(maps, shared, pieces, retain_graph=True, allow_unused=True)
+    own = torch.autograd.grad(sum(module.parts), shared, allow_unused=True)
+    names = {p: name for name, p in module.named_parameters()}
+    # what lies behind the branch is not below it, and learns from its own loss
+    return {
+        names[p]: g if g is not None else h
+        for p, g, h in zip(shared, below, own, strict=True)
+        if g is not None or h is not None
+    }
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("balancer", [*GRADIENT, DUAL_PROJECTION], ids=lambda b: getattr(b, "__name__", "foreign"))
+def test_gradients_at_the_branch_are_those_of_a_backward_pass_for_each_task(
+    balancer: Callable[..., GradientBalancer], name: str, scenes: Scenes
+) -> None:
+    batch = scenes(2, (64, 64))
+    ours = model(name, balancer=partial(balancer, double=True))
+    found = step(ours, batch)
+    reference = model(name)
+    again = balancer(2, double=True)
+    again.loss_weights(torch.ones(2), torch.ones(2, dtype=torch.bool))
+    if isinstance(again, balancing.GradNorm):
+        again.losses = torch.ones(2)
+    expected = by_hand(reference, batch, again.weigh)
+    assert found.keys() == expected.keys()
+    for key, gradient in expected.items():
+        torch.testing.assert_close(found[key], gradient, atol=1e-10, rtol=1e-10)
+
+
+def jacobian_of(module: FusionModule, batch: Sample) -> tuple[list[str], list[nn.Parameter], Tensor]:
+    """The gradients of the tasks' losses with respect to all parameters that more than one of them reaches."""
+    module.training_step(batch, 0)
+    named = [(name, p) for name, p in module.named_parameters() if p.requires_grad]
+    rows = [
+        torch.autograd.grad(part, [p for _, p in named], retain_graph=True, allow_unused=True) for part in module.parts
+    ]
+    common = [i for i in range(len(named)) if all(row[i] is not None for row in rows)]
+    jacobian = torch.stack([torch.cat([row[i].flatten() for i in common]) for row in rows])  # type: ignore[union-attr]
+    return [named[i][0] for i in common], [named[i][1] for i in common], jacobian
+
+
+AGGREGATORS: dict[type[GradientBalancer], Callable[[], Any]] = {
+    balancing.MGDA: partial(aggregation.MGDA, epsilon=1e-12, max_iters=10_000),
+    balancing.PCGrad: aggregation.PCGrad,
+    balancing.IMTLG: aggregation.IMTLG,
+    balancing.AlignedMTL: aggregation.AlignedMTL,
+    balancing.GradVac: aggregation.GradVac,
+}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("balancer", AGGREGATORS, ids=lambda b: b.__name__)
+def test_gradients_of_parameters_are_torchjds(balancer: type[GradientBalancer], name: str, scenes: Scenes) -> None:
+    batch = scenes(2, (64, 64))
+    found = step(model(name, balancer=partial(balancer, level="parameters", double=True)), batch)
+    names, parameters, jacobian = jacobian_of(model(name), batch)
+    expected = AGGREGATORS[balancer]()(jacobian).split([p.numel() for p in parameters])
+    for key, parameter, gradient in zip(names, parameters, expected, strict=True):
+        torch.testing.assert_close(found[key], gradient.view(parameter.shape), atol=1e-6, rtol=1e-6)
+    plain = step(model(name), batch)
+    assert found.keys() == plain.keys()
+    for key in found.keys() - set(names):  # heads learn from their own loss
+        torch.testing.assert_close(found[key], plain[key], atol=1e-12, rtol=1e-12)
+
+
+@pytest.mark.parametrize("level", ["branch", "parameters"])
+def test_the_scale_of_a_loss_is_divided_out(level: str, scenes: Scenes) -> None:
+    batch = scenes(2, (64, 64))
+    for balancer in (balancing.NashMTL, balancing.GradNorm, CAGrad):
+        once = step(model("U-Net, two decoders", balancer=partial(balancer, level=level, double=True)), batch)
+        scaled = model("U-Net, two decoders", balancer=partial(balancer, level=level, double=True))
+        for key, gradient in step(scaled, batch, 4096.0).items():
+            torch.testing.assert_close(gradient / 4096, once[key], atol=1e-10, rtol=1e-10)
+
+
+@pytest.mark.parametrize("level", ["branch", "parameters"])
+@pytest.mark.parametrize("balancer", GRADIENT, ids=lambda b: b.__name__)
+def test_without_labels_of_a_task_the_other_learns_as_if_alone(
+    balancer: type[GradientBalancer], level: str, scenes: Scenes
+) -> None:
+    batch = scenes(2, (64, 64))
+    batch["region"][:] = 0
+    ours = model("U-Net, two decoders", balancer=partial(balancer, level=level))
+    before = {name: value.clone() for name, value in ours.balancer.named_buffers()}
+    found = step(ours, batch)
+    ours.balancer.stepped()
+    assert all(torch.equal(value, before[name]) for name, value in ours.balancer.named_buffers())
+    for key, gradient in step(model("U-Net, two decoders"), batch).items():
+        torch.testing.assert_close(found[key], gradient, atol=1e-12, rtol=1e-9)
+
+
+@pytest.mark.parametrize("balancer", [*GRADIENT, *LOSS], ids=lambda b: b.__name__)
+def test_one_task_alone_is_not_balanced(balancer: Callable[..., Any], scenes: Scenes) -> None:
+    batch = scenes(2, (64, 64))
+    found = step(model("U-Net, one decoder", balancer=balancer, region_head=None), batch)
+    plain = step(model("U-Net, one decoder", region_head=None), batch)
+    assert all(torch.equal(found[key], plain[key]) for key in plain.keys() | found.keys())
