@@ -35,7 +35,7 @@ class FusionModule(BalancedModule):
         scene_head: Recipe of the head that says which classes the image shows.
         network: Recipe of how the tasks share.
         backbone: Which encoder and decoder.
-        balancer: Recipe of how the weighted losses become a gradient: their plain sum, or weights of losses or gradients.
+        balancer: Recipe of how the weighted losses become a gradient: a plain sum, or weights of losses or gradients.
         optimizer: Recipe of the optimizer.
         schedule: Recipe of the learning-rate schedule, such as `WarmupPoly` or any of torch's. One that has an argument
             `total_steps` is told the number of optimizer steps and is stepped with each, others are stepped each epoch.

@@ -30,7 +30,9 @@ from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import SGD
 
+from fusionseg import balancing
 from fusionseg.backbone import Backbone
+from fusionseg.balancing import Sum
 from fusionseg.batch_norm import BatchNormSync
 from fusionseg.data.base import Pixels
 from fusionseg.data.datamodule import SegmentationDataModule
@@ -38,6 +40,7 @@ from fusionseg.data.order import TrainOrder
 from fusionseg.data.synthetic import SyntheticScenes
 from fusionseg.heads import BoundaryHead, CenterOffsetHead, SemanticHead
 from fusionseg.module import FusionModule
+from fusionseg.networks import HardSharing
 from fusionseg.objective import table
 from fusionseg.quiet import quiet
 from fusionseg.sample import Sample
@@ -116,7 +119,15 @@ def model(case: str) -> Weighed:
         optimizer=partial(SGD, lr=0.01 if "double" in way else 0.001, momentum=0.9),
         freeze_encoder_epochs=int("held" in way),
         l1=1e-5 if "l1" in way else 0.0,
+        network=partial(HardSharing, shared_decoder="apart" not in way),
+        balancer=next((balancer(word) for word in way if ":" in word), Sum),
     )
+
+
+def balancer(word: str) -> Any:
+    """The recipe of `name:` or `name:level`."""
+    name, _, level = word.partition(":")
+    return partial(getattr(balancing, name), **({"level": level, "double": True} if level else {}))
 
 
 def datamodule() -> SegmentationDataModule:

@@ -11,18 +11,27 @@ import numpy as np
 import pytest
 import torch
 
+SMALL = "tu-mobilenetv3_small_050"
 FAST = (
     "resnet18 Unet semantic+boundary fixed l1",
     "mobilenet_v2 DeepLabV3Plus semantic fixed",
     "efficientnet-b0 FPN semantic+center synced double held",
     "efficientnet-b0 PSPNet semantic+boundary local held",
+    *(
+        f"{SMALL} Unet semantic+boundary fixed double {way}"
+        for way in ("FAMO:", "MGDA:branch apart", "GradNorm:parameters")
+    ),
 )
 SINGLE = ("semantic fixed", "boundary fixed double", "center fixed")
+GRADIENT = ("MGDA", "PCGrad", "UPGrad", "CAGrad", "IMTLG", "AlignedMTL", "NashMTL", "GradVac", "GradNorm")
 PAIRS = ("resnet18 Unet", "efficientnet-b0 FPN", "mobilenet_v2 DeepLabV3Plus", "efficientnet-b0 PSPNet")
 MATRIX = (
     *(f"{pair} semantic+{region} synced double held" for pair in PAIRS for region in ("boundary", "center")),
     *(f"{pair} {way}" for pair in PAIRS[1:] for way in SINGLE),
-    "tu-mobilenetv3_small_050 Unet semantic+boundary synced double",
+    f"{SMALL} Unet semantic+boundary synced double",
+    *(f"{SMALL} Unet semantic+boundary fixed double {name}:" for name in ("UW", "DWA", "IMTLL", "STCH", "RLW", "GLS")),
+    *(f"{SMALL} FPN semantic+center fixed double {name}:branch apart" for name in GRADIENT),
+    *(f"{SMALL} Unet semantic+boundary fixed double {name}:parameters" for name in GRADIENT),
 )
 WIDE = tuple(case for case in MATRIX if case not in FAST)
 

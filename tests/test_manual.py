@@ -28,7 +28,8 @@ def test_help_shows_every_setting_of_the_defaults(key: str, part: type, shown: s
 
 def test_help_says_what_settings_mean_and_what_fits(shown: str) -> None:
     assert "--model.alpha ALPHA Weight of the semantic loss. (type: float, default: 1.0)" in shown
-    assert "(type: Head | null, default: BoundaryHead, one of: BoundaryHead, CenterOffsetHead, SceneHead, SemanticHead)" in shown
+    heads = "BoundaryHead, CenterOffsetHead, SceneHead, SemanticHead"
+    assert f"(type: Head | null, default: BoundaryHead, one of: {heads})" in shown
     assert "null trains the classes alone" in shown
     assert "--data.fraction FRACTION Part of the training images to use" in shown
     assert "--out OUT Run folder" in shown

@@ -15,6 +15,8 @@ class IMTLG(GradientBalancer):
     absorbs = True
 
     def gradient_weights(self, gramian: Tensor, active: Tensor) -> Tensor:
-        """The solution of G w = |g|, rescaled."""
-        weights: Tensor = torch.linalg.pinv(gramian, hermitian=True) @ gramian.diagonal().sqrt()
+        """The solution of G w = |g|, rescaled; a multiple of the identity keeps it finite for opposite gradients."""
+        lengths = gramian.diagonal().sqrt().where(active, 1.0)
+        cosines = gramian / lengths / lengths[:, None] + torch.diag(torch.where(active, 1e-14, 1.0))
+        weights: Tensor = torch.linalg.solve_ex(cosines, active.to(gramian.dtype)).result / lengths
         return weights / weights.sum()
