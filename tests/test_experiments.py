@@ -12,7 +12,8 @@ from fusionseg.cli import FusionCLI
 from fusionseg.fit import main
 
 EXPERIMENTS = Path(__file__).parents[1] / "experiments"
-ROOTS = {"CamVid": "CamVid", "CocoPanoptic": "coco_panoptic"}
+ROOTS = {"CamVid": {"root": "CamVid"}, "CocoPanoptic": {"root": "coco_panoptic"}}
+ROOTS["MixtureDataset"] = {"datasets.CamVid.root": "CamVid", "datasets.BSDS500.root": "BSDS500"}
 SMALL = [
     *("--data.batch_size", "2", "--data.crop_size", "[64, 64]", "--data.scale", "0.25", "--data.workers", "0"),
     *("--data.cache", "none", "--model.backbone.weights", "null"),
@@ -41,7 +42,8 @@ def test_an_experiment_makes_a_step(path: Path, request: pytest.FixtureRequest, 
     name = (dataset if isinstance(dataset, str) else dataset["class_path"]).rpartition(".")[2]
     root = []
     if name in ROOTS:
-        root = ["--data.dataset.root", str(request.getfixturevalue("data") / ROOTS[name])]
+        data = request.getfixturevalue("data")
+        root = [f"--data.dataset.{key}={data / folder}" for key, folder in ROOTS[name].items()]
     elif name == "Folder":
         root = ["--data.dataset.root", str(own_data(tmp_path / "mine"))]
     main(["--config", str(path), *SMALL, *root, "--out", str(tmp_path / "run")])

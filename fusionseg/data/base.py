@@ -81,6 +81,24 @@ class SegmentationDataset(ABC):
         """What an answer is scored against, at the size of the label file."""
         return Truth(*self.labels(index))
 
+    def annotation(self, index: int, rng: np.random.Generator) -> npt.NDArray[np.uint16] | None:
+        """The regions (H, W) of one of several annotators, for training; nothing where `read` gives all there is.
+
+        Args:
+            index: Which image.
+            rng: The only source of chance.
+        """
+        return None
+
+    def order(self, rng: np.random.Generator, among: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """The images of an epoch of training, in order and equally many in each: every one once, unless overridden.
+
+        Args:
+            rng: The only source of chance.
+            among: The indices to choose from.
+        """
+        return rng.permutation(among)
+
     def sources(self) -> list[object]:
         """All that the pixels depend on: parameters, and the path of every file; a cache on disk is keyed by it."""
         raise DataError(f"{type(self).__name__} does not say what it reads: override `sources` or set cache to memory")

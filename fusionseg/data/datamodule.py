@@ -3,6 +3,7 @@
 import hashlib
 import os
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -112,15 +113,17 @@ class SegmentationDataModule(LightningDataModule):
                 f"expected a batch_size that {world_size} ranks can share equally, found {self.batch_size}: "
                 f"it counts the samples of all ranks together"
             )
-        if len(dataset) < self.batch_size:
+        order = partial(dataset.order, among=np.arange(len(dataset)))
+        length = len(order(np.random.default_rng(0)))
+        if length < self.batch_size:
             raise DataError(
-                f"expected at least one batch of {self.batch_size} training images, found {len(dataset)} "
+                f"expected at least one batch of {self.batch_size} training images, found {length} "
                 f"(fraction {self.fraction:g}): lower data.batch_size or raise data.fraction"
             )
         share = self.batch_size // world_size
         samples = TrainSamples(dataset, self.augmentation, self.crop_size, self.scale, self.seed)
-        order = TrainOrder(len(dataset), share, rank, world_size, self.seed, self._done)
-        return self._loader(samples, order, share, drop_last=True)
+        keys = TrainOrder(length, share, rank, world_size, self.seed, self._done, order)
+        return self._loader(samples, keys, share, drop_last=True)
 
     @override
     def val_dataloader(self) -> DataLoader[Sample]:

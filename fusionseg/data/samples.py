@@ -47,7 +47,10 @@ class TrainSamples(Dataset[Sample]):
         epoch, index = key if isinstance(key, tuple) else (0, key)
         # The last word keeps this stream apart from the order's, which shares (seed, epoch).
         rng = np.random.default_rng((self.seed, epoch, index, 1))
-        pixels = self.augmentation(self.dataset.read(index), self.crop_size, self.scale, rng)
+        pixels, region = self.dataset.read(index), self.dataset.annotation(index, rng)
+        if region is not None:
+            pixels = pixels._replace(region=region)
+        pixels = self.augmentation(pixels, self.crop_size, self.scale, rng)
         return _tensors(pixels) | {"name": self.dataset.name(index)}
 
 

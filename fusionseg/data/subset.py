@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+import numpy as np
+import numpy.typing as npt
 from typing_extensions import override
 
 from fusionseg.data.base import Labels, Pixels, SegmentationDataset
@@ -40,6 +42,16 @@ class Subset(SegmentationDataset):
     @override
     def truth(self, index: int) -> Truth:
         return self.dataset.truth(self.indices[index])
+
+    @override
+    def annotation(self, index: int, rng: np.random.Generator) -> npt.NDArray[np.uint16] | None:
+        return self.dataset.annotation(self.indices[index], rng)
+
+    @override
+    def order(self, rng: np.random.Generator, among: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        indices = np.array(self.indices, np.int64)
+        sorting = indices.argsort()
+        return sorting[indices.searchsorted(self.dataset.order(rng, indices[among]), sorter=sorting)]
 
     @override
     def sources(self) -> list[object]:

@@ -14,27 +14,30 @@ BOUNDARY_SUMS = ("matched_prediction", "prediction", "matched_truth", "truth")
 """The columns of `boundary_sums`."""
 
 
-def boundary_sums(prediction: IntMap, truth: IntMap, tolerance: float = 0.0075) -> Counts:
+def boundary_sums(prediction: IntMap, *truths: IntMap, tolerance: float = 0.0075) -> Counts:
     """Boundary pixels of one image and how many of them were matched: `BOUNDARY_SUMS`, additive over images.
 
     A pixel is on a boundary if the pixel to its right, below or below to the right belongs to another region and both
     are labeled in the truth. So neither the rim of a void area nor anything predicted inside of it counts. A boundary
-    pixel is matched if the other map has a boundary pixel within the tolerance.
+    pixel is matched if the other map has a boundary pixel within the tolerance. As in the Berkeley benchmark, a
+    predicted pixel is matched if it is with any annotator, and the true pixels of all annotators are added.
 
     This is not the one-to-one matching of the Berkeley benchmark: one pixel may match many, so F is about 0.02 higher.
 
     Args:
         prediction: Region ids (H, W); 0 is a region like any other.
-        truth: Region ids (H, W), 0 is void.
+        truths: Region ids (H, W) for each annotator, 0 is void.
         tolerance: Distance within which boundaries match, as a fraction of the image's diagonal.
     """
-    if prediction.shape != truth.shape:
-        raise ValueError(f"expected two region maps of one shape, found {prediction.shape} and {truth.shape}")
-    radius = tolerance * hypot(*truth.shape)
-    labeled = truth != 0
-    predicted, true = boundaries(prediction, labeled), boundaries(truth, labeled)
-    pixels = [np.count_nonzero(edges) for edges in (predicted, true)]
-    return np.array([near(true, predicted, radius), pixels[0], near(predicted, true, radius), pixels[1]], np.int64)
+    for truth in truths:
+        if prediction.shape != truth.shape:
+            raise ValueError(f"expected two region maps of one shape, found {prediction.shape} and {truth.shape}")
+    radius = tolerance * hypot(*prediction.shape)
+    labeled = [truth != 0 for truth in truths]
+    predicted = np.any([boundaries(prediction, known) for known in labeled], 0)
+    true = [boundaries(truth, known) for truth, known in zip(truths, labeled, strict=True)]
+    matched = near(np.any(true, 0), predicted, radius), sum(near(predicted, edges, radius) for edges in true)
+    return np.array([matched[0], np.count_nonzero(predicted), matched[1], np.count_nonzero(true)], np.int64)
 
 
 def boundaries(labels: IntMap, labeled: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:

@@ -33,7 +33,7 @@ class Measures:
         """The sums of one image; `total` adds them.
 
         What the truth has no label of adds nothing, so that sets of images may be mixed. Several annotators count as in
-        the Berkeley benchmark in `region`, and each like an image of its own in `boundary`.
+        the Berkeley benchmark.
         """
         sums: Counted = {}
         if prediction.semantic is not None:
@@ -41,8 +41,7 @@ class Measures:
         if prediction.region is not None:
             annotators = (truth.region, *truth.others)
             sums["region"] = region_sums(prediction.region, *annotators)
-            edges = [boundary_sums(prediction.region, region, self.tolerance) for region in annotators]
-            sums["boundary"] = np.sum(edges, 0)
+            sums["boundary"] = boundary_sums(prediction.region, *annotators, tolerance=self.tolerance)
         if prediction.fused is not None:
             sums["fused"] = semantic_sums(prediction.fused, truth.semantic, len(self.classes))
         if prediction.panoptic is not None:

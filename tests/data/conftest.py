@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from PIL import Image
+from scipy.io import savemat
 
 CLASSES = """
 classes: [{name: sky, color: [1, 2, 3]}, {name: cell, thing: true}]
@@ -77,6 +78,24 @@ def coco(tmp_path: Path) -> Path:
             "categories": categories,
         }
         (tmp_path / "annotations" / f"panoptic_{split}.json").write_text(json.dumps(content))
+    return tmp_path
+
+
+@pytest.fixture
+def bsds(tmp_path: Path) -> Path:
+    """BSDS500: in each split a wide and a high photo; annotator k of three sees regions 1 and k on either side."""
+    for split in ("train", "val", "test"):
+        for i, (height, width) in enumerate(((20, 30), (30, 20))):
+            name = f"{split}{i}"
+            people = np.empty((1, 3), object)
+            for k in range(3):
+                region = np.ones((height, width), np.uint16)
+                region[:, 5 + 5 * k :] = k + 2
+                people[0, k] = {"Segmentation": region, "Boundaries": np.zeros_like(region, np.uint8)}
+            photo = np.full((height, width, 3), 60 + 40 * i, np.uint8)
+            Image.fromarray(photo).save(_parent(tmp_path / f"data/images/{split}/{name}.jpg"))
+            savemat(_parent(tmp_path / f"data/groundTruth/{split}/{name}.mat"), {"groundTruth": people})
+        (tmp_path / f"data/images/{split}/Thumbs.db").touch()
     return tmp_path
 
 

@@ -40,7 +40,7 @@ def test_sums_equal_all_pairs_of_pixels(seed: int, radius: float) -> None:
     predicted, true = slow_boundary(prediction, truth), slow_boundary(truth, truth)
     expected = slow_matches(predicted, true, radius), len(predicted), slow_matches(true, predicted, radius), len(true)
     # A little more, so that the radius survives the division; no distance of pixels lies in between.
-    sums = boundary_sums(prediction, truth, (radius + 1e-9) / hypot(*truth.shape))
+    sums = boundary_sums(prediction, truth, tolerance=(radius + 1e-9) / hypot(*truth.shape))
     assert dict(zip(BOUNDARY_SUMS, sums, strict=True)) == dict(zip(BOUNDARY_SUMS, expected, strict=True))
 
 
