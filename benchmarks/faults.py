@@ -21,12 +21,12 @@ from typing import Any
 import torch
 from rich.progress import track
 
-EPOCHS = 8
+EPOCHS = 12
 WORDS = [
     *("--data.dataset", "CamVid", "--data.scale", "0.25", "--data.crop_size", "[64, 96]", "--data.fraction", "0.1"),
     *("--data.batch_size", "4", "--data.workers", "1", "--model.backbone.encoder", "tu-mobilenetv3_small_050"),
     *("--trainer.max_epochs", str(EPOCHS), "--trainer.limit_val_batches", "4", "--trainer.log_every_n_steps", "2"),
-    *("--trainer.save_every_n_minutes", "0", "--wandb", "disabled"),
+    *("--trainer.save_every_n_minutes", "0"),
 ]
 DRAFT = re.compile(r"\..+\.\d+\.\w+")
 
@@ -96,8 +96,8 @@ def differences(whole: Path, run: Path) -> list[str]:
         ]
     if (whole / "metrics.csv").read_bytes() != (run / "metrics.csv").read_bytes():
         found.append("metrics.csv")
-    names = [sorted(path.relative_to(r).as_posix() for path in r.rglob("*")) for r in (whole, run)]
-    return found + ["the names of files"] * (names[0] != names[1])
+    names = [{path.relative_to(r).as_posix() for path in r.rglob("*")} for r in (whole, run)]
+    return found + [f"{name} is in one alone" for name in sorted(names[0] ^ names[1])]
 
 
 def kills(run: Path, words: list[str], log: Path, count: int, chance: random.Random) -> Iterator[tuple[str, bool]]:
@@ -119,6 +119,7 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
+    os.environ["WANDB_MODE"] = "disabled"  # a resumed run is told this anew
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     with TemporaryDirectory() as folder:
         whole, run, log = (Path(folder) / name for name in ("whole", "killed", "log"))

@@ -1,5 +1,10 @@
 """Measure: `python -m fusionseg.evaluate --run DIR [--split val|test]`."""
 
+if __name__ == "__main__":
+    from fusionseg.starting import interruptible
+
+    interruptible()
+
 import argparse
 import csv
 import heapq

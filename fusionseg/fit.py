@@ -1,5 +1,10 @@
 """Train: `python -m fusionseg.fit [--config FILE ...] [--key value ...] [--out DIR]`."""
 
+if __name__ == "__main__":
+    from fusionseg.starting import interruptible
+
+    interruptible()
+
 import os
 from collections.abc import Sequence
 from pathlib import Path

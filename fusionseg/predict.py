@@ -1,5 +1,10 @@
 """Answer: `python -m fusionseg.predict --run DIR|--checkpoint FILE --images PATH ... --out DIR`."""
 
+if __name__ == "__main__":
+    from fusionseg.starting import interruptible
+
+    interruptible()
+
 import argparse
 import glob
 from collections.abc import Sequence

@@ -45,6 +45,7 @@ GROUNDLESS = (
 """Warnings that do not hold here, each for the reason above it."""
 
 LOGGERS = (
+    "lightning.fabric.utilities.distributed",
     "lightning.fabric.utilities.seed",
     "lightning.fabric.utilities.rank_zero",
     "lightning.pytorch.utilities.rank_zero",

@@ -14,6 +14,7 @@ from lightning.fabric.utilities import rank_zero_only
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.plugins import Precision
+from torch.distributed import DistError
 
 from fusionseg.batch_norm import BatchNormSync
 from fusionseg.callbacks.best import BestCheckpoint
@@ -100,6 +101,7 @@ class Trainer(pl.Trainer):
             KeyboardInterrupt: After Ctrl-C, when all is written.
             SystemExit: After another signal, with the code 128 + its number.
             ChildProcessError: If a process that prepares batches died.
+            ConnectionError: If another rank did.
         """
         handler = signal.getsignal(signal.SIGINT)
         try:
@@ -115,6 +117,11 @@ class Trainer(pl.Trainer):
             signal.signal(signal.SIGINT, handler)  # Lightning leaves it ignored
             raise KeyboardInterrupt from None
         except RuntimeError as error:
+            if isinstance(error, DistError) or "gloo/transport" in str(error):
+                raise ConnectionError(
+                    f"rank {self.global_rank} lost another, which said why or was killed, as when memory runs out; the "
+                    "run can be resumed"
+                ) from error
             if not str(error).startswith("DataLoader worker"):
                 raise
             raise ChildProcessError(

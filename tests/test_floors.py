@@ -7,7 +7,7 @@ import fusionseg
 
 FLOORS = [
     "sample chance",
-    "files quiet ranks recipe weights usage",
+    "files quiet ranks recipe weights usage starting",
     "running gradients regions decoding losses visualize fusion label_files objective",
     "backbone heads balancing metrics data optimization",
     "networks answers",

@@ -106,8 +106,6 @@ def check_equal(one: Path, other: Path) -> None:
 
 
 KILLS = [("epoch", 4), ("batch", 1), ("batch", 6), ("validation", 7), ("validated", 4), ("end", 0)]
-
-
 MORE = [{"accumulate_grad_batches": 2}, {"val_check_interval": 2}]
 SLOW = [pytest.param(options, id=next(iter(options)), marks=pytest.mark.slow) for options in MORE]
 

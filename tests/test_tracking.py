@@ -1,5 +1,6 @@
 import http.server
 import json
+import signal
 import struct
 import threading
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from wandb.proto.wandb_internal_pb2 import Record  # type: ignore[attr-defined]
 
 from fusionseg import evaluate, tracking
 from fusionseg.fit import main
+from fusionseg.module import FusionModule
 from fusionseg.tracking import RunLogger, mode, wandb_logger
 
 KEY = "a" * 40
@@ -167,3 +169,34 @@ def test_offline_runs_hold_pictures_and_the_best_epoch_and_are_continued(
     assert config["model"]["init_args"]["alpha"] == 1.0
     assert config["classes"][0] == "sky"
     assert {"commit", "dirty"} <= config.keys()
+
+
+def test_offline_a_run_that_was_stopped_and_resumed_is_one_and_has_every_step_once(
+    tiny: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    wandb.teardown()  # it reads these once a process
+    step, run = FusionModule.training_step, tmp_path / "run"
+
+    def asked(module: FusionModule, *args: Any) -> Any:
+        if module.global_step == 2:
+            signal.raise_signal(signal.SIGTERM)
+        return step(module, *args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FusionModule, "training_step", asked)
+        with pytest.raises(SystemExit, match="143"):
+            main([*tiny, "--trainer.log_every_n_steps", "1", "--out", str(run)])
+    main(["--resume", str(run)])
+    wandb.teardown()  # its own process writes a little later
+
+    folders = sorted((run / "wandb").glob("offline-run-*"))
+    assert len(folders) == 2
+    told = json.loads((run / "summary.json").read_text())
+    assert {folder.name.split("-")[-1] for folder in folders} == {told["wandb"]["id"]}
+    written = list(records(run))
+    assert [r.run.run_id for r in written if r.HasField("run")] == [told["wandb"]["id"]] * 2
+    logged = (r.history.item for r in written if r.HasField("history"))
+    rows = [{".".join(i.nested_key) or i.key: json.loads(i.value_json) for i in items} for items in logged]
+    for key, axis, expected in (("train/loss", "trainer/global_step", range(1, 5)), ("val/score", "epoch", range(2))):
+        assert [row[axis] for row in rows if key in row] == list(expected)

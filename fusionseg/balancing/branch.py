@@ -22,7 +22,7 @@ class Branch(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.balance: Callable[[Tensor], Tensor] | None = None
-        """From the Gramian (T, T) of the gradients to a weight for each (T,)."""
+        """From the Gramian (T, T) of the gradients to a weight for each (T,); without it a backward pass adds them."""
         self.dtype = torch.float32
         """In which precision the Gramian is added up."""
 
@@ -31,7 +31,7 @@ class Branch(nn.Module):
         learned = [m for m in maps if m.requires_grad]
         if self.balance is None or not learned or not torch.is_grad_enabled():
             return {task: list(maps) for task in tasks}
-        copies = iter(Parting.apply(self.balance, self.dtype, len(tasks), *learned))
+        copies = iter(Parting.apply(self, len(tasks), *learned))
         return {task: [next(copies) if m.requires_grad else m for m in maps] for task in tasks}
 
 
@@ -40,10 +40,8 @@ class Parting(Function):
 
     @staticmethod
     @override
-    def forward(
-        ctx: Any, balance: Callable[[Tensor], Tensor], dtype: torch.dtype, tasks: int, *maps: Tensor
-    ) -> tuple[Tensor, ...]:
-        ctx.balance, ctx.dtype, ctx.tasks = balance, dtype, tasks
+    def forward(ctx: Any, branch: Branch, tasks: int, *maps: Tensor) -> tuple[Tensor, ...]:
+        ctx.branch, ctx.tasks = branch, tasks
         ctx.set_materialize_grads(False)
         return tuple(m.view_as(m) for _ in range(tasks) for m in maps)
 
@@ -53,8 +51,10 @@ class Parting(Function):
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Any, ...]:
         size = len(gradients) // ctx.tasks
         rows = [gradients[size * task : size * (task + 1)] for task in range(ctx.tasks)]
-        weights = ctx.balance(gramian(rows, ctx.dtype))
-        return None, None, None, *(combined(column, weights) for column in zip(*rows, strict=True))
+        branch = ctx.branch
+        products = gramian(rows, branch.dtype)
+        weights = branch.balance(products) if branch.balance else torch.ones_like(products[0])
+        return None, None, *(combined(column, weights) for column in zip(*rows, strict=True))
 
 
 def gramian(rows: Sequence[Sequence[Tensor | None]], dtype: torch.dtype = torch.float32) -> Tensor:

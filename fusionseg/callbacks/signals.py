@@ -12,6 +12,9 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 ASKED = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 """Ctrl-C, the wish of a system that shuts down, and what SLURM sends before a time limit (`--signal=USR1@120`)."""
 
+AGREEMENT = "_broadcast_sigterm_tensor"
+"""Lightning's way to tell all ranks of a SIGTERM, which waits for the device in each step."""
+
 
 class Stopped(BaseException):
     """A training that was asked to stop.
@@ -38,9 +41,12 @@ class Signals(Callback):
         self.group: Any = None
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self.signum, self.stopping = 0, False
+        # one that came while Lightning still listened
+        self.signum, self.stopping = signal.SIGTERM if trainer.received_sigterm else 0, False
         # between hosts, so that no rank waits for its device
         self.group = dist.new_group(backend="gloo") if trainer.world_size > 1 else None
+        # SIGTERM does not reach Lightning from here on
+        setattr(trainer.fit_loop.epoch_loop, AGREEMENT, _nothing)
         if threading.current_thread() is threading.main_thread():
             self.before = {number: signal.signal(number, self._receive) for number in ASKED}
 
@@ -57,11 +63,12 @@ class Signals(Callback):
         if self._agreed():
             raise Stopped(self.signum)
 
-    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._restore()
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        # before Lightning puts back what was before it
+        self._restore(trainer)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        self._restore()
+        self._restore(trainer)
 
     def _receive(self, signum: int, _: Any) -> None:
         if self.signum:
@@ -78,10 +85,15 @@ class Signals(Callback):
             self.signum = int(highest)
         return bool(self.signum)
 
-    def _restore(self) -> None:
+    def _restore(self, trainer: Trainer) -> None:
         for number, handler in self.before.items():
             signal.signal(number, handler)
         self.before = {}
+        trainer.fit_loop.epoch_loop.__dict__.pop(AGREEMENT, None)
+
+
+def _nothing() -> None:
+    pass
 
 
 def between_steps(trainer: Any, batch_idx: int) -> bool:

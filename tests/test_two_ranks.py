@@ -1,0 +1,74 @@
+"""What a command on two ranks leaves; what they compute stands in `test_ddp.py`."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+
+def fitted(words: list[str], folder: Path) -> "subprocess.CompletedProcess[str]":
+    """A training on two ranks that is started in a folder."""
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join([str(folder), *sys.path])}
+    command = [sys.executable, "-m", "fusionseg.fit", *words, "--trainer.accelerator", "cpu", "--trainer.devices", "2"]
+    return subprocess.run(command, env=env, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
+
+
+def trained(words: list[str], folder: Path) -> Path:
+    """The run folder that a training on two ranks names in the end."""
+    done = fitted([*words, "--trainer.max_epochs", "1"], folder)
+    assert done.returncode == 0, done.stderr
+    return folder / done.stdout.splitlines()[-1]
+
+
+@pytest.mark.slow
+def test_ranks_that_are_told_no_folder_share_a_new_one(tiny: list[str], tmp_path: Path) -> None:
+    run = trained(tiny, tmp_path)
+    assert list(tmp_path.iterdir()) == [tmp_path / "runs"]
+    assert list((tmp_path / "runs").iterdir()) == [run]
+    assert json.loads((run / "summary.json").read_text())["status"] == "finished"
+    names = ["best.ckpt", "last.ckpt"]
+    assert sorted(path.name for path in (run / "checkpoints").iterdir()) == names
+
+
+@pytest.mark.slow
+def test_ranks_that_are_told_no_folder_leave_those_alone_that_have_its_name(tiny: list[str], tmp_path: Path) -> None:
+    now = time.time()
+    # that of each second in which either rank may begin
+    names = [time.strftime("%Y%m%d-%H%M%S-synthetic", time.localtime(now + second)) for second in range(120)]
+    there = [tmp_path / "runs" / name for name in names]
+    for folder in there:
+        folder.mkdir(parents=True)
+    run = trained(tiny, tmp_path)
+    assert run.name.endswith("-synthetic-2")
+    assert set((tmp_path / "runs").iterdir()) == {*there, run}
+    assert not any(list(folder.iterdir()) for folder in there)
+    assert (run / "checkpoints" / "last.ckpt").is_file()
+
+
+DIES = """
+import os, signal
+from lightning.pytorch import Callback
+
+class Dies(Callback):
+    def on_train_batch_start(self, trainer, *_):
+        if trainer.global_rank == 1 and trainer.global_step == 3:
+            os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.slow
+def test_a_rank_that_dies_ends_the_run_with_one_message(tiny: list[str], tmp_path: Path) -> None:
+    (tmp_path / "dies.py").write_text(DIES)
+    run = tmp_path / "run"
+    done = fitted([*tiny, "--trainer.callbacks", "dies.Dies", "--out", str(run)], tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].startswith("error: rank 0 lost another, which said why or was killed")
+    assert "Traceback" not in done.stderr
+    assert "Initializing distributed" not in done.stderr
+    assert json.loads((run / "summary.json").read_text())["status"] == "failed"
+    assert torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["global_step"] == 2
