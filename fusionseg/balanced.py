@@ -13,7 +13,7 @@ from fusionseg.chance import reseed
 from fusionseg.gradients import averaged, deposit, reached
 from fusionseg.measured import MeasuredModule
 from fusionseg.networks import Network
-from fusionseg.objective import divided, shares, table
+from fusionseg.objective import FACTORS, divided, shares, table
 from fusionseg.ranks import reduced, world_size
 from fusionseg.running import RunningLosses
 from fusionseg.sample import Classes, Sample
@@ -58,6 +58,15 @@ class BalancedModule(MeasuredModule):
         """Whether each task has a backward pass of its own."""
         balances = isinstance(self.balancer, GradientBalancer) and self.balancer.level == "parameters"
         return balances and len(self.tasks) > 1
+
+    @property
+    def notice(self) -> str:
+        """A line for whoever set a factor that the balancer undoes, or nothing."""
+        set_ = [f"{FACTORS[task]} {w:g}" for task, w in self.loss_weights.items() if w not in (0, 1)]
+        if not set_ or not self.balancer.absorbs or len(self.tasks) == 1:
+            return ""
+        name = type(self.balancer).__name__
+        return f"{name} undoes constant factors of a loss: {', '.join(set_)} will hardly matter (docs/balancing.md)"
 
     @override
     def training_step(self, batch: Sample, _: int) -> Tensor:

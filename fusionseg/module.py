@@ -80,8 +80,15 @@ class FusionModule(BalancedModule):
         self.latest: dict[str, float] = {}
         self.to(memory_format=torch.channels_last)
         if compile:
-            for part in (self.network.encoder, *self.network.decoders.values(), *self.network.heads.values()):
-                part.compile()
+            self.compile_parts()
+
+    def compile_parts(self, backend: str = "inductor") -> None:
+        """Compiles encoder, decoders and heads one by one, so that what is between them stays as it is."""
+        from torch._functorch import config
+
+        config.donated_buffer = False  # or a graph could not be gone through for one task after the other
+        for part in (self.network.encoder, *self.network.decoders.values(), *self.network.heads.values()):
+            part.compile(backend=backend)
 
     def log_losses(self) -> None:
         """Logs the mean losses since the last call: the only place where training waits for the device."""

@@ -10,7 +10,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from fusionseg.recipe import made
 
-_NAMES = {"semantic": "alpha", "region": "beta", "scene": "gamma"}
+FACTORS = {"semantic": "alpha", "region": "beta", "scene": "gamma"}
 
 
 def loss_weights(**weights: float | None) -> dict[str, float]:
@@ -25,7 +25,7 @@ def loss_weights(**weights: float | None) -> dict[str, float]:
     present = {task: weight for task, weight in weights.items() if weight is not None}
     if not present:
         raise ValueError("semantic_head and region_head are both null and gamma is 0: expected at least one head")
-    found = ", ".join(f"{_NAMES[task]} = {weight}" for task, weight in present.items())
+    found = ", ".join(f"{FACTORS[task]} = {weight}" for task, weight in present.items())
     if any(not math.isfinite(w) or w < 0 for w in present.values()):
         raise ValueError(f"expected finite loss weights of 0 or more, found {found}")
     if not any(present.values()):

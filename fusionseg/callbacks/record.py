@@ -86,7 +86,7 @@ class RunRecord(Callback):
         if self.resumed and any(isinstance(c, EarlyStopping) and c.stopped_epoch for c in _callbacks(trainer)):
             trainer.should_stop = True  # which Lightning forgets
         # not earlier, so that what keeps a training from starting is all that is said then
-        for notice in (getattr(speaker, "notice", "") for speaker in (trainer, *trainer.loggers)):
+        for notice in (getattr(speaker, "notice", "") for speaker in (trainer, pl_module, *trainer.loggers)):
             if notice and trainer.is_global_zero:
                 print(notice, file=sys.stderr)
 
