@@ -30,7 +30,7 @@ from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import SGD
 
-from fusionseg import balancing
+from fusionseg import balancing, networks
 from fusionseg.backbone import Backbone
 from fusionseg.balancing import Sum
 from fusionseg.batch_norm import BatchNormSync
@@ -119,7 +119,9 @@ def model(case: str) -> Weighed:
         optimizer=partial(SGD, lr=0.01 if "double" in way else 0.001, momentum=0.9),
         freeze_encoder_epochs=int("held" in way),
         l1=1e-5 if "l1" in way else 0.0,
-        network=partial(HardSharing, shared_decoder="apart" not in way),
+        network=next((getattr(networks, word) for word in way if hasattr(networks, word)), HardSharing)
+        if "apart" not in way
+        else partial(HardSharing, shared_decoder=False),
         balancer=next((balancer(word) for word in way if ":" in word), Sum),
     )
 

@@ -1,7 +1,8 @@
 """Gradients of balanced tasks, held against a slow reference: a backward pass for each task and a plain sum."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
+from itertools import product
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torchjd import aggregation
 
-from fusionseg import balancing
+from fusionseg import balancing, networks
 from fusionseg.backbone import Backbone
 from fusionseg.balancing import (
     CAGrad,
@@ -48,9 +49,33 @@ NETWORKS: dict[str, dict[str, Any]] = {
 }
 
 
+SMALL = NETWORKS["U-Net, one decoder"]["backbone"]
+AT_BRANCH = {**NETWORKS, "MTAN": {"backbone": SMALL, "network": networks.MTAN}}
+ANYWHERE = {
+    **AT_BRANCH,
+    **{name: {"backbone": SMALL, "network": getattr(networks, name)} for name in ("PADNet", "CrossTaskAttention")},
+    "CrossStitch": {"backbone": Backbone("resnet18", options=SMALL.options), "network": networks.CrossStitch},
+}
+
+
+def crossed(balancers: Iterable[Any], cases: Iterable[str]) -> pytest.MarkDecorator:
+    """Each balancer with each network, of which those with neither MGDA nor U-Net are slow."""
+
+    def fast(balancer: Any, case: str) -> bool:
+        return balancer is balancing.MGDA or case == "U-Net, two decoders"
+
+    every = [
+        pytest.param(
+            b, case, id=f"{getattr(b, '__name__', 'foreign')} {case}", marks=() if fast(b, case) else pytest.mark.slow
+        )
+        for b, case in product(balancers, cases)
+    ]
+    return pytest.mark.parametrize(("balancer", "name"), every)
+
+
 def model(name: str, **options: Any) -> FusionModule:
     torch.manual_seed(0)
-    made = {"region_head": BoundaryHead, **NETWORKS[name], **options}
+    made = {"region_head": BoundaryHead, **ANYWHERE[name], **options}
     # in eval mode, or dropout would differ between the two
     return FusionModule(SyntheticScenes.classes, alpha=0.7, beta=1.3, **made).double().eval()
 
@@ -94,8 +119,7 @@ def by_hand(module: FusionModule, batch: Sample, weigh: Callable[[Tensor], Tenso
     }
 
 
-@pytest.mark.parametrize("name", NETWORKS)
-@pytest.mark.parametrize("balancer", [*GRADIENT, DUAL_PROJECTION], ids=lambda b: getattr(b, "__name__", "foreign"))
+@crossed([*GRADIENT, DUAL_PROJECTION], AT_BRANCH)
 def test_gradients_at_the_branch_are_those_of_a_backward_pass_for_each_task(
     balancer: Callable[..., GradientBalancer], name: str, scenes: Scenes
 ) -> None:
@@ -134,8 +158,7 @@ AGGREGATORS: dict[type[GradientBalancer], Callable[[], Any]] = {
 }
 
 
-@pytest.mark.parametrize("name", NETWORKS)
-@pytest.mark.parametrize("balancer", AGGREGATORS, ids=lambda b: b.__name__)
+@crossed(AGGREGATORS, ANYWHERE)
 def test_gradients_of_parameters_are_torchjds(balancer: type[GradientBalancer], name: str, scenes: Scenes) -> None:
     batch = scenes(2, (64, 64))
     found = step(model(name, balancer=partial(balancer, level="parameters", double=True)), batch)

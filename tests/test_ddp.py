@@ -23,6 +23,15 @@ FAST = (
     ),
 )
 SINGLE = ("semantic fixed", "boundary fixed double", "center fixed")
+SHARING = (
+    "MTAN MGDA:branch",
+    "MTAN UW:",
+    *(
+        f"{name} {way}"
+        for name in ("CrossStitch", "PADNet", "CrossTaskAttention")
+        for way in ("UW:", "CAGrad:parameters")
+    ),
+)
 GRADIENT = ("MGDA", "PCGrad", "UPGrad", "CAGrad", "IMTLG", "AlignedMTL", "NashMTL", "GradVac", "GradNorm")
 PAIRS = ("resnet18 Unet", "efficientnet-b0 FPN", "mobilenet_v2 DeepLabV3Plus", "efficientnet-b0 PSPNet")
 MATRIX = (
@@ -32,6 +41,7 @@ MATRIX = (
     *(f"{SMALL} Unet semantic+boundary fixed double {name}:" for name in ("UW", "DWA", "IMTLL", "STCH", "RLW", "GLS")),
     *(f"{SMALL} FPN semantic+center fixed double {name}:branch apart" for name in GRADIENT),
     *(f"{SMALL} Unet semantic+boundary fixed double {name}:parameters" for name in GRADIENT),
+    *(f"resnet18 FPN semantic+center fixed double {way}" for way in SHARING),
 )
 WIDE = tuple(case for case in MATRIX if case not in FAST)
 
