@@ -1,0 +1,169 @@
+"""What holds for every network, however its tasks share."""
+
+import copy
+import inspect
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from fusionseg import networks
+from fusionseg.backbone import Backbone, Encoder
+from fusionseg.heads import BoundaryHead, SemanticHead
+from fusionseg.networks import MTAN, CrossStitch, CrossTaskAttention, HardSharing, Network, PADNet
+from fusionseg.networks.base import HeadRecipe
+from fusionseg.optimization import parameter_groups
+
+Recipe = Callable[..., Network]
+EXAMPLES: dict[str, tuple[Recipe, int]] = {
+    "one decoder": (HardSharing, 1),
+    "decoders": (partial(HardSharing, shared_decoder=False), 1),
+    "MTAN": (MTAN, 1),
+    "cross-stitch": (CrossStitch, 1),
+    "PAD-Net": (PADNet, 2),
+    "attention": (CrossTaskAttention, 1),
+}
+HEADS: dict[str, HeadRecipe] = {
+    "semantic": partial(SemanticHead, num_classes=5),
+    "region": BoundaryHead,
+    "parts": partial(SemanticHead, num_classes=3),
+}
+CHANNELS = {"semantic": 5, "region": 1, "parts": 3}
+SMALL = Backbone(decoder="FPN")
+BACKBONES = {
+    "Unet": Backbone(),
+    "DeepLabV3Plus": Backbone("mobilenet_v2", decoder="DeepLabV3Plus"),
+    "FPN": Backbone("efficientnet-b0", decoder="FPN"),
+    "PSPNet": Backbone("efficientnet-b0", decoder="PSPNet"),
+    "from stride 4": Backbone("tu-convnext_atto", decoder="Unet"),
+}
+IMAGE = torch.randint(0, 256, (3, 3, 64, 96), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+
+every_network = pytest.mark.parametrize("recipe", [recipe for recipe, _ in EXAMPLES.values()], ids=EXAMPLES.keys())
+
+
+def heads(tasks: int) -> dict[str, HeadRecipe]:
+    return dict(list(HEADS.items())[:tasks])
+
+
+def summed(outputs: dict[str, Any]) -> Tensor:
+    return torch.stack([output.float().square().mean() for output in outputs.values()]).sum()
+
+
+def test_every_network_is_held_to_the_contract() -> None:
+    ours = {value for name, value in vars(networks).items() if inspect.isclass(value) and name != "Network"}
+    known = {k for k in Network.__subclasses__() if k.__module__.startswith("fusionseg.")}
+    assert {recipe.func if isinstance(recipe, partial) else recipe for recipe, _ in EXAMPLES.values()} == ours == known
+
+
+@pytest.mark.parametrize("tasks", [1, 2, 3])
+@pytest.mark.parametrize(("recipe", "refinements"), EXAMPLES.values(), ids=EXAMPLES.keys())
+def test_each_refinement_has_an_output_of_each_task_and_the_parts_have_their_names(
+    recipe: Recipe, refinements: int, tasks: int
+) -> None:
+    network = recipe(heads(tasks), SMALL)
+    found = network(IMAGE)
+    assert len(found) == refinements
+    for outputs in found:
+        assert list(outputs) == list(network.heads) == list(heads(tasks))
+        assert all(output.shape == (3, CHANNELS[task], 16, 24) for task, output in outputs.items())
+    assert isinstance(network.encoder, Encoder)
+    assert set(network.decoders) in ({"shared"}, set(network.heads))
+
+
+@pytest.mark.parametrize("backbone", BACKBONES.values(), ids=BACKBONES.keys())
+@every_network
+def test_the_losses_of_all_tasks_reach_all_that_is_trained(recipe: Recipe, backbone: Backbone) -> None:
+    network = recipe(heads(2), backbone)
+    torch.stack([summed(outputs) for outputs in network(IMAGE)]).sum().backward()  # type: ignore[no-untyped-call]
+    trained = {name: p.grad for name, p in network.named_parameters() if p.requires_grad}
+    assert [name for name, gradient in trained.items() if gradient is None] == []
+    assert len(trained) > 50
+
+
+@pytest.mark.parametrize("tasks", [1, 3])
+@every_network
+def test_so_do_those_of_one_task_or_of_three(recipe: Recipe, tasks: int) -> None:
+    network = recipe(heads(tasks), SMALL)
+    torch.stack([summed(outputs) for outputs in network(IMAGE)]).sum().backward()  # type: ignore[no-untyped-call]
+    assert all(p.grad is not None for p in network.parameters() if p.requires_grad)
+
+
+@every_network
+def test_a_network_has_a_branching_point_unless_its_tasks_mix(recipe: Recipe) -> None:
+    network = recipe(heads(3), SMALL)
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter, std=0.1)  # a gate at 0 lets nothing through
+    for task in HEADS:
+        network.zero_grad()
+        network(IMAGE)[-1][task].sum().backward()
+        reached = {name for name, p in network.named_parameters() if p.grad is not None and p.grad.any()}
+        others = [name for name in reached if any(f".{other}." in name for other in HEADS if other != task)]
+        assert bool(others) == (network.branch is None)
+
+
+@every_network
+def test_the_state_alone_rebuilds_a_network(recipe: Recipe) -> None:
+    one, other = recipe(heads(2), SMALL).eval(), recipe(heads(2), SMALL).eval()
+    other.load_state_dict(one.state_dict())
+    with torch.no_grad():
+        for a, b, c in zip(one(IMAGE), other(IMAGE), copy.deepcopy(one)(IMAGE), strict=True):
+            for task in one.heads:
+                assert torch.equal(a[task], b[task])
+                assert torch.equal(a[task], c[task])
+
+
+@every_network
+def test_a_copy_has_weights_of_its_own(recipe: Recipe) -> None:
+    network = recipe(heads(2), SMALL).eval()
+    with torch.no_grad():
+        before = summed(network(IMAGE)[-1])
+        for parameter in copy.deepcopy(network).parameters():
+            parameter.zero_()
+        assert torch.equal(summed(network(IMAGE)[-1]), before)
+
+
+@every_network
+def test_a_frozen_encoder_keeps_all_that_it_has_and_gets_zero_gradients(recipe: Recipe) -> None:
+    network = recipe(heads(2), SMALL)
+    network.encoder.frozen = True  # type: ignore[assignment]
+    network.encoder.train()
+    before = {name: value.clone() for name, value in network.encoder.state_dict().items()}
+    torch.stack([summed(outputs) for outputs in network(IMAGE)]).sum().backward()  # type: ignore[no-untyped-call]
+    assert all(p.grad is not None and not p.grad.any() for p in network.encoder.parameters() if p.requires_grad)
+    assert all(torch.equal(value, before[name]) for name, value in network.encoder.state_dict().items())
+    own = {id(p) for p in network.encoder.parameters()}
+    assert all(p.grad is not None for p in network.parameters() if p.requires_grad and id(p) not in own)
+
+
+@every_network
+def test_each_parameter_has_one_learning_rate(recipe: Recipe) -> None:
+    network = recipe(heads(2), SMALL)
+    encoder, rest = (group["params"] for group in parameter_groups(network, network.encoder))
+    trained = [p for p in network.parameters() if p.requires_grad]
+    assert sorted(map(id, encoder + rest)) == sorted(map(id, trained))
+    assert {id(p) for p in rest}.isdisjoint(id(p) for p in network.encoder.parameters())
+
+
+@every_network
+def test_a_forward_pass_does_not_wait_for_the_device(recipe: Recipe) -> None:
+    # a tensor on the meta device has no values: whoever reads one fails
+    outputs = recipe(heads(2), SMALL).to("meta")(IMAGE.to("meta"))[-1]
+    assert all(output.is_meta for output in outputs.values())
+
+
+@every_network
+def test_in_half_precision_nothing_is_promoted_and_memory_stays_channels_last(recipe: Recipe) -> None:
+    network = recipe(heads(2), Backbone()).to(memory_format=torch.channels_last)
+    seen: list[Tensor] = []
+    for module in [*network.decoders.values(), *network.heads.values()]:
+        module.register_forward_pre_hook(
+            lambda _, inputs: seen.extend(inputs[0][2:] if isinstance(inputs[0], list) else inputs)
+        )
+    with torch.autocast("cpu", torch.bfloat16):
+        network(IMAGE)
+    assert {m.dtype for m in seen} == {torch.bfloat16}
+    assert all(m.is_contiguous(memory_format=torch.channels_last) for m in seen)
