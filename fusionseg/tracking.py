@@ -140,6 +140,7 @@ class RunLogger(WandbLogger):
         run.define_metric("trainer/global_step", hidden=True)
         run.define_metric("train/*", step_metric="trainer/global_step")
         run.define_metric("val/*", step_metric="epoch")
+        run.define_metric("conflict/*", step_metric="trainer/global_step")
         return run
 
     def finalize(self, status: str) -> None:
@@ -176,6 +177,14 @@ def log_pictures(
 
         images = [wandb.Image(pic, masks=_masks(pic, t, p, classes), caption=p.name) for pic, t, p in seen]
         run.log({key: images, "epoch": epoch})
+
+
+def log_picture(loggers: Iterable[Logger], key: str, picture: Picture, step: int) -> None:
+    """Shows one picture in W&B, as of an optimizer step."""
+    for run in runs(loggers):
+        import wandb
+
+        run.log({key: wandb.Image(picture), "trainer/global_step": step})
 
 
 def _masks(picture: Picture, truth: Truth, prediction: Prediction, classes: Classes) -> dict[str, Any]:

@@ -8,10 +8,10 @@ import fusionseg
 FLOORS = [
     "sample chance",
     "files quiet ranks recipe weights usage starting",
-    "running gradients regions decoding losses visualize fusion label_files objective",
+    "running gradients regions decoding losses visualize curves fusion label_files objective",
     "backbone heads balancing metrics data optimization",
     "networks answers",
-    "measured",
+    "measured taps",
     "balanced",
     "module",
     "restore tracking manual table",
@@ -25,6 +25,7 @@ ALLOWED = {
     "lightning": {"data/datamodule"},
     "segmentation_models_pytorch": {"backbone"},
     "wandb": {"tracking"},
+    "matplotlib": {"curves"},
     "scipy": {"decoding", "data/bsds500"},
     "torchjd": {"balancing/foreign"},
 }

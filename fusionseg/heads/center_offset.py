@@ -73,8 +73,9 @@ class CenterOffsetHead(Head):
     def loss(self, output: Tensor, target: CenterTarget) -> tuple[Tensor, Tensor]:
         """Two terms: heat and distances."""
         output = scaled(output, target.mask.shape[-2:])
-        heat, heat_weight = self.center_loss(output[:, :1].float().sigmoid(), target.heat, target.mask)
-        far, far_weight = self.offset_loss(output[:, 1:].float() * self.UNIT, target.offset, target.mask)
+        output = output.to(torch.promote_types(output.dtype, torch.float32))
+        heat, heat_weight = self.center_loss(output[:, :1].sigmoid(), target.heat, target.mask)
+        far, far_weight = self.offset_loss(output[:, 1:] * self.UNIT, target.offset, target.mask)
         return torch.stack([heat * self.weights[0], far * self.weights[1]]), torch.stack([heat_weight, far_weight])
 
     def labels(self, output: Tensor, frame: Frame) -> Tensor:
