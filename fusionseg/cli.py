@@ -25,7 +25,7 @@ from fusionseg.quiet import quiet
 from fusionseg.trainer import Trainer
 from fusionseg.usage import UsageError, check_filled, innermost, located, mapping, usage_error
 
-CATALOGUE = ("heads", "networks", "balancing", "data", "losses", "optimization")
+CATALOGUE = ("heads", "networks", "balancing", "data", "losses", "optimization", "callbacks")
 DOORS = ("config", "out", "resume", "weights", "wandb")
 """Arguments of the command, which are no part of the experiment."""
 
