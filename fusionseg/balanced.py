@@ -131,9 +131,11 @@ class BalancedModule(MeasuredModule):
             self.reach = [reached(part) for part in self.parts]
         rows: list[dict[nn.Parameter, Tensor]] = []
         for part, wanted in zip(self.parts, self.reach, strict=True):
-            given = torch.autograd.grad(part, wanted, self.scale.to(part.dtype), retain_graph=True, allow_unused=True)
+            more = part is not self.parts[-1]  # a graph that is kept would be in memory during the next forward pass
+            given = torch.autograd.grad(part, wanted, self.scale.to(part.dtype), retain_graph=more, allow_unused=True)
             rows.append({p: g for p, g in zip(wanted, given, strict=True) if g is not None})
             averaged(list(rows[-1].values()))
+        self.parts, self.loss = [], self.loss.detach()
         every = dict.fromkeys(p for row in rows for p in row)
         common = dict.fromkeys(p for p in every if sum(p in row for row in rows) > 1)
         products = gramian([[row.get(p) for p in common] for row in rows], self.balancer.dtype)

@@ -50,11 +50,20 @@ class Parting(Function):
     @once_differentiable
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Any, ...]:
         size = len(gradients) // ctx.tasks
-        rows = [gradients[size * task : size * (task + 1)] for task in range(ctx.tasks)]
+        whole = [dense(gradient) for gradient in gradients]
+        rows = [whole[size * task : size * (task + 1)] for task in range(ctx.tasks)]
         branch = ctx.branch
         products = gramian(rows, branch.dtype)
         weights = branch.balance(products) if branch.balance else torch.ones_like(products[0])
         return None, None, *(combined(column, weights) for column in zip(*rows, strict=True))
+
+
+def dense(gradient: Tensor | None) -> Tensor | None:
+    """The same gradient without gaps in memory, which slices of a concatenation have: it is read several times."""
+    layouts = (torch.contiguous_format, torch.channels_last)
+    if gradient is None or any(gradient.is_contiguous(memory_format=layout) for layout in layouts):
+        return gradient
+    return gradient.clone()
 
 
 def gramian(rows: Sequence[Sequence[Tensor | None]], dtype: torch.dtype = torch.float32) -> Tensor:

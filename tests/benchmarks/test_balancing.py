@@ -6,10 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks import balancing
-from benchmarks.sharing import Setting, Training, squares
+from benchmarks.sharing import Setting, Training, peak, squares, trained
 from benchmarks.step import CLASSES
 from fusionseg.backbone import Backbone
-from fusionseg.balancing import MGDA
+from fusionseg.balancing import MGDA, Sum
 from fusionseg.module import FusionModule
 
 ENCODER = "tu-mobilenetv3_small_050"
@@ -101,3 +101,16 @@ def test_torchjds_failures_are_told_and_ours_are_not_hidden(capsys: pytest.Captu
     assert "odd fails: expected BFloat16\n" in capsys.readouterr().out
     with pytest.raises(RuntimeError, match="BFloat16"):
         balancing.compared(sample, "parameters", recipes, 2)
+
+
+def test_no_graph_outlives_its_step() -> None:
+    setting = Setting(squares((128, 128), 4, "cpu"), "32-true")
+    balancers = {"sum": Sum, "branch": MGDA, "parameters": partial(MGDA, level="parameters")}
+    recipes = {
+        name: partial(Training, setting, {**SMALL, "balancer": balancer}) for name, balancer in balancers.items()
+    }
+    peaks = {name: peak(partial(trained, recipe)) for name, recipe in recipes.items()}
+    assert peaks["branch"] < 1.01 * peaks["sum"]
+    assert (
+        peaks["parameters"] < 1.1 * peaks["sum"]
+    )  # the gradients of a second task; a graph would be half as much again
