@@ -20,6 +20,11 @@ from fusionseg.data.synthetic import SyntheticScenes
 from fusionseg.module import FusionModule
 from fusionseg.sample import Sample
 
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # the workers are the parallelism, also of the processes that they start
+    os.environ["OMP_NUM_THREADS"] = "1"
+    torch.set_num_threads(1)
+
 
 @pytest.fixture(autouse=True)
 def fixed_chance(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ WRONG = {
     "--model.region_head BoundryHead": "model.region_head: expected a class, found 'BoundryHead'; "
     "did you mean BoundaryHead?",
     "--model.region_head Dice": "model.region_head: expected a class, found 'Dice'; "
-    "expected one of BoundaryHead, CenterOffsetHead, SemanticHead",
+    "expected one of BoundaryHead, CenterOffsetHead, SceneHead, SemanticHead",
     "--model.region_head BoundaryHead --model.region_head.widht 4": "model.region_head.widht: no such setting; "
     "did you mean width?",
     "--model.region_head no.such.Head": "model.region_head: cannot import no.such.Head: No module named 'no'",
