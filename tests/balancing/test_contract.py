@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterator
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 import torch
@@ -98,6 +99,22 @@ def test_weights_are_finite_for_gradients_of_any_kind(kind: type[Balancer]) -> N
         assert all(value.isfinite().all() for value in balancer.buffers())
     if issubclass(kind, GradientBalancer):
         assert step(kind(2), torch.tensor([1.0, 2.0]), BOTH, torch.tensor([[4.0, 0.0], [0.0, 0.0]])).tolist() == [1, 0]
+
+
+@pytest.mark.parametrize("kind", EVERY, ids=lambda k: k.__name__)
+def test_no_balancer_waits_for_the_device(kind: type[Balancer]) -> None:
+    def waiting(*_: Any, **__: Any) -> Any:
+        raise AssertionError("the host waits for the device")
+
+    balancer, gramian = kind(3), next(gramians(3))
+    losses, active = torch.tensor([1.0, 2.0, 3.0]), torch.ones(3, dtype=torch.bool)
+    readers = ["item", "cpu", "numpy", "nonzero", "__bool__", "__float__", "__int__", "__index__"]
+    if kind not in (balancing.PCGrad, balancing.GradVac):  # whose random order is drawn on the host
+        readers.append("tolist")
+    with patch.multiple(Tensor, **dict.fromkeys(readers, waiting)):  # type: ignore[call-overload]
+        for _ in range(2):
+            step(balancer, losses, active, gramian, skipped=torch.zeros(()))
+            balancer.epoch_ended()
 
 
 NORMALIZED = [kind for kind in EVERY if issubclass(kind, GradientBalancer)]
