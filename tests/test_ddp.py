@@ -56,7 +56,7 @@ class Runs(NamedTuple):
 def trained(folder: Path, cases: tuple[str, ...]) -> dict[str, Runs]:
     env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
     command = [sys.executable, str(Path(__file__).with_name("ddp_ranks.py")), str(folder), *cases]
-    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=600)
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=1100)
     assert done.returncode == 0, done.stderr
     assert "find_unused_parameters" not in done.stderr
     names = ("1-0", "2-0", "2-1")
