@@ -39,8 +39,10 @@ def averaged(gradients: Sequence[Tensor]) -> None:
 
 
 def deposit(parameter: nn.Parameter, gradient: Tensor) -> None:
-    """Adds to a parameter's gradient, in the parameter's own memory layout."""
+    """Adds a tensor that nobody else holds to a parameter's gradient, in the parameter's own memory layout."""
     if parameter.grad is not None:
         parameter.grad += gradient
+    elif gradient.stride() == parameter.stride():
+        parameter.grad = gradient
     else:  # fused optimizers read the memory of a gradient as they do the parameter's
         parameter.grad = torch.empty_like(parameter).copy_(gradient)
