@@ -14,7 +14,8 @@ class GradNorm(GradientBalancer):
     """Weights that are learned so that slow tasks have the larger gradients (arXiv:1711.02257, algorithm 1).
 
     The gradient of a task is to be as long as the mean, times its relative loss L / L(0) to the power of `asymmetry`,
-    where L(0) is its first loss. The weights add up to T and stay above 0. They act on what is shared alone, not on the heads.
+    where L(0) is its first loss. The weights add up to T and stay above 0. They act on what is shared alone, not on the
+    heads.
 
     Args:
         tasks: Number of tasks.
