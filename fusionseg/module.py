@@ -42,7 +42,7 @@ class FusionModule(BalancedModule):
         encoder_lr: Learning rate of the encoder as a factor of the optimizer's.
         freeze_encoder_epochs: For so many first epochs the encoder does not change.
         l1: Weight of the sum of the absolute values of all parameters.
-        compile: Compile encoder, decoders and heads with torch.compile.
+        compile: Compile the parts of the network, such as encoder, decoders and heads, with torch.compile.
     """
 
     def __init__(
@@ -83,11 +83,11 @@ class FusionModule(BalancedModule):
             self.compile_parts()
 
     def compile_parts(self, backend: str = "inductor") -> None:
-        """Compiles encoder, decoders and heads one by one, so that what is between them stays as it is."""
+        """Compiles the network's parts one by one, so that the branching point between them stays as it is."""
         from torch._functorch import config
 
         config.donated_buffer = False  # or a graph could not be gone through for one task after the other
-        for part in (self.network.encoder, *self.network.decoders.values(), *self.network.heads.values()):
+        for part in self.network.parts:
             part.compile(backend=backend)
 
     def log_losses(self) -> None:

@@ -29,6 +29,7 @@ from lightning.pytorch.strategies import DDPStrategy
 from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import SGD
+from torchjd.aggregation import AlignedMTLWeighting
 
 from fusionseg import balancing, networks
 from fusionseg.backbone import Backbone
@@ -129,7 +130,10 @@ def model(case: str) -> Weighed:
 def balancer(word: str) -> Any:
     """The recipe of `name:` or `name:level`."""
     name, _, level = word.partition(":")
-    return partial(getattr(balancing, name), **({"level": level, "double": True} if level else {}))
+    options: dict[str, Any] = {"level": level, "double": True} if level else {}
+    if name == "ForeignWeighting":
+        options["weighting"] = AlignedMTLWeighting
+    return partial(getattr(balancing, name), **options)
 
 
 def datamodule() -> SegmentationDataModule:

@@ -33,14 +33,16 @@ SHARING = (
     ),
 )
 GRADIENT = ("MGDA", "PCGrad", "UPGrad", "CAGrad", "IMTLG", "AlignedMTL", "NashMTL", "GradVac", "GradNorm")
+FOREIGN = ("ForeignWeighting:branch", "ForeignWeighting:parameters")
 PAIRS = ("resnet18 Unet", "efficientnet-b0 FPN", "mobilenet_v2 DeepLabV3Plus", "efficientnet-b0 PSPNet")
 MATRIX = (
     *(f"{pair} semantic+{region} synced double held" for pair in PAIRS for region in ("boundary", "center")),
-    *(f"{pair} {way}" for pair in PAIRS[1:] for way in SINGLE),
+    *(f"{pair} {way}" for pair, way in zip(PAIRS[1:], SINGLE, strict=True)),
     f"{SMALL} Unet semantic+boundary synced double",
     *(f"{SMALL} Unet semantic+boundary fixed double {name}:" for name in ("UW", "DWA", "IMTLL", "STCH", "RLW", "GLS")),
     *(f"{SMALL} FPN semantic+center fixed double {name}:branch apart" for name in GRADIENT),
     *(f"{SMALL} Unet semantic+boundary fixed double {name}:parameters" for name in GRADIENT),
+    *(f"{SMALL} Unet semantic+boundary fixed double {way}" for way in FOREIGN),
     *(f"resnet18 FPN semantic+center fixed double {way}" for way in SHARING),
 )
 WIDE = tuple(case for case in MATRIX if case not in FAST)

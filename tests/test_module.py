@@ -149,6 +149,7 @@ def test_a_compiled_model_has_the_names_of_a_plain_one(small: Small) -> None:
     plain, compiled = small(), small(compile=True)
     assert plain.state_dict().keys() == compiled.state_dict().keys()
     parts = (compiled.network.encoder, *compiled.network.decoders.values(), *compiled.network.heads.values())
+    assert compiled.network.parts == list(parts)
     assert all(part._compiled_call_impl is not None for part in parts)
 
 

@@ -29,6 +29,13 @@ class Network(nn.Module, ABC):
         super().__init__()
         self.branch = None
 
+    @property
+    def parts(self) -> list[nn.Module]:
+        """What can be compiled one by one: all but the branching point."""
+        whole = [part for part in self.children() if not isinstance(part, Branch)]
+        apart = (nn.ModuleDict, nn.ModuleList)
+        return [m for part in whole for m in (part.children() if isinstance(part, apart) else [part])]
+
     @abstractmethod
     def forward(self, image: Tensor) -> list[dict[str, Any]]:
         """For each refinement the output of each task's head; the image's sides are multiples of 32."""

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from fusionseg import networks
 from fusionseg.backbone import Backbone, Encoder
+from fusionseg.balancing.branch import Branch
 from fusionseg.heads import BoundaryHead, SemanticHead
 from fusionseg.networks import MTAN, CrossStitch, CrossTaskAttention, HardSharing, Network, PADNet
 from fusionseg.networks.base import HeadRecipe
@@ -167,3 +168,20 @@ def test_in_half_precision_nothing_is_promoted_and_memory_stays_channels_last(re
         network(IMAGE)
     assert {m.dtype for m in seen} == {torch.bfloat16}
     assert all(m.is_contiguous(memory_format=torch.channels_last) for m in seen)
+
+
+@pytest.mark.filterwarnings("ignore:The .grad attribute")
+@every_network
+def test_all_but_the_branching_point_can_be_compiled(recipe: Recipe) -> None:
+    network = recipe(heads(2), SMALL).double()
+    compiled = copy.deepcopy(network)
+    held = {id(p) for part in compiled.parts for p in part.parameters()}
+    assert all(id(p) in held for p in compiled.parameters())
+    assert not any(isinstance(part, (Branch, torch.nn.ModuleDict)) for part in compiled.parts)
+    for part in compiled.parts:
+        part.compile(backend="aot_eager", fullgraph=True)
+    for each in (network, compiled):
+        torch.manual_seed(0)  # of dropout
+        torch.stack([summed(outputs) for outputs in each(IMAGE)]).sum().backward()  # type: ignore[no-untyped-call]
+    for one, other in zip(network.parameters(), compiled.parameters(), strict=True):
+        torch.testing.assert_close(other.grad, one.grad, atol=1e-12, rtol=1e-6)
