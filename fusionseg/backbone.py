@@ -157,7 +157,7 @@ class Backbone:
 
 
 class Encoder(nn.Module):
-    """An image's pyramid of features: normalized on the device, in channels-last memory.
+    """An image's pyramid of features: normalized on the device, in channels-last memory where that is safe.
 
     Args:
         body: An encoder of segmentation-models-pytorch.
@@ -173,6 +173,7 @@ class Encoder(nn.Module):
         self.body = body
         self.out_channels: list[int] = list(body.out_channels)  # type: ignore[arg-type]
         self.frozen = False
+        self.layout = torch.contiguous_format if _is_fragile(body) else torch.channels_last
         self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1), persistent=False)
 
@@ -185,7 +186,7 @@ class Encoder(nn.Module):
             )
         top = 1.0 if image.is_floating_point() else float(torch.iinfo(image.dtype).max)
         image = ((image.float() - self.mean * top) / (self.std * top)).to(self.mean.dtype)
-        image = image.contiguous(memory_format=torch.channels_last)
+        image = image.contiguous(memory_format=self.layout)
         if not (self.frozen and torch.is_grad_enabled()):
             return self.body(image)  # type: ignore[no-any-return]
         with torch.no_grad():
@@ -222,6 +223,15 @@ class Decoder(nn.Module):
 def _is_file(weights: str) -> bool:
     path = Path(weights)
     return path.suffix in {".safetensors", ".pt", ".pth", ".ckpt", ".bin"} or path.is_file() or len(path.parts) > 1
+
+
+def _is_fragile(body: nn.Module) -> bool:
+    """Whether there are strided 1 x 1 convolutions of few channels, as in MobileOne.
+
+    Of these, in channels-last memory, torch 2.15 on a CPU writes the gradient beyond its memory.
+    """
+    layers = [m for m in body.modules() if isinstance(m, nn.Conv2d) and m.kernel_size == (1, 1) and m.stride != (1, 1)]
+    return any(layer.in_channels // layer.groups <= 8 for layer in layers)
 
 
 @torch.enable_grad()

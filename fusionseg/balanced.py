@@ -49,7 +49,6 @@ class BalancedModule(MeasuredModule):
         self.batch: Sample = {}
         self.place = (0, 0)
         """The epoch, and the batch within it."""
-        self.reach: list[list[nn.Parameter]] | None = None
         if isinstance(balancer, GradientBalancer) and balancer.level == "branch":
             self._branch(balancer)
 
@@ -66,14 +65,15 @@ class BalancedModule(MeasuredModule):
         if not set_ or not self.balancer.absorbs or len(self.tasks) == 1:
             return ""
         name = type(self.balancer).__name__
-        return f"{name} undoes constant factors of a loss: {', '.join(set_)} will hardly matter (docs/balancing.md)"
+        told = f"{', '.join(set_)} will matter until its weights have settled, or not at all (docs/balancing.md)"
+        return f"{name} undoes constant factors of a loss: {told}"
 
     @override
     def training_step(self, batch: Sample, _: int) -> Tensor:
         rows = self.rows(self(batch["image"]), batch)
         terms = reduced(table(rows).detach())
         losses = divided(*terms)
-        reseed(self.device, *self.place)  # what a balancer draws is the same on all ranks
+        reseed(self.device, *self.place, 2**31)  # what a balancer draws is the same on all ranks, and no rank's dropout
         weights = self.balancer(losses * self.factors, (terms[1] > 0).any(1))
         each = shares(rows, terms[1], world_size())
         self.parts = [loss * factor for loss, factor in zip(each, self.loss_weights.values(), strict=True)]
@@ -127,10 +127,9 @@ class BalancedModule(MeasuredModule):
     def _backward_by_task(self) -> None:
         """A backward pass for each task, after which what is shared gets the weighted sum of the tasks' gradients."""
         assert isinstance(self.balancer, GradientBalancer)
-        if self.reach is None:
-            self.reach = [reached(part) for part in self.parts]
         rows: list[dict[nn.Parameter, Tensor]] = []
-        for part, wanted in zip(self.parts, self.reach, strict=True):
+        for part in self.parts:
+            wanted = reached(part)  # anew, for what is frozen changes
             more = part is not self.parts[-1]  # a graph that is kept would be in memory during the next forward pass
             given = torch.autograd.grad(part, wanted, self.scale.to(part.dtype), retain_graph=more, allow_unused=True)
             rows.append({p: g for p, g in zip(wanted, given, strict=True) if g is not None})
@@ -139,7 +138,7 @@ class BalancedModule(MeasuredModule):
         every = dict.fromkeys(p for row in rows for p in row)
         common = dict.fromkeys(p for p in every if sum(p in row for row in rows) > 1)
         products = gramian([[row.get(p) for p in common] for row in rows], self.balancer.dtype)
-        weights = self.balancer.weigh(products / self.scale.to(products.dtype) ** 2)
+        weights = self.balancer.weigh(products.to(self.device) / self.scale.to(products.dtype) ** 2)
         for parameter in every:
             column = [row.get(parameter) for row in rows]
             total = combined(column, weights if parameter in common else torch.ones_like(weights))

@@ -78,7 +78,7 @@ class FusionModule(BalancedModule):
         self.freeze_encoder_epochs = freeze_encoder_epochs
         self.unread: dict[str, Any] | None = None
         self.latest: dict[str, float] = {}
-        self.to(memory_format=torch.channels_last)
+        self.to(memory_format=getattr(self.network.encoder, "layout", torch.channels_last))
         if compile:
             self.compile_parts()
 

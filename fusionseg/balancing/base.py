@@ -1,7 +1,7 @@
 """The contract of a balancer."""
 
 from abc import ABC, abstractmethod
-from typing import ClassVar
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +20,7 @@ class Balancer(nn.Module, ABC):
     """
 
     absorbs: ClassVar[bool] = False
-    """Whether the direction of the shared gradient stays the same when a loss is multiplied by a constant."""
+    """Whether the direction of the shared gradient comes not to depend on constant factors of the losses."""
     looks_again: ClassVar[bool] = False
     """Whether `stepped` wants the losses of the batch once more."""
 
@@ -47,6 +47,14 @@ class Balancer(nn.Module, ABC):
         self.seen.append((losses, active))
         self.weights = self.settled(self.loss_weights(losses, active), active)
         return self.weights
+
+    def _apply(self, fn: Any, recurse: bool = True) -> Self:
+        # what is remembered moves by less than half precision can tell apart
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        for buffer in self.buffers():
+            if buffer.is_floating_point():
+                buffer.data = buffer.data.to(torch.promote_types(buffer.dtype, torch.float32))
+        return self
 
     @abstractmethod
     def loss_weights(self, losses: Tensor, active: Tensor) -> Tensor:

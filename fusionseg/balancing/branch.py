@@ -73,7 +73,7 @@ def gramian(rows: Sequence[Sequence[Tensor | None]], dtype: torch.dtype = torch.
         rows: For each task the parts of its gradient.
         dtype: The precision in which products are added up.
     """
-    device = next(part.device for row in rows for part in row if part is not None)
+    device = next((part.device for row in rows for part in row if part is not None), None)
     entries = [[torch.zeros((), dtype=dtype, device=device) for _ in rows] for _ in rows]
     for i, j in combinations_with_replacement(range(len(rows)), 2):
         for p, q in zip(rows[i], rows[j], strict=True):
@@ -95,7 +95,9 @@ def combined(parts: Sequence[Tensor | None], weights: Tensor) -> Tensor | None:
     present = [(part, weight) for part, weight in zip(parts, weights.unbind(), strict=True) if part is not None]
     if not present:
         return None
-    total = present[0][0] * present[0][1].to(present[0][0].dtype)
+    dtype = present[0][0].dtype
+    wide = torch.float32 if dtype == torch.float16 else dtype  # weights of short gradients may be too large for it
+    total = present[0][0].to(wide) * present[0][1].to(wide)
     for part, weight in present[1:]:
-        total.addcmul_(part, weight.to(part.dtype))
-    return total
+        total.addcmul_(part.to(wide), weight.to(wide))
+    return total.to(dtype)

@@ -38,6 +38,7 @@ class CAGrad(GradientBalancer):
         root = (b**2 - a * (c - phi)).sqrt()
         mu = (b + root) / a
         points = (mu[:, None] * inverse.sum(2) - inverse @ towards) / root[:, None]
+        points = torch.where(masks.sum(1, keepdim=True) == 1, masks.to(points.dtype), points)  # exact, also for c = 0
         length = ((points @ gramian) * points).sum(1).clamp(min=0).sqrt()
         weights = best(points, points @ towards + phi.sqrt() * length, masks.any(1))
         reached = (weights @ gramian @ weights).clamp(min=0).sqrt()

@@ -19,14 +19,15 @@ def faces(active: Tensor) -> Tensor:
 def inverses(matrix: Tensor, masks: Tensor) -> Tensor:
     """The inverse of each face's part of a positive semi-definite matrix (T, T), zero elsewhere: (F, T, T).
 
-    A multiple of the identity, 1e-14 of the trace, keeps faces of parallel gradients from dividing by zero.
+    The identity times 1e-14, added to the matrix of cosines, keeps faces of parallel gradients from dividing by zero.
     """
     inside = (masks[:, :, None] & masks[:, None, :]).to(matrix.dtype)
-    ridge = matrix.trace() * 1e-14 + torch.finfo(matrix.dtype).tiny
+    lengths = matrix.diagonal().sqrt().where(matrix.diagonal() > 0, 1.0)
+    scale = lengths * lengths[:, None]
     identity = torch.eye(len(matrix), dtype=matrix.dtype, device=matrix.device)
-    blocks = (matrix + ridge * identity) * inside + identity * (~masks[:, :, None])
+    blocks = (matrix / scale + 1e-14 * identity) * inside + identity * (~masks[:, :, None])
     found: Tensor = torch.linalg.inv_ex(blocks).inverse
-    return found * inside
+    return found * inside / scale
 
 
 def best(candidates: Tensor, values: Tensor, possible: Tensor) -> Tensor:
@@ -38,4 +39,5 @@ def best(candidates: Tensor, values: Tensor, possible: Tensor) -> Tensor:
         possible: Which faces there are (F,), bool.
     """
     lies_within = (candidates >= 0).all(1) & possible & values.isfinite()
-    return candidates[values.where(lies_within, torch.inf).argmin()]
+    lowest = values.where(lies_within, torch.inf).argmin()
+    return candidates.index_select(0, lowest[None])[0]  # candidates[lowest] would wait for it

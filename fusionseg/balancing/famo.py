@@ -20,6 +20,7 @@ class FAMO(Balancer):
         weight_decay: How strongly the logits are pulled to 0.
     """
 
+    absorbs = True
     looks_again = True
 
     def __init__(self, tasks: int, lr: float = 0.025, weight_decay: float = 1e-3) -> None:

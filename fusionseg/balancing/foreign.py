@@ -30,6 +30,8 @@ class ForeignWeighting(GradientBalancer):
 
     def gradient_weights(self, gramian: Tensor, active: Tensor) -> Tensor:
         """What the weighting says of the active tasks alone."""
+        if not gramian.isfinite().all():
+            return torch.full_like(gramian[0], torch.nan)  # for a GradScaler to see
         chosen = active.nonzero()[:, 0]
         if len(chosen) < 2:
             return active.double()

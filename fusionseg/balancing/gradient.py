@@ -11,6 +11,9 @@ from fusionseg.balancing.base import Balancer
 
 Level = Literal["branch", "parameters"]
 
+CANCELED = 0.01
+"""Weights of which so little is left when they are added up are not rescaled."""
+
 
 class GradientBalancer(Balancer):
     """Weights for the tasks' gradients in what they share, from the inner products of these gradients.
@@ -22,8 +25,8 @@ class GradientBalancer(Balancer):
         tasks: Number of tasks.
         level: Where gradients are compared: at the `branch`, the shared maps at which the tasks part, which costs next
             to nothing; or those of the shared `parameters`, by a backward pass for each task.
-        normalize: Rescale the weights to the sum that ones would have. The weights of MGDA, for one, add up to 1, and
-            the shared part then makes smaller steps than under a plain sum.
+        normalize: Rescale the weights to the sum that ones would have, unless they all but cancel. The weights of MGDA,
+            for one, add up to 1, and the shared part then makes smaller steps than under a plain sum.
         double: Add up inner products in float64.
     """
 
@@ -58,7 +61,9 @@ class GradientBalancer(Balancer):
         # a task that is alone is not balanced, so that nothing is remembered of it
         weights = self.settled(self.gradient_weights(exact, active & (active.sum() > 1)), active)
         if self.normalize:
-            weights = weights * (active.sum() / weights.sum())
+            total = weights.sum()
+            # of weights that all but cancel the sum says nothing, and without an active task there is none
+            weights = torch.where(total > CANCELED * weights.abs().sum(), weights * (active.sum() / total), weights)
         self.weights = weights.to(gramian.dtype)
         return self.weights
 

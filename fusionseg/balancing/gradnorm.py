@@ -23,6 +23,8 @@ class GradNorm(GradientBalancer):
         lr: Learning rate of the weights.
     """
 
+    absorbs = True
+
     first: Tensor
 
     def __init__(self, tasks: int, asymmetry: float = 1.5, lr: float = 0.025, **shared: Any) -> None:
@@ -51,9 +53,10 @@ class GradNorm(GradientBalancer):
         if self.slope is None:
             return
         slope, active = self.slope
+        before = self.learned.value.where(active, 0.0).sum()
         self.learned.step(slope, active)
         value = self.learned.value.clamp(min=1e-3)
-        share = active.sum() / value.where(active, 0.0).sum()
+        share = before / value.where(active, 0.0).sum()
         self.learned.value.copy_(torch.where(active, value * share, self.learned.value))
         self.slope = None
 

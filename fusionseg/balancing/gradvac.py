@@ -39,8 +39,8 @@ class GradVac(GradientBalancer):
                 cosine = ((own @ gramian[j]) / (length * lengths[j])).clamp(-1, 1)
                 goal = usual[i, j].clone()
                 part = length * (goal * (1 - cosine**2).sqrt() - cosine * (1 - goal**2).sqrt())
-                part = part / (lengths[j] * (1 - goal**2).sqrt())
-                both = active[i] & active[j]
+                part = part / (lengths[j] * (1 - goal**2).clamp(min=1e-12).sqrt())
+                both = active[i] & active[j] & (length > 0)
                 own = own + torch.where(both & (cosine < goal), part, 0.0) * identity[j]
                 usual[i, j] = torch.where(both, (1 - self.beta) * goal + self.beta * cosine, goal)
             rows.append(own.where(active[i], 0.0))

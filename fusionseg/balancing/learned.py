@@ -1,5 +1,7 @@
 """Numbers of tasks that a balancer learns by itself."""
 
+import math
+
 import torch
 from torch import Tensor, nn
 
@@ -22,8 +24,9 @@ class Learned(nn.Module):
 
     def __init__(self, start: Tensor, lr: float, weight_decay: float = 0.0) -> None:
         super().__init__()
-        if not lr >= 0 or not weight_decay >= 0:
-            raise ValueError(f"expected lr and weight_decay of 0 or more, found {lr} and {weight_decay}")
+        for name, number in (("lr", lr), ("weight_decay", weight_decay)):
+            if not 0 <= number < math.inf:
+                raise ValueError(f"expected {name} of 0 or more, found {number}")
         self.lr, self.weight_decay = lr, weight_decay
         for name in ("value", "mean", "square", "steps"):
             self.register_buffer(name, start.clone() if name == "value" else torch.zeros_like(start))

@@ -6,7 +6,7 @@ from torch import Tensor
 from fusionseg.balancing.gradient import GradientBalancer
 
 ITERATIONS = 30
-"""Newton steps; with two tasks the start is the solution."""
+"""Newton steps; with two tasks the start is the solution unless they are nearly opposite."""
 
 
 class NashMTL(GradientBalancer):

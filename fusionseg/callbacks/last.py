@@ -25,6 +25,12 @@ class LastCheckpoint(Checkpoint):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.written, self.step = time.monotonic(), -1
+        loop = trainer.fit_loop
+        if loop.restarted_on_epoch_end:  # with max_steps Lightning would pass over the next epoch
+            loop.epoch_progress.increment_completed()
+            loop._restarting = loop.epoch_loop.restarting = False
+            for part in (loop, loop.epoch_loop):
+                part.reset_restart_stage()
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
