@@ -9,6 +9,7 @@ from typing_extensions import override
 
 from fusionseg.balancing import Balancer, GradientBalancer
 from fusionseg.balancing.branch import combined, gramian
+from fusionseg.balancing.trial import check_weights
 from fusionseg.chance import reseed
 from fusionseg.gradients import averaged, deposit, reached
 from fusionseg.measured import MeasuredModule
@@ -30,7 +31,8 @@ class BalancedModule(MeasuredModule):
         l1: Weight of the sum of the absolute values of all parameters.
 
     Raises:
-        ValueError: If gradients are to be balanced at a branching point and the network has none.
+        ValueError: If gradients are to be balanced at a branching point and the network has none, or the balancer does
+            not give each task a finite weight.
     """
 
     factors: Tensor
@@ -49,6 +51,7 @@ class BalancedModule(MeasuredModule):
         self.batch: Sample = {}
         self.place = (0, 0)
         """The epoch, and the batch within it."""
+        check_weights(balancer)
         if isinstance(balancer, GradientBalancer) and balancer.level == "branch":
             self._branch(balancer)
 

@@ -4,13 +4,14 @@ import importlib
 import inspect
 import os
 import pkgutil
+import re
 import sys
 import traceback
 from argparse import ArgumentError
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, get_args, get_type_hints
 
 from jsonargparse import Namespace
 from lightning.fabric.utilities.exceptions import MisconfigurationException
@@ -23,7 +24,7 @@ from fusionseg.manual import manual
 from fusionseg.module import FusionModule
 from fusionseg.quiet import quiet
 from fusionseg.trainer import Trainer
-from fusionseg.usage import UsageError, check_filled, innermost, located, mapping, usage_error
+from fusionseg.usage import UsageError, choices, innermost, located, mapping, named, nearest, usage_error
 
 CATALOGUE = ("heads", "networks", "balancing", "data", "losses", "optimization", "callbacks")
 DOORS = ("config", "out", "resume", "weights", "wandb")
@@ -44,8 +45,13 @@ class Parser(LightningArgumentParser):
         return super().parse_args(words, *rest, **options)
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        if found := re.match(r"argument (--\S+): expected one argument$", message):
+            words = [w for w, after in pairwise([*self.args, "--"]) if after.startswith("--") and "=" not in w]
+            bare = next((word for word in words if word.startswith(found[1])), found[1])
+            raise UsageError("expected a value, found none", bare.removeprefix("--"))
         more = [f"{key}.{name}" for key, made in DEFAULTS.items() for name in inspect.signature(made).parameters]
-        raise usage_error(message, ex, self._actions, more if self.manual else ()) from ex
+        owner = "" if self.manual else next(iter(self.groups or ()), "")
+        raise usage_error(message, ex, self._actions, more if self.manual else (), owner) from ex
 
     def format_help(self, *args: Any) -> str:
         return self.manual() if self.manual else super().format_help(*args)
@@ -89,7 +95,8 @@ class FusionCLI(LightningCLI):
                     load_from_checkpoint_support=False,
                 )
         except UsageError as error:
-            raise located(error, files) from error
+            typed = {word.split("=")[0].rstrip("+").replace(".init_args.", ".") for word in args}
+            raise located(error, [] if f"--{error.key.removesuffix('.*')}" in typed else files) from error
         except ValueError as error:
             raise innermost(error) from error
 
@@ -118,7 +125,12 @@ class FusionCLI(LightningCLI):
 
     def instantiate_classes(self) -> None:
         if self.trains:
-            super().instantiate_classes()
+            try:
+                super().instantiate_classes()
+            except RuntimeError as error:
+                if twice := re.match(r"Found more than one stateful callback of type `(\w+)`", str(error)):
+                    raise UsageError(f"expected {twice[1]} once, found it twice", "trainer.callbacks") from error
+                raise
         else:
             made = self.parser.instantiate(self.config)
             self.datamodule, self.model = made.data, made.model
@@ -135,6 +147,45 @@ def _import(name: str) -> None:
     module = importlib.import_module(name)
     for _, inner, _ in pkgutil.iter_modules(getattr(module, "__path__", [])):
         importlib.import_module(f"{name}.{inner}")
+
+
+def check_filled(made: Any, given: Any, key: str = "") -> None:
+    """Raises a `UsageError` where a setting is null against its annotation, or a class that is named is abstract.
+
+    Args:
+        made: What is made of the settings: a class, or a type of which one is named in them.
+        given: Its arguments by name, or `class_path` and `init_args`, as the parser gives them.
+        key: The setting that it is, with dots.
+    """
+    if isinstance(given, list):
+        for part in given:
+            check_filled(None, part, key)
+    if not isinstance(given, dict):
+        return
+    if isinstance(path := given.get("class_path"), str):
+        module, _, name = path.rpartition(".")
+        made, given = getattr(importlib.import_module(module), name, None), given.get("init_args") or {}
+        if inspect.isabstract(made):
+            raise UsageError(f"found {name}, which is abstract{_choice(made)}", key)
+    if not inspect.isclass(made):
+        for name, part in given.items():
+            check_filled(None, part, f"{key}.{name}")
+        return
+    try:
+        hints = get_type_hints(made.__init__)
+    except (NameError, TypeError):  # of another project, which hides its imports from us
+        return
+    parameters = inspect.signature(made).parameters
+    for name in given.keys() & parameters.keys() & hints.keys():
+        hint, inner = hints[name], f"{key}.{name}".lstrip(".")
+        wanted = type(None) not in get_args(hint) and hint not in (Any, type(None))
+        if given[name] is None and wanted and parameters[name].default is not None:
+            raise UsageError(f"expected {named(hint)}, found null{_choice(hint)}", inner)
+        check_filled(hint, given[name], inner)
+
+
+def _choice(hint: Any) -> str:
+    return nearest("", [c.__name__ for c in choices(hint)])
 
 
 def configurations(args: Sequence[str]) -> list[Path]:

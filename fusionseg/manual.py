@@ -10,8 +10,9 @@ USAGE = "python -m fusionseg.fit [--config FILE ...] [--key value ...] [--out DI
 ABOUT = """Trains semantic and region segmentation together on one loss, alpha * L_semantic + beta * L_region. Every
 setting is a key of the configuration and an argument of the command line; later ones win. All of them, resolved, are in
 the run folder's config.yaml."""
-MORE = """A part's own settings: --model.region_head.help CenterOffsetHead, --data.dataset.help CamVid,
---model.optimizer.help SGD, --trainer.callbacks.help EarlyStopping.
+MORE = """A part's own settings: --model.region_head.help CenterOffsetHead, --model.network.help CrossStitch,
+--model.balancer.help MGDA, --model.optimizer.help SGD, --data.dataset.help CamVid,
+--trainer.callbacks.help EarlyStopping.
 A model and data of your own: --model my_package.MyModule --data my_package.MyData (what they have to keep to stands in
 fusionseg.cli.FusionCLI); their settings: --model.help my_package.MyModule.
 

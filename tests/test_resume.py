@@ -10,6 +10,7 @@ import pytest
 import torch
 from lightning.pytorch import Callback, seed_everything
 from lightning.pytorch.callbacks import EarlyStopping
+from torch.optim.lr_scheduler import StepLR
 
 from benchmarks.faults import same
 from fusionseg import fit
@@ -135,11 +136,15 @@ def test_the_best_of_a_run_is_known_where_its_folder_was_moved(run: Run, tmp_pat
     check_equal(whole, run("moved"))
 
 
-def test_a_state_between_epochs_is_enough(run: Run) -> None:
-    whole = run("whole")
-    run("killed", kills=Kills("batch", 6), minutes=60)
-    assert content(run("killed", kills=Kills("batch", 6), minutes=60))["global_step"] == 4
-    check_equal(whole, run("killed", minutes=60))
+HALVED = partial(FusionModule, backbone=SMALL, schedule=partial(StepLR, step_size=1, gamma=0.5))
+
+
+@pytest.mark.parametrize("options", [{}, {"model": HALVED, "max_steps": 12}], ids=["epochs", "steps"])
+def test_a_state_between_epochs_is_enough(options: dict[str, Any], run: Run) -> None:
+    whole = run("whole", **options)
+    run("killed", kills=Kills("batch", 6), minutes=60, **options)
+    assert content(run("killed", kills=Kills("batch", 6), minutes=60, **options))["global_step"] == 4
+    check_equal(whole, run("killed", minutes=60, **options))
 
 
 @pytest.mark.parametrize(
@@ -175,10 +180,11 @@ def test_a_run_that_was_stopped_early_stays_stopped(run: Run) -> None:
     check_equal(whole, run("killed", callbacks=stop()))
 
 
-def test_more_steps_are_added_to_a_run_that_max_steps_ended(run: Run) -> None:
+@pytest.mark.parametrize("steps", [pytest.param(6, id="within an epoch"), pytest.param(8, id="at the end of one")])
+def test_more_steps_are_added_to_a_run_that_max_steps_ended(steps: int, run: Run) -> None:
     still = partial(FusionModule, backbone=SMALL, schedule=None)
     whole = run("whole", model=still, max_steps=10)
-    run("short", model=still, max_steps=6)
+    run("short", model=still, max_steps=steps)
     check_equal(whole, run("short", model=still, max_steps=10))
 
 

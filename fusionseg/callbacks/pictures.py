@@ -14,7 +14,7 @@ from fusionseg.visualize import legend, panel, sample_row
 
 
 class Pictures(Callback):
-    """Panels of the first validation images: `pictures/epoch_<n>.png`, and to W&B with masks that toggle.
+    """Panels of validation images at even distances: `pictures/epoch_<n>.png`, and to W&B with masks that toggle.
 
     Args:
         count: How many images.
@@ -32,10 +32,12 @@ class Pictures(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Sample, batch_idx: int, *_: Any
     ) -> None:
         answered = isinstance(outputs, list) and all(isinstance(output, Prediction) for output in outputs)
-        if len(self.seen) >= self.count or not self._due(trainer) or not answered:
+        if not self._due(trainer) or not answered:
             return
+        # of batches without end the first ones
+        wanted = math.ceil(self.count * (batch_idx + 1) / sum(trainer.num_val_batches)) or self.count
         dataset: Any = getattr(trainer.val_dataloaders, "dataset", None)
-        for i, prediction in enumerate(outputs[: self.count - len(self.seen)]):
+        for i, prediction in enumerate(outputs[: max(wanted - len(self.seen), 0)]):
             has_truth = hasattr(dataset, "truth") and "index" in batch
             truth = dataset.truth(int(batch["index"][i])) if has_truth else own_truth(batch, i)
             self.seen.append((photo(batch, i), truth, prediction))

@@ -22,6 +22,7 @@ def watched(pictures: Pictures, folder: Path, epochs: int, batch: Any, outputs: 
         default_root_dir=str(folder),
         loggers=[],
         val_dataloaders=None,
+        num_val_batches=[3],
     )
     module: Any = SimpleNamespace(classes=SyntheticScenes.classes)
     for trainer.current_epoch in range(epochs):
@@ -56,6 +57,31 @@ def test_a_panel_has_so_many_rows_as_wanted(scenes: Any, tmp_path: Path) -> None
         with Image.open(tmp_path / str(count) / "pictures" / "epoch_000.png") as image:
             heights.append(image.height)
     assert heights[2] - heights[1] == heights[1] - heights[0] > 64
+
+
+@pytest.mark.parametrize(
+    ("count", "batches", "expected"),
+    [(4, 8, "aceg"), (4, 100, "az"), (2, 3, "ab"), (3, 2, "aAb"), (4, 1, "aA"), (2, float("inf"), "aA")],
+)
+def test_pictures_are_of_images_at_even_distances(count: int, batches: float, expected: str, scenes: Any) -> None:
+    batch, pictures = scenes(2), Pictures(count)
+    trainer: Any = SimpleNamespace(
+        sanity_checking=False,
+        is_global_zero=True,
+        state=SimpleNamespace(fn="fit"),
+        max_epochs=1,
+        current_epoch=0,
+        val_dataloaders=None,
+        num_val_batches=[batches],
+    )
+    for number in range(int(min(batches, 26))):
+        names = [chr(ord("a") + number), chr(ord("A") + number)]
+        outputs = [
+            Prediction(name, semantic=s.numpy().astype(np.uint8))
+            for name, s in zip(names, batch["semantic"], strict=True)
+        ]
+        pictures.on_validation_batch_end(trainer, None, outputs, batch, number)  # type: ignore[arg-type]
+    assert "".join(prediction.name for *_, prediction in pictures.seen) == expected
 
 
 def test_a_model_that_returns_no_answers_has_no_pictures(scenes: Any, tmp_path: Path) -> None:
