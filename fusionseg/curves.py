@@ -72,18 +72,24 @@ def _places(ax: Any, rows: Sequence[Row], name: str) -> None:
         width, order = (1.0, 2) if stage else (2.0, 3)
         points = _curve(rows, key, "step", "ratio" in name)
         ax.plot(*points, label=label, color=color, linewidth=width, zorder=order, marker=_marker(points))
-    ax.set(xlabel="step")
+    _counted(ax, "step")
 
 
 def _family(ax: Any, rows: Sequence[Row], prefix: str, axis: str) -> None:
     """A curve for each task, or each pair of tasks."""
-    for key in dict.fromkeys(key for row in rows for key in row if key.startswith(prefix)):
-        points = _curve(rows, key, axis)
-        ax.plot(*points, label=_words(key.removeprefix(prefix)), marker=_marker(points))
-    ax.set(xlabel=axis)
-    ax.xaxis.get_major_locator().set_params(integer=True)
+    keys = list(dict.fromkeys(key for row in rows for key in row if key.startswith(prefix)))
+    for i, key in enumerate(keys):
+        points, width = _curve(rows, key, axis), 1.5 * (len(keys) - i)  # so that none hides one that is equal
+        ax.plot(*points, label=_words(key.removeprefix(prefix)), linewidth=width, marker=_marker(points))
+    _counted(ax, axis)
     if ax.lines:
         ax.legend()
+
+
+def _counted(ax: Any, axis: str) -> None:
+    """Names an axis of whole numbers."""
+    ax.set(xlabel=axis)
+    ax.xaxis.get_major_locator().set_params(integer=True)
 
 
 def _marker(points: Sequence[Sequence[float]]) -> str:
