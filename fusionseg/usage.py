@@ -188,8 +188,9 @@ def choices(hint: Any) -> list[type]:
 
 def _bases(hint: Any) -> list[type]:
     """The classes in a type, but Python's own; of a callable, those that it may give."""
-    if inspect.isclass(hint):
-        return [] if hint.__module__ in ("builtins", "typing") else [hint]
+    kind = hint if inspect.isclass(hint) else get_origin(hint)  # of a generic class, not what it is generic in
+    if inspect.isclass(kind) and kind.__module__ not in ("builtins", "typing", "types", "collections.abc"):
+        return [kind]
     return [base for part in get_args(hint) if not isinstance(part, list) for base in _bases(part)]
 
 

@@ -39,6 +39,7 @@ def test_help_shows_the_interesting_first_and_ends_with_examples(shown: str) -> 
     order = ["usage: python -m fusionseg.fit", "--out", "--model.alpha", "--data.dataset", "--trainer.max_epochs"]
     assert [shown.index(word) for word in order] == sorted(shown.index(word) for word in order)
     assert shown.rstrip().endswith("--out runs/camvid-again")
+    assert "--model.balancer.help MGDA" in shown
 
 
 @pytest.mark.parametrize(

@@ -2,16 +2,19 @@
 
 import importlib
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from fusionseg.balancing.gradient import GradientBalancer
 
+if TYPE_CHECKING:  # or every command would wait for torchjd
+    from torchjd.aggregation import Weighting
+
 
 class ForeignWeighting(GradientBalancer):
-    """Any weighting of torchjd that takes a Gramian, such as `torchjd.aggregation.DualProjWeighting`.
+    """Any weighting of torchjd that takes a Gramian, such as `torchjd.aggregation.FairGradWeighting`.
 
     It waits for the device in every step, to leave out tasks that are not active.
 
@@ -20,9 +23,12 @@ class ForeignWeighting(GradientBalancer):
         weighting: Recipe of the weighting, without a state of its own.
     """
 
-    def __init__(self, tasks: int, weighting: Callable[[], nn.Module], **shared: Any) -> None:
+    def __init__(self, tasks: int, weighting: "Callable[[], Weighting[Tensor]]", **shared: Any) -> None:
         super().__init__(tasks, **shared)
-        self.weighting = weighting()
+        try:
+            self.weighting = weighting()
+        except ImportError as error:  # some need a solver that is not installed
+            raise ValueError(" ".join(str(error).split())) from error
         check_weighting(self.weighting)
         for gramian in (torch.eye(tasks), torch.full((tasks, tasks), -0.5) + 1.5 * torch.eye(tasks)):
             if tasks > 1:
@@ -55,7 +61,7 @@ def check_weighting(weighting: Any) -> None:
     takes = {getattr(argument, "__name__", "") for base in bases for argument in getattr(base, "__args__", ())}
     if not isinstance(weighting, jd.Weighting) or "PSDMatrix" not in takes:
         raise ValueError(
-            f"expected a weighting of torchjd that takes a Gramian (such as torchjd.aggregation.DualProjWeighting), "
+            f"expected a weighting of torchjd that takes a Gramian (such as torchjd.aggregation.FairGradWeighting), "
             f"found {name}, which takes something else"
         )
     if isinstance(weighting, importlib.import_module("torchjd").Stateful):
