@@ -138,11 +138,12 @@ class SegmentationDataModule(LightningDataModule):
         return widened(batch)
 
     def class_counts(self) -> Tensor:
-        """The number of training pixels of each class (C,) int64, read from the label files alone."""
+        """The number of pixels of each class (C,) int64 in an epoch of training, read from the label files alone."""
         dataset = self._split("train")
         counts = np.zeros(len(dataset.classes), np.int64)
-        for index in range(len(dataset)):
-            counts += class_pixels(dataset.labels(index).semantic, len(dataset.classes))
+        seen = dataset.order(np.random.default_rng(self.seed), np.arange(len(dataset)))
+        for index, times in zip(*np.unique(seen, return_counts=True), strict=True):
+            counts += times * class_pixels(dataset.labels(int(index)).semantic, len(dataset.classes))
         return torch.from_numpy(counts)
 
     def _any(self) -> SegmentationDataset:

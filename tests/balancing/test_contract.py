@@ -61,6 +61,22 @@ def test_a_task_without_labels_is_balanced_as_if_it_did_not_exist(kind: type[Bal
 
 
 @pytest.mark.parametrize("kind", EVERY, ids=lambda k: k.__name__)
+def test_what_is_remembered_of_a_task_moves_in_steps_with_its_labels_alone(kind: type[Balancer]) -> None:
+    balancer, chance, moved = kind(3), torch.Generator().manual_seed(1), set()
+    for number in range(12):
+        before = {name: value.clone() for name, value in balancer.named_buffers()}
+        losses, rows = torch.rand(3, generator=chance) + 0.5, torch.randn(3, 5, generator=chance, dtype=torch.float64)
+        step(balancer, losses, torch.tensor([True, True, number % 3 != 2]), rows @ rows.T)
+        if number % 6 == 4:
+            balancer.epoch_ended()
+        for name, value in balancer.named_buffers():
+            old, new = (torch.cat([v[..., 2].flatten(), v[2:].flatten()]) for v in (before[name], value))
+            assert number % 3 != 2 or torch.equal(old, new)
+            moved |= set() if torch.equal(old, new) else {name}
+    assert moved == {name for name, _ in balancer.named_buffers()}
+
+
+@pytest.mark.parametrize("kind", EVERY, ids=lambda k: k.__name__)
 def test_a_step_that_was_left_out_changes_nothing(kind: type[Balancer]) -> None:
     balancer, moves = kind(2), bool(list(kind(2).named_buffers()))
     (first, second, *_), (one, other, *_) = gramians(2), LOSSES
@@ -118,6 +134,8 @@ def test_no_balancer_waits_for_the_device(kind: type[Balancer]) -> None:
 
 
 NORMALIZED = [kind for kind in EVERY if issubclass(kind, GradientBalancer)]
+DEPENDENT = [[1, -1, 0], [1, -3, 0], [1, 2, -3], [1j, 1, -1 - 1j], [1, -1, 2j], [1 + 0.3j, 1j - 0.7, 2j], [0, 0, 0]]
+"""Three gradients each, in the complex plane."""
 
 
 @pytest.mark.parametrize("kind", NORMALIZED, ids=lambda k: k.__name__)
@@ -126,6 +144,15 @@ def test_normalized_weights_add_up_to_the_number_of_tasks(kind: Callable[..., Gr
     plain = step(kind(3), torch.ones(3), torch.ones(3) > 0, gramian)
     found = step(kind(3, normalize=True), torch.ones(3), torch.ones(3) > 0, gramian)
     torch.testing.assert_close(found, plain * 3 / plain.sum())
+
+
+@pytest.mark.parametrize("kind", NORMALIZED, ids=lambda k: k.__name__)
+@pytest.mark.parametrize("tasks", [0, 2, 3])
+def test_normalized_weights_are_bounded(kind: Callable[..., GradientBalancer], tasks: int) -> None:
+    for numbers in DEPENDENT:
+        rows = torch.view_as_real(torch.tensor(numbers, dtype=torch.complex128))
+        found = step(kind(3, normalize=True), torch.ones(3), torch.arange(3) < tasks, rows @ rows.T)
+        assert found.abs().sum() <= 100 * tasks  # which NaN is not
 
 
 def derivatives(scalarizer: Any, losses: Tensor) -> Tensor:

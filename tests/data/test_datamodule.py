@@ -12,6 +12,7 @@ from torch import Tensor
 from fusionseg.data.base import DataError, Split
 from fusionseg.data.cache import Cache
 from fusionseg.data.datamodule import SegmentationDataModule, fraction_of
+from fusionseg.data.mixture import MixtureDataset
 from fusionseg.data.order import TrainOrder
 from fusionseg.data.synthetic import SyntheticScenes
 from fusionseg.sample import Sample
@@ -139,6 +140,19 @@ def test_class_counts_are_those_of_the_fraction_in_use() -> None:
     slow = [sum(int((dataset.read(i).semantic == c).sum()) for i in range(5)) for c in range(6)]
     assert module.class_counts().tolist() == slow
     assert sum(slow) == 5 * 64 * 64
+
+
+def test_class_counts_are_those_of_an_epoch_of_a_mixture() -> None:
+    parts = {
+        "a": partial(SyntheticScenes, length=2, size=(64, 64)),
+        "b": partial(SyntheticScenes, length=5, size=(64, 64)),
+    }
+    mixed = data(dataset=partial(MixtureDataset, datasets=parts, weights={"a": 3, "b": 1}, epoch_length=16))
+    alone = [data(dataset=part).class_counts().tolist() for part in parts.values()]
+    found = mixed.class_counts().tolist()
+    assert found[:6] == [6 * count for count in alone[0]]  # 12 of 16 images are of the part with 2
+    assert sum(found[6:]) == 4 * 64 * 64
+    assert all(count <= whole for count, whole in zip(found[6:], alone[1], strict=True))
 
 
 def test_what_it_was_made_of_is_kept_in_plain_form() -> None:
