@@ -65,9 +65,8 @@ class CrossEntropy(Loss):
         counts = counts.to(self.weight.device, self.weight.dtype)
         present = counts > 0
         if not present.any():
-            raise ValueError(
-                f"cannot balance {len(counts)} classes: the training data has no labelled pixel: leave class_weights out"
-            )
+            told = "the training data has no labelled pixel: leave class_weights out"
+            raise ValueError(f"cannot balance {len(counts)} classes: {told}")
         weights = (counts[present].quantile(0.5) / counts).where(present, 0)
         self.weight.zero_()[: len(counts)] = weights
         self._counted = True
