@@ -209,7 +209,7 @@ def test_gradients_of_parameters_are_torchjds(balancer: type[GradientBalancer], 
     check_parameters(found, name, batch, AGGREGATORS[balancer](), 1e-6)
 
 
-@crossed(GRADIENT, ANYWHERE, CAGrad, "MTAN")
+@crossed(GRADIENT, ANYWHERE, None, "MTAN")
 def test_gradients_of_parameters_are_those_of_a_backward_pass_for_each_task(
     balancer: type[GradientBalancer], name: str, scenes: Scenes
 ) -> None:

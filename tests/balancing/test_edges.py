@@ -130,3 +130,8 @@ def test_weights_beyond_the_range_of_half_precision_keep_its_gradients_finite() 
 def test_tasks_that_share_nothing_have_inner_products_of_zero() -> None:
     nothing: list[list[Tensor | None]] = [[], []]
     assert torch.equal(gramian(nothing), torch.zeros(2, 2))
+
+
+def test_squares_of_short_gradients_of_half_precision_are_not_lost() -> None:
+    short = torch.full((1000,), 1e-5, dtype=torch.float16)
+    torch.testing.assert_close(gramian([[short], [-short]])[0, 1], -(short.double() ** 2).sum().float(), rtol=1e-5, atol=0)
