@@ -134,4 +134,6 @@ def test_tasks_that_share_nothing_have_inner_products_of_zero() -> None:
 
 def test_squares_of_short_gradients_of_half_precision_are_not_lost() -> None:
     short = torch.full((1000,), 1e-5, dtype=torch.float16)
-    torch.testing.assert_close(gramian([[short], [-short]])[0, 1], -(short.double() ** 2).sum().float(), rtol=1e-5, atol=0)
+    torch.testing.assert_close(
+        gramian([[short], [-short]])[0, 1], -(short.double() ** 2).sum().float(), rtol=1e-5, atol=0
+    )
