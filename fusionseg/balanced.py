@@ -52,8 +52,7 @@ class BalancedModule(MeasuredModule):
         self.place = (0, 0)
         """The epoch, and the batch within it."""
         check_weights(balancer)
-        if isinstance(balancer, GradientBalancer) and balancer.level == "branch":
-            self._branch(balancer)
+        self.balance_at_branch(True)
 
     @property
     def by_task(self) -> bool:
@@ -103,6 +102,20 @@ class BalancedModule(MeasuredModule):
         super().optimizer_zero_grad(epoch, batch_idx, optimizer)
         self.balancer.begin()
 
+    def balance_at_branch(self, learns: bool) -> None:
+        """Has gradients balanced at the branching point, if that is the balancer's level and what is shared learns."""
+        branch, balancer = self.network.branch, self.balancer
+        if not isinstance(balancer, GradientBalancer) or balancer.level != "branch":
+            return
+        if branch is None:
+            name = type(self.network).__name__
+            raise ValueError(
+                f"expected a network with a branching point, for {type(balancer).__name__} to balance gradients there; "
+                f"in {name} the tasks' paths meet behind every cut: set model.balancer.level to parameters"
+            )
+        branch.balance = self._weigh if learns and len(self.tasks) > 1 else None
+        branch.dtype = balancer.dtype
+
     def reseed_dropout(self) -> None:
         """Lets dropout draw other numbers on each rank and in each step, and the same ones in a resumed run."""
         reseed(self.device, *self.place, self.global_rank)
@@ -111,16 +124,6 @@ class BalancedModule(MeasuredModule):
         """Tells the balancer that the optimizer made a step, or that a gradient scaler made it leave the step out."""
         again = self._losses_again() if self.balancer.looks_again else None
         self.balancer.stepped(getattr(optimizer, "found_inf", None), again)
-
-    def _branch(self, balancer: GradientBalancer) -> None:
-        branch, name = self.network.branch, type(self.network).__name__
-        if branch is None:
-            raise ValueError(
-                f"expected a network with a branching point, for {type(balancer).__name__} to balance gradients there; "
-                f"in {name} the tasks' paths meet behind every cut: set model.balancer.init_args.level to parameters"
-            )
-        if len(self.tasks) > 1:
-            branch.balance, branch.dtype = self._weigh, balancer.dtype
 
     def _weigh(self, products: Tensor) -> Tensor:
         """The weights (T,) of gradients from the inner products (T, T) of what this rank has of them, still scaled."""

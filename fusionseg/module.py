@@ -131,6 +131,7 @@ class FusionModule(BalancedModule):
         encoder: Any = self.network.encoder
         encoder.frozen = frozen
         encoder.train(self.training)
+        self.balance_at_branch(not frozen or "shared" in self.network.decoders)
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         if getattr(self.network.encoder, "frozen", False):

@@ -9,7 +9,7 @@ import torch
 
 from fusionseg import networks
 from fusionseg.backbone import Backbone
-from fusionseg.balancing import CAGrad
+from fusionseg.balancing import CAGrad, GradNorm
 from fusionseg.data.synthetic import SyntheticScenes
 from fusionseg.module import FusionModule
 from fusionseg.networks import HardSharing
@@ -52,6 +52,19 @@ def test_what_is_thawed_learns_as_if_it_had_never_been_frozen(network: Any, scen
     assert found.keys() == expected.keys()
     for name, gradient in expected.items():
         torch.testing.assert_close(found[name], gradient, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("network", [HardSharing, partial(HardSharing, shared_decoder=False), networks.MTAN])
+def test_weights_of_gradients_are_learned_where_something_shared_learns(network: Any, scenes: Scenes) -> None:
+    module = FusionModule(SyntheticScenes.classes, network=network, balancer=GradNorm, backbone=Backbone(decoder="FPN"))
+    moved = []
+    for frozen in (True, False):
+        module.hold_encoder(frozen)
+        before = module.balancer.state_dict()["learned.value"].clone()
+        step(module, scenes(2, (64, 64)))
+        module.balancer.stepped()
+        moved.append(not torch.equal(module.balancer.state_dict()["learned.value"], before))
+    assert moved == ["shared" in module.network.decoders, True]
 
 
 @every_network

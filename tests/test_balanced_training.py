@@ -165,7 +165,7 @@ class Mixing(Network):
 
 
 def test_a_network_without_a_branching_point_is_refused_by_name() -> None:
-    with pytest.raises(ValueError, match=r"MGDA.*Mixing.*set model.balancer.init_args.level to parameters"):
+    with pytest.raises(ValueError, match=r"MGDA.*Mixing.*set model.balancer.level to parameters"):
         FusionModule(SyntheticScenes.classes, backbone=SMALL, network=Mixing, balancer=balancing.MGDA)
     FusionModule(
         SyntheticScenes.classes, backbone=SMALL, network=Mixing, balancer=partial(balancing.MGDA, level="parameters")

@@ -14,6 +14,7 @@ def steps_saved(minutes: float, asked: int = 0, **options: Any) -> list[int]:
     saved: list[int] = []
     signals = Signals()
     fixed: dict[str, Any] = {"accumulate_grad_batches": 1, "val_check_batch": 8, "max_steps": -1, "world_size": 1}
+    fixed["fit_loop"] = SimpleNamespace(restarted_on_epoch_end=False)
     trainer: Any = SimpleNamespace(num_training_batches=8, callbacks=[signals], **fixed | options)
     trainer.save_checkpoint = lambda path, weights_only: saved.append(trainer.global_step)
     last = LastCheckpoint(Path("last.ckpt"), minutes)
