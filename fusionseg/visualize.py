@@ -124,7 +124,9 @@ def panel(
             "expected rows of at least one picture, and a caption for each row or none, "
             f"found rows of {[len(row) for row in rows]} pictures and {len(captions)} captions"
         )
-    titles = list(dict.fromkeys(title for row in rows for title in row))
+    # where the rows that have most have it, so that what only some have is not last
+    place = {title: max(list(row).index(title) for row in rows if title in row) for row in rows for title in row}
+    titles = sorted(place, key=lambda title: place[title])
     gap, line = max(2, width // 40), max(8, width // 14)
     height = round(width * float(np.median([p.shape[0] / p.shape[1] for row in rows for p in row.values()])))
     total = len(titles) * (width + gap) - gap

@@ -178,3 +178,18 @@ def test_panel_leaves_its_pictures_alone() -> None:
 def test_panel_refuses_empty_rows_and_stray_captions(rows: list[dict[str, Picture]], captions: tuple[str, ...]) -> None:
     with pytest.raises(ValueError, match="at least one picture, and a caption for each row or none"):
         panel(rows, captions)
+
+
+def test_a_column_that_only_some_rows_have_stands_where_they_have_it() -> None:
+    first, second = plain(20, 20, (255, 0, 0)), plain(20, 20, (0, 0, 255))
+    street, animal = (
+        {"image": first, "classes": first, "guess": first},
+        {"image": second, "truth": second, "guess": second},
+    )
+    for rows in ([street, animal], [animal, street]):
+        picture = panel(rows, width=80)
+        reds, blues = ((picture == color).all(2).any(0) for color in ([255, 0, 0], [0, 0, 255]))
+        starts = [np.flatnonzero(np.diff(shown.astype(int)) == 1) for shown in (reds, blues)]
+        assert len(starts[0]) == len(starts[1]) == 3
+        assert starts[0][0] == starts[1][0]
+        assert starts[0][2] == starts[1][2] > max(starts[0][1], starts[1][1])
