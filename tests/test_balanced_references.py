@@ -120,6 +120,8 @@ def test_half_precision_learns_and_remembers_the_same_but_for_rounding(
         learned = torch.cat([gradient.flatten() for gradient in gradients(module).values()]) / scale
         seen.append((weights, learned, list(module.balancer.buffers())))
     (weights, learned, state), (weights_, learned_, state_) = seen
+    if getattr(module.balancer, "level", "branch") == "parameters":
+        near *= 4  # these inner products nearly cancel, and weights follow them
     assert (learned_ - learned).norm() < near * learned.norm()
     for value, other in zip([weights_, *state_], [weights, *state], strict=True):
         torch.testing.assert_close(value, other, atol=0, rtol=near)
