@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from fusionseg.balancing.gradient import GradientBalancer
+from fusionseg.balancing.trial import check_weights
 
 if TYPE_CHECKING:  # or every command would wait for torchjd
     from torchjd.aggregation import Weighting
@@ -30,9 +31,7 @@ class ForeignWeighting(GradientBalancer):
         except ImportError as error:  # some need a solver that is not installed
             raise ValueError(" ".join(str(error).split())) from error
         check_weighting(self.weighting)
-        for gramian in (torch.eye(tasks), torch.full((tasks, tasks), -0.5) + 1.5 * torch.eye(tasks)):
-            if tasks > 1:
-                self._answer(gramian.double())
+        check_weights(self)
 
     def gradient_weights(self, gramian: Tensor, active: Tensor) -> Tensor:
         """What the weighting says of the active tasks alone."""
