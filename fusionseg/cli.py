@@ -11,7 +11,7 @@ from argparse import ArgumentError
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, NoReturn, get_args, get_type_hints
+from typing import Any, NoReturn
 
 from jsonargparse import Namespace
 from lightning.fabric.utilities.exceptions import MisconfigurationException
@@ -20,11 +20,12 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 from fusionseg.data.base import message_of
 from fusionseg.data.datamodule import SegmentationDataModule
+from fusionseg.filled import check_filled
 from fusionseg.manual import manual
 from fusionseg.module import FusionModule
 from fusionseg.quiet import quiet
 from fusionseg.trainer import Trainer
-from fusionseg.usage import UsageError, choices, innermost, located, mapping, named, nearest, usage_error
+from fusionseg.usage import UsageError, innermost, located, mapping, usage_error
 
 CATALOGUE = ("heads", "networks", "balancing", "data", "losses", "optimization", "callbacks")
 DOORS = ("config", "out", "resume", "weights", "wandb")
@@ -147,45 +148,6 @@ def _import(name: str) -> None:
     module = importlib.import_module(name)
     for _, inner, _ in pkgutil.iter_modules(getattr(module, "__path__", [])):
         importlib.import_module(f"{name}.{inner}")
-
-
-def check_filled(made: Any, given: Any, key: str = "") -> None:
-    """Raises a `UsageError` where a setting is null against its annotation, or a class that is named is abstract.
-
-    Args:
-        made: What is made of the settings: a class, or a type of which one is named in them.
-        given: Its arguments by name, or `class_path` and `init_args`, as the parser gives them.
-        key: The setting that it is, with dots.
-    """
-    if isinstance(given, list):
-        for part in given:
-            check_filled(None, part, key)
-    if not isinstance(given, dict):
-        return
-    if isinstance(path := given.get("class_path"), str):
-        module, _, name = path.rpartition(".")
-        made, given = getattr(importlib.import_module(module), name, None), given.get("init_args") or {}
-        if inspect.isabstract(made):
-            raise UsageError(f"found {name}, which is abstract{_choice(made)}", key)
-    if not inspect.isclass(made):
-        for name, part in given.items():
-            check_filled(None, part, f"{key}.{name}")
-        return
-    try:
-        hints = get_type_hints(made.__init__)
-    except (NameError, TypeError):  # of another project, which hides its imports from us
-        return
-    parameters = inspect.signature(made).parameters
-    for name in given.keys() & parameters.keys() & hints.keys():
-        hint, inner = hints[name], f"{key}.{name}".lstrip(".")
-        wanted = type(None) not in get_args(hint) and hint not in (Any, type(None))
-        if given[name] is None and wanted and parameters[name].default is not None:
-            raise UsageError(f"expected {named(hint)}, found null{_choice(hint)}", inner)
-        check_filled(hint, given[name], inner)
-
-
-def _choice(hint: Any) -> str:
-    return nearest("", [c.__name__ for c in choices(hint)])
 
 
 def configurations(args: Sequence[str]) -> list[Path]:

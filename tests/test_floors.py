@@ -14,7 +14,7 @@ FLOORS = [
     "measured taps",
     "balanced",
     "module",
-    "restore tracking manual table",
+    "restore tracking manual table filled",
     "batch_norm checkpoints callbacks resume",
     "trainer",
     "cli",
