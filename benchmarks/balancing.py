@@ -26,12 +26,12 @@ from torchjd.autojac import backward, jac_to_grad, mtl_backward
 from benchmarks.sharing import Setting, Training, peak, squares, trained
 from benchmarks.timing import Quartiles, Target, ratios, seconds, show
 from fusionseg import balancing
-from fusionseg.backbone import Backbone
 from fusionseg.balancing import ForeignWeighting, GradientBalancer
-from fusionseg.gradients import reached
+from fusionseg.engine.precision import fast_precision
+from fusionseg.engine.task_gradients import reached
 from fusionseg.module import FusionModule
 from fusionseg.networks import HardSharing
-from fusionseg.trainer import fast_precision
+from fusionseg.networks.backbone import Backbone
 
 Recipes = dict[str, Callable[[], Training]]
 

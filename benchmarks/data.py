@@ -24,7 +24,7 @@ from benchmarks.timing import Target, ratios, seconds, show
 from fusionseg.data.augmentation import Augmentation
 from fusionseg.data.base import Labels, Pixels, SegmentationDataset
 from fusionseg.data.camvid import CamVid
-from fusionseg.data.pairs import class_map
+from fusionseg.data.layout import class_map
 from fusionseg.data.samples import TrainSamples, collated, widened
 from fusionseg.data.subset import Subset
 from fusionseg.sample import VOID, Sample

@@ -25,10 +25,10 @@ from torch.nn.parallel import DistributedDataParallel
 
 from benchmarks.step import CLASSES, blocks
 from benchmarks.timing import Quartiles, Target, ratios, seconds, show
+from fusionseg.engine.objective import divided
+from fusionseg.engine.precision import fast_precision
 from fusionseg.module import FusionModule
-from fusionseg.objective import divided
 from fusionseg.sample import Sample
-from fusionseg.trainer import fast_precision
 
 ONE, TWO = "1 rank", "2 ranks"
 GLOBAL, LOCAL = "divided by the global weight", "plain DDP: divided by a rank's own"

@@ -1,6 +1,5 @@
 """How a command ends: run apart, stopped where it takes too much, and judged by what it said and left."""
 
-import importlib
 import multiprocessing
 import os
 import re
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks.mutations import EXECUTED
-from fusionseg.cli import door
+from fusionseg.cli.entry import run
 
 SECONDS, GROWTH, CHILDREN, LINES = 60, 2 * 2**30, 64, 10
 """What a case may take: time, bytes of memory, child processes; and the lines of a clear error."""
@@ -38,7 +37,7 @@ def enter(folder: Path, words: Sequence[str], whole: bool) -> None:
     if whole:
         os.execv(sys.executable, (sys.executable, "-m", module, *words[1:]))
     sys.argv = [module, *words[1:]]
-    door(importlib.import_module(module).main)
+    run(words[0])
 
 
 def ended(folder: Path, words: Sequence[str], whole: bool = False) -> End:
@@ -50,7 +49,7 @@ def ended(folder: Path, words: Sequence[str], whole: bool = False) -> End:
         whole: Start Python anew instead of forking one that has imported everything.
     """
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([f"fusionseg.{name}" for name in ("fit", "evaluate", "predict", "weights")])
+    context.set_forkserver_preload([f"fusionseg.commands.{name}" for name in ("fit", "evaluate", "predict")])
     process = context.Process(target=enter, args=(folder, words, whole))
     start, took, before = time.monotonic(), "", 0
     process.start()

@@ -24,16 +24,16 @@ from torchmetrics.classification import (
 from torchmetrics.detection import PanopticQuality
 
 from benchmarks.timing import Target, quartiles, ratios, show
-from fusionseg.answers import padded
-from fusionseg.metrics.measures import Measures
+from fusionseg.config.lightning_messages import quiet
+from fusionseg.engine.precision import fast_precision
+from fusionseg.engine.predictions import padded
 from fusionseg.metrics.panoptic import panoptic_figures, panoptic_sums, panoptic_truth
 from fusionseg.metrics.regions import region_figures, region_sums
 from fusionseg.metrics.semantic import semantic_figures, semantic_sums
+from fusionseg.metrics.suite import Measures
 from fusionseg.module import FusionModule
 from fusionseg.networks import HardSharing
-from fusionseg.quiet import quiet
 from fusionseg.sample import OFFSET, VOID, Classes, Counted, IntMap, Prediction, Sample, Truth
-from fusionseg.trainer import fast_precision
 
 SIZE = (360, 480)
 CLASSES = Classes(tuple("abcdefghijk"), ((0, 0, 0),) * 11, things=(2, 6, 8, 9, 10))

@@ -28,11 +28,11 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks.step import CLASSES, blocks
 from benchmarks.timing import Quartiles, Target, ratios, show
 from fusionseg import networks
+from fusionseg.config.lightning_messages import quiet
+from fusionseg.engine.precision import fast_precision
 from fusionseg.module import FusionModule
 from fusionseg.networks import HardSharing
-from fusionseg.quiet import quiet
 from fusionseg.sample import Sample
-from fusionseg.trainer import fast_precision
 
 ONE, TWO = "one decoder", "two decoders"
 NETWORKS: dict[str, Any] = {

@@ -23,11 +23,12 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.timing import Quartiles, Target, quartiles, show
+from fusionseg.config.lightning_messages import quiet
+from fusionseg.engine.precision import fast_precision
 from fusionseg.module import FusionModule
 from fusionseg.networks import Network
-from fusionseg.quiet import quiet
 from fusionseg.sample import Classes, Sample
-from fusionseg.trainer import Trainer, fast_precision
+from fusionseg.trainer import Trainer
 
 CLASSES = Classes(tuple("abcdefghijk"), ((0, 0, 0),) * 11)
 FIT = "Trainer.fit"

@@ -9,14 +9,14 @@ from typing_extensions import override
 
 from fusionseg.balancing import Balancer, GradientBalancer
 from fusionseg.balancing.branch import combined, gramian
-from fusionseg.balancing.trial import check_weights
-from fusionseg.chance import reseed
-from fusionseg.gradients import averaged, deposit, reached
+from fusionseg.balancing.checks import check_weights
+from fusionseg.engine.distributed import reduced, world_size
+from fusionseg.engine.loss_log import RunningLosses
+from fusionseg.engine.objective import FACTORS, divided, shares, table
+from fusionseg.engine.seeding import reseed
+from fusionseg.engine.task_gradients import averaged, deposit, reached
 from fusionseg.measured import MeasuredModule
 from fusionseg.networks import Network
-from fusionseg.objective import FACTORS, divided, shares, table
-from fusionseg.ranks import reduced, world_size
-from fusionseg.running import RunningLosses
 from fusionseg.sample import Classes, Sample
 
 

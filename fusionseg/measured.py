@@ -7,11 +7,12 @@ import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor
 
-from fusionseg.answers import Truths, answers, common_size, padded
-from fusionseg.metrics.measures import Measures, total
+from fusionseg.engine.distributed import reduced_sums, world_size
+from fusionseg.engine.evaluation import Truths, common_size
+from fusionseg.engine.objective import divided, table
+from fusionseg.engine.predictions import answers, padded
+from fusionseg.metrics.suite import Measures, total
 from fusionseg.networks import Network
-from fusionseg.objective import divided, table
-from fusionseg.ranks import reduced_sums, world_size
 from fusionseg.sample import Classes, Counted, Frame, Prediction, Sample
 
 

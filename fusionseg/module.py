@@ -9,16 +9,16 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from fusionseg.backbone import Backbone, Encoder
 from fusionseg.balanced import BalancedModule
 from fusionseg.balancing import Balancer, Sum
+from fusionseg.config.recipe import made, plain
+from fusionseg.engine.loss_log import RunningLosses, check_finite
+from fusionseg.engine.objective import check_parts, loss_weights
+from fusionseg.engine.optimization import WarmupPoly, grouped, scheduled
 from fusionseg.heads import BoundaryHead, Head, SceneHead, SemanticHead
 from fusionseg.losses import Loss
 from fusionseg.networks import HardSharing, Network
-from fusionseg.objective import check_parts, loss_weights
-from fusionseg.optimization import WarmupPoly, grouped, scheduled
-from fusionseg.recipe import made, plain
-from fusionseg.running import RunningLosses, check_finite
+from fusionseg.networks.backbone import Backbone, Encoder
 from fusionseg.sample import Classes, Sample
 
 

@@ -1,8 +1,6 @@
 """Lightning's Trainer with the defaults of this project."""
 
-import shutil
 import signal
-import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,21 +14,19 @@ from lightning.pytorch.loggers import Logger
 from lightning.pytorch.plugins import Precision
 from torch.distributed import DistError
 
-from fusionseg.batch_norm import BatchNormSync
-from fusionseg.callbacks.best import BestCheckpoint
-from fusionseg.callbacks.last import LastCheckpoint
+from fusionseg.callbacks.checkpoints import BestCheckpoint, LastCheckpoint
 from fusionseg.callbacks.pictures import Pictures
 from fusionseg.callbacks.progress import FusionProgress
 from fusionseg.callbacks.record import RunRecord
 from fusionseg.callbacks.signals import Signals, Stopped
-from fusionseg.checkpoints import WholeCheckpoints
-from fusionseg.files import remove_drafts
-from fusionseg.quiet import quiet
-from fusionseg.table import MetricsTable
-from fusionseg.tracking import tracked_as, wandb_logger
-
-WRITTEN = ("config.yaml", "summary.json", "metrics.csv", "checkpoints", "pictures", "wandb")
-"""What a run folder may hold."""
+from fusionseg.config.lightning_messages import quiet
+from fusionseg.engine.precision import fast_precision, precision_notice
+from fusionseg.engine.sync_batch_norm import BatchNormSync
+from fusionseg.files.atomic import remove_drafts
+from fusionseg.runs.checkpoints import WholeCheckpoints
+from fusionseg.runs.csv_logger import MetricsTable
+from fusionseg.runs.folder import _clear, check_unused, new_folder, tracked_as
+from fusionseg.runs.wandb_logger import wandb_logger
 
 
 class Trainer(pl.Trainer):
@@ -163,55 +159,6 @@ def check_plan(
         every = name == "devices" and number == -1 and torch.cuda.is_available()  # all GPUs
         if isinstance(number, int) and not 1 <= number <= 4096 and not every:
             raise ValueError(f"expected trainer.{name} in 1..4096, found {number}")
-
-
-@rank_zero_only
-def check_unused(folder: Path) -> None:
-    """Raises where a run would be written over another."""
-    marks = ("config.yaml", "summary.json", "metrics.csv", "checkpoints")
-    if folder.exists() and not folder.is_dir():
-        raise FileExistsError(f"{folder} is a file: choose a folder with --out (default_root_dir)")
-    if any((folder / mark).exists() for mark in marks):
-        raise FileExistsError(
-            f"{folder} already holds a run: choose another folder with --out (default_root_dir), or remove this one"
-        )
-
-
-def _clear(folder: Path, before: set[Path] | None) -> None:
-    """Removes from a folder what a trainer writes and was not there before; the folder too, if it was not."""
-    for path in {folder / name for name in WRITTEN} - (before or set()):
-        if path.is_dir():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink(missing_ok=True)
-    if before is None and folder.is_dir() and not any(folder.iterdir()):
-        folder.rmdir()
-
-
-def new_folder(experiment: str) -> Path:
-    """A name for a new run folder that nothing has yet."""
-    stem = f"runs/{time.strftime('%Y%m%d-%H%M%S')}-{experiment}"
-    names = (Path(stem if number == 1 else f"{stem}-{number}") for number in range(1, 1000))
-    return next(path for path in names if not path.exists())
-
-
-def fast_precision(accelerator: Any = "auto") -> str:
-    """`bf16-mixed` where the processor computes in bf16, else `32-true`."""
-    if torch.cuda.is_available() and accelerator in ("auto", "gpu", "cuda"):
-        able = torch.cuda.is_bf16_supported(including_emulation=False)
-    else:
-        able = accelerator in ("auto", "cpu") and _cpu_has_bf16()
-    return "bf16-mixed" if able else "32-true"
-
-
-def precision_notice(chosen: str) -> str:
-    """One line that says why `fast_precision` chose so."""
-    return f"precision {chosen}: this machine {'computes' if chosen == 'bf16-mixed' else 'does not compute'} in bf16"
-
-
-def _cpu_has_bf16() -> bool:
-    checks = [getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported")]
-    return any(check() for check in checks if check) and not torch.backends.mps.is_available()
 
 
 def _several(given: Any) -> list[Any]:

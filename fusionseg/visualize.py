@@ -1,5 +1,6 @@
 """Label maps in colors, and tables of pictures that show what a model sees, should say and says."""
 
+import colorsys
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TypeAlias
 
@@ -8,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
-from fusionseg.sample import OFFSET, VOID, Classes, IntMap, Picture, Prediction, Truth
+from fusionseg.sample import OFFSET, VOID, Classes, IntMap, Picture, Prediction, Sample, Truth
 
 Color: TypeAlias = tuple[int, int, int]
 Font: TypeAlias = ImageFont.FreeTypeFont | ImageFont.ImageFont
@@ -223,3 +224,20 @@ def _legend(entries: Mapping[str, Color], total: int, line: int) -> Picture:
         draw.rectangle((x, y, x + square, y + square), fill=color, outline=_GREY)
         draw.text((x + 1.4 * square, y + square / 2), name, fill=_BLACK, font=font, anchor="lm")
     return np.array(strip)
+
+
+def photo(batch: Sample, i: int) -> Picture:
+    """The i-th image of a batch as a picture: its first three channels."""
+    image = batch["image"][i, :3].permute(1, 2, 0).cpu().numpy()
+    if image.dtype == np.uint8:
+        return np.ascontiguousarray(image)
+    top = 1.0 if image.dtype.kind == "f" else np.iinfo(image.dtype).max
+    picture: Picture = (image / top * 255).round().clip(0, 255).astype(np.uint8)
+    return picture
+
+
+def color(index: int) -> tuple[int, int, int]:
+    """An RGB color in [0, 255]; close indices have hues that are not (steps of the golden ratio)."""
+    hue, value = index * 0.618034 % 1, (0.95, 0.75, 0.55)[index % 3]
+    red, green, blue = colorsys.hsv_to_rgb(hue, 0.7, value)
+    return round(255 * red), round(255 * green), round(255 * blue)

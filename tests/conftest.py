@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 import torch
 
-from fusionseg import fit
-from fusionseg.backbone import Backbone
+from fusionseg.commands import fit
 from fusionseg.data.datamodule import SegmentationDataModule
 from fusionseg.data.synthetic import SyntheticScenes
 from fusionseg.module import FusionModule
+from fusionseg.networks.backbone import Backbone
 from fusionseg.sample import Sample
 
 if "PYTEST_XDIST_WORKER" in os.environ:

@@ -8,12 +8,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from fusionseg.config.lightning_messages import quiet
 from fusionseg.data.datamodule import SegmentationDataModule
 from fusionseg.data.synthetic import SyntheticScenes
+from fusionseg.engine.objective import table
 from fusionseg.heads import BoundaryHead, CenterOffsetHead, SemanticHead
 from fusionseg.module import FusionModule
-from fusionseg.objective import table
-from fusionseg.quiet import quiet
 from fusionseg.sample import Sample
 
 Data = Callable[..., SegmentationDataModule]

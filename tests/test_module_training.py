@@ -16,12 +16,12 @@ from torch.optim import SGD, AdamW, Optimizer
 from torch.optim.lr_scheduler import OneCycleLR, ReduceLROnPlateau, StepLR
 from torch.utils.data import DataLoader
 
+from fusionseg.config.lightning_messages import quiet
 from fusionseg.data.datamodule import SegmentationDataModule
 from fusionseg.heads import SemanticHead
 from fusionseg.losses import CrossEntropy
 from fusionseg.module import FusionModule
 from fusionseg.networks import HardSharing
-from fusionseg.quiet import quiet
 from fusionseg.sample import Sample
 
 Data = Callable[..., SegmentationDataModule]

@@ -8,11 +8,11 @@ import lightning.pytorch as pl
 import numpy as np
 import pytest
 
+from fusionseg.config.lightning_messages import quiet
 from fusionseg.data.datamodule import SegmentationDataModule
 from fusionseg.data.synthetic import SyntheticScenes
 from fusionseg.heads import BoundaryHead, CenterOffsetHead
 from fusionseg.module import FusionModule
-from fusionseg.quiet import quiet
 from fusionseg.sample import OFFSET, Truth
 
 CLASSES = SyntheticScenes.classes

@@ -10,13 +10,15 @@ import torch
 import yaml
 from lightning.pytorch import Callback
 
-from fusionseg import evaluate, predict, trainer
-from fusionseg.backbone import Backbone
+from fusionseg.commands import evaluate, predict
 from fusionseg.data.datamodule import SegmentationDataModule
 from fusionseg.data.synthetic import SyntheticScenes
-from fusionseg.label_files import write_png
+from fusionseg.engine.precision import fast_precision
+from fusionseg.files.images import write_png
 from fusionseg.module import FusionModule
-from fusionseg.trainer import Trainer, check_unused, fast_precision, new_folder
+from fusionseg.networks.backbone import Backbone
+from fusionseg.runs.folder import check_unused, new_folder
+from fusionseg.trainer import Trainer
 
 
 @pytest.fixture
@@ -125,7 +127,7 @@ def test_two_runs_of_one_second_have_two_folders(tmp_path: Path, monkeypatch: py
 def test_precision_is_fast_where_the_processor_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     for able, precision in ((True, "bf16-mixed"), (False, "32-true")):
-        monkeypatch.setattr(trainer, "_cpu_has_bf16", lambda able=able: able)
+        monkeypatch.setattr("fusionseg.engine.precision._cpu_has_bf16", lambda able=able: able)
         assert fast_precision() == precision
         chosen = Trainer(default_root_dir=tmp_path, accelerator="cpu")
         assert chosen.precision == precision

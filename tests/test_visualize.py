@@ -6,6 +6,7 @@ import pytest
 
 from fusionseg.sample import OFFSET, VOID, Classes, Picture, Prediction, Truth
 from fusionseg.visualize import (
+    color,
     legend,
     overlay,
     panel,
@@ -193,3 +194,13 @@ def test_a_column_that_only_some_rows_have_stands_where_they_have_it() -> None:
         assert len(starts[0]) == len(starts[1]) == 3
         assert starts[0][0] == starts[1][0]
         assert starts[0][2] == starts[1][2] > max(starts[0][1], starts[1][1])
+
+
+def test_classes_of_a_data_set_have_colors_of_their_own() -> None:
+    colors = [color(index) for index in range(255)]
+    assert len(set(colors)) == 255
+    assert all(0 <= value <= 255 for rgb in colors for value in rgb)
+
+
+def test_neighbors_look_different() -> None:
+    assert all(sum(abs(a - b) for a, b in zip(color(i), color(i + 1), strict=True)) > 60 for i in range(200))

@@ -5,7 +5,6 @@ from fusionseg.balancing.base import Balancer, Sum
 from fusionseg.balancing.cagrad import CAGrad
 from fusionseg.balancing.dwa import DWA
 from fusionseg.balancing.famo import FAMO
-from fusionseg.balancing.foreign import ForeignWeighting
 from fusionseg.balancing.gls import GLS
 from fusionseg.balancing.gradient import GradientBalancer
 from fusionseg.balancing.gradnorm import GradNorm
@@ -17,6 +16,7 @@ from fusionseg.balancing.nash_mtl import NashMTL
 from fusionseg.balancing.pcgrad import PCGrad
 from fusionseg.balancing.rlw import RLW
 from fusionseg.balancing.stch import STCH
+from fusionseg.balancing.torchjd_weighting import ForeignWeighting
 from fusionseg.balancing.upgrad import UPGrad
 from fusionseg.balancing.uw import UW
 

@@ -5,8 +5,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fusionseg.balancing.faces import best, faces, inverses
 from fusionseg.balancing.gradient import GradientBalancer
+from fusionseg.balancing.simplex import best, faces, inverses
 
 
 class CAGrad(GradientBalancer):

@@ -78,3 +78,8 @@ class GradientBalancer(Balancer):
     def begin(self) -> None:
         super().begin()
         self.next = {}
+
+
+def orders(tasks: int) -> list[tuple[int, list[int]]]:
+    """Each task with all others in a random order, drawn on the host."""
+    return [(i, [j for j in torch.randperm(tasks).tolist() if j != i]) for i in range(tasks)]

@@ -7,7 +7,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from fusionseg.balancing.gradient import GradientBalancer
-from fusionseg.balancing.learned import Learned
+from fusionseg.balancing.task_adam import Learned
 
 
 class GradNorm(GradientBalancer):

@@ -5,8 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fusionseg.balancing.gradient import GradientBalancer
-from fusionseg.balancing.pcgrad import orders
+from fusionseg.balancing.gradient import GradientBalancer, orders
 
 
 class GradVac(GradientBalancer):

@@ -5,7 +5,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from fusionseg.balancing.base import Balancer
-from fusionseg.balancing.learned import Learned
+from fusionseg.balancing.task_adam import Learned
 
 
 class IMTLL(Balancer):

@@ -2,8 +2,8 @@
 
 from torch import Tensor
 
-from fusionseg.balancing.faces import best, faces, inverses
 from fusionseg.balancing.gradient import GradientBalancer
+from fusionseg.balancing.simplex import best, faces, inverses
 
 
 class MGDA(GradientBalancer):

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from fusionseg.balancing.gradient import GradientBalancer
+from fusionseg.balancing.gradient import GradientBalancer, orders
 
 
 class PCGrad(GradientBalancer):
@@ -24,8 +24,3 @@ class PCGrad(GradientBalancer):
                 own = own - share * identity[j]
             rows.append(own.where(active[i], 0.0))
         return torch.stack(rows).sum(0)
-
-
-def orders(tasks: int) -> list[tuple[int, list[int]]]:
-    """Each task with all others in a random order, drawn on the host."""
-    return [(i, [j for j in torch.randperm(tasks).tolist() if j != i]) for i in range(tasks)]

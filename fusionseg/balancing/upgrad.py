@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
-from fusionseg.balancing.faces import best, faces, inverses
 from fusionseg.balancing.gradient import GradientBalancer
+from fusionseg.balancing.simplex import best, faces, inverses
 
 
 class UPGrad(GradientBalancer):

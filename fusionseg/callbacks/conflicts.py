@@ -10,10 +10,10 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from fusionseg.balanced import BalancedModule
-from fusionseg.curves import Row, conflict_curves
-from fusionseg.label_files import write_png
-from fusionseg.taps import Pairs, Taps, compiled
-from fusionseg.tracking import log_picture
+from fusionseg.callbacks.conflict_curves import Row, conflict_curves
+from fusionseg.callbacks.shared_maps import Pairs, Taps, compiled
+from fusionseg.files.images import write_png
+from fusionseg.runs.wandb_logger import log_picture
 
 
 class Conflicts(Callback):

@@ -3,14 +3,13 @@
 import math
 from typing import Any
 
-import numpy as np
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from fusionseg.answers import own_truth
-from fusionseg.label_files import write_png
+from fusionseg.engine.evaluation import own_truth
+from fusionseg.files.images import write_png
+from fusionseg.runs.wandb_logger import log_pictures
 from fusionseg.sample import Picture, Prediction, Sample, Truth
-from fusionseg.tracking import log_pictures
-from fusionseg.visualize import legend, panel, sample_row
+from fusionseg.visualize import legend, panel, photo, sample_row
 
 
 class Pictures(Callback):
@@ -62,13 +61,3 @@ class Pictures(Callback):
             return True
         number = trainer.current_epoch + 1
         return number == epochs or number % math.ceil(epochs / self.panels) == 0
-
-
-def photo(batch: Sample, i: int) -> Picture:
-    """The i-th image of a batch as a picture: its first three channels."""
-    image = batch["image"][i, :3].permute(1, 2, 0).cpu().numpy()
-    if image.dtype == np.uint8:
-        return np.ascontiguousarray(image)
-    top = 1.0 if image.dtype.kind == "f" else np.iinfo(image.dtype).max
-    picture: Picture = (image / top * 255).round().clip(0, 255).astype(np.uint8)
-    return picture

@@ -16,11 +16,11 @@ from rich.console import Console
 from rich.table import Table
 
 from fusionseg.callbacks.signals import Stopped
-from fusionseg.files import write_json, write_text
-from fusionseg.recipe import plain
+from fusionseg.config.recipe import plain
+from fusionseg.files.atomic import write_json, write_text
+from fusionseg.runs.csv_logger import MetricsTable
+from fusionseg.runs.wandb_logger import log_tables, runs
 from fusionseg.sample import Sample
-from fusionseg.table import MetricsTable
-from fusionseg.tracking import log_tables, runs
 
 PACKAGES = ("torch", "torchvision", "lightning", "segmentation-models-pytorch", "numpy", "opencv-python-headless")
 

@@ -1,6 +1,5 @@
 """What a segmentation dataset is: one split, its classes, and the pixels and labels of its images."""
 
-import re
 from abc import ABC, abstractmethod
 from typing import ClassVar, Literal, NamedTuple, TypeAlias
 
@@ -107,11 +106,3 @@ class SegmentationDataset(ABC):
 def class_pixels(semantic: IntMap, num_classes: int) -> npt.NDArray[np.int64]:
     """The number of pixels of each class (C,) in a label map; void is not counted."""
     return np.bincount(semantic.ravel(), minlength=num_classes)[:num_classes]
-
-
-def message_of(error: BaseException) -> str:
-    """The message of an error as it was raised, without the traceback that a loader's worker wraps around it."""
-    text = str(error)
-    if not (wrapped := re.match(r"Caught (\w+) in DataLoader worker process", text)):
-        return text
-    return re.split(rf"^(?:\w+\.)*{wrapped[1]}: ", text, flags=re.MULTILINE)[-1].strip()

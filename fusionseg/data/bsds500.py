@@ -8,8 +8,8 @@ from scipy.io import loadmat
 from typing_extensions import override
 
 from fusionseg.data.base import DataError, Labels, Pixels, SegmentationDataset, Split
-from fusionseg.data.pairs import by_stem, check_layout, check_matched, check_size
-from fusionseg.label_files import read_image
+from fusionseg.data.layout import by_stem, check_layout, check_matched, check_size
+from fusionseg.files.images import read_image
 from fusionseg.sample import VOID, Classes, Truth
 
 LAYOUT = """    data/images/{train,val,test}/<id>.jpg

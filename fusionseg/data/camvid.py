@@ -5,9 +5,9 @@ from pathlib import Path
 from typing_extensions import override
 
 from fusionseg.data.base import DataError, Labels, Pixels, SegmentationDataset, Split
-from fusionseg.data.pairs import check_layout, check_size, class_map, names_in, some
-from fusionseg.decoding import components
-from fusionseg.label_files import read_image
+from fusionseg.data.components import components
+from fusionseg.data.layout import check_layout, check_size, class_map, names_in, some
+from fusionseg.files.images import read_image
 from fusionseg.sample import Classes
 
 LAYOUT = """    {train,val,test}.txt            photo path, space, label path

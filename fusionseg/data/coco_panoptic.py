@@ -10,10 +10,10 @@ import numpy.typing as npt
 from typing_extensions import override
 
 from fusionseg.data.base import DataError, Labels, Pixels, SegmentationDataset, Split
-from fusionseg.data.pairs import by_stem, check_layout, check_matched, check_size
-from fusionseg.data.palette import color
-from fusionseg.label_files import read_image
+from fusionseg.data.layout import by_stem, check_layout, check_matched, check_size
+from fusionseg.files.images import read_image
 from fusionseg.sample import VOID, Classes, IntMap, Truth
+from fusionseg.visualize import color
 
 LAYOUT = """    {train2017,val2017}/<12 digits>.jpg
     annotations/panoptic_{train,val}2017.json

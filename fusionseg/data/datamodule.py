@@ -13,14 +13,14 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 from typing_extensions import override
 
+from fusionseg.config.recipe import plain
 from fusionseg.data.augmentation import Augmentation
 from fusionseg.data.base import DataError, SegmentationDataset, Split, class_pixels
 from fusionseg.data.cache import Cache, cached
-from fusionseg.data.order import EvaluationOrder, TrainOrder
+from fusionseg.data.samplers import EvaluationOrder, TrainOrder
 from fusionseg.data.samples import EvaluationSamples, TrainSamples, collated, quiet_worker, widened
 from fusionseg.data.subset import Subset
 from fusionseg.data.synthetic import SyntheticScenes
-from fusionseg.recipe import plain
 from fusionseg.sample import Classes, Sample
 
 LARGEST = 8192

@@ -11,7 +11,8 @@ from PIL import Image
 from typing_extensions import override
 
 from fusionseg.data.base import DataError, Labels, Pixels, SegmentationDataset, Split
-from fusionseg.data.pairs import (
+from fusionseg.data.components import components
+from fusionseg.data.layout import (
     PHOTO_SUFFIXES,
     by_stem,
     check_layout,
@@ -22,10 +23,9 @@ from fusionseg.data.pairs import (
     region_map,
     some,
 )
-from fusionseg.data.palette import color
-from fusionseg.decoding import components
-from fusionseg.label_files import decoding, read_image
+from fusionseg.files.images import decoding, read_image
 from fusionseg.sample import VOID, Classes
+from fusionseg.visualize import color
 
 LAYOUT = """    images/<name>.{jpg,png,tif,bmp,webp,npy}
     semantic/<name>.png        class ids

@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 from typing_extensions import override
 
+from fusionseg.config.recipe import made
 from fusionseg.data.base import DataError, Labels, Pixels, SegmentationDataset, Split
-from fusionseg.recipe import made
 from fusionseg.sample import VOID, Classes, Truth
 
 Kinds: TypeAlias = Literal["both", "semantic", "region"]

@@ -7,10 +7,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from fusionseg.decoding import watershed
 from fusionseg.heads.base import Head, resized, scaled
+from fusionseg.heads.region_decoding import watershed
+from fusionseg.heads.region_targets import boundaries
 from fusionseg.losses import BalancedBCE, Loss
-from fusionseg.regions import boundaries
 from fusionseg.sample import Frame, Sample
 
 

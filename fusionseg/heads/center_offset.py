@@ -6,10 +6,10 @@ from typing import ClassVar, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from fusionseg.decoding import group
 from fusionseg.heads.base import Head, resized, scaled
+from fusionseg.heads.region_decoding import group
+from fusionseg.heads.region_targets import center_heatmap, center_offsets
 from fusionseg.losses import AbsoluteError, Loss, MeanSquaredError
-from fusionseg.regions import center_heatmap, center_offsets
 from fusionseg.sample import Frame, Sample
 
 

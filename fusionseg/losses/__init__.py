@@ -2,7 +2,7 @@
 
 from fusionseg.losses.base import Loss
 from fusionseg.losses.dense import AbsoluteError, BalancedBCE, MeanSquaredError
-from fusionseg.losses.foreign import MeanLoss
+from fusionseg.losses.mean_loss import MeanLoss
 from fusionseg.losses.overlap import Dice, Lovasz
 from fusionseg.losses.pixelwise import CrossEntropy, Focal
 

@@ -98,3 +98,9 @@ def ratio(numerator: npt.ArrayLike, denominator: npt.ArrayLike) -> Floats:
     top, bottom = np.broadcast_arrays(np.asarray(numerator, np.float64), np.asarray(denominator, np.float64))
     quotient: Floats = np.divide(top, bottom, out=np.full(top.shape, np.nan), where=bottom != 0)
     return quotient
+
+
+def mean(values: Floats) -> float:
+    """The mean of what is defined, NaN if nothing is."""
+    defined = values[~np.isnan(values)]
+    return float(ratio(defined.sum(), defined.size))

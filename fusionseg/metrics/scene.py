@@ -3,8 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from fusionseg.metrics.contingency import Counts, Floats, ratio, runs
-from fusionseg.metrics.semantic import mean
+from fusionseg.metrics.contingency import Counts, Floats, mean, ratio, runs
 from fusionseg.sample import VOID, Counted, IntMap
 
 SCENE_SUMS = ("hits", "wrong", "missed", "right", "decisions")

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from fusionseg.metrics.contingency import Counts, Floats, contingency, ratio
+from fusionseg.metrics.contingency import Counts, Floats, contingency, mean, ratio
 from fusionseg.sample import VOID, IntMap
 
 
@@ -72,9 +72,3 @@ def semantic_figures(table: Counts) -> dict[str, float]:
         "precision": mean(classes["precision"]),
         "recall": mean(classes["recall"]),
     }
-
-
-def mean(values: Floats) -> float:
-    """The mean of what is defined, NaN if nothing is."""
-    defined = values[~np.isnan(values)]
-    return float(ratio(defined.sum(), defined.size))

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fusionseg.backbone import Backbone, Encoder
+from fusionseg.networks.backbone import Backbone, Encoder
 from fusionseg.networks.base import HeadRecipe, Network
 from fusionseg.networks.stages import Step, entry, stage, stages
 

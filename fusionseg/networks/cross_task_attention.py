@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fusionseg.backbone import Backbone
 from fusionseg.heads.base import scaled
+from fusionseg.networks.backbone import Backbone
 from fusionseg.networks.base import HeadRecipe, Network
 
 

@@ -5,8 +5,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from fusionseg.backbone import Backbone
 from fusionseg.balancing.branch import Branch
+from fusionseg.networks.backbone import Backbone
 from fusionseg.networks.base import HeadRecipe, Network
 
 

@@ -8,8 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.ops import Conv2dNormActivation
 
-from fusionseg.backbone import Backbone
 from fusionseg.balancing.branch import Branch
+from fusionseg.networks.backbone import Backbone
 from fusionseg.networks.base import HeadRecipe, Network
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from torch import Tensor, nn
 from torchvision.ops import Conv2dNormActivation
 
-from fusionseg.backbone import Backbone
+from fusionseg.networks.backbone import Backbone
 from fusionseg.networks.base import HeadRecipe, Network
 
 

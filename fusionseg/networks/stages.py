@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from fusionseg.backbone import STRIDE
+from fusionseg.networks.backbone import STRIDE
 
 
 class Step(NamedTuple):

@@ -10,17 +10,7 @@ from scipy.optimize import minimize, nnls
 from torch import Tensor
 from torchjd import aggregation
 
-from fusionseg.balancing import (
-    IMTLG,
-    MGDA,
-    AlignedMTL,
-    CAGrad,
-    GradientBalancer,
-    GradVac,
-    NashMTL,
-    PCGrad,
-    UPGrad,
-)
+from fusionseg.balancing import IMTLG, MGDA, AlignedMTL, CAGrad, GradientBalancer, GradVac, NashMTL, PCGrad, UPGrad
 
 GRADIENTS = {
     "agreeing": [[1.0, 0.2, 0.5], [0.8, 0.9, 0.1]],

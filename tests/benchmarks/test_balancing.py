@@ -8,9 +8,9 @@ from torch import Tensor, nn
 from benchmarks import balancing
 from benchmarks.sharing import Setting, Training, peak, squares, trained
 from benchmarks.step import CLASSES
-from fusionseg.backbone import Backbone
 from fusionseg.balancing import MGDA, Sum
 from fusionseg.module import FusionModule
+from fusionseg.networks.backbone import Backbone
 
 ENCODER = "tu-mobilenetv3_small_050"
 SMALL = {"backbone": Backbone(ENCODER, options={"decoder_channels": [16, 16, 8, 8, 8]})}

@@ -10,10 +10,10 @@ from torch.utils.data import DataLoader
 
 from benchmarks import sharing
 from benchmarks.step import CLASSES
-from fusionseg.backbone import Backbone
 from fusionseg.balancing import FAMO, MGDA, Balancer, Sum
+from fusionseg.config.lightning_messages import quiet
 from fusionseg.module import FusionModule
-from fusionseg.quiet import quiet
+from fusionseg.networks.backbone import Backbone
 
 TINY = {"backbone": Backbone("tu-mobilenetv3_small_050", options={"decoder_channels": [16, 16, 8, 8, 8]})}
 KIB = 1024

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import torch
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parents[1] / "integration"))
 import ddp_ranks
 
 from fusionseg.callbacks.conflicts import Conflicts
-from fusionseg.quiet import quiet
+from fusionseg.config.lightning_messages import quiet
 
 SMALL = "tu-mobilenetv3_small_050 Unet semantic+boundary"
 CASES = [f"{SMALL} fixed double", f"{SMALL} fixed double MGDA:branch apart", f"{SMALL} synced double UW:"]

@@ -13,7 +13,6 @@ from torch import Tensor
 
 from benchmarks.faults import same
 from fusionseg import networks
-from fusionseg.backbone import Backbone
 from fusionseg.balancing import MGDA, UW, GradNorm, Sum
 from fusionseg.callbacks.conflicts import Conflicts
 from fusionseg.data.datamodule import SegmentationDataModule
@@ -21,7 +20,8 @@ from fusionseg.data.synthetic import SyntheticScenes
 from fusionseg.heads import SemanticHead
 from fusionseg.module import FusionModule
 from fusionseg.networks import HardSharing
-from fusionseg.tracking import RunLogger
+from fusionseg.networks.backbone import Backbone
+from fusionseg.runs.wandb_logger import RunLogger
 from fusionseg.trainer import Trainer
 
 SMALL = Backbone("tu-mobilenetv3_small_050", options={"decoder_channels": [16, 16, 8, 8, 8]})

@@ -11,9 +11,9 @@ import pytest
 import torch
 import yaml
 
-from fusionseg import fit
 from fusionseg.callbacks.conflicts import Conflicts
-from fusionseg.quiet import quiet
+from fusionseg.commands import fit
+from fusionseg.config.lightning_messages import quiet
 
 
 def test_a_configuration_names_it_and_a_resumed_run_keeps_it(tiny: list[str], tmp_path: Path) -> None:

@@ -7,9 +7,10 @@ import pytest
 import torch
 from PIL import Image
 
-from fusionseg.callbacks.pictures import Pictures, photo
+from fusionseg.callbacks.pictures import Pictures
 from fusionseg.data.synthetic import SyntheticScenes
 from fusionseg.sample import Prediction
+from fusionseg.visualize import photo
 
 
 def watched(pictures: Pictures, folder: Path, epochs: int, batch: Any, outputs: Any) -> list[str]:

@@ -11,7 +11,7 @@ from lightning.pytorch import LightningModule
 
 from fusionseg.callbacks.record import RunRecord
 from fusionseg.data.datamodule import SegmentationDataModule
-from fusionseg.tracking import RunLogger
+from fusionseg.runs.wandb_logger import RunLogger
 
 
 class Run:

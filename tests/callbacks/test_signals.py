@@ -15,7 +15,7 @@ from lightning.pytorch.demos.boring_classes import BoringModel
 from lightning.pytorch.loops.training_epoch_loop import _TrainingEpochLoop
 
 from fusionseg.callbacks.signals import AGREEMENT, Signals, Stopped
-from fusionseg.quiet import quiet
+from fusionseg.config.lightning_messages import quiet
 
 Plan = Callable[..., pl.Trainer]
 

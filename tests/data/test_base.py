@@ -5,7 +5,8 @@ import pytest
 from torch._utils import ExceptionWrapper
 from torch.utils.data import DataLoader, Dataset
 
-from fusionseg.data.base import DataError, Pixels, SegmentationDataset, class_pixels, message_of
+from fusionseg.cli.entry import message_of
+from fusionseg.data.base import DataError, Pixels, SegmentationDataset, class_pixels
 from fusionseg.sample import Classes
 
 MESSAGE = "expected this, found that in a.png: do so\n    and so"

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from scipy.io import loadmat, savemat
 
+from fusionseg.commands.fit import main
 from fusionseg.data.augmentation import Augmentation
 from fusionseg.data.base import DataError, SegmentationDataset
 from fusionseg.data.bsds500 import BSDS500
@@ -16,8 +17,7 @@ from fusionseg.data.mixture import MixtureDataset
 from fusionseg.data.samples import TrainSamples
 from fusionseg.data.subset import Subset
 from fusionseg.data.synthetic import SyntheticScenes
-from fusionseg.fit import main
-from fusionseg.metrics.measures import Measures, total
+from fusionseg.metrics.suite import Measures, total
 from fusionseg.sample import VOID, Prediction
 
 

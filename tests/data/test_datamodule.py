@@ -13,7 +13,7 @@ from fusionseg.data.base import DataError, Split
 from fusionseg.data.cache import Cache
 from fusionseg.data.datamodule import SegmentationDataModule, fraction_of
 from fusionseg.data.mixture import MixtureDataset
-from fusionseg.data.order import TrainOrder
+from fusionseg.data.samplers import TrainOrder
 from fusionseg.data.synthetic import SyntheticScenes
 from fusionseg.sample import Sample
 

@@ -7,17 +7,17 @@ import numpy as np
 import pytest
 import torch
 
-from fusionseg.backbone import Backbone
 from fusionseg.data.base import DataError, Pixels, SegmentationDataset, Split
 from fusionseg.data.camvid import CamVid
 from fusionseg.data.coco_panoptic import CocoPanoptic
 from fusionseg.data.datamodule import SegmentationDataModule
 from fusionseg.data.mixture import MixtureDataset
 from fusionseg.data.synthetic import SyntheticScenes
+from fusionseg.engine.objective import divided
 from fusionseg.heads import BoundaryHead, CenterOffsetHead
-from fusionseg.metrics.measures import Measures, total
+from fusionseg.metrics.suite import Measures, total
 from fusionseg.module import FusionModule
-from fusionseg.objective import divided
+from fusionseg.networks.backbone import Backbone
 from fusionseg.sample import OFFSET, VOID, Classes, Prediction, Sample, Truth
 
 

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from fusionseg.data.base import Split
+from fusionseg.data.components import components
 from fusionseg.data.synthetic import SyntheticScenes
-from fusionseg.decoding import components
 
 
 def test_a_scene_is_a_function_of_seed_split_and_index() -> None:

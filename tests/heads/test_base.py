@@ -13,10 +13,10 @@ from torch import Tensor
 from fusionseg import heads
 from fusionseg.data.coco_panoptic import CocoPanoptic
 from fusionseg.heads import BoundaryHead, CenterOffsetHead, Head, SceneHead, SemanticHead
-from fusionseg.metrics.measures import total
 from fusionseg.metrics.regions import region_figures, region_sums
 from fusionseg.metrics.scene import scene_figures, scene_sums
 from fusionseg.metrics.semantic import semantic_figures, semantic_sums
+from fusionseg.metrics.suite import total
 from fusionseg.sample import VOID, Frame, Sample
 
 Scenes = Callable[..., Sample]

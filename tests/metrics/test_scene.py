@@ -12,8 +12,8 @@ from torchmetrics.classification import (
     MultilabelF1Score,
 )
 
-from fusionseg.metrics.measures import total
 from fusionseg.metrics.scene import THRESHOLDS, scene_ap, scene_figures, scene_sums
+from fusionseg.metrics.suite import total
 from fusionseg.sample import VOID, Counted
 
 Floats = npt.NDArray[np.float32]

@@ -11,12 +11,12 @@ import torch
 from torch import Tensor
 
 from fusionseg import networks
-from fusionseg.backbone import Backbone, Encoder
 from fusionseg.balancing.branch import Branch
+from fusionseg.engine.optimization import parameter_groups
 from fusionseg.heads import BoundaryHead, SemanticHead
 from fusionseg.networks import MTAN, CrossStitch, CrossTaskAttention, HardSharing, Network, PADNet
+from fusionseg.networks.backbone import Backbone, Encoder
 from fusionseg.networks.base import HeadRecipe
-from fusionseg.optimization import parameter_groups
 
 Recipe = Callable[..., Network]
 EXAMPLES: dict[str, tuple[Recipe, int]] = {

@@ -7,9 +7,9 @@ import segmentation_models_pytorch as smp
 import torch
 from torch import Tensor
 
-from fusionseg.backbone import Backbone
 from fusionseg.heads import BoundaryHead, SemanticHead
 from fusionseg.networks import CrossStitch
+from fusionseg.networks.backbone import Backbone
 from fusionseg.networks.base import HeadRecipe
 from fusionseg.networks.cross_stitch import FAMILIES, Stitch
 

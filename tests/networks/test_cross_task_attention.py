@@ -6,9 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fusionseg.backbone import Backbone
 from fusionseg.heads import BoundaryHead, SemanticHead
 from fusionseg.networks import CrossTaskAttention, HardSharing
+from fusionseg.networks.backbone import Backbone
 from fusionseg.networks.base import HeadRecipe
 from fusionseg.networks.cross_task_attention import CrossAttention, pooled
 

@@ -3,9 +3,9 @@ from functools import partial
 import pytest
 import torch
 
-from fusionseg.backbone import Backbone
 from fusionseg.heads import BoundaryHead, SemanticHead
 from fusionseg.networks import HardSharing
+from fusionseg.networks.backbone import Backbone
 from fusionseg.networks.base import HeadRecipe
 
 HEADS: dict[str, HeadRecipe] = {"semantic": partial(SemanticHead, num_classes=5), "region": BoundaryHead}

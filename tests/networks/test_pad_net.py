@@ -6,9 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from fusionseg.backbone import Backbone
 from fusionseg.heads import BoundaryHead, SemanticHead
 from fusionseg.networks import PADNet
+from fusionseg.networks.backbone import Backbone
 from fusionseg.networks.base import HeadRecipe
 from fusionseg.networks.pad_net import Distillation
 

@@ -1,0 +1,74 @@
+"""Trains semantic and region segmentation together on one loss."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import lightning.pytorch as pl
+
+from fusionseg.callbacks.record import RunRecord
+from fusionseg.cli.parser import FusionCLI, experiment
+from fusionseg.runs.folder import check_unused, last, new_folder
+from fusionseg.runs.resume import check_same, resuming, without_start
+
+
+class FitCLI(FusionCLI):
+    """The command line of training, up to the trainer that is ready to fit."""
+
+    def add_command(self, parser: Any) -> None:
+        parser.add_argument("--out", type=Path | None, help="Run folder; runs/<time>-<experiment> where left out.")
+        parser.add_argument(
+            "--resume",
+            type=Path | None,
+            help="Run folder whose training goes on where it was stopped, to the last bit as if it never had been. "
+            "Only limits (trainer.max_epochs ...), devices and loggers may be given beside.",
+        )
+        parser.add_argument(
+            "--weights",
+            type=Path | None,
+            help="A segmentation model to start from: a run folder, a state dict of torchvision's DeepLabV3 or FCN, a "
+            "model folder of segmentation-models-pytorch, or a safetensors file. What does not fit is listed.",
+        )
+        parser.add_argument(
+            "--wandb",
+            type=Literal["online", "offline", "disabled"] | None,
+            help="Where W&B tracks the run; where left out as WANDB_MODE says, else online if there are credentials "
+            "and the server answers. WANDB_PROJECT, WANDB_RUN_GROUP, WANDB_JOB_TYPE and WANDB_TAGS set the rest.",
+        )
+
+    def before_instantiate_classes(self) -> None:
+        config = self.config
+        if config.wandb:
+            os.environ["WANDB_MODE"] = config.wandb
+        self.original, self.checkpoint = config.clone(), None
+        if config.resume:
+            self.folder = config.resume
+            check_same(config, experiment(self.parser, config))
+            self.checkpoint = last(self.folder)
+            if self.checkpoint:
+                without_start(config, self.checkpoint)
+            return
+        name = Path(str(config.config[-1])).stem if config.config else "synthetic"
+        self.folder = Path(config.out or config.trainer.default_root_dir or new_folder(name))
+        check_unused(self.folder)
+
+    def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
+        return super().instantiate_trainer(default_root_dir=self.folder, **kwargs)
+
+
+def main(args: Sequence[str]) -> None:
+    """Trains as the words of a command line say."""
+    cli = FitCLI(resuming(args))
+    if cli.config.weights:
+        from fusionseg.networks.pretrained import load_whole
+
+        load_whole(cli.model, cli.config.weights)
+    trainer: Any = cli.trainer
+    cli.original.trainer.precision = trainer.precision
+    record = next(c for c in trainer.callbacks if isinstance(c, RunRecord))
+    record.config = experiment(cli.parser, cli.original)
+    trainer.claimed = bool(cli.config.resume)
+    trainer.fit(cli.model, cli.datamodule, ckpt_path=cli.checkpoint)
+    if trainer.is_global_zero:
+        print(cli.folder)

@@ -1,0 +1,1 @@
+"""What the LightningModule is composed of: objective, task gradients, evaluation, optimization."""

@@ -1,0 +1,98 @@
+"""Losses that stay on the device until somebody reads them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fusionseg.engine.distributed import gathered, gathered_objects, lowest, reduced, world_size
+
+
+class NotFiniteError(ValueError):
+    """A training whose losses or weights are no numbers any more."""
+
+
+class RunningLosses:
+    """The mean losses since they were last read, over all ranks, and the first step at which one was not finite.
+
+    Args:
+        tasks: The tasks, in the order of their losses.
+    """
+
+    def __init__(self, tasks: Sequence[str]) -> None:
+        self.tasks = tasks
+        self.total: Tensor | None = None
+        self.first: Tensor | None = None
+        self.count, self.logged = 0, 0
+        self.images: dict[int, list[str]] = {}
+
+    def add(self, loss: Tensor, losses: Tensor, step: int, images: Sequence[str]) -> None:
+        """Adds what a step gave, without waiting for the device.
+
+        Args:
+            loss: The weighted sum.
+            losses: The loss of each task (T,).
+            step: The optimizer step.
+            images: The names of its images.
+        """
+        values = torch.cat([loss[None], losses]).detach()
+        bad = torch.where(losses.detach().isfinite(), torch.inf, float(step))
+        self.total = values if self.total is None else self.total + values
+        self.first = bad if self.first is None else torch.minimum(self.first, bad)
+        self.count += 1
+        self.images.setdefault(step, []).extend(images)
+
+    def check(self) -> None:
+        """Waits for the device and raises `NotFiniteError` where a loss was not finite; all ranks must ask together."""
+        if self.first is None:
+            return
+        step, task = min(zip(lowest(self.first).tolist(), self.tasks, strict=True))
+        if step != float("inf"):
+            images = [name for names in gathered_objects(self.images.get(int(step), [])) for name in names]
+            raise NotFiniteError(
+                f"the {task} loss is not finite since step {int(step)}, images {', '.join(images)}: look at these, "
+                "lower the learning rate, or clip gradients (trainer.gradient_clip_val); checkpoints are from before"
+            )
+        self.first, self.images = None, {}
+
+    def due(self, step: int, every: int) -> bool:
+        """Whether a multiple of `every` steps was passed since the last reading."""
+        return bool(self.count and every and step // every > self.logged // every)
+
+    def read(self, step: int) -> dict[str, float]:
+        """The mean losses, after which counting starts again; all ranks must read together.
+
+        Raises:
+            NotFiniteError: If one was not finite.
+        """
+        assert self.total is not None, "nothing was added"
+        self.check()
+        mean = (reduced(self.total) / (self.count * world_size())).tolist()
+        self.total, self.count, self.logged = None, 0, step
+        return dict(zip(["train/loss", *(f"train/loss_{task}" for task in self.tasks)], mean, strict=True))
+
+    def state(self) -> dict[str, Any]:
+        """What was added and not read yet, of all ranks together."""
+        self.check()
+        total = None if self.total is None else gathered(self.total).cpu()
+        return {"total": total, "count": self.count, "logged": self.logged}
+
+    def restore(self, state: dict[str, Any], rank: int, device: torch.device) -> None:
+        """Goes on from a `state`; on another number of ranks each has the mean of those that there were."""
+        self.count, self.logged = state["count"], state["logged"]
+        if (total := state["total"]) is not None:
+            own = total[rank] if len(total) == world_size() else total.mean(0)
+            self.total = own.to(device)
+
+
+def check_finite(state: dict[str, Any], step: int) -> None:
+    """Raises `NotFiniteError` where a model's weights hold NaN or infinity."""
+    floats = {name: v for name, v in state.items() if isinstance(v, Tensor) and v.is_floating_point() and v.numel()}
+    if not floats or bool(torch.stack([v.isfinite().all() for v in floats.values()]).all()):
+        return
+    broken = [name for name, v in floats.items() if not v.isfinite().all()]
+    raise NotFiniteError(
+        f"{len(broken)} weights are not finite after step {step}, {broken[0]} first: lower the learning rate, or clip "
+        "gradients (trainer.gradient_clip_val); checkpoints are from before"
+    )

@@ -1,0 +1,100 @@
+"""Optimizers and schedules from recipes, and what they act on."""
+
+import inspect
+import math
+from collections.abc import Callable, Iterable
+from typing import Any, Literal
+
+from torch import nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler
+
+from fusionseg.config.recipe import made
+
+
+class WarmupPoly(LambdaLR):
+    """A linear warm-up, then the decay (1 - progress)^power of DeepLab (arXiv:1606.00915, section 4).
+
+    Args:
+        optimizer: The optimizer.
+        total_steps: Optimizer steps until the learning rate is 0; the module fills it in.
+        warmup: Share of the steps in which the rate rises to its full value.
+        power: Exponent of the decay; 1 is linear, 0 is constant.
+    """
+
+    def __init__(
+        self, optimizer: Optimizer, total_steps: int | None = None, warmup: float = 0.05, power: float = 0.9
+    ) -> None:
+        if not total_steps or total_steps < 1:
+            raise ValueError(f"WarmupPoly needs the number of optimizer steps, found total_steps={total_steps}")
+        if not 0 <= warmup < 1:
+            raise ValueError(f"expected a warm-up share in [0, 1), found {warmup}")
+        rise = min(round(warmup * total_steps), total_steps - 1)
+
+        def factor(step: int) -> float:
+            if step < rise:
+                return (step + 1) / rise
+            return float(max(0.0, 1 - (step - rise) / (total_steps - rise)) ** power)
+
+        super().__init__(optimizer, factor)
+
+
+def fused(recipe: Callable[..., Optimizer], parameters: Iterable[Any], allowed: bool) -> Optimizer:
+    """The recipe's optimizer, in its fused form where it has one and the recipe does not say otherwise."""
+    chosen = getattr(recipe, "keywords", {})
+    silent = chosen.get("fused") is None and not chosen.get("foreach") and not chosen.get("differentiable")
+    more = {"fused": True} if allowed and silent and "fused" in inspect.signature(made(recipe)).parameters else {}
+    try:
+        return recipe(parameters, **more)
+    except ValueError as error:
+        raise ValueError(f"model.optimizer, {made(recipe).__name__}: {error}") from error
+
+
+def parameter_groups(network: nn.Module, encoder: nn.Module) -> list[dict[str, Any]]:
+    """The trainable parameters: the encoder's, and the others.
+
+    Apart also where they learn alike, because PyTorch's fused SGD stops where only some parameters of a group have
+    momentum, as they would after the encoder was frozen for some epochs.
+    """
+    own = {id(p) for p in encoder.parameters()}
+    rest = [p for p in network.parameters() if p.requires_grad and id(p) not in own]
+    return [{"params": [p for p in encoder.parameters() if p.requires_grad]}, {"params": rest}]
+
+
+def grouped(
+    recipe: Callable[..., Optimizer], network: nn.Module, encoder: nn.Module, encoder_lr: float, allowed: bool = True
+) -> Optimizer:
+    """The recipe's optimizer of all that is trained, fused if allowed, with the encoder's own learning rate."""
+    optimizer = fused(recipe, parameter_groups(network, encoder), allowed)
+    optimizer.param_groups[0]["lr"] *= encoder_lr
+    return optimizer
+
+
+def scheduled(
+    recipe: Callable[..., LRScheduler], optimizer: Optimizer, total_steps: float
+) -> tuple[LRScheduler, Literal["step", "epoch"]]:
+    """The recipe's schedule, and after what it is stepped: each step if it takes `total_steps`, else each epoch.
+
+    Raises:
+        ValueError: If it needs the number of steps and training has no end, or if it sets the learning rates of the
+            optimizer's groups itself, in another ratio.
+    """
+    before = [group["lr"] for group in optimizer.param_groups]
+    interval: Literal["step", "epoch"] = (
+        "step" if "total_steps" in inspect.signature(made(recipe)).parameters else "epoch"
+    )
+    if interval == "epoch" or getattr(recipe, "keywords", {}).get("total_steps"):
+        schedule = recipe(optimizer)
+    elif math.isinf(total_steps):
+        raise ValueError(
+            f"{made(recipe).__name__} needs the number of steps: set trainer.max_epochs, or its total_steps"
+        )
+    else:
+        schedule = recipe(optimizer, total_steps=int(total_steps))
+    after = [group["lr"] for group in optimizer.param_groups]
+    if not math.isclose(before[0] * after[-1], before[-1] * after[0], rel_tol=1e-6):
+        raise ValueError(
+            f"{made(recipe).__name__} sets the learning rates to {after}, but encoder_lr wants the ratio of {before}: "
+            "give it a list of two rates, the encoder's first"
+        )
+    return schedule, interval

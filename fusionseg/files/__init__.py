@@ -1,0 +1,1 @@
+"""Files: atomic writes, label images, state dicts."""

@@ -1,0 +1,80 @@
+"""State dicts in files, read without executing code."""
+
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+class WeightsError(ValueError):
+    """A file of weights that cannot be used, with the reason and the remedy."""
+
+
+def reason(error: BaseException) -> str:
+    """The first line of what an error says, which some libraries' errors leave empty."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+
+
+def unpickled(path: Path) -> Any:
+    """What torch saved in a file, on the CPU: tensors and plain containers, else an error of many kinds."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of formats that may not be understood; what is not is refused
+        return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def is_state(value: Any) -> bool:
+    """Whether this is a state dict as modules load it: names with dense real tensors."""
+    return isinstance(value, Mapping) and all(
+        isinstance(k, str) and isinstance(v, Tensor) and v.layout == torch.strided and not v.is_complex()
+        for k, v in value.items()
+    )
+
+
+def broken(module: nn.Module) -> list[str]:
+    """The names of parameters and buffers that hold NaN, and of parameters that hold infinity."""
+    learned = dict(module.named_parameters())
+    return [
+        name
+        for name, value in module.state_dict().items()
+        if isinstance(value, Tensor) and (not value.isfinite().all() if name in learned else value.isnan().any())
+    ]
+
+
+def tensors(path: Path) -> dict[str, Tensor]:
+    """The named tensors of a file or folder.
+
+    A Lightning checkpoint gives its `state_dict`; a folder is searched for `model.safetensors` (a saved model of
+    segmentation-models-pytorch) or for `checkpoints/best.ckpt` (a run of ours). Nothing is unpickled but tensors and
+    plain containers.
+
+    Raises:
+        WeightsError: If there is no such file, or it is not a file of tensors.
+    """
+    if path.is_dir():
+        inside = [path / "model.safetensors", path / "checkpoints" / "best.ckpt", path / "pytorch_model.bin"]
+        found = [p for p in inside if p.is_file()]
+        if not found:
+            raise WeightsError(
+                f"{path}: a folder of weights holds one of {', '.join(p.name for p in inside)}; none found"
+            )
+        path = found[0]
+    if not path.is_file():
+        raise WeightsError(f"{path}: no such file of weights")
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            return load_file(path)
+        state = unpickled(path)
+    except Exception as error:
+        raise WeightsError(
+            f"{path}: expected a file of tensors (safetensors, or torch.save of a state dict): {reason(error)}"
+        ) from error
+    if isinstance(state, Mapping) and isinstance(state.get("state_dict"), Mapping):
+        state = state["state_dict"]
+    if not state or not is_state(state):
+        raise WeightsError(f"{path}: expected a state dict (names and tensors), found {type(state).__name__}")
+    return dict(state)

@@ -1,0 +1,246 @@
+"""Encoders and decoders by name: what to build, and the building of it."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from fusionseg.files.state_dicts import tensors
+from fusionseg.networks.pretrained import find_hub, loaded
+
+DECODERS = (
+    "Unet",
+    "UnetPlusPlus",
+    "MAnet",
+    "Linknet",
+    "FPN",
+    "PSPNet",
+    "DeepLabV3",
+    "DeepLabV3Plus",
+    "PAN",
+    "UPerNet",
+    "Segformer",
+    "FCN",
+)
+STRIDE = 32
+"""The sides of every input are padded to multiples of this."""
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """An encoder and a decoder, described: networks build from it as many of each as they need.
+
+    Args:
+        encoder: An encoder of segmentation-models-pytorch (`resnet18`, `mobilenet_v2`, `efficientnet-b0` ...) or of
+            timm (`tu-` and timm's name). The MiT and MobileOne encoders have licences of their own.
+        weights: Where the encoder starts: the name of pretrained weights (`imagenet`), or a file (`.safetensors` or a
+            PyTorch state dict); random where left out.
+        decoder: `Unet`, `UnetPlusPlus`, `MAnet`, `Linknet`, `FPN`, `PSPNet`, `DeepLabV3`, `DeepLabV3Plus`, `PAN` (for
+            sides of 128 or more), `UPerNet`, `Segformer` or `FCN`.
+        in_channels: Channels of the image: 3, or RGB and more.
+        options: Further arguments of the decoder's class in segmentation-models-pytorch (`decoder_channels` ...) or,
+            for `FCN`, `output_stride`.
+        mean: Mean of each channel, for values in [0, 1]; where left out, what the weights expect (ImageNet's, and 0.5
+            for more channels).
+        std: Standard deviation of each channel, likewise (0.25 for more channels).
+    """
+
+    encoder: str = "resnet18"
+    weights: str | None = None
+    decoder: str = "Unet"
+    in_channels: int = 3
+    options: dict[str, Any] = field(default_factory=dict)
+    mean: list[float] | None = None
+    std: list[float] | None = None
+
+    def build(self, decoders: int = 1) -> "tuple[Encoder, list[Decoder]]":
+        """One encoder and so many decoders for it.
+
+        Raises:
+            ValueError: If there is no such encoder, decoder or file of weights, or the two cannot be paired; it names
+                the decoders that the encoder can be paired with.
+        """
+        if self.decoder not in DECODERS:
+            raise ValueError(f"unknown decoder {self.decoder!r}; expected one of: {', '.join(DECODERS)}")
+        for name, values in (("mean", self.mean), ("std", self.std)):
+            if values is not None and len(values) != self.in_channels:
+                raise ValueError(f"expected {name} of {self.in_channels} channels, found {values}")
+        if self.in_channels < 3:
+            raise ValueError(f"expected in_channels of 3 or more (RGB first), found {self.in_channels}")
+        if self._named and self._published:
+            find_hub(self._named)
+        try:
+            encoder, first = self._pair(self._named)
+            parts = [first] + [self._pair(None)[1] for _ in range(decoders - 1)]
+            for decoder in parts:
+                _probe(encoder, decoder)
+        except Exception as error:  # nobody lists what libraries raise where two parts do not fit or a download fails
+            raise ValueError(self._remedy(error)) from error
+        if self.weights and not self._named:
+            state = tensors(Path(self.weights))
+            if self.encoder.startswith("tu-"):
+                state = {f"model.{name.replace('stages.', 'stages_')}": value for name, value in state.items()}
+            loaded(encoder.body, state, self.weights, f"the {self.encoder} encoder")
+        return encoder, parts
+
+    @property
+    def _named(self) -> str | None:
+        """The name of pretrained weights, unless a file is meant."""
+        return self.weights if self.weights and not _is_file(self.weights) else None
+
+    @property
+    def _published(self) -> bool:
+        """Whether there are weights of that name, as far as is known here."""
+        import segmentation_models_pytorch as smp
+
+        known = smp.encoders.encoders.get(self.encoder, {}).get("pretrained_settings", {})
+        return self.encoder.startswith("tu-") or self._named in known
+
+    def _pair(self, weights: str | None) -> "tuple[Encoder, Decoder]":
+        import segmentation_models_pytorch as smp
+
+        if self.decoder == "FCN":
+            from torchvision.models.segmentation.fcn import FCNHead
+
+            if strange := self.options.keys() - {"output_stride"}:
+                raise ValueError(f"FCN has the option output_stride alone, found {', '.join(strange)}")
+            stride = self.options.get("output_stride", 8)
+            body = smp.encoders.get_encoder(self.encoder, self.in_channels, weights=weights, output_stride=stride)
+            *layers, classifier = FCNHead(body.out_channels[-1], 1)
+            decoder = Decoder(nn.Sequential(*layers), classifier.in_channels, last=True)
+        else:
+            model = smp.create_model(
+                self.decoder, self.encoder, weights, in_channels=self.in_channels, classes=1, **self.options
+            )
+            body, head = model.encoder, model.segmentation_head
+            channels = next(m.in_channels for m in head.modules() if isinstance(m, nn.Conv2d))
+            decoder = Decoder(model.decoder, channels)
+        return Encoder(body, *self._normalization()), decoder
+
+    def _normalization(self) -> tuple[list[float], list[float]]:
+        mean, std = list(IMAGENET_MEAN), list(IMAGENET_STD)
+        if self._named and not (self.mean and self.std):
+            import segmentation_models_pytorch as smp
+
+            expected = smp.encoders.get_preprocessing_params(self.encoder, self._named)
+            top = expected["input_range"][-1]
+            mean, std = [m / top for m in expected["mean"]], [s / top for s in expected["std"]]
+        more = self.in_channels - 3
+        return self.mean or mean + [0.5] * more, self.std or std + [0.25] * more
+
+    def _remedy(self, error: Exception) -> str:
+        import segmentation_models_pytorch as smp
+
+        reason = str(error).strip("'\"").splitlines()[0][:300]
+        known = smp.encoders.get_encoder_names()
+        if not self.encoder.startswith("tu-") and self.encoder not in known:
+            return (
+                f"unknown encoder {self.encoder!r}; expected `tu-` and a name of timm's, or one of: {', '.join(known)}"
+            )
+        pairs = [d for d in DECODERS if d != self.decoder and Backbone(self.encoder, decoder=d)._works()]
+        return (
+            f"encoder {self.encoder!r} and decoder {self.decoder!r} with weights {self.weights!r} and options "
+            f"{self.options} cannot be built: {reason}. Without options and weights {self.encoder} works with: "
+            f"{', '.join(pairs) or 'none of the decoders'}"
+        )
+
+    def _works(self) -> bool:
+        try:
+            _probe(*self._pair(None))
+        except Exception:
+            return False
+        return True
+
+
+class Encoder(nn.Module):
+    """An image's pyramid of features: normalized on the device, in channels-last memory where that is safe.
+
+    Args:
+        body: An encoder of segmentation-models-pytorch.
+        mean: Mean of each channel, for values in [0, 1].
+        std: Standard deviation of each channel, for values in [0, 1].
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, body: nn.Module, mean: list[float], std: list[float]) -> None:
+        super().__init__()
+        self.body = body
+        self.out_channels: list[int] = list(body.out_channels)  # type: ignore[arg-type]
+        self.frozen = False
+        self.layout = torch.contiguous_format if _is_fragile(body) else torch.channels_last
+        self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1), persistent=False)
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        """Features at strides 1, 2, 4 ... of an image (B, C, H, W): uint8, uint16 or float in [0, 1]."""
+        if image.shape[1] != self.mean.shape[1]:
+            raise ValueError(
+                f"the encoder expects images of {self.mean.shape[1]} channels, found {image.shape[1]}: set "
+                f"model.backbone.in_channels to {image.shape[1]}"
+            )
+        top = 1.0 if image.is_floating_point() else float(torch.iinfo(image.dtype).max)
+        image = ((image.float() - self.mean * top) / (self.std * top)).to(self.mean.dtype)
+        image = image.contiguous(memory_format=self.layout)
+        if not (self.frozen and torch.is_grad_enabled()):
+            return self.body(image)  # type: ignore[no-any-return]
+        with torch.no_grad():
+            features: list[Tensor] = self.body(image)
+        # zero gradients instead of none: DDP's reducer waits for every parameter, frozen or not
+        anchor = torch.stack([p.sum() for p in self.body.parameters()]).sum() * 0.0
+        return [*features[:-1], features[-1] + anchor.to(features[-1].dtype)]
+
+    def train(self, mode: bool = True) -> "Encoder":
+        """As for every module, but a frozen encoder keeps its batch statistics."""
+        return super().train(mode and not self.frozen)
+
+
+class Decoder(nn.Module):
+    """One map of features from the pyramid.
+
+    Args:
+        body: A decoder of segmentation-models-pytorch, or layers that read the last features only.
+        out_channels: Channels of its map.
+        last: Whether the body takes the last features instead of all.
+    """
+
+    def __init__(self, body: nn.Module, out_channels: int, last: bool = False) -> None:
+        super().__init__()
+        self.body = body
+        self.out_channels = out_channels
+        self.last = last
+
+    def forward(self, features: list[Tensor]) -> Tensor:
+        """The map (B, out_channels, h, w)."""
+        return self.body(features[-1] if self.last else features)  # type: ignore[no-any-return]
+
+
+def _is_file(weights: str) -> bool:
+    path = Path(weights)
+    return path.suffix in {".safetensors", ".pt", ".pth", ".ckpt", ".bin"} or path.is_file() or len(path.parts) > 1
+
+
+def _is_fragile(body: nn.Module) -> bool:
+    """Whether there are strided 1 x 1 convolutions of few channels, as in MobileOne.
+
+    Of these, in channels-last memory, torch 2.15 on a CPU writes the gradient beyond its memory.
+    """
+    layers = [m for m in body.modules() if isinstance(m, nn.Conv2d) and m.kernel_size == (1, 1) and m.stride != (1, 1)]
+    return any(layer.in_channels // layer.groups <= 8 for layer in layers)
+
+
+@torch.enable_grad()
+def _probe(encoder: Encoder, decoder: Decoder) -> None:
+    """Runs a pair, since some only fail then, and fixes the parameters that it does not use, which DDP would miss."""
+    image = torch.zeros(1, encoder.mean.shape[1], 4 * STRIDE, 4 * STRIDE)
+    output = decoder.eval()(encoder.eval()(image))
+    learned = [p for part in (encoder, decoder) for p in part.parameters() if p.requires_grad]
+    for parameter, gradient in zip(learned, torch.autograd.grad(output.sum(), learned, allow_unused=True), strict=True):
+        parameter.requires_grad_(gradient is not None)
+    encoder.train(), decoder.train()

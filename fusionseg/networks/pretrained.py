@@ -1,0 +1,93 @@
+"""Weights from files: any whole segmentation model in, what fits is taken, what does not is listed."""
+
+import os
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import urlparse
+
+from torch import Tensor, nn
+
+from fusionseg.files.state_dicts import WeightsError, tensors
+
+
+def loaded(module: nn.Module, state: Mapping[str, Tensor], source: Path | str, what: str) -> list[str]:
+    """Loads what fits, by name and shape, and gives the names in the module that were not found.
+
+    Args:
+        module: What is to be initialized.
+        state: The tensors.
+        source: Where they are from, for messages.
+        what: What the module is called in messages.
+
+    Raises:
+        WeightsError: If nothing fits, or a tensor to be loaded is not finite.
+    """
+    own = module.state_dict()
+    fits = {k: v for k, v in state.items() if k in own and own[k].shape == v.shape}
+    learned = {k for k, _ in module.named_parameters()}
+    if not learned & fits.keys():
+        raise WeightsError(
+            f"{source}: none of the {len(state)} tensors fits {what}: it has {', '.join(list(own)[:3])} ..., the file "
+            f"has {', '.join(list(state)[:3])} ...; is it another architecture?"
+        )
+    if wrong := [k for k, v in fits.items() if v.is_floating_point() and not v.isfinite().all()]:
+        raise WeightsError(f"{source}: the weights for {what} hold NaN or infinity in {', '.join(wrong[:3])}")
+    module.load_state_dict(fits, strict=False)
+    missing = [k for k in own if k not in fits and not k.endswith("num_batches_tracked")]
+    unused = len(state.keys() - fits.keys())
+    print(f"{what}: {len(fits)} of {len(own)} tensors loaded from {source}, {unused} of the file not used")
+    for name in missing:
+        reason = f"has shape {tuple(state[name].shape)}" if name in state else "is missing"
+        print(f"  initialized: {name} {tuple(own[name].shape)} ({reason} in the file)")
+    return missing
+
+
+def load_whole(model: nn.Module, path: Path) -> list[str]:
+    """Starts a `FusionModule` from any whole segmentation model and gives the names that had to be initialized.
+
+    Args:
+        model: The module.
+        path: A run folder or checkpoint of ours, a state dict of torchvision's DeepLabV3 or FCN, a saved model of
+            segmentation-models-pytorch, or a safetensors file of one of these. Torchvision's start out a little off
+            where the encoder is dilated: in the first block of a dilated stage segmentation-models-pytorch spreads the
+            kernel, torchvision does not yet.
+    """
+    names = [name for name, _ in model.named_parameters()]
+    decoder = "semantic" if any(".decoders.semantic." in name for name in names) else "shared"
+    theirs = tensors(path)
+    return loaded(model, {renamed(name, decoder, theirs): v for name, v in theirs.items()}, path, "the model")
+
+
+def renamed(name: str, decoder: str, among: Mapping[str, Tensor]) -> str:
+    """What a tensor of another project is called in ours.
+
+    Args:
+        name: Its name there.
+        decoder: The decoder of ours that takes the other's place.
+        among: All tensors there, which tell the architecture.
+    """
+    body, head = f"network.decoders.{decoder}.body.", "network.heads.semantic.layers.1."
+    smp = {"encoder.": "network.encoder.body.", "decoder.": body, "segmentation_head.0.": head}
+    pyramid = any(k.startswith("classifier.0.convs.") for k in among)
+    aspp = {"classifier.0.": f"{body}aspp.", "classifier.1.": f"{body}conv.", "classifier.2.": f"{body}bn."}
+    fcn = {"classifier.0.": f"{body}0.", "classifier.1.": f"{body}1."}
+    torchvision = {"backbone.": "network.encoder.body.", "classifier.4.": head, **(aspp if pyramid else fcn)}
+    for theirs, ours in {**smp, **torchvision}.items():
+        if name.startswith(theirs):
+            return ours + name.removeprefix(theirs)
+    return name
+
+
+def find_hub(weights: str) -> None:
+    """Fails at once where the hub of weights is out of reach, whose client would try again for minutes."""
+    if any(os.environ.get(name) for name in ("HF_HUB_OFFLINE", "HTTPS_PROXY", "https_proxy")):
+        return
+    address = urlparse(os.environ.get("HF_ENDPOINT", "https://huggingface.co"))
+    try:
+        socket.create_connection((address.hostname or "", address.port or 443), timeout=5).close()
+    except OSError as error:
+        raise ValueError(
+            f"the weights {weights!r} come from {address.hostname}, which does not answer ({error}): name a file "
+            "(model.backbone.weights FILE), leave them out (null), or set HF_HUB_OFFLINE=1 to use downloaded ones"
+        ) from error

@@ -1,0 +1,55 @@
+"""Trained models back from their run folders and checkpoints."""
+
+import importlib
+import inspect
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import LightningModule
+
+from fusionseg.config.errors import UsageError, mapping, usage_error
+from fusionseg.config.recipe import check_called
+from fusionseg.files.state_dicts import WeightsError
+from fusionseg.module import FusionModule
+from fusionseg.runs.checkpoints import _check_finite, opened
+from fusionseg.runs.folder import configuration
+
+
+def restored(checkpoint: Path, run: Path | None = None) -> tuple[LightningModule, dict[str, Any]]:
+    """The model of a checkpoint and what the checkpoint says about its data; no data set is needed.
+
+    Args:
+        checkpoint: The file.
+        run: The run folder, which knows the class of the model where it is not ours.
+
+    Raises:
+        UsageError: If the run folder names no model.
+        WeightsError: If what the checkpoint holds makes none.
+    """
+    model_class: Any = FusionModule if run is None else _model_class(configuration(run))
+    content = opened(checkpoint)
+    given = content.get("hyper_parameters", {})
+    if model_class is FusionModule and "classes" not in given:
+        raise WeightsError(f"{checkpoint}: not of a FusionModule; name the run folder instead (--run)")
+    try:
+        check_called(given)
+        model: LightningModule = model_class.load_from_checkpoint(checkpoint, map_location="cpu", weights_only=True)
+    except Exception as error:  # nobody lists what constructors say to hyperparameters that may be anything
+        told = " ".join(str(usage_error(str(error), error, (), ())).split())[:300] or type(error).__name__
+        raise WeightsError(f"{checkpoint}: what it holds makes no {model_class.__name__}: {told}") from error
+    _check_finite(model, checkpoint)
+    return model.eval(), content.get("datamodule_hyper_parameters", {})
+
+
+def _model_class(config: Path) -> Any:
+    """The class of the model that a configuration names."""
+    model = mapping(config).get("model")
+    path = model.get("class_path") if isinstance(model, dict) else None
+    module, _, name = str(path).rpartition(".")
+    try:
+        found = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UsageError(f"expected a class, found {path!r} (in {config})", "model.class_path") from error
+    if not (inspect.isclass(found) and issubclass(found, LightningModule)):
+        raise UsageError(f"expected a LightningModule, found {path!r} (in {config})", "model.class_path")
+    return found

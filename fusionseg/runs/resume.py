@@ -1,0 +1,77 @@
+"""A run that goes on: what may differ from its configuration, and from where."""
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from fusionseg.config.errors import UsageError
+from fusionseg.runs.checkpoints import opened
+from fusionseg.runs.folder import configuration
+
+FREE = (
+    "max_",
+    "min_",
+    "limit_",
+    "save_every",
+    "devices",
+    "num_nodes",
+    "accelerator",
+    "strategy",
+    "logger",
+    "enable_progress_bar",
+)
+"""How the settings of the trainer begin that may change."""
+
+
+def resuming(args: Sequence[str]) -> list[str]:
+    """The words of a command line, with the run's own configuration before them if it says `--resume`.
+
+    Raises:
+        UsageError: If it says `--config`, `--out` or `--weights` too, which the run folder decides.
+        FileNotFoundError: If the folder holds no run.
+    """
+    words = list(args)
+    folder = [w.removeprefix("--resume=") for w in words if w.startswith("--resume=")]
+    folder += [after for word, after in pairwise(words) if word == "--resume"]
+    if not folder:
+        return words
+    for other in ("--config", "-c", "--out", "--weights"):
+        if any(word == other or word.startswith(f"{other}=") for word in words):
+            raise UsageError(f"the run in {folder[0]} goes on as it began: leave it out", other.lstrip("-"))
+    return ["--config", str(configuration(Path(folder[0]))), *words]
+
+
+def check_same(config: Any, text: str) -> None:
+    """Raises a UsageError for each setting that is not as in the run's own configuration and may not change.
+
+    Args:
+        config: What the command line gave.
+        text: The complete configuration that came of it, as YAML.
+    """
+    path = configuration(Path(config.resume))
+    before, after = (dict(_leaves(yaml.safe_load(source))) for source in (path.read_text(encoding="utf-8"), text))
+    # what a trainer was not told is not in its configuration
+    for key in (before.keys() & after.keys()) | {key for key in after if key.startswith("trainer.")}:
+        free = key.startswith("trainer.") and key.removeprefix("trainer.").startswith(FREE)
+        found, expected = after[key], before.get(key)
+        if found != expected and not free:
+            raise UsageError(f"{found!r} here, {expected!r} in {path}: a run goes on as it began", key)
+
+
+def without_start(config: Any, checkpoint: Path) -> None:
+    """Takes out of a configuration the weights that the run began with: their file or server may be gone."""
+    seen = opened(checkpoint).get("hyper_parameters", {}).get("backbone")
+    own = config.model.init_args.get("backbone")
+    if isinstance(seen, dict) and seen.keys() >= {"mean", "std"} and own is not None:
+        own.weights, own.mean, own.std = None, seen["mean"], seen["std"]
+
+
+def _leaves(tree: Any, key: str = "") -> Iterator[tuple[str, Any]]:
+    if not isinstance(tree, dict):
+        yield key.removeprefix("."), tree
+        return
+    for name, inner in tree.items():
+        yield from _leaves(inner, key if name == "init_args" else f"{key}.{name}")

@@ -1,0 +1,215 @@
+"""Weights & Biases: where runs are tracked, if they are."""
+
+import netrc
+import os
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlparse
+
+import cv2
+import numpy as np
+from lightning.pytorch.loggers import Logger, WandbLogger
+
+from fusionseg.sample import Classes, Picture, Prediction, Truth
+
+MODES = ("online", "offline", "disabled")
+
+
+def mode(seconds: float = 3.0) -> tuple[str, str]:
+    """Where to track, and why not online.
+
+    That is as `WANDB_MODE` says, else online if there are credentials and the server answers in time.
+
+    Raises:
+        ValueError: If `WANDB_MODE` is not a mode, or asks for a server that cannot be had.
+    """
+    chosen = os.environ.get("WANDB_MODE", "")
+    chosen = {"dryrun": "offline", "run": "online"}.get(chosen, chosen)
+    if chosen not in ("", *MODES):
+        raise ValueError(f"expected WANDB_MODE (--wandb) to be one of {', '.join(MODES)}, found {chosen!r}")
+    if chosen == "disabled":
+        return chosen, ""
+    reason = "as asked" if chosen == "offline" else _obstacle(seconds)
+    if reason and chosen == "online":
+        raise ValueError(f"W&B cannot be online: {reason}; mend that (`wandb login`), or choose --wandb offline")
+    return "offline" if reason else "online", reason
+
+
+def _obstacle(seconds: float) -> str:
+    """What keeps W&B from being online; nothing if nothing does."""
+    server = _server()
+    if not _credentials(server):
+        return "no credentials"
+    return "" if _answers(server, seconds) else f"{server} does not answer within {seconds:g} s"
+
+
+def _server() -> str:
+    """The address of the server that W&B would use."""
+    import wandb
+
+    return str(wandb.setup(wandb.Settings(silent=True)).settings.base_url)
+
+
+def _credentials(server: str) -> bool:
+    if os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_IDENTITY_TOKEN_FILE"):
+        return True
+    hosts = {urlparse(server).hostname or "", "api.wandb.ai"}
+    for path in (os.environ.get("NETRC"), "~/.netrc", "~/_netrc"):
+        try:
+            if path and hosts & netrc.netrc(os.path.expanduser(path)).hosts.keys():
+                return True
+        except (OSError, netrc.NetrcParseError):
+            continue
+    return False
+
+
+def _answers(server: str, seconds: float) -> bool:
+    answers: list[bool] = []
+
+    def ask() -> None:
+        try:
+            with urllib.request.urlopen(server, timeout=seconds):
+                answers.append(True)
+        except urllib.error.HTTPError:
+            answers.append(True)  # an answer, if not a kind one
+        except (OSError, ValueError):
+            pass
+
+    # a thread, because looking up a name knows no timeout
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    return bool(answers)
+
+
+class RunLogger(WandbLogger):
+    """W&B into a run folder: opened when first used, offline if the server refuses, finished with the training.
+
+    W&B's own variables (`WANDB_PROJECT`, `WANDB_RUN_GROUP`, `WANDB_JOB_TYPE`, `WANDB_TAGS` ...) are honored.
+
+    Args:
+        folder: The run folder, whose name is the run's.
+        reason: Why not online, if so.
+        run_id: The run to continue.
+        job_type: What kind of work a new run is.
+    """
+
+    def __init__(self, folder: Path, reason: str, run_id: str | None = None, job_type: str | None = None) -> None:
+        project = os.environ.get("WANDB_PROJECT", "fusionseg")
+        super().__init__(name=os.environ.get("WANDB_NAME", folder.name), save_dir=folder, project=project, id=run_id)
+        self.folder, self.reason = folder, reason
+        self.options = {"project": project, "name": self._name, "dir": str(folder)}
+        self.options["job_type"] = os.environ.get("WANDB_JOB_TYPE", job_type)
+        self.run_id = run_id
+
+    @property
+    def notice(self) -> str:
+        """One line about where the run is and how to upload it; nothing if it is online."""
+        how = f"upload later with `wandb sync {self.folder}/wandb/offline-run-*`"
+        return f"W&B: offline ({self.reason}); {how}" if self.reason else ""
+
+    @property
+    def experiment(self) -> Any:
+        """The run, opened or continued where it is not."""
+        if self._experiment is None:
+            import wandb
+
+            self.folder.mkdir(parents=True, exist_ok=True)
+            try:
+                self._experiment = self._opened()
+            except wandb.errors.Error as error:
+                if self.reason:
+                    raise
+                self.reason = str(error).splitlines()[0]
+                self._experiment = self._opened()
+            self.run_id = self._experiment.id
+        return self._experiment
+
+    def _opened(self) -> Any:
+        import wandb
+
+        settings = wandb.Settings(silent=True, console="off", init_timeout=20)
+        wandb.setup(settings)  # or it warns before it reads its own settings
+        continued = {"id": self.run_id, "resume": "allow"} if self.run_id else {}
+        run = wandb.init(**self.options, **continued, mode="offline" if self.reason else "online", settings=settings)  # type: ignore[arg-type]
+        run.define_metric("trainer/global_step", hidden=True)
+        run.define_metric("train/*", step_metric="trainer/global_step")
+        run.define_metric("val/*", step_metric="epoch")
+        run.define_metric("conflict/*", step_metric="trainer/global_step")
+        return run
+
+    def finalize(self, status: str) -> None:
+        """Uploads or writes what there is; what is logged later continues the run."""
+        if self._experiment is not None:
+            self._experiment.finish(exit_code=0 if status == "success" else 1)
+            self._experiment = None
+
+
+def wandb_logger(folder: Path, run_id: str | None = None, job_type: str | None = None) -> RunLogger | None:
+    """A logger into the run folder, or nothing where tracking is disabled."""
+    chosen, reason = mode()
+    return None if chosen == "disabled" else RunLogger(folder, reason, run_id, job_type)
+
+
+def runs(loggers: Iterable[Logger]) -> list[Any]:
+    """The W&B runs among the loggers."""
+    return [logger.experiment for logger in loggers if isinstance(logger, WandbLogger)]
+
+
+def log_pictures(
+    loggers: Iterable[Logger], key: str, seen: Sequence[tuple[Picture, Truth, Prediction]], classes: Classes, epoch: int
+) -> None:
+    """Shows images in W&B under masks that toggle: semantic, region and fused, truth and prediction."""
+    for run in runs(loggers):
+        import wandb
+
+        images = [wandb.Image(pic, masks=_masks(pic, t, p, classes), caption=p.name) for pic, t, p in seen]
+        run.log({key: images, "epoch": epoch})
+
+
+def log_picture(loggers: Iterable[Logger], key: str, picture: Picture, step: int) -> None:
+    """Shows one picture in W&B, as of an optimizer step."""
+    for run in runs(loggers):
+        import wandb
+
+        run.log({key: wandb.Image(picture), "trainer/global_step": step})
+
+
+def _masks(picture: Picture, truth: Truth, prediction: Prediction, classes: Classes) -> dict[str, Any]:
+    maps = {
+        "semantic truth": truth.semantic,
+        "semantic prediction": prediction.semantic,
+        "fused": prediction.fused,
+        "region truth": _shades(truth.region),
+        "region prediction": None if prediction.region is None else _shades(prediction.region),
+    }
+    names = dict(enumerate(classes.names))
+    size = picture.shape[1::-1]
+    return {
+        name: {
+            "mask_data": cv2.resize(labels.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST),
+            **({} if "region" in name else {"class_labels": names}),
+        }
+        for name, labels in maps.items()
+        if labels is not None
+    }
+
+
+def _shades(region: Any) -> Any:
+    """Region ids folded into a byte, 0 for void alone."""
+    return np.where(region > 0, (region - 1) % 255 + 1, 0)
+
+
+def log_tables(
+    loggers: Iterable[Logger], stage: str, classes: Classes, per_class: dict[str, list[float]], epoch: int
+) -> None:
+    """A row for each class."""
+    for run in runs(loggers):
+        import wandb
+
+        rows = [[name, *(values[i] for values in per_class.values())] for i, name in enumerate(classes.names)]
+        run.log({f"{stage}/per_class": wandb.Table(columns=["class", *per_class], data=rows), "epoch": epoch})

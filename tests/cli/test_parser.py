@@ -1,0 +1,122 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from fusionseg.cli.parser import FusionCLI, experiment
+from fusionseg.commands import evaluate, predict
+from fusionseg.commands.fit import FitCLI, main
+
+FOREIGN = '''
+"""A model and data that share no code with fusionseg but what a sample and a prediction are."""
+
+import torch
+from lightning import LightningDataModule, LightningModule
+from torch.utils.data import DataLoader
+
+from fusionseg.sample import Classes, Prediction
+
+
+class Squares(LightningDataModule):
+    classes = Classes(("dark", "bright"), ((0, 0, 0), (255, 255, 255)), (1,))
+
+    def __init__(self, length: int = 4) -> None:
+        super().__init__()
+        self.length = length
+
+    def _batches(self):
+        samples = []
+        for i in range(self.length):
+            semantic = torch.zeros(32, 32, dtype=torch.long)
+            semantic[8 : 16 + i, 8:16] = 1
+            image = (semantic * 200).to(torch.uint8).expand(3, 32, 32)
+            samples.append({"image": image, "semantic": semantic, "region": semantic + 1, "name": f"square-{i}"})
+        return DataLoader(samples, batch_size=2)
+
+    train_dataloader = val_dataloader = test_dataloader = _batches
+
+
+class Threshold(LightningModule):
+    def __init__(self, level: float = 0.5) -> None:
+        super().__init__()
+        self.save_hyperparameters()
+        self.level = torch.nn.Parameter(torch.tensor(level))
+        self.classes = Squares.classes
+
+    def training_step(self, batch, _):
+        bright = batch["image"].float().mean(1) / 255 - self.level
+        return torch.nn.functional.binary_cross_entropy_with_logits(bright, batch["semantic"].float())
+
+    def validation_step(self, batch, _):
+        answers = self.predictions(batch, batch["image"].shape[-2:])
+        right = [(a.semantic == b.cpu().numpy()).mean() for a, b in zip(answers, batch["semantic"])]
+        self.log("val/score", float(sum(right) / len(right)), batch_size=len(right))
+        return answers
+
+    def predictions(self, batch, size):
+        image = torch.nn.functional.interpolate(batch["image"].float(), size)
+        maps = (image.mean(1) / 255 > self.level).to(torch.uint8).cpu().numpy()
+        return [Prediction(name, semantic=map_) for name, map_ in zip(batch["name"], maps)]
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.01)
+'''
+
+
+def test_later_configurations_win_and_null_stays(tmp_path: Path, tiny: list[str]) -> None:
+    (tmp_path / "a.yaml").write_text("model: {alpha: 0.3, beta: 0.3, region_head: null}\ndata: {fraction: 0.5}\n")
+    (tmp_path / "b.yaml").write_text("model: {init_args: {beta: 0.7}}\n")
+    words = ["--config", str(tmp_path / "a.yaml"), f"--config={tmp_path / 'b.yaml'}", *tiny, "--data.fraction", "1"]
+    cli = FusionCLI(words, trains=False)
+    model, data = cli.config.model.init_args, cli.config.data.init_args
+    assert (model.alpha, model.beta, model.region_head, data.fraction) == (0.3, 0.7, None, 1.0)
+    assert cli.model.tasks == ["semantic"]
+
+
+def test_null_is_null_wherever_it_is_given(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("model: {backbone: {weights: imagenet}, optimizer: {class_path: SGD}}")
+    words = ["--model.backbone.weights", "null", "--data.cache_dir", "null", "--model.optimizer.foreach=null"]
+    config = FitCLI(["--config", str(tmp_path / "a.yaml"), *words, "--out", str(tmp_path / "run")]).config
+    assert config.model.init_args.backbone.weights is None
+    assert config.model.init_args.optimizer.init_args.foreach is None
+    assert config.data.init_args.cache_dir is None
+
+
+def test_the_configuration_of_an_experiment_knows_no_command(tmp_path: Path, tiny: list[str]) -> None:
+    cli = FitCLI([*tiny, "--out", str(tmp_path / "run"), "--wandb", "disabled"])
+    kept = yaml.safe_load(experiment(cli.parser, cli.config))
+    assert set(kept) == {"seed_everything", "trainer", "model", "data"}
+    assert str(tmp_path) not in str(kept)
+
+
+def test_a_foreign_model_and_foreign_data_pass_all_doors(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "foreign.py").write_text(FOREIGN)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    run, out = tmp_path / "run", tmp_path / "out"
+    main(
+        f"--model foreign.Threshold --model.level 0.6 --data foreign.Squares --trainer.max_epochs 2 --out {run}".split()
+    )
+    assert capsys.readouterr().out.splitlines()[-1] == str(run)
+    assert len(list((run / "pictures").iterdir())) == 2
+    assert yaml.safe_load((run / "config.yaml").read_text())["model"]["init_args"] == {"level": 0.6}
+    evaluate.main(["--run", str(run), "--pictures", "1"])
+    assert "val/miou" in capsys.readouterr().out
+    image = run / "pictures" / "epoch_000.png"
+    predict.main(["--run", str(run), "--images", str(image), "--out", str(out)])
+    assert (out / "semantic" / "epoch_000.png").is_file()
+
+
+def test_data_without_classes_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="LightningDataModule has no attribute `classes`"):
+        FusionCLI(["--data", "lightning.LightningDataModule"], trains=False)
+
+
+@pytest.mark.slow
+def test_help_imports_nothing_that_it_does_not_need() -> None:
+    script = "import sys, fusionseg.fit as f\ntry: f.main(['--help'])\nexcept SystemExit: print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert not {"wandb", "segmentation_models_pytorch", "timm", "skimage"} & set(done.stdout.splitlines()[-1].split())

@@ -1,0 +1,188 @@
+import csv
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+from fusionseg.cli.parser import FusionCLI
+from fusionseg.commands.evaluate import main, words
+from fusionseg.config.errors import UsageError
+from fusionseg.data.synthetic import SyntheticScenes
+from fusionseg.metrics.suite import Measures, total
+from fusionseg.runs.checkpoints import load_state
+
+
+def result(run: Path, split: str = "val") -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((run / "evaluation" / f"{split}.json").read_text())
+    return content
+
+
+def sums(run: Path, chosen: slice) -> dict[str, Any]:
+    with np.load(run / "evaluation" / "val.npz") as file:
+        return {name: file[name][chosen].sum(0) for name in file if name != "name"}
+
+
+def same(first: dict[str, Any], second: dict[str, Any], tolerance: float = 1e-12) -> bool:
+    """Whether figures are equal; what is undefined is null in a file and NaN elsewhere."""
+    assert first.keys() == second.keys()
+    a, b = ([np.nan if f[name] is None else f[name] for name in first] for f in (first, second))
+    return np.allclose(a, b, rtol=tolerance, atol=tolerance, equal_nan=True)
+
+
+@pytest.fixture
+def evaluated(trained: Path) -> Path:
+    main(["--run", str(trained)])
+    return trained
+
+
+def test_its_figures_are_those_of_the_best_epoch(evaluated: Path) -> None:
+    best = json.loads((evaluated / "summary.json").read_text())["best"]["metrics"]
+    figures = {f"val/{name}": value for name, value in result(evaluated)["metrics"].items()}
+    # Lightning logs in float32
+    assert same(figures, {name: value for name, value in best.items() if "loss" not in name}, 1e-6)
+
+
+def test_the_images_sums_give_the_figures_of_the_split(evaluated: Path) -> None:
+    measures = Measures(SyntheticScenes.classes)
+    assert same(measures.figures(sums(evaluated, slice(None))), result(evaluated)["metrics"])
+    rows = result(evaluated)["per_class"]
+    per_class = measures.per_class(sums(evaluated, slice(None)))
+    assert list(rows) == list(SyntheticScenes.classes.names)
+    assert all(
+        same({"iou": row["iou"]}, {"iou": iou}) for row, iou in zip(rows.values(), per_class["iou"], strict=True)
+    )
+
+
+def test_the_sums_of_some_images_give_their_figures(evaluated: Path) -> None:
+    measures, config = Measures(SyntheticScenes.classes), str(evaluated / "config.yaml")
+    cli = FusionCLI(["--config", config], trains=False)
+    load_state(cli.model, evaluated / "checkpoints" / "best.ckpt")
+    cli.datamodule.setup("validate")
+    from fusionseg.commands.evaluate import scored
+
+    precision = cli.config.trainer.precision
+    images = [image.sums for image in scored(cli.model, cli.datamodule, "val", precision, measures)]
+    assert same(measures.figures(sums(evaluated, slice(2, 5))), measures.figures(total(images[2:5])))
+
+
+def test_each_image_has_a_row(evaluated: Path) -> None:
+    with (evaluated / "evaluation" / "val.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["name"] for row in rows] == [f"val-{i:05d}" for i in range(8)]
+    with np.load(evaluated / "evaluation" / "val.npz") as file:
+        assert file["name"].tolist() == [row["name"] for row in rows]
+        one = {name: file[name][3] for name in file if name != "name"}
+    assert float(rows[3]["miou"]) == pytest.approx(Measures(SyntheticScenes.classes).figures(one)["miou"], rel=1e-12)
+
+
+def test_the_best_and_the_worst_images_are_drawn(trained: Path) -> None:
+    main(["--run", str(trained), "--pictures", "2"])
+    stale = trained / "evaluation" / "val_best" / "of-another-checkpoint.png"
+    shutil.copy(next((trained / "evaluation" / "val_best").iterdir()), stale)
+    main(["--run", str(trained), "--pictures", "2"])
+    with (trained / "evaluation" / "val.csv").open() as file:
+        ranking = sorted(csv.DictReader(file), key=lambda row: float(row["score"]))
+    drawn = {
+        which: {p.stem for p in (trained / "evaluation" / f"val_{which}").iterdir()} for which in ("best", "worst")
+    }
+    assert {len(names) for names in drawn.values()} == {2}
+    scores = {row["name"]: float(row["score"]) for row in ranking}
+    assert sorted(scores[n] for n in drawn["worst"]) == sorted(scores.values())[:2]
+    assert sorted(scores[n] for n in drawn["best"]) == sorted(scores.values())[-2:]
+
+
+def test_the_test_split_is_read_here_and_nowhere_else(
+    trained: Path, tiny: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from fusionseg.commands import fit
+
+    asked = []
+    made = SyntheticScenes.__init__
+
+    def constructed(self: SyntheticScenes, split: Any, *args: Any, **kwargs: Any) -> None:
+        asked.append(split)
+        made(self, split, *args, **kwargs)
+
+    monkeypatch.setattr(SyntheticScenes, "__init__", constructed)
+    fit.main([*tiny, "--out", str(tmp_path / "run")])
+    main(["--run", str(trained), "--pictures", "0"])
+    assert set(asked) == {"train", "val"}
+    main(["--run", str(trained), "--pictures", "0", "--split", "test"])
+    assert "test" in asked
+    assert result(trained, "test")["split"] == "test"
+    assert result(trained, "test")["metrics"] != result(trained)["metrics"]
+
+
+def test_the_last_line_is_the_file(evaluated: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["--run", str(evaluated), "--pictures", "0"])
+    out, err = capsys.readouterr()
+    assert out.splitlines()[-1] == str(evaluated / "evaluation" / "val.json")
+    assert err == ""
+
+
+def test_further_words_change_the_data_but_not_the_architecture(trained: Path) -> None:
+    main(["--run", str(trained), "--pictures", "0", "--data.dataset.length", "3"])
+    assert result(trained)["images"] == 3
+    shutil.rmtree(trained / "evaluation")
+    with pytest.raises(ValueError, match=r"best.ckpt is of another architecture or number of classes"):
+        main(["--run", str(trained), "--model.region_head", "CenterOffsetHead"])
+    assert not (trained / "evaluation").exists()
+
+
+@pytest.mark.parametrize(
+    ("harm", "message"),
+    [
+        ("rm -r .", "expected a run folder with config.yaml in it"),
+        ("rm -r checkpoints", "best.ckpt: no such checkpoint"),
+        ("truncate checkpoints/best.ckpt", "best.ckpt: not a complete checkpoint"),
+    ],
+)
+def test_a_broken_run_is_named(harm: str, message: str, trained: Path) -> None:
+    action, name = harm.rsplit(" ", 1)
+    path = trained / name
+    if action == "truncate":
+        path.write_bytes(path.read_bytes()[:5000])
+    else:
+        shutil.rmtree(path)
+    with pytest.raises((ValueError, OSError), match=message):
+        main(["--run", str(trained)])
+
+
+def test_a_misspelt_word_is_named(tmp_path: Path) -> None:
+    for wrong in ("--splt", "--spli"):
+        with pytest.raises(UsageError, match=f"{wrong[2:]}: no such argument; did you mean split?"):
+            words(["--run", str(tmp_path), wrong, "test"])
+    with pytest.raises(UsageError, match="invalid choice: 'train'"):
+        words(["--run", str(tmp_path), "--split", "train"])
+
+
+def test_a_real_dataset_is_scored_at_the_size_of_its_label_files(data: Path, tiny: list[str], tmp_path: Path) -> None:
+    from fusionseg.commands import fit
+
+    camvid = ["--data.dataset", "CamVid", "--data.dataset.root", str(data / "CamVid"), "--data.scale", "0.25"]
+    short = ["--trainer.max_epochs", "1", "--trainer.limit_train_batches", "1", "--trainer.limit_val_batches", "1"]
+    own = [*camvid, "--data.crop_size", "[64, 64]", "--data.batch_size", "2", "--data.workers", "0"]
+    fit.main([*own, *short, "--model.backbone.encoder", "tu-mobilenetv3_small_050", "--out", str(tmp_path / "run")])
+    cli = FusionCLI(["--config", str(tmp_path / "run" / "config.yaml")], trains=False)
+    cli.datamodule.setup("validate")
+    from fusionseg.commands.evaluate import scored
+
+    image = next(scored(cli.model, cli.datamodule, "val", "32-true", Measures(cli.datamodule.classes)))
+    assert image.picture.shape == (90, 120, 3)
+    assert image.prediction.semantic is not None
+    assert image.prediction.semantic.shape == image.truth.semantic.shape == (360, 480)
+    assert image.sums["semantic"].sum() == (image.truth.semantic != 255).sum()
+
+
+def test_the_file_of_weights_that_the_run_began_with_is_not_needed(trained: Path) -> None:
+    main(["--run", str(trained)])
+    config = yaml.safe_load((trained / "config.yaml").read_text())
+    config["model"]["init_args"]["backbone"]["weights"] = str(trained / "long_gone.safetensors")
+    (trained / "config.yaml").write_text(yaml.safe_dump(config))
+    before = result(trained)["metrics"]
+    main(["--run", str(trained)])
+    assert same(result(trained)["metrics"], before)

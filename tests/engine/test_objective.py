@@ -1,0 +1,51 @@
+import math
+
+import pytest
+import torch
+
+from fusionseg.engine.objective import divided, loss_weights, shares, table
+
+
+def test_a_task_s_loss_is_the_sum_of_its_terms_over_their_weights() -> None:
+    sums = torch.tensor([[6.0, 1.0, 0.0], [5.0, 0.0, 0.0]])
+    weights = torch.tensor([[3.0, 4.0, 0.0], [10.0, 0.0, 0.0]])
+    assert divided(sums, weights).tolist() == [2.25, 0.5]
+
+
+def test_what_nothing_is_labelled_for_is_an_exact_zero_with_a_gradient_of_zero() -> None:
+    sums = torch.zeros(1, requires_grad=True)
+    (loss,) = shares([(sums * 3, torch.zeros(1))], torch.zeros(1, 1), 2)
+    assert loss == 0
+    (gradient,) = torch.autograd.grad(loss, sums)
+    assert gradient.isfinite().all()
+
+
+def test_the_mean_of_the_ranks_shares_is_the_loss_of_the_global_batch() -> None:
+    ranks = [
+        [(torch.tensor([6.0, 1.0]), torch.tensor([3.0, 4.0])), (torch.tensor([5.0]), torch.tensor([10.0]))],
+        [(torch.tensor([2.0, 7.0]), torch.tensor([1.0, 0.0])), (torch.tensor([0.0]), torch.tensor([0.0]))],
+    ]
+    sums, weights = torch.stack([table(rows) for rows in ranks]).sum(0)
+    mean = torch.stack([torch.stack(shares(rows, weights, 2)) for rows in ranks]).mean(0)
+    assert mean.tolist() == divided(sums, weights).tolist() == [8 / 4 + 8 / 4, 0.5]
+
+
+def test_weights_of_tasks_without_a_head_do_not_count() -> None:
+    assert loss_weights(semantic=None, region=0.5) == {"region": 0.5}
+    assert loss_weights(semantic=0.0, region=0.5) == {"semantic": 0.0, "region": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("semantic", "region", "message"),
+    [
+        (None, None, "both null and gamma is 0: expected at least one head"),
+        (0.0, 0.0, r"nothing would be learned with alpha = 0.0, beta = 0.0"),
+        (None, 0.0, r"nothing would be learned with beta = 0.0"),
+        (-1.0, 1.0, r"0 or more, found alpha = -1.0, beta = 1.0"),
+        (1.0, math.nan, r"beta = nan"),
+        (math.inf, 1.0, r"alpha = inf"),
+    ],
+)
+def test_weights_that_teach_nothing_are_refused(semantic: float | None, region: float | None, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        loss_weights(semantic=semantic, region=region)

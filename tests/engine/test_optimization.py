@@ -1,0 +1,191 @@
+import math
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+from torch.optim import SGD, Adagrad, Adam, AdamW, NAdam, Optimizer, RAdam, RMSprop
+from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, OneCycleLR, PolynomialLR, StepLR
+
+from fusionseg.engine.optimization import WarmupPoly, fused, grouped, scheduled
+
+OPTIMIZERS = [
+    SGD,
+    partial(SGD, lr=0.1, momentum=0.9, nesterov=True, weight_decay=1e-4),
+    Adagrad,
+    partial(RMSprop, lr=0.01, momentum=0.9),
+    Adam,
+    partial(AdamW, lr=0.01, weight_decay=0.1),
+    NAdam,
+    RAdam,
+    partial(Adam, amsgrad=True),
+]
+
+
+class Two(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder, self.head = nn.Linear(3, 4), nn.Linear(4, 2)
+        self.head.bias.requires_grad_(False)
+
+
+def stepped(network: Two, optimizer: Optimizer) -> None:
+    optimizer.zero_grad()
+    network.head(network.encoder(torch.ones(5, 3))).square().mean().backward()
+    optimizer.step()
+
+
+@pytest.mark.parametrize("recipe", OPTIMIZERS)
+def test_any_optimizer_of_torch_moves_all_that_is_trained(recipe: Callable[..., Optimizer]) -> None:
+    network = Two()
+    before = {name: p.clone() for name, p in network.named_parameters()}
+    stepped(network, grouped(recipe, network, network.encoder, 0.5))
+    still = {name for name, p in network.named_parameters() if torch.equal(p, before[name])}
+    assert still == {"head.bias"}
+
+
+@pytest.mark.parametrize("recipe", [SGD, Adagrad, Adam, AdamW])
+def test_the_fused_form_is_chosen_where_there_is_one(recipe: Callable[..., Optimizer]) -> None:
+    parameters = [nn.Parameter(torch.ones(2))]
+    assert fused(recipe, parameters, allowed=True).defaults["fused"]
+    assert fused(partial(recipe, lr=0.1), parameters, allowed=True).defaults["fused"]
+    assert not fused(recipe, parameters, allowed=False).defaults["fused"]
+    for choice in ({"fused": False}, {"foreach": True}, {"differentiable": True}):
+        assert not fused(partial(recipe, **choice), parameters, allowed=True).defaults["fused"]
+    assert fused(partial(recipe, fused=True), parameters, allowed=False).defaults["fused"]
+
+
+@pytest.mark.parametrize("recipe", [RMSprop, NAdam, RAdam])
+def test_an_optimizer_without_fused_form_is_left_as_it_is(recipe: type[Optimizer]) -> None:
+    assert "fused" not in fused(recipe, [nn.Parameter(torch.ones(2))], allowed=True).defaults
+
+
+@pytest.mark.parametrize("recipe", [SGD, AdamW])
+def test_the_fused_form_takes_the_same_steps(recipe: Callable[..., Optimizer]) -> None:
+    torch.manual_seed(1)
+    networks = Two(), Two()
+    networks[1].load_state_dict(networks[0].state_dict())
+    optimizers = [
+        grouped(partial(recipe, lr=0.1, fused=choice), network, network.encoder, 0.3)
+        for network, choice in zip(networks, (None, False), strict=True)
+    ]
+    for _ in range(3):
+        for network, optimizer in zip(networks, optimizers, strict=True):
+            stepped(network, optimizer)
+    for a, b in zip(networks[0].parameters(), networks[1].parameters(), strict=True):
+        torch.testing.assert_close(a, b)
+
+
+def test_the_encoder_s_rate_is_scaled_and_no_other() -> None:
+    network = Two()
+    optimizer = grouped(partial(SGD, lr=0.4), network, network.encoder, 0.25)
+    assert [group["lr"] for group in optimizer.param_groups] == [0.1, 0.4]
+    groups = [{id(p) for p in group["params"]} for group in optimizer.param_groups]
+    assert groups == [{id(p) for p in network.encoder.parameters()}, {id(network.head.weight)}]
+
+
+@pytest.mark.parametrize("recipe", OPTIMIZERS)
+def test_an_encoder_may_join_after_some_steps(recipe: Callable[..., Optimizer]) -> None:
+    network = Two()
+    optimizer = grouped(recipe, network, network.encoder, 1.0)
+    before = network.encoder.weight.clone()
+    for held in (True, True, False, False):
+        optimizer.zero_grad()
+        network.head(network.encoder(torch.ones(5, 3))).square().mean().backward()
+        if held:
+            network.encoder.weight.grad = network.encoder.bias.grad = None
+        optimizer.step()
+        assert torch.equal(network.encoder.weight, before) == held
+
+
+def rates(recipe: Callable[..., LRScheduler], steps: int, encoder_lr: float = 1.0) -> tuple[list[list[float]], str]:
+    network = Two()
+    optimizer = grouped(partial(SGD, lr=0.5), network, network.encoder, encoder_lr)
+    schedule, interval = scheduled(recipe, optimizer, steps)
+    found = []
+    for _ in range(steps):
+        found.append([group["lr"] for group in optimizer.param_groups])
+        optimizer.step()
+        schedule.step()
+    return found, interval
+
+
+@pytest.mark.parametrize(("warmup", "power"), [(0.0, 1.0), (0.3, 0.9), (0.5, 2.0), (0.2, 0.0), (0.99, 0.9)])
+@pytest.mark.parametrize("steps", [1, 2, 10, 37])
+def test_warm_up_and_decay_follow_the_formula(warmup: float, power: float, steps: int) -> None:
+    found, interval = rates(partial(WarmupPoly, warmup=warmup, power=power), steps)
+    rise = min(round(warmup * steps), steps - 1)
+    expected = []
+    for step in range(steps):
+        if step < rise:
+            expected.append(0.5 * (step + 1) / rise)
+        else:
+            expected.append(0.5 * (1 - (step - rise) / (steps - rise)) ** power)
+    assert found == [pytest.approx([rate] * 2) for rate in expected]
+    assert interval == "step"
+    assert max(expected) == 0.5
+
+
+def test_decay_ends_at_zero_and_stays_there() -> None:
+    optimizer = SGD([nn.Parameter(torch.ones(1))], lr=0.5)
+    schedule = WarmupPoly(optimizer, total_steps=4)
+    for _ in range(6):
+        optimizer.step()
+        schedule.step()
+    assert optimizer.param_groups[0]["lr"] == 0
+
+
+@pytest.mark.parametrize(
+    "recipe", [partial(StepLR, step_size=2), partial(CosineAnnealingLR, T_max=5), partial(PolynomialLR, total_iters=9)]
+)
+def test_schedules_without_total_steps_go_by_epochs(recipe: Callable[..., LRScheduler]) -> None:
+    optimizer = SGD([nn.Parameter(torch.ones(1))], lr=0.5)
+    _, interval = scheduled(recipe, optimizer, 100)
+    assert interval == "epoch"
+
+
+def test_one_cycle_goes_by_steps_and_is_told_their_number() -> None:
+    optimizer = SGD([nn.Parameter(torch.ones(1))], lr=0.5, momentum=0.9)
+    schedule, interval = scheduled(partial(OneCycleLR, max_lr=1.0), optimizer, 12)
+    assert interval == "step"
+    assert isinstance(schedule, OneCycleLR)
+    assert schedule.total_steps == 12
+
+
+def test_a_recipe_s_own_number_of_steps_is_kept() -> None:
+    optimizer = SGD([nn.Parameter(torch.ones(1))], lr=0.5, momentum=0.9)
+    schedule: Any = scheduled(partial(OneCycleLR, max_lr=1.0, total_steps=7), optimizer, 12)[0]
+    assert schedule.total_steps == 7
+
+
+@pytest.mark.parametrize("recipe", [WarmupPoly, partial(StepLR, step_size=2, gamma=0.5)])
+def test_schedules_keep_the_ratio_of_the_encoder_s_rate(recipe: Callable[..., LRScheduler]) -> None:
+    found, _ = rates(recipe, 10, encoder_lr=0.1)
+    assert [encoder for encoder, _ in found] == pytest.approx([0.1 * rest for _, rest in found])
+    assert len({rest for _, rest in found}) > 3
+
+
+def test_a_schedule_that_would_undo_the_encoder_s_rate_is_refused() -> None:
+    one_cycle = partial(OneCycleLR, cycle_momentum=False)
+    with pytest.raises(ValueError, match=r"OneCycleLR sets the learning rates to .* give it a list of two rates"):
+        rates(partial(one_cycle, max_lr=1.0), 10, encoder_lr=0.1)
+    found, _ = rates(partial(one_cycle, max_lr=[0.1, 1.0]), 10, encoder_lr=0.1)
+    assert [encoder for encoder, _ in found] == pytest.approx([0.1 * rest for _, rest in found])
+
+
+def test_a_schedule_of_steps_needs_an_end() -> None:
+    optimizer = SGD([nn.Parameter(torch.ones(1))], lr=0.5)
+    with pytest.raises(ValueError, match=r"WarmupPoly needs the number of steps: set trainer.max_epochs"):
+        scheduled(WarmupPoly, optimizer, math.inf)
+    assert scheduled(partial(StepLR, step_size=1), optimizer, math.inf)[1] == "epoch"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [({}, "found total_steps=None"), ({"total_steps": 0}, "total_steps=0"), ({"total_steps": 5, "warmup": 1.0}, "1.0")],
+)
+def test_an_impossible_warm_up_is_refused(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        WarmupPoly(SGD([nn.Parameter(torch.ones(1))], lr=0.5), **arguments)

@@ -1,0 +1,114 @@
+"""Half precision is the same training but for rounding, and an overflow is no event."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from lightning.pytorch import Callback
+from lightning.pytorch.plugins import MixedPrecision
+
+from fusionseg.data.datamodule import SegmentationDataModule
+from fusionseg.data.synthetic import SyntheticScenes
+from fusionseg.heads import BoundaryHead, CenterOffsetHead
+from fusionseg.module import FusionModule
+from fusionseg.networks.backbone import Backbone
+from fusionseg.sample import Sample
+from fusionseg.trainer import Trainer
+
+PAIRS = [("resnet18", "Unet"), ("mobilenet_v2", "DeepLabV3Plus"), ("efficientnet-b0", "FPN")]
+Losses = Callable[..., tuple[torch.Tensor, FusionModule, Trainer]]
+
+
+class Read(Callback):
+    """The losses of each step."""
+
+    def __init__(self) -> None:
+        self.losses: list[list[float]] = []
+
+    def on_train_batch_end(self, trainer: Any, pl_module: Any, *_: Any) -> None:
+        running = pl_module.running
+        self.losses.append(list(running.read(trainer.global_step).values()))
+
+
+@pytest.fixture
+def trained(tmp_path: Path) -> Losses:
+    """Trains five steps on the same images and gives the losses of each, the model and the trainer."""
+
+    def losses(model: Any, *callbacks: Callback, **options: Any) -> tuple[torch.Tensor, FusionModule, Trainer]:
+        torch.manual_seed(0)
+        data = SegmentationDataModule(partial(SyntheticScenes, length=10, size=(64, 64)), 2, (64, 64), workers=0)
+        read, module = Read(), model(data.classes)
+        fixed: dict[str, Any] = {"max_epochs": 1, "limit_val_batches": 0, "enable_checkpointing": False}
+        trainer = Trainer(
+            default_root_dir=tmp_path / "run", callbacks=[*callbacks, read], logger=False, **fixed | options
+        )
+        trainer.claimed = True
+        trainer.fit(module, data)
+        return torch.tensor(read.losses), module, trainer
+
+    return losses
+
+
+def fp16() -> MixedPrecision:
+    """Autocast to fp16 with a GradScaler, which Lightning grants a CPU only as a plugin."""
+    return MixedPrecision("16-mixed", "cpu", torch.amp.GradScaler("cpu", init_scale=256.0, growth_interval=2))  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("region_head", [BoundaryHead, CenterOffsetHead])
+@pytest.mark.parametrize(("encoder", "decoder"), PAIRS)
+def test_half_precision_has_the_same_losses_but_for_rounding(
+    encoder: str, decoder: str, region_head: Any, scenes: Callable[..., Sample]
+) -> None:
+    model = FusionModule(SyntheticScenes.classes, backbone=Backbone(encoder, decoder=decoder), region_head=region_head)
+    batch = scenes(4, (128, 128))
+    torch.manual_seed(0)  # some encoders leave out layers by chance
+    loss = model.training_step(batch, 0)
+    for dtype, near in ((torch.float16, 0.01), (torch.bfloat16, 0.05)):
+        torch.manual_seed(0)
+        with torch.autocast("cpu", dtype):
+            half = model.training_step(batch, 0)
+        assert half.dtype == torch.float32
+        assert half.item() == pytest.approx(loss.item(), rel=near)
+        half.backward()  # type: ignore[no-untyped-call]
+        assert all(p.grad is None or p.grad.isfinite().all() for p in model.parameters())
+        model.zero_grad()
+
+
+class Overflows(Callback):
+    """Gradients of one step that the scaler has to skip, and what the step changed."""
+
+    def __init__(self, step: int) -> None:
+        self.step, self.changed = step, True
+        self.before: dict[str, Any] = {}
+
+    def state(self, trainer: Any, module: Any) -> dict[str, Any]:
+        optimizer = trainer.optimizers[0].state_dict()["state"]
+        moments = {f"{i}/{name}": v.clone() for i, own in optimizer.items() for name, v in own.items()}
+        return {**{name: p.detach().clone() for name, p in module.named_parameters()}, **moments}
+
+    def on_before_zero_grad(self, trainer: Any, pl_module: Any, *_: Any) -> None:
+        if trainer.global_step == self.step:
+            self.before = self.state(trainer, pl_module)
+
+    def on_after_backward(self, trainer: Any, pl_module: Any) -> None:
+        if trainer.global_step == self.step:
+            next(p for p in pl_module.parameters() if p.grad is not None).grad.fill_(float("inf"))
+
+    def on_train_batch_end(self, trainer: Any, pl_module: Any, *_: Any) -> None:
+        if trainer.global_step == self.step + 1:
+            after = self.state(trainer, pl_module)
+            self.changed = any(not torch.equal(self.before[name], value) for name, value in after.items())
+
+
+@pytest.mark.filterwarnings("ignore:.*lr_scheduler.step")
+def test_an_overflow_that_the_scaler_skips_is_no_error_and_changes_nothing(trained: Losses) -> None:
+    overflows, plugin = Overflows(2), fp16()
+    losses, _, _ = trained(partial(FusionModule, backbone=Backbone("resnet18")), overflows, plugins=[plugin])
+    assert losses.isfinite().all()
+    assert overflows.before
+    assert not overflows.changed
+    assert plugin.scaler is not None
+    assert plugin.scaler.get_scale() == 256.0 * 2 * 0.5 * 2  # grown after two steps, halved, grown again

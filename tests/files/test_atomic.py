@@ -1,0 +1,52 @@
+import json
+import math
+from pathlib import Path
+
+import pytest
+
+from fusionseg.files.atomic import replacing, write_json, write_text
+
+
+def test_a_file_appears_whole_and_alone(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "folder" / "note.txt"
+    write_text(path, "größer\n")
+    assert path.read_text(encoding="utf-8") == "größer\n"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "note.txt"
+    write_text(path, "old")
+
+    def interrupted() -> None:
+        with replacing(path) as draft:
+            draft.write_text("half")
+            raise RuntimeError("power cut")
+
+    with pytest.raises(RuntimeError, match="power cut"):
+        interrupted()
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_old_file_stays_until_the_new_one_is_complete(tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    write_text(path, "old")
+    with replacing(path) as draft:
+        assert (draft.parent, draft.suffix) == (path.parent, ".csv")
+        draft.write_text("new")
+        assert path.read_text() == "old"
+    assert path.read_text() == "new"
+
+
+def test_a_block_that_writes_nothing_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError), replacing(tmp_path / "note.txt"):
+        pass
+    assert not list(tmp_path.iterdir())
+
+
+def test_json_has_null_for_what_is_not_finite(tmp_path: Path) -> None:
+    write_json(tmp_path / "a.json", {"miou": math.nan, "list": [1, -math.inf, (0.5, "x")], "none": None, "on": True})
+    text = (tmp_path / "a.json").read_text()
+    assert json.loads(text) == {"miou": None, "list": [1, None, [0.5, "x"]], "none": None, "on": True}
+    assert text.endswith("}\n")

@@ -1,0 +1,219 @@
+"""Trainings on two ranks and in one process: `python ddp_ranks.py FOLDER CASE...`.
+
+A case is the words of an encoder, a decoder, heads joined by `+`, and how it is trained:
+
+- `fixed`, `synced` or `local`: batch norms use their running statistics, those of the global batch or those of a rank;
+  only in `local` is everything else (dropout, dropped paths) as in training too;
+- `held`: the encoder is frozen in the first of the two epochs;
+- `double`: in float64;
+- `l1`: with the sum of absolute values, whose gradient jumps where a weight is 0.
+
+Each rank imports once and trains all cases. It leaves `case-2-RANK.pt` or, for the one process, `case-1-0.pt`.
+"""
+
+import gc
+import multiprocessing
+import os
+import socket
+import sys
+from copy import deepcopy
+from datetime import timedelta
+from functools import partial
+from multiprocessing.connection import wait
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from lightning.pytorch.strategies import DDPStrategy
+from torch import Tensor
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.optim import SGD
+from torchjd.aggregation import AlignedMTLWeighting
+
+from fusionseg import balancing, networks
+from fusionseg.balancing import Sum
+from fusionseg.config.lightning_messages import quiet
+from fusionseg.data.base import Pixels
+from fusionseg.data.datamodule import SegmentationDataModule
+from fusionseg.data.samplers import TrainOrder
+from fusionseg.data.synthetic import SyntheticScenes
+from fusionseg.engine.objective import table
+from fusionseg.engine.sync_batch_norm import BatchNormSync
+from fusionseg.heads import BoundaryHead, CenterOffsetHead, SemanticHead
+from fusionseg.module import FusionModule
+from fusionseg.networks import HardSharing
+from fusionseg.networks.backbone import Backbone
+from fusionseg.sample import Sample
+
+HEADS: dict[str, tuple[str, Any]] = {
+    "semantic": ("semantic_head", SemanticHead),
+    "boundary": ("region_head", BoundaryHead),
+    "center": ("region_head", CenterOffsetHead),
+}
+TRAIN, VAL, BATCH, SEED = 14, 3, 4, 5
+FIRST = torch.tensor([index for _, index in TrainOrder(TRAIN, BATCH, seed=SEED)]).view(-1, BATCH).tolist()
+"""The first epoch's batches; ranks take a half of each."""
+NO_SEMANTIC = FIRST[1][:2]
+NO_REGION = FIRST[0][2:] + FIRST[2]
+
+
+class Uneven(SyntheticScenes):
+    """Scenes with more and more void.
+
+    In the first epoch one rank has no regions in the first step, the other no classes in the second, and nobody has
+    regions in the third.
+    """
+
+    def read(self, index: int) -> Pixels:
+        image, semantic, region = super().read(index)
+        semantic[: 3 * index], region[:, : 2 * index] = 255, 0
+        if index in NO_SEMANTIC:
+            semantic[:] = 255
+        if index in NO_REGION:
+            region[:] = 0
+        return Pixels(image, semantic, region)
+
+
+class Weighed(FusionModule):
+    """A module that remembers the weights of its share of the loss in each step."""
+
+    def on_fit_start(self) -> None:
+        self.shares: list[Tensor] = []
+
+    def rows(self, refinements: list[dict[str, Any]], batch: Sample) -> list[tuple[Tensor, Tensor]]:
+        rows = super().rows(refinements, batch)
+        if torch.is_grad_enabled():
+            self.shares.append(table(rows)[1])
+        return rows
+
+
+class Watch(pl.Callback):
+    """Sees to the mode of training, and how far each weight moves in each epoch."""
+
+    def __init__(self, norms: str) -> None:
+        self.norms = norms
+        self.moved: list[dict[str, float]] = []
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.before = {name: v.detach().clone() for name, v in pl_module.state_dict().items()}
+
+    def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
+        if self.norms != "local":
+            for module in pl_module.modules():
+                module.training &= self.norms == "synced" and isinstance(module, _BatchNorm)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        after = pl_module.state_dict()
+        self.moved.append({name: (after[name] - v).abs().max().item() for name, v in self.before.items()})
+
+
+def model(case: str) -> Weighed:
+    encoder, decoder, heads, *way = case.split()
+    torch.manual_seed(0)
+    return Weighed(
+        Uneven.classes,
+        alpha=0.5,
+        beta=2.0,
+        **{"semantic_head": None, "region_head": None} | dict(HEADS[word] for word in heads.split("+")),
+        backbone=Backbone(encoder, decoder=decoder),
+        optimizer=partial(SGD, lr=0.01 if "double" in way else 0.001, momentum=0.9),
+        freeze_encoder_epochs=int("held" in way),
+        l1=1e-5 if "l1" in way else 0.0,
+        network=next((getattr(networks, word) for word in way if hasattr(networks, word)), HardSharing)
+        if "apart" not in way
+        else partial(HardSharing, shared_decoder=False),
+        balancer=next((balancer(word) for word in way if ":" in word), Sum),
+    )
+
+
+def balancer(word: str) -> Any:
+    """The recipe of `name:` or `name:level`."""
+    name, _, level = word.partition(":")
+    options: dict[str, Any] = {"level": level, "double": True} if level else {}
+    if name == "ForeignWeighting":
+        options["weighting"] = AlignedMTLWeighting
+    return partial(getattr(balancing, name), **options)
+
+
+def datamodule() -> SegmentationDataModule:
+    scenes = partial(Uneven, length=TRAIN, size=(64, 64))
+    data = SegmentationDataModule(scenes, batch_size=BATCH, crop_size=(64, 64), workers=0, seed=SEED)
+    data.datasets["val"] = Uneven("val", VAL, (50, 70))
+    return data
+
+
+def trainer(case: str, ranks: int, **options: Any) -> pl.Trainer:
+    way = case.split()[3:]
+    parts = ("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary", "use_distributed_sampler")
+    off: dict[str, Any] = dict.fromkeys(parts, False)
+    return pl.Trainer(
+        **off,
+        accelerator="cpu",
+        devices=ranks,
+        strategy=DDPStrategy(timeout=timedelta(seconds=60)) if ranks > 1 else "auto",
+        precision="64-true" if "double" in way else "32-true",
+        plugins=[BatchNormSync()] if "synced" in way else [],
+        sync_batchnorm="synced" in way,
+        num_sanity_val_steps=0,
+        max_epochs=2,
+        check_val_every_n_epoch=2,
+        gradient_clip_val=1.0,  # heads differ in scale, rounding errors should not
+        **options,
+    )
+
+
+def figures(trainer: pl.Trainer) -> dict[str, float]:
+    return {name: float(v) for name, v in trainer.callback_metrics.items() if name.startswith("val/")}
+
+
+def train(folder: Path, cases: list[str], ranks: int, rank: int) -> None:
+    for case in cases:
+        gc.collect()  # a trainer and its module hold each other, and much memory
+        module, watch = model(case), Watch(case.split()[3])
+        fitting = trainer(case, ranks, callbacks=[watch])
+        with quiet():
+            fitting.fit(module, datamodule=datamodule())
+        found: dict[str, Any] = {"state": deepcopy(module.state_dict()), "moved": watch.moved}
+        found["figures"] = figures(fitting)
+        found["learned"] = [name for name, p in module.named_parameters() if p.requires_grad]
+        found |= {"latest": module.latest, "steps": fitting.global_step, "shares": torch.stack(module.shares)}
+        if ranks == 1:
+            # what the two ranks came to, measured by one
+            module.load_state_dict(torch.load(folder / f"{case}-2-0.pt", weights_only=True)["state"])
+            measuring = trainer(case, 1)
+            with quiet():
+                measuring.validate(module, datamodule=datamodule(), verbose=False)
+            found["figures of two"] = figures(measuring)
+        torch.save(found, folder / f"{case}-{ranks}-{rank}.pt")
+
+
+def rank_of_two(folder: Path, cases: list[str], rank: int, port: int) -> None:
+    place = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": 2, "LOCAL_WORLD_SIZE": 2, "MASTER_PORT": port}
+    # as torchrun would start it
+    os.environ |= {name: str(v) for name, v in place.items()} | {
+        "MASTER_ADDR": "127.0.0.1",
+        "TORCHELASTIC_RUN_ID": "test",
+    }
+    train(folder, cases, 2, rank)
+
+
+def main(folder: Path, cases: list[str]) -> None:
+    torch.set_num_threads(1)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    # forked before any computation, so that the imports, which take longest, are made once
+    fork = multiprocessing.get_context("fork")
+    ranks = [fork.Process(target=rank_of_two, args=(folder, cases, rank, port), daemon=True) for rank in (0, 1)]
+    for process in ranks:
+        process.start()
+    while alive := [process for process in ranks if process.is_alive()]:
+        wait([process.sentinel for process in alive])
+        if any(process.exitcode for process in ranks):
+            sys.exit("a rank failed")  # which ends the other
+    train(folder, cases, 1, 0)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2:])

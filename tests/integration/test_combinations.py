@@ -1,0 +1,41 @@
+"""Every network under balancers at each level that it allows, on real photographs, by changing keys alone."""
+
+from itertools import product
+from pathlib import Path
+
+import pytest
+import torch
+
+from fusionseg import networks
+from fusionseg.commands import fit
+from fusionseg.module import FusionModule
+
+NETWORKS = [name for name in networks.__all__ if name != "Network"]
+MIXING = ("CrossStitch", "PADNet", "CrossTaskAttention")
+GRADIENT = ("MGDA", "PCGrad", "CAGrad")
+ALLOWED = [
+    *product(NETWORKS, ("Sum", "UW"), ("",)),
+    *product([name for name in NETWORKS if name not in MIXING], GRADIENT, ("branch",)),
+    *product(NETWORKS, GRADIENT, ("parameters",)),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("network", "balancer", "level"), ALLOWED, ids=lambda word: word or "-")
+def test_every_combination_trains_and_is_rebuilt_from_its_checkpoint(
+    network: str, balancer: str, level: str, data: Path, tmp_path: Path
+) -> None:
+    keys = ["--model.network", network, "--model.balancer", balancer]
+    keys += ["--model.balancer.init_args.level", level] if level else []
+    small = ["--model.backbone.encoder", "resnet18", "--model.backbone.weights", "null", "--data.scale", "0.25"]
+    small += ["--data.batch_size", "2", "--data.crop_size", "[64, 64]", "--data.workers", "0", "--data.fraction", "0.1"]
+    short = ["--trainer.max_epochs", "1", "--trainer.limit_train_batches", "2", "--trainer.limit_val_batches", "2"]
+    root = ["--data.dataset.root", str(data / "coco_panoptic")]
+    run = tmp_path / "run"
+    fit.main(["--config", "experiments/coco_panoptic.yaml", *root, *keys, *small, *short, "--out", str(run)])
+    rebuilt = FusionModule.load_from_checkpoint(run / "checkpoints" / "last.ckpt", weights_only=True)
+    assert type(rebuilt.network).__name__ == network
+    assert type(rebuilt.balancer).__name__ == balancer
+    state = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+    assert all(torch.equal(value, state[name]) for name, value in rebuilt.state_dict().items())
+    assert (run / "summary.json").is_file()

@@ -1,0 +1,134 @@
+import math
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fusionseg.metrics.panoptic import panoptic_figures, panoptic_sums
+from fusionseg.metrics.regions import region_figures, region_sums
+from fusionseg.metrics.scene import scene_ap, scene_figures, scene_sums
+from fusionseg.metrics.semantic import semantic_figures, semantic_per_class, semantic_sums
+from fusionseg.metrics.suite import Measures, total
+from fusionseg.sample import OFFSET, Classes, Prediction, Truth
+
+CLASSES = Classes(("road", "car", "tree"), ((0, 0, 0), (1, 1, 1), (2, 2, 2)), things=(1,))
+
+
+def images(number: int, **left_out: None) -> list[tuple[Prediction, Truth]]:
+    rng = np.random.default_rng(0)
+
+    def image(name: str) -> tuple[Prediction, Truth]:
+        classes, regions = rng.integers(0, 3, (2, 20, 30)), rng.integers(1, 6, (2, 20, 30))
+        classes[0, :3], regions[0, :3] = 255, 0
+        parts: dict[str, Any] = {
+            "semantic": classes[1],
+            "region": regions[1],
+            "fused": 2 - classes[1],
+            "panoptic": classes[1] * OFFSET + np.where(classes[1] == 1, regions[1], 0),
+            "scene": rng.random(3).astype(np.float32),
+        }
+        return Prediction(name, **{**parts, **left_out}), Truth(classes[0], regions[0])
+
+    return [image(str(i)) for i in range(number)]
+
+
+def test_figures_are_those_of_all_measures_over_the_set() -> None:
+    measures, pairs = Measures(CLASSES), images(3)
+    figures = measures.figures(total(measures.sums(*pair) for pair in pairs))
+    answers: list[Any] = [prediction for prediction, _ in pairs]
+    truths = [truth for _, truth in pairs]
+    semantic, fused = (
+        semantic_figures(np.sum([semantic_sums(m, t.semantic, 3) for m, t in zip(maps, truths, strict=True)], 0))
+        for maps in ([a.semantic for a in answers], [a.fused for a in answers])
+    )
+    region = np.sum([region_sums(a.region, t.region) for a, t in zip(answers, truths, strict=True)], 0)
+    panoptic = np.sum([panoptic_sums(a.panoptic, t, CLASSES) for a, t in zip(answers, truths, strict=True)], 0)
+    expected = {
+        **semantic,
+        **region_figures(region),
+        **panoptic_figures(panoptic, CLASSES.things),
+        **scene_figures(total(scene_sums(a.scene, t.semantic) for a, t in zip(answers, truths, strict=True))),
+        **{f"{name}_fused": fused[name] for name in ("miou", "accuracy")},
+    }
+    np.testing.assert_equal({name: figures[name] for name in expected}, expected)
+    assert figures.keys() - expected.keys() == {"boundary_f", "boundary_precision", "boundary_recall", "score"}
+    assert figures["score"] == pytest.approx(math.sqrt(figures["miou"] * figures["covering"]))
+
+
+@pytest.mark.parametrize(
+    ("absent", "score"),
+    [
+        (["semantic", "fused", "panoptic"], "covering"),
+        (["region", "fused", "panoptic"], "miou"),
+        (["semantic", "region", "fused", "panoptic"], "scene_map"),
+    ],
+)
+def test_the_score_of_a_single_task_is_its_own_figure(absent: list[str], score: str) -> None:
+    measures = Measures(CLASSES)
+    figures = measures.figures(total(measures.sums(*p) for p in images(2, **dict.fromkeys(absent))))
+    assert figures["score"] == figures[score]
+    assert not any("pq" in name or "fused" in name for name in figures)
+
+
+def test_what_was_not_measured_has_score_zero() -> None:
+    measures, (prediction, truth) = Measures(CLASSES), images(1)[0]
+    void = Truth(np.full_like(truth.semantic, 255), np.zeros_like(truth.region))
+    figures = measures.figures(measures.sums(prediction, void))
+    assert math.isnan(figures["miou"])
+    assert figures["score"] == 0
+    assert measures.figures({})["score"] == 0
+
+
+def test_sums_are_the_same_in_any_grouping_and_stay_unchanged() -> None:
+    measures = Measures(CLASSES)
+    each = [measures.sums(*pair) for pair in images(4)]
+    before = [{name: value.copy() for name, value in sums.items()} for sums in each]
+    whole, parts = total(each), total([total(each[:1]), {}, total(each[1:])])
+    for name, value in whole.items():
+        np.testing.assert_allclose(parts[name], value, rtol=1e-14)
+    np.testing.assert_equal(each, before)
+
+
+def test_figures_of_a_class_are_in_the_order_of_the_classes() -> None:
+    measures = Measures(CLASSES)
+    added = total(measures.sums(*pair) for pair in images(2))
+    added["semantic"][2], added["semantic"][:, 2] = 0, 0
+    figures = measures.per_class(added)
+    np.testing.assert_equal(figures["iou"], semantic_per_class(added["semantic"])["iou"].tolist())
+    assert math.isnan(figures["iou"][2])
+    assert not any(map(math.isnan, figures["iou"][:2]))
+    true, false, missed, iou = added["panoptic"][1]
+    assert figures["pq"][1] == iou / (true + false / 2 + missed / 2)
+    np.testing.assert_equal(figures["scene_ap"], scene_ap(added["scene_scores"]).tolist())
+    assert measures.per_class({"region": added["region"]}) == {}
+
+
+def test_a_class_without_segments_has_no_panoptic_quality() -> None:
+    measures = Measures(CLASSES)
+    added = total(measures.sums(*pair) for pair in images(1))
+    added["panoptic"][1] = 0
+    assert math.isnan(measures.per_class(added)["pq"][1])
+
+
+def test_a_task_without_labels_is_left_out_of_the_score() -> None:
+    measures, [(prediction, truth)] = Measures(CLASSES), images(1)
+    figures = measures.figures(measures.sums(prediction, Truth(np.full_like(truth.semantic, 255), truth.region)))
+    assert math.isnan(figures["miou"])
+    assert figures["score"] == figures["covering"] > 0
+
+
+def test_a_scene_of_a_single_class_is_what_is_likeliest() -> None:
+    measures, [(prediction, truth)] = Measures(CLASSES), images(1)
+    truth.semantic[truth.semantic != 255] = 2
+    answer = replace(prediction, scene=np.array([0.3, 0.3, 0.4], np.float32))
+    figures = [measures.figures(measures.sums(replace(answer, single=single), truth)) for single in (True, False)]
+    assert [f["scene_accuracy"] for f in figures] == [1, pytest.approx(2 / 3)]
+
+
+def test_a_scene_of_a_single_image_has_no_score() -> None:
+    measures, [(prediction, truth)] = (
+        Measures(CLASSES),
+        images(1, semantic=None, region=None, fused=None, panoptic=None),
+    )
+    assert measures.figures(measures.sums(prediction, truth))["score"] == 0

@@ -1,0 +1,191 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from fusionseg.networks.backbone import DECODERS, IMAGENET_MEAN, IMAGENET_STD, Backbone
+
+IMAGE = torch.randint(0, 256, (2, 3, 128, 128), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize("decoder", DECODERS)
+def test_every_decoder_gives_a_map_of_features_and_learns_with_all_that_it_trains(decoder: str) -> None:
+    image = IMAGE if decoder == "PAN" else IMAGE[..., :64, :64]
+    encoder, (one, other) = Backbone(decoder=decoder).build(decoders=2)
+    features = encoder(image)
+    output = one(features) + other(features)
+    assert output.shape[:2] == (2, one.out_channels)
+    assert image.shape[-1] % output.shape[-1] == 0
+    output.sum().backward()
+    trained = [p for part in (encoder, one, other) for p in part.parameters() if p.requires_grad]
+    assert all(p.grad is not None for p in trained)
+    assert len(trained) > 20
+
+
+@pytest.mark.parametrize("encoder", ["efficientnet-b0", "mobilenet_v2", "tu-resnet18"])
+def test_what_no_output_depends_on_is_not_trained(encoder: str) -> None:
+    body, (decoder,) = Backbone(encoder, decoder="PSPNet").build()
+    decoder(body(IMAGE[..., :64, :64])).sum().backward()
+    for part in (body, decoder):
+        assert part.training
+        assert all((p.grad is not None) == p.requires_grad for p in part.parameters())
+
+
+@pytest.mark.parametrize(("channels", "dtype"), [(4, torch.uint8), (3, torch.uint16), (5, torch.float32)])
+def test_images_of_any_kind_and_more_than_three_channels_are_normalized(channels: int, dtype: torch.dtype) -> None:
+    encoder, _ = Backbone(in_channels=channels).build()
+    share = torch.rand(2, channels, 32, 32)
+    top = 1 if dtype == torch.float32 else torch.iinfo(dtype).max
+    image = (share * top).to(dtype)
+    mean = torch.tensor([*IMAGENET_MEAN, 0.5, 0.5][:channels]).view(1, -1, 1, 1)
+    std = torch.tensor([*IMAGENET_STD, 0.25, 0.25][:channels]).view(1, -1, 1, 1)
+    seen: list[Tensor] = []
+    encoder.body.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    encoder(image)
+    torch.testing.assert_close(seen[0], (image.float() / top - mean) / std, rtol=1e-4, atol=1e-4)
+    assert seen[0].is_contiguous(memory_format=torch.channels_last)
+
+
+def test_an_encoder_that_torch_gets_wrong_in_channels_last_memory_is_kept_out_of_it() -> None:
+    # a test that ran into it would end the process, or not: torch writes beyond the memory of the gradient
+    encoder, _ = Backbone("mobileone_s0", decoder="FPN").build()
+    seen: list[Tensor] = []
+    encoder.body.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    encoder(torch.zeros(1, 3, 64, 64, dtype=torch.uint8).contiguous(memory_format=torch.channels_last))
+    assert seen[0].is_contiguous()
+    assert encoder.layout == torch.contiguous_format
+
+
+def test_an_image_of_other_channels_is_refused() -> None:
+    encoder, _ = Backbone().build()
+    with pytest.raises(ValueError, match=r"images of 3 channels, found 4: set model.backbone.in_channels to 4"):
+        encoder(torch.zeros(1, 4, 64, 64))
+
+
+def test_weights_from_a_file_are_those_of_the_file(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = data / "weights" / "mobilenet_v2_imagenet_from_tflite_uint8.safetensors"
+    encoder, _ = Backbone("mobilenet_v2", str(path)).build()
+    state, own = load_file(path), encoder.body.state_dict()
+    convolutions = [name for name, value in own.items() if value.ndim == 4]
+    assert len(convolutions) == 52
+    for name in convolutions:
+        assert torch.equal(own[name], state[name].float())
+    assert "initialized" not in capsys.readouterr().out
+
+
+def test_channels_beyond_rgb_are_listed_as_initialized(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rgb, _ = Backbone().build()
+    save_file(rgb.body.state_dict(), tmp_path / "resnet.safetensors")
+    encoder, _ = Backbone(weights=str(tmp_path / "resnet.safetensors"), in_channels=4).build()
+    assert torch.equal(encoder.body.layer1[0].conv1.weight, rgb.body.layer1[0].conv1.weight)  # type: ignore[union-attr, index]
+    assert "initialized: conv1.weight (64, 4, 7, 7) (has shape (64, 3, 7, 7) in the file)" in capsys.readouterr().out
+
+
+def test_weights_of_timm_load_into_its_encoder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    import timm
+
+    torch.manual_seed(1)
+    theirs: Any = timm.create_model("resnet18", pretrained=False)
+    torch.save(theirs.state_dict(), tmp_path / "resnet18.pth")
+    encoder, _ = Backbone("tu-resnet18", str(tmp_path / "resnet18.pth")).build()
+    assert "initialized" not in capsys.readouterr().out
+    image = torch.rand(1, 3, 64, 64)
+    normalized = (image - encoder.mean) / encoder.std
+    torch.testing.assert_close(encoder.eval()(image)[-1], theirs.eval().forward_features(normalized))
+
+
+def test_a_missing_file_of_weights_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"missing.safetensors: no such file of weights"):
+        Backbone(weights=str(tmp_path / "missing.safetensors")).build()
+
+
+def test_named_weights_bring_their_normalization(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = {"input_range": [0, 255], "mean": [51.0, 102, 153], "std": [255.0] * 3}
+    monkeypatch.setattr("segmentation_models_pytorch.encoders.get_preprocessing_params", lambda *_: settings)
+    mean, std = Backbone(weights="imagenet", in_channels=4)._normalization()
+    assert mean == pytest.approx([0.2, 0.4, 0.6, 0.5])
+    assert std == pytest.approx([1.0, 1.0, 1.0, 0.25])
+
+
+def test_normalization_can_be_given() -> None:
+    encoder, _ = Backbone(mean=[0.1, 0.2, 0.3], std=[1.0, 2.0, 3.0]).build()
+    assert encoder.mean.flatten().tolist() == pytest.approx([0.1, 0.2, 0.3])
+    assert encoder.std.flatten().tolist() == [1.0, 2.0, 3.0]
+
+
+@pytest.mark.parametrize(
+    ("backbone", "message"),
+    [
+        (Backbone(decoder="Unett"), "unknown decoder 'Unett'; expected one of: Unet, .*FCN"),
+        (Backbone("resnet19"), "unknown encoder 'resnet19'; expected `tu-` .* one of: .*resnet18"),
+        (Backbone("tu-resnet19"), r"encoder 'tu-resnet19'.*works with: none of the decoders"),
+        (
+            Backbone("densenet121", decoder="DeepLabV3"),
+            r"do not support dilated .* densenet121 works with: Unet, .*FPN",
+        ),
+        (Backbone(weights="imagenet22"), "imagenet22"),
+        (Backbone(in_channels=2), "in_channels of 3 or more"),
+        (Backbone(decoder="FCN", options={"channels": 7}), "FCN has the option output_stride alone, found channels"),
+        (Backbone(std=[1.0]), r"expected std of 3 channels, found \[1.0\]"),
+    ],
+)
+def test_what_cannot_be_built_fails_at_construction_and_says_what_works(backbone: Backbone, message: str) -> None:
+    with pytest.raises(ValueError, match=message) as caught:
+        backbone.build()
+    assert "\n" not in str(caught.value)
+
+
+def test_fcn_is_torchvision_s() -> None:
+    from torchvision.models import resnet50
+    from torchvision.models._utils import IntermediateLayerGetter
+    from torchvision.models.segmentation.fcn import FCN, FCNHead
+
+    body = IntermediateLayerGetter(resnet50(weights=None), {"layer4": "out"})
+    theirs = FCN(body, FCNHead(2048, 5)).eval()
+    encoder, (decoder,) = Backbone("resnet50", decoder="FCN", options={"output_stride": 32}).build()
+    encoder.body.load_state_dict(body.state_dict(), strict=False)
+    decoder.body.load_state_dict(theirs.classifier.state_dict(), strict=False)
+    image = torch.rand(1, 3, 64, 96)
+    with torch.no_grad():
+        logits = theirs.classifier[4](decoder.eval()(encoder.eval()(image)))
+        expected = theirs((image - encoder.mean) / encoder.std)["out"]
+    ours = nn.functional.interpolate(logits, (64, 96), mode="bilinear")
+    torch.testing.assert_close(ours, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(("stride", "height"), [(8, 8), (16, 4), (32, 2)])
+def test_fcn_sees_at_the_output_stride(stride: int, height: int) -> None:
+    encoder, (decoder,) = Backbone(decoder="FCN", options={"output_stride": stride}).build()
+    assert decoder(encoder(torch.zeros(2, 3, 64, 64))).shape == (2, 128, height, height)
+
+
+def state(module: nn.Module) -> dict[str, Tensor]:
+    return {name: value.clone() for name, value in module.state_dict().items()}
+
+
+def test_a_frozen_encoder_gives_what_it_would_in_evaluation_and_zero_gradients() -> None:
+    encoder, (decoder,) = Backbone(decoder="FPN").build()
+    expected = [feature.detach() for feature in encoder.eval()(IMAGE)]
+    encoder.frozen = True
+    before = state(encoder)
+    features = encoder.train()(IMAGE)
+    for ours, theirs in zip(features, expected, strict=True):
+        assert torch.equal(ours, theirs)
+    decoder(features).sum().backward()
+    assert all(p.grad is not None and not p.grad.any() for p in encoder.parameters())
+    assert all(torch.equal(value, before[name]) for name, value in state(encoder).items())
+
+
+def test_a_thawed_encoder_learns_and_counts_again() -> None:
+    encoder, (decoder,) = Backbone(decoder="FPN").build()
+    encoder.frozen = True
+    encoder.train()
+    encoder.frozen = False
+    before = state(encoder)
+    decoder(encoder.train()(IMAGE)).square().mean().backward()
+    assert all(p.grad is not None and p.grad.any() for p in encoder.parameters())
+    moved = {name for name, value in state(encoder).items() if not torch.equal(value, before[name])}
+    assert moved == {name for name in before if "running" in name or "tracked" in name}

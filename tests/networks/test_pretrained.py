@@ -1,0 +1,204 @@
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import segmentation_models_pytorch as smp
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torchvision.models import resnet50
+from torchvision.models._utils import IntermediateLayerGetter
+from torchvision.models.segmentation import deeplabv3_resnet50, fcn_resnet50
+from torchvision.models.segmentation.fcn import FCN, FCNHead
+
+from fusionseg.files.state_dicts import WeightsError, tensors
+from fusionseg.module import FusionModule
+from fusionseg.networks import HardSharing
+from fusionseg.networks.backbone import Backbone
+from fusionseg.networks.pretrained import load_whole, loaded
+from fusionseg.sample import Classes
+
+CLASSES = Classes(tuple("abcde"), ((0, 0, 0),) * 5)
+REGION_HEAD = {"network.heads.region.layers.1.weight", "network.heads.region.layers.1.bias"}
+Save = Callable[[dict[str, Tensor], Path], Any]
+
+
+def small(classes: Classes = CLASSES, **options: Any) -> FusionModule:
+    return FusionModule(classes, backbone=Backbone(decoder="FPN"), **options)
+
+
+def normalized(model: Any, image: Tensor) -> Tensor:
+    encoder = model.network.encoder
+    return (image - encoder.mean) / encoder.std  # type: ignore[no-any-return]
+
+
+def enlarged(model: FusionModule, image: Tensor) -> Tensor:
+    logits = model(image)[-1]["semantic"]
+    return nn.functional.interpolate(logits, image.shape[-2:], mode="bilinear")
+
+
+@pytest.mark.parametrize("layout", ["run folder", "checkpoint", "safetensors"])
+def test_a_run_of_ours_is_taken_over_whole(layout: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source, target = small(), small()
+    checkpoint = tmp_path / "checkpoints" / "best.ckpt"
+    checkpoint.parent.mkdir()
+    torch.save({"state_dict": source.state_dict(), "epoch": 3}, checkpoint)
+    save_file({name: v.contiguous() for name, v in source.state_dict().items()}, tmp_path / "some.safetensors")
+    path = {"run folder": tmp_path, "checkpoint": checkpoint, "safetensors": tmp_path / "some.safetensors"}[layout]
+    assert load_whole(target, path) == []
+    for name, value in target.state_dict().items():
+        assert torch.equal(value, source.state_dict()[name])
+    assert "initialized" not in capsys.readouterr().out
+
+
+def test_what_does_not_fit_is_initialized_and_listed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source, target = small(Classes(("x", "y"), ((0, 0, 0),) * 2), region_head=None), small()
+    torch.save(source.state_dict(), tmp_path / "other.pt")
+    before = target.network.heads["semantic"].layers[1].weight.clone()  # type: ignore[union-attr, index]
+    missing = load_whole(target, tmp_path / "other.pt")
+    names = [
+        "network.heads.semantic.layers.1.weight",
+        "network.heads.semantic.layers.1.bias",
+        *sorted(REGION_HEAD)[::-1],
+    ]
+    assert missing == names
+    assert torch.equal(target.network.heads["semantic"].layers[1].weight, before)  # type: ignore[union-attr, index]
+    out = capsys.readouterr().out
+    total = len(target.state_dict())
+    assert f"{total - 4} of {total} tensors loaded from {tmp_path / 'other.pt'}, 2 of the file not used" in out
+    assert f"initialized: {names[0]} (5, 128, 1, 1) (has shape (2, 128, 1, 1) in the file)" in out
+    assert f"initialized: {names[3]} (1,) (is missing in the file)" in out
+
+
+@pytest.mark.parametrize("save", [torch.save, save_file])
+@pytest.mark.parametrize("auxiliary", [True, False])
+def test_torchvision_s_fcn_loads_whole(auxiliary: bool, save: Save, tmp_path: Path) -> None:
+    theirs = fcn_resnet50(weights=None, weights_backbone=None, num_classes=5, aux_loss=auxiliary)
+    save(theirs.state_dict(), path := tmp_path / f"fcn{'.pth' if save is torch.save else '.safetensors'}")
+    model = FusionModule(CLASSES, backbone=Backbone("resnet50", decoder="FCN"))
+    assert set(load_whole(model, path)) == REGION_HEAD
+
+
+def test_torchvision_s_fcn_without_dilation_answers_the_same(tmp_path: Path) -> None:
+    theirs = FCN(IntermediateLayerGetter(resnet50(weights=None), {"layer4": "out"}), FCNHead(2048, 5)).eval()
+    torch.save(theirs.state_dict(), tmp_path / "fcn.pth")
+    model = FusionModule(CLASSES, backbone=Backbone("resnet50", decoder="FCN", options={"output_stride": 32})).eval()
+    assert set(load_whole(model, tmp_path / "fcn.pth")) == REGION_HEAD
+    image = torch.rand(1, 3, 64, 96)
+    with torch.no_grad():
+        expected = theirs(normalized(model, image))["out"]
+        torch.testing.assert_close(enlarged(model, image), expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_torchvision_s_deeplab_loads_whole_and_its_decoder_answers_the_same(shared: bool, tmp_path: Path) -> None:
+    theirs = deeplabv3_resnet50(weights=None, weights_backbone=None, num_classes=5, aux_loss=True).eval()
+    torch.save(theirs.state_dict(), tmp_path / "deeplab.pth")
+
+    def network(heads: Any, backbone: Backbone) -> HardSharing:
+        return HardSharing(heads, backbone, shared)
+
+    network.__qualname__ = "network"  # a name as of a function in a module
+    model: Any = FusionModule(CLASSES, backbone=Backbone("resnet50", decoder="DeepLabV3"), network=network).eval()
+    missing = {name for name in load_whole(model, tmp_path / "deeplab.pth") if ".decoders.region." not in name}
+    assert missing == REGION_HEAD
+    decoder = model.network.decoders["shared" if shared else "semantic"]
+    features = torch.rand(1, 2048, 9, 12)
+    with torch.no_grad():
+        ours = model.network.heads["semantic"](decoder([features]))
+        torch.testing.assert_close(ours, theirs.classifier(features), rtol=1e-4, atol=1e-4)
+
+
+def test_a_saved_model_of_smp_answers_the_same(tmp_path: Path) -> None:
+    theirs = smp.Unet("resnet18", encoder_weights=None, classes=5).eval()
+    theirs.save_pretrained(tmp_path / "unet")
+    model = FusionModule(CLASSES).eval()
+    # the classifier of SMP's U-Net sees a neighborhood, ours a pixel
+    kernel = {"network.heads.semantic.layers.1.weight"}
+    assert set(load_whole(model, tmp_path / "unet")) == REGION_HEAD | kernel
+    image = torch.rand(1, 3, 64, 96)
+    with torch.no_grad():
+        expected = theirs.decoder(theirs.encoder(normalized(model, image)))
+        ours = model.network.decoders["shared"](model.network.encoder(image))
+        torch.testing.assert_close(ours, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_a_saved_fpn_of_smp_loads_with_its_classifier(tmp_path: Path) -> None:
+    theirs = smp.FPN("resnet18", encoder_weights=None, classes=5).eval()
+    theirs.save_pretrained(tmp_path / "fpn")
+    model = small().eval()
+    assert set(load_whole(model, tmp_path / "fpn")) == REGION_HEAD
+    image = torch.rand(1, 3, 64, 96)
+    with torch.no_grad():
+        expected = theirs.segmentation_head[0](theirs.decoder(theirs.encoder(normalized(model, image))))
+        torch.testing.assert_close(model(image)[-1]["semantic"], expected, rtol=1e-4, atol=1e-4)
+
+
+def test_nothing_that_fits_is_an_error(tmp_path: Path) -> None:
+    torch.save(nn.Linear(3, 4).state_dict(), tmp_path / "linear.pt")
+    with pytest.raises(
+        WeightsError, match=r"linear.pt: none of the 2 tensors fits the model: it has .* another archit"
+    ):
+        load_whole(small(), tmp_path / "linear.pt")
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite_are_refused_and_nothing_is_loaded(bad: float, tmp_path: Path) -> None:
+    state = nn.Linear(3, 4).state_dict()
+    state["bias"][1] = bad
+    target = nn.Linear(3, 4)
+    before = target.weight.clone()
+    with pytest.raises(WeightsError, match=r"file.pt: the weights for it hold NaN or infinity in bias"):
+        loaded(target, state, tmp_path / "file.pt", "it")
+    assert torch.equal(target.weight, before)
+
+
+class Executed:
+    """What a malicious pickle would do."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (print, ("executed",))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (nn.Linear(1, 1), "expected a file of tensors"),
+        ({"state_dict": Executed()}, "expected a file of tensors"),
+        ({"weight": torch.ones(1), "epoch": 3}, "expected a state dict"),
+        ([torch.ones(1)], r"expected a state dict \(names and tensors\), found list"),
+        ({}, "expected a state dict"),
+    ],
+)
+def test_a_file_of_anything_but_tensors_is_refused_and_not_executed(
+    content: Any, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.save(content, tmp_path / "file.pt")
+    with pytest.raises(WeightsError, match=f"file.pt: {message}"):
+        tensors(tmp_path / "file.pt")
+    assert not capsys.readouterr().out
+
+
+@pytest.mark.parametrize("save", [torch.save, save_file])
+def test_a_truncated_file_is_refused(save: Save, tmp_path: Path) -> None:
+    path = tmp_path / f"half{'.pt' if save is torch.save else '.safetensors'}"
+    save(nn.Linear(300, 400).state_dict(), path)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(WeightsError, match=r"half.*: expected a file of tensors"):
+        tensors(path)
+
+
+def test_an_empty_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "empty.pth").touch()
+    with pytest.raises(WeightsError, match=r"empty.pth: expected a file of tensors .*EOFError"):
+        tensors(tmp_path / "empty.pth")
+
+
+def test_a_missing_file_or_an_empty_folder_is_named(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match=r"none.pt: no such file of weights"):
+        tensors(tmp_path / "none.pt")
+    with pytest.raises(
+        WeightsError, match=r"a folder of weights holds one of model.safetensors, best.ckpt, .* none found"
+    ):
+        tensors(tmp_path)

@@ -1,0 +1,255 @@
+import json
+import shutil
+import signal
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from lightning.pytorch import Callback, seed_everything
+from lightning.pytorch.callbacks import EarlyStopping
+from torch.optim.lr_scheduler import StepLR
+
+from benchmarks.faults import same
+from fusionseg.commands import fit
+from fusionseg.config.errors import UsageError
+from fusionseg.data.datamodule import SegmentationDataModule
+from fusionseg.data.synthetic import SyntheticScenes
+from fusionseg.heads import BoundaryHead, CenterOffsetHead
+from fusionseg.heads.semantic import SemanticHead
+from fusionseg.module import FusionModule
+from fusionseg.networks.backbone import Backbone
+from fusionseg.trainer import Trainer
+
+SMALL = Backbone("tu-mobilenetv3_small_050")
+Run = Callable[..., Path]
+
+
+class Killed(BaseException):
+    """The end of a process, as far as it can be had without one."""
+
+
+class Kills(Callback):
+    """Ends the training somewhere: before a batch, after one, in a validation or as an epoch begins."""
+
+    def __init__(self, where: str, step: int) -> None:
+        self.where, self.step = where, step
+
+    def _at(self, where: str, trainer: Any) -> None:
+        if where == self.where and trainer.global_step >= self.step:
+            raise Killed
+
+    def on_train_batch_start(self, trainer: Any, *_: Any) -> None:
+        self._at("batch", trainer)
+
+    def on_validation_batch_start(self, trainer: Any, module: Any, batch: Any, batch_idx: int, *_: Any) -> None:
+        if batch_idx:
+            self._at("validation", trainer)
+
+    def on_validation_end(self, trainer: Any, *_: Any) -> None:
+        self._at("validated", trainer)
+
+    def on_train_epoch_start(self, trainer: Any, *_: Any) -> None:
+        self._at("epoch", trainer)
+
+    def on_fit_end(self, trainer: Any, *_: Any) -> None:
+        self._at("end", trainer)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Iterator[Run]:
+    """Trains three epochs of four steps into a folder, or goes on there; `kills` tells where the process ends."""
+
+    def trained(name: str, kills: Kills | None = None, model: Any = None, minutes: float = 0, **options: Any) -> Path:
+        seed_everything(0)
+        scenes = partial(SyntheticScenes, length=9, size=(64, 64))
+        data = SegmentationDataModule(scenes, batch_size=2, crop_size=(64, 64), workers=options.pop("workers", 0))
+        folder = tmp_path / name
+        last = folder / "checkpoints" / "last.ckpt"
+        fixed: dict[str, Any] = {"max_epochs": 3, "log_every_n_steps": 3, "precision": "32-true"}
+        fixed["save_every_n_minutes"] = minutes
+        more = options.pop("callbacks", [])
+        trainer = Trainer(default_root_dir=folder, callbacks=[*more, *filter(None, [kills])], **fixed | options)
+        try:
+            module = (model or partial(FusionModule, backbone=SMALL))(data.classes)
+            trainer.claimed = True
+            trainer.fit(module, data, ckpt_path=last if last.is_file() else None)
+        except Killed:
+            shutil.copytree(folder, tmp_path / f"{name} killed", dirs_exist_ok=True)
+        return folder
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PL_GLOBAL_SEED", "0")
+        yield trained
+
+
+def content(run: Path) -> dict[str, Any]:
+    return torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)  # type: ignore[no-any-return]
+
+
+def check_equal(one: Path, other: Path) -> None:
+    """Weights, optimizer, schedule, counters and every figure are the same to the last bit."""
+    first, second = content(one), content(other)
+    # which hold paths, times and different words for the same recipes
+    for key in first.keys() - {"callbacks", "record", "hyper_parameters", "datamodule_hyper_parameters"}:
+        assert same(first[key], second[key]), key
+    for callback, state in first["callbacks"].items():
+        if "BestCheckpoint" not in callback:
+            assert same(state, second["callbacks"][callback]), callback
+    assert (one / "metrics.csv").read_bytes() == (other / "metrics.csv").read_bytes()
+    told, again = (json.loads((run / "summary.json").read_text()) for run in (one, other))
+    for key in ("status", "metrics", "best"):
+        assert told[key] == again[key], key
+    weights = [torch.load(run / "checkpoints" / "best.ckpt", weights_only=True)["state_dict"] for run in (one, other)]
+    assert same(*weights)
+
+
+KILLS = [("epoch", 4), ("batch", 1), ("batch", 6), ("validation", 7), ("validated", 4), ("end", 0)]
+MORE = [{"accumulate_grad_batches": 2}, {"val_check_interval": 2}]
+SLOW = [pytest.param(options, id=next(iter(options)), marks=pytest.mark.slow) for options in MORE]
+
+
+@pytest.mark.parametrize("options", [pytest.param({}, id="plain"), *SLOW])
+def test_a_killed_run_goes_on_as_if_it_had_not_been(options: dict[str, Any], run: Run) -> None:
+    whole = run("whole", **options)
+    for where, step in KILLS:
+        run(f"{where} {step}", kills=Kills(where, step), **options)
+        check_equal(whole, run(f"{where} {step}", **options))
+
+
+@pytest.mark.slow
+def test_a_run_that_is_killed_again_and_again_does_too(run: Run) -> None:
+    whole = run("whole")
+    for step in range(1, 12, 2):
+        run("killed", kills=Kills("batch", step))
+    check_equal(whole, run("killed"))
+
+
+def test_the_best_of_a_run_is_known_where_its_folder_was_moved(run: Run, tmp_path: Path) -> None:
+    whole = run("whole")
+    run("killed", kills=Kills("batch", 11))
+    best = torch.load(tmp_path / "killed" / "checkpoints" / "best.ckpt", weights_only=True)["global_step"]
+    assert best == 8
+    shutil.move(tmp_path / "killed", tmp_path / "moved")
+    check_equal(whole, run("moved"))
+
+
+HALVED = partial(FusionModule, backbone=SMALL, schedule=partial(StepLR, step_size=1, gamma=0.5))
+
+
+@pytest.mark.parametrize("options", [{}, {"model": HALVED, "max_steps": 12}], ids=["epochs", "steps"])
+def test_a_state_between_epochs_is_enough(options: dict[str, Any], run: Run) -> None:
+    whole = run("whole", **options)
+    run("killed", kills=Kills("batch", 6), minutes=60, **options)
+    assert content(run("killed", kills=Kills("batch", 6), minutes=60, **options))["global_step"] == 4
+    check_equal(whole, run("killed", minutes=60, **options))
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        partial(FusionModule, backbone=Backbone("tu-mobilenetv3_small_050", decoder="FPN"), freeze_encoder_epochs=2),
+        partial(FusionModule, backbone=Backbone("mobilenet_v2", decoder="DeepLabV3Plus"), region_head=CenterOffsetHead),
+        partial(FusionModule, backbone=SMALL, semantic_head=None, region_head=partial(BoundaryHead, dropout=0.5)),
+        partial(FusionModule, backbone=SMALL, region_head=None, semantic_head=partial(SemanticHead, dropout=0.5)),
+    ],
+    ids=["held encoder", "centers", "regions", "classes"],
+)
+def test_so_do_other_heads_and_backbones(recipe: Any, run: Run) -> None:
+    whole = run("whole", model=recipe)
+    run("killed", kills=Kills("batch", 6), model=recipe)
+    check_equal(whole, run("killed", model=recipe))
+
+
+@pytest.mark.filterwarnings("ignore:This DataLoader will create 3 worker")
+def test_workers_change_nothing_in_a_resumed_run(run: Run) -> None:
+    whole = run("whole")
+    run("killed", kills=Kills("batch", 6), workers=1)
+    check_equal(whole, run("killed", workers=3))
+
+
+def test_a_run_that_was_stopped_early_stays_stopped(run: Run) -> None:
+    def stop() -> list[Callback]:
+        return [EarlyStopping("val/score", mode="max", min_delta=1.0, patience=1)]
+
+    whole = run("whole", callbacks=stop())
+    assert content(whole)["global_step"] == 8
+    run("killed", kills=Kills("end", 0), callbacks=stop())
+    check_equal(whole, run("killed", callbacks=stop()))
+
+
+@pytest.mark.parametrize("steps", [pytest.param(6, id="within an epoch"), pytest.param(8, id="at the end of one")])
+def test_more_steps_are_added_to_a_run_that_max_steps_ended(steps: int, run: Run) -> None:
+    still = partial(FusionModule, backbone=SMALL, schedule=None)
+    whole = run("whole", model=still, max_steps=10)
+    run("short", model=still, max_steps=steps)
+    check_equal(whole, run("short", model=still, max_steps=10))
+
+
+class Asks(Callback):
+    """Sends a signal in a step."""
+
+    def __init__(self, signum: int, step: int) -> None:
+        self.signum, self.step = signum, step
+
+    def on_train_batch_start(self, trainer: Any, *_: Any) -> None:
+        if trainer.global_step == self.step:
+            signal.raise_signal(self.signum)
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1])
+def test_a_signal_leaves_a_run_that_goes_on_from_the_next_step(signum: int, run: Run, tmp_path: Path) -> None:
+    before = signal.getsignal(signum)
+    with pytest.raises(KeyboardInterrupt if signum == signal.SIGINT else SystemExit) as stop:
+        run("stopped", callbacks=[Asks(signum, 5)], minutes=60)
+    assert getattr(stop.value, "code", 130) == 128 + signum
+    assert signal.getsignal(signum) is before
+    assert json.loads((tmp_path / "stopped" / "summary.json").read_text())["status"] == "interrupted"
+    assert content(tmp_path / "stopped")["global_step"] == 6
+    check_equal(run("whole"), run("stopped"))
+
+
+def test_the_command_goes_on_with_what_the_folder_says(tiny: list[str], trained: Path, tmp_path: Path) -> None:
+    short, run = [*tiny[:-1], "1"], tmp_path / "run"
+    fit.main([*short, "--model.schedule", "null", "--out", str(run)])
+    fit.main(["--resume", str(run), "--trainer.max_epochs", "2"])
+    fit.main([*tiny, "--model.schedule", "null", "--out", str(tmp_path / "whole")])
+    check_equal(tmp_path / "whole", run)
+    assert (run / "config.yaml").read_text() == (tmp_path / "whole" / "config.yaml").read_text()
+    before = (run / "summary.json").read_text()
+    fit.main(["--resume", str(run)])
+    assert json.loads(before)["metrics"] == json.loads((run / "summary.json").read_text())["metrics"]
+
+
+def test_a_run_that_was_killed_before_its_first_checkpoint_begins_again(
+    tiny: list[str], trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    killed = shutil.copytree(trained, tmp_path / "killed")
+    shutil.rmtree(killed / "checkpoints")
+    fit.main(["--resume", str(killed)])
+    assert "no checkpoint yet: the run begins again" in capsys.readouterr().err
+    check_equal(trained, killed)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--model.alpha", "2"], r"model.alpha: 2.0 here, 1.0 in .*config.yaml"),
+        (["--data.batch_size", "2"], r"data.batch_size: 2 here, 4 in"),
+        (["--trainer.gradient_clip_val", "1"], "gradient_clip_val"),
+        (["--config", "other.yaml"], "config: the run in .* goes on as it began"),
+        (["--out=elsewhere"], "out: the run in"),
+    ],
+)
+def test_what_may_not_change_is_named(words: list[str], message: str, trained: Path) -> None:
+    before = {path: path.read_bytes() for path in trained.rglob("*") if path.is_file()}
+    with pytest.raises(UsageError, match=message):
+        fit.main(["--resume", str(trained), *words])
+    assert {path: path.read_bytes() for path in trained.rglob("*") if path.is_file()} == before
+
+
+def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="expected a run folder"):
+        fit.main(["--resume", str(tmp_path)])
