@@ -30,7 +30,7 @@ class CAGrad(GradientBalancer):
         """1 / T plus the dual's weights, scaled to the radius; 0 at a Pareto-stationary point."""
         mean = active.to(gramian.dtype) / active.sum()
         towards = gramian @ mean  # inner products of all gradients with the mean
-        phi = self.c**2 * (mean @ towards)
+        phi = self.c**2 * (mean @ towards).clamp(min=0)  # rounding can make it negative where gradients cancel
         masks = faces(active)
         inverse = inverses(gramian, masks)
         # stationary on a face: G w sqrt(phi) / |g_w| = mu - towards, and w adds up to 1
