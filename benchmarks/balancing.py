@@ -54,7 +54,9 @@ LEVELS = {
     "torchjd": "torchjd of parameters",
 }
 BALANCERS: dict[str, Any] = {
-    name: getattr(balancing, name) for name in balancing.__all__ if name not in ("Balancer", "GradientBalancer", "Sum")
+    name: getattr(balancing, name)
+    for name in balancing.__all__
+    if name not in ("Balancer", "GradientBalancer", "Sum")
 }
 AT_ONCE = 5
 """Balancers in a table, besides the plain sum: each is a model in memory."""
@@ -87,7 +89,10 @@ class Peer:
         if not self.shared:
             self._sort(parts)
         if self.features:
-            taps, known = [self.taps[i] for i in self.read], {"shared_params": self.shared, "tasks_params": self.own}
+            taps, known = (
+                [self.taps[i] for i in self.read],
+                {"shared_params": self.shared, "tasks_params": self.own},
+            )
             mtl_backward(parts, features=taps, parallel_chunk_size=self.chunk, **known)  # type: ignore[arg-type]
             wanted = self.shared
         else:
@@ -112,7 +117,9 @@ class Peer:
         common = set(every[0]).intersection(*every[1:])
         self.shared = [p for p in every[0] if p in common]
         self.own = [[p for p in own if p not in common] for own in every]
-        slopes = torch.autograd.grad(torch.stack(list(parts)).sum(), self.taps, retain_graph=True, allow_unused=True)
+        slopes = torch.autograd.grad(
+            torch.stack(list(parts)).sum(), self.taps, retain_graph=True, allow_unused=True
+        )
         self.read = [i for i, slope in enumerate(slopes) if slope is not None]
 
 
@@ -175,7 +182,9 @@ def show_balancers(title: str, times: dict[str, Quartiles], memory: dict[str, fl
     for column in ("time", "quartiles", "memory", *(["met"] if bounded else [])):
         table.add_column(column, justify="right")
     for name, (lower, median, upper) in times.items():
-        met = ", ".join("yes" if bound.met(r) else "no" for bound, r in ((TIME, median), (MEMORY, memory[name])))
+        met = ", ".join(
+            "yes" if bound.met(r) else "no" for bound, r in ((TIME, median), (MEMORY, memory[name]))
+        )
         cells = (f"{median:.3f}", f"{lower:.3f} - {upper:.3f}", f"{memory[name]:.3f}")
         table.add_row(name, *cells, *(["" if name == SUM else met] if bounded else []))
     Console().print(table)
@@ -200,7 +209,9 @@ def compare(model: Model, level: str, only: Sequence[str], rounds: int) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--only", nargs="+", choices=BALANCERS, default=[*BALANCERS], metavar="BALANCER")
     parser.add_argument("--levels", nargs="+", choices=LEVELS, default=[*LEVELS])
     parser.add_argument("--models", nargs="+", choices=MODELS, default=[*MODELS], metavar="MODEL")

@@ -108,7 +108,9 @@ def decoded(dataset: CamVid, index: int) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--root", default=f"{os.environ.get('FUSIONSEG_DATA', 'data')}/CamVid")
     parser.add_argument("--batches", type=int, default=3)
     parser.add_argument("--rounds", type=int, default=15)

@@ -123,14 +123,21 @@ def measured(rank: int, meeting: str, size: tuple[int, int], steps: int, rounds:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--size", type=int, nargs=2, default=(288, 384), help="of the images")
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--steps", type=int, default=4, help="of a turn")
     args = parser.parse_args()
     print(f"{fast_precision('cpu')}, {len(os.sched_getaffinity(0))} cores for two ranks of one thread each")
     with tempfile.TemporaryDirectory() as folder, ProcessPoolExecutor(2, get_context("spawn")) as ranks:
-        common = {"meeting": f"{folder}/meeting", "size": tuple(args.size), "steps": args.steps, "rounds": args.rounds}
+        common = {
+            "meeting": f"{folder}/meeting",
+            "size": tuple(args.size),
+            "steps": args.steps,
+            "rounds": args.rounds,
+        }
         first, _ = ranks.map(partial(measured, **common), (0, 1))
     show(f"images a second of {TWO} as a ratio to one's", {TWO: first.scaling[ONE]}, {})
     print(", ".join(f"{name}: {rate:.2f} images a second" for name, rate in first.rates.items()))

@@ -66,7 +66,9 @@ def ended(folder: Path, words: Sequence[str], whole: bool = False) -> End:
     with suppress(ProcessLookupError):
         os.killpg(process.pid or 0, signal.SIGKILL)
     process.join()
-    return End(None if took else process.exitcode, folder.with_suffix(".err").read_text(errors="replace"), took)
+    return End(
+        None if took else process.exitcode, folder.with_suffix(".err").read_text(errors="replace"), took
+    )
 
 
 def _size(pid: int) -> tuple[int, int]:

@@ -23,9 +23,32 @@ from rich.progress import track
 
 EPOCHS = 12
 WORDS = [
-    *("--data.dataset", "CamVid", "--data.scale", "0.25", "--data.crop_size", "[64, 96]", "--data.fraction", "0.1"),
-    *("--data.batch_size", "4", "--data.workers", "1", "--model.backbone.encoder", "tu-mobilenetv3_small_050"),
-    *("--trainer.max_epochs", str(EPOCHS), "--trainer.limit_val_batches", "4", "--trainer.log_every_n_steps", "2"),
+    *(
+        "--data.dataset",
+        "CamVid",
+        "--data.scale",
+        "0.25",
+        "--data.crop_size",
+        "[64, 96]",
+        "--data.fraction",
+        "0.1",
+    ),
+    *(
+        "--data.batch_size",
+        "4",
+        "--data.workers",
+        "1",
+        "--model.backbone.encoder",
+        "tu-mobilenetv3_small_050",
+    ),
+    *(
+        "--trainer.max_epochs",
+        str(EPOCHS),
+        "--trainer.limit_val_batches",
+        "4",
+        "--trainer.log_every_n_steps",
+        "2",
+    ),
     *("--trainer.save_every_n_minutes", "0"),
 ]
 DRAFT = re.compile(r"\..+\.\d+\.\w+")
@@ -92,7 +115,9 @@ def differences(whole: Path, run: Path) -> list[str]:
     for name in ("last", "best"):
         one, other = (torch.load(r / "checkpoints" / f"{name}.ckpt", weights_only=True) for r in (whole, run))
         found += [
-            f"{key} in {name}.ckpt" for key in ("state_dict", "optimizer_states") if not same(one[key], other[key])
+            f"{key} in {name}.ckpt"
+            for key in ("state_dict", "optimizer_states")
+            if not same(one[key], other[key])
         ]
     if (whole / "metrics.csv").read_bytes() != (run / "metrics.csv").read_bytes():
         found.append("metrics.csv")
@@ -100,7 +125,9 @@ def differences(whole: Path, run: Path) -> list[str]:
     return found + [f"{name} is in one alone" for name in sorted(names[0] ^ names[1])]
 
 
-def kills(run: Path, words: list[str], log: Path, count: int, chance: random.Random) -> Iterator[tuple[str, bool]]:
+def kills(
+    run: Path, words: list[str], log: Path, count: int, chance: random.Random
+) -> Iterator[tuple[str, bool]]:
     """Kills and resumes a run; tells of each kill where the run was and whether it was writing a file."""
     for number in range(count):
         more = ["--resume", str(run)] if (run / "config.yaml").is_file() else words
@@ -114,7 +141,9 @@ def kills(run: Path, words: list[str], log: Path, count: int, chance: random.Ran
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--root", default=f"{os.environ.get('FUSIONSEG_DATA', 'data')}/CamVid")
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
@@ -129,7 +158,9 @@ def main() -> None:
         told = list(track(plan, "killing", total=args.kills))
         finished(["--resume", str(run)], log)
         wrong = differences(whole, run)
-    print(f"killed {len(told)} times, {sum(writing for _, writing in told)} of them while a file was being written:")
+    print(
+        f"killed {len(told)} times, {sum(writing for _, writing in told)} of them while a file was being written:"
+    )
     print(", ".join(f"{where}{' (writing)' if writing else ''}" for where, writing in told))
     print(f"other than in the undisturbed run: {', '.join(wrong) or 'nothing'}")
     sys.exit(bool(wrong) or len(told) < args.kills)

@@ -45,7 +45,10 @@ class Kind(NamedTuple):
 
 
 _RUN, _PREDICT = (*FIT, "run/config.yaml"), (*PREDICT, "--run", "run")
-_BYTES, _YAML = (m.flipped, m.truncated, m.overwritten, m.foreign), (m.revalued, m.revalued, m.revalued, m.rewritten)
+_BYTES, _YAML = (
+    (m.flipped, m.truncated, m.overwritten, m.foreign),
+    (m.revalued, m.revalued, m.revalued, m.rewritten),
+)
 _IMAGE = (m.flipped, m.truncated, m.foreign, m.chunk_flipped, m.resized, m.recoded)
 KINDS = {
     "experiment": Kind(
@@ -58,11 +61,23 @@ KINDS = {
     "list": Kind(("data/train.txt", "data/val.txt"), _BYTES, (_RUN, EVALUATE)),
     "photo": Kind(("data/images/0.png", "data/images/4.png"), _IMAGE, (_RUN, EVALUATE, _PREDICT)),
     "labels": Kind(
-        tuple(f"data/{part}/{i}.png" for part in ("semantic", "regions") for i in (0, 4)), _IMAGE, (_RUN, EVALUATE)
+        tuple(f"data/{part}/{i}.png" for part in ("semantic", "regions") for i in (0, 4)),
+        _IMAGE,
+        (_RUN, EVALUATE),
     ),
     "checkpoint": Kind(
         (CHECKPOINT,),
-        (m.flipped, m.truncated, m.overwritten, m.foreign, m.repacked, m.repacked, m.repacked, m.reweighted, m.armed),
+        (
+            m.flipped,
+            m.truncated,
+            m.overwritten,
+            m.foreign,
+            m.repacked,
+            m.repacked,
+            m.repacked,
+            m.reweighted,
+            m.armed,
+        ),
         (EVALUATE, _PREDICT, (*PREDICT, "--checkpoint", CHECKPOINT), (*_RUN, "--weights", CHECKPOINT)),
     ),
 }
@@ -73,16 +88,24 @@ def scene(folder: Path) -> None:
     chance = np.random.default_rng(0)
     for i in range(6):
         labels = np.kron(chance.integers(0, 3, (4, 6)), np.ones((16, 16))).astype(np.uint8)
-        images = {"images": np.stack([labels * 80] * 3, axis=2), "semantic": labels, "regions": labels + np.uint16(1)}
+        images = {
+            "images": np.stack([labels * 80] * 3, axis=2),
+            "semantic": labels,
+            "regions": labels + np.uint16(1),
+        }
         for part, pixels in images.items():
             (folder / "data" / part).mkdir(parents=True, exist_ok=True)
             Image.fromarray(pixels).save(folder / "data" / part / f"{i}.png")
     classes = {"classes": [{"name": n, "color": [9, 9, 9 * i], "thing": i > 1} for i, n in enumerate("abc")]}
-    (folder / "data" / "classes.yaml").write_text(yaml.safe_dump(classes | {"void": 255, "region": "a block"}))
+    (folder / "data" / "classes.yaml").write_text(
+        yaml.safe_dump(classes | {"void": 255, "region": "a block"})
+    )
     for split, names in {"train": "0123", "val": "45"}.items():
         (folder / "data" / f"{split}.txt").write_text("\n".join(names))
     for path in Path(__file__).parents[1].glob("experiments/*.yaml"):
-        (folder / path.name).write_text(yaml.safe_dump(tiny(yaml.safe_load(path.read_text())), sort_keys=False))
+        (folder / path.name).write_text(
+            yaml.safe_dump(tiny(yaml.safe_load(path.read_text())), sort_keys=False)
+        )
     for words in ((*FIT, "folder.yaml"), *KINDS["checkpoint"].commands):
         if (end := ended(folder, words)).code:
             raise RuntimeError(f"{' '.join(words)} fails where nothing is wrong:\n{end.said}")
@@ -127,7 +150,9 @@ def _inside(folder: Path) -> set[str]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--cases", type=int, default=300)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--case", nargs="+", metavar="KIND/NUMBER", help="these alone")

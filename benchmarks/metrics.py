@@ -58,9 +58,13 @@ def scene(seed: int) -> Scene:
     guesses = np.where(random.random(61) < 0.1, random.integers(0, len(CLASSES), 61), classes)
     classes[:4] = VOID
     moves = [cv2.GaussianBlur(random.normal(0, 60, SIZE), (0, 0), 9) for _ in "yx"]
-    y, x = (np.clip(at + move, 0, at.max()).astype(int) for at, move in zip((rows, columns), moves, strict=True))
+    y, x = (
+        np.clip(at + move, 0, at.max()).astype(int) for at, move in zip((rows, columns), moves, strict=True)
+    )
     warped = region[y, x]
-    truth = Truth(classes[region].astype(np.uint8), np.where(classes[region] == VOID, 0, region).astype(np.uint16))
+    truth = Truth(
+        classes[region].astype(np.uint8), np.where(classes[region] == VOID, 0, region).astype(np.uint16)
+    )
     answer = Truth(guesses[warped].astype(np.uint8), warped.astype(np.uint16))
     return Scene(truth, answer.semantic, answer.region, panoptic_truth(answer, CLASSES.things))
 
@@ -139,7 +143,9 @@ class Watch:
         batch: Sample = {}
         for one in self.scenes:
             answer = padded(sample(one.semantic, one.region))
-            module.network.told = {task: head.ideal(head.target(answer)) for task, head in module.network.heads.items()}
+            module.network.told = {
+                task: head.ideal(head.target(answer)) for task, head in module.network.heads.items()
+            }
             batch = sample(one.truth.semantic, one.truth.region)
             module.measures.seconds, start = 0.0, perf_counter()
             yield batch
@@ -158,19 +164,30 @@ def sample(semantic: IntMap, region: IntMap) -> Sample:
 def agree(name: str, found: list[float], expected: list[float]) -> None:
     """Refuse to time two sides that do not answer the same."""
     if not np.allclose(found, expected, rtol=1e-4):
-        raise RuntimeError(f"{name}: ours gives {found}, the reference {expected}; a ratio of times would mean nothing")
+        raise RuntimeError(
+            f"{name}: ours gives {found}, the reference {expected}; a ratio of times would mean nothing"
+        )
 
 
 def semantic(scenes: list[Scene], rounds: int) -> None:
     metrics = [
         metric(num_classes=len(CLASSES), ignore_index=VOID)
-        for metric in (MulticlassJaccardIndex, MulticlassAccuracy, MulticlassF1Score, MulticlassConfusionMatrix)
+        for metric in (
+            MulticlassJaccardIndex,
+            MulticlassAccuracy,
+            MulticlassF1Score,
+            MulticlassConfusionMatrix,
+        )
     ]
     # The conversion to tensors is not measured, although torchmetrics would need it.
     pairs = [(torch.from_numpy(s.semantic).long(), torch.from_numpy(s.truth.semantic).long()) for s in scenes]
     theirs, ours = partial(torchmetrics_semantic, metrics, pairs), partial(our_semantic, scenes)
     figures = ours()
-    agree("semantic", [figures[name] for name in ("miou", "recall", "f1")], [float(value) for value in theirs()[:3]])
+    agree(
+        "semantic",
+        [figures[name] for name in ("miou", "recall", "f1")],
+        [float(value) for value in theirs()[:3]],
+    )
     measured = ratios({"fusionseg": ours, "torchmetrics, 4 metrics": theirs}, "fusionseg", rounds)
     show("semantic, 360x480, 11 classes", measured, {"torchmetrics, 4 metrics": Target(50, at_least=True)})
 
@@ -180,7 +197,8 @@ def panoptic(scenes: list[Scene], rounds: int) -> None:
     metric = PanopticQuality(set(CLASSES.things), stuff, return_sq_and_rq=True)
     maps = [(s.panoptic, panoptic_truth(s.truth, CLASSES.things)) for s in scenes]
     pairs = [
-        tuple(torch.from_numpy(np.stack([ids // OFFSET, ids % OFFSET], -1))[None] for ids in pair) for pair in maps
+        tuple(torch.from_numpy(np.stack([ids // OFFSET, ids % OFFSET], -1))[None] for ids in pair)
+        for pair in maps
     ]
 
     def theirs() -> torch.Tensor:
@@ -200,7 +218,9 @@ def regions(scenes: list[Scene], rounds: int) -> None:
     theirs, ours = partial(scikit_regions, scenes), partial(our_regions, scenes)
     figures = ours()
     agree("regions", [figures["voi"], figures["rand_error"]], theirs())
-    measured = ratios({"fusionseg, with covering": ours, "scikit-image": theirs}, "fusionseg, with covering", rounds)
+    measured = ratios(
+        {"fusionseg, with covering": ours, "scikit-image": theirs}, "fusionseg, with covering", rounds
+    )
     show("regions, 360x480, 60 regions", measured, {"scikit-image": Target(5, at_least=True)})
 
 
@@ -219,7 +239,9 @@ def validation(scenes: list[Scene], rounds: int) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--scenes", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=9)
     args = parser.parse_args()

@@ -26,15 +26,35 @@ WRONG: tuple[Any, ...] = (
     *(None, True, "", "text", "\0", "🧪", [], {}, [1, 2, 3], [[]], {"a": {"b": 1}}),
     *(0, -1, 1, 7, 10**6, 10**9, -(10**9), 10**30, 0.5, 1e300, float("nan"), float("inf"), float("-inf")),
     *([10**9, 10**9], [32, 10**9], [-32, -32], [0, 0], [float("nan")] * 2, [None, None], ["a", "b"]),
-    *({"class_path": "no.such.Class"}, {"class_path": "torch.nn.Linear"}, {"class_path": "fusionseg.fit.main"}),
+    *(
+        {"class_path": "no.such.Class"},
+        {"class_path": "torch.nn.Linear"},
+        {"class_path": "fusionseg.fit.main"},
+    ),
     {"class_path": "subprocess.check_call", "init_args": {"popenargs": COMMAND}},
     {"class_path": "subprocess.Popen", "init_args": {"args": COMMAND}},
 )
 """Values that fit next to nowhere."""
 
 SIZES = (
-    *("crop_size", "batch_size", "eval_batch_size", "workers", "scale", "max_epochs", "max_steps", "num_nodes"),
-    *("devices", "accumulate_grad_batches", "decoder_pyramid_channels", "in_channels", "width", "log_every_n_steps"),
+    *(
+        "crop_size",
+        "batch_size",
+        "eval_batch_size",
+        "workers",
+        "scale",
+        "max_epochs",
+        "max_steps",
+        "num_nodes",
+    ),
+    *(
+        "devices",
+        "accumulate_grad_batches",
+        "decoder_pyramid_channels",
+        "in_channels",
+        "width",
+        "log_every_n_steps",
+    ),
 )
 """Settings that take memory, time or processes."""
 
@@ -80,7 +100,9 @@ def foreign(chance: Random, content: bytes) -> bytes:
 
 def _places(tree: Any) -> Iterator[tuple[Any, Any]]:
     """Every container in nested mappings and lists with each of its keys."""
-    for key, value in tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, list) else ():
+    for key, value in (
+        tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, list) else ()
+    ):
         yield tree, key
         yield from _places(value)
 
@@ -149,7 +171,9 @@ def chunk_flipped(chance: Random, content: bytes) -> bytes:
     length = struct.unpack(">I", content[at : at + 4])[0]
     changed[at + 4 + chance.randrange(length + 4)] ^= 1 << chance.randrange(8)
     if chance.random() < 0.5:
-        changed[at + 8 + length : at + 12 + length] = struct.pack(">I", zlib.crc32(changed[at + 4 : at + 8 + length]))
+        changed[at + 8 + length : at + 12 + length] = struct.pack(
+            ">I", zlib.crc32(changed[at + 4 : at + 8 + length])
+        )
     return bytes(changed)
 
 
@@ -165,11 +189,20 @@ def recoded(chance: Random, content: bytes) -> bytes:
     """An image of another mode, size, format or value range under the old name."""
     image: Image.Image = Image.open(io.BytesIO(content))
     if chance.random() < 0.3:
-        image = image.resize((chance.choice([1, 33, 64]), chance.choice([1, 20, 64])), Image.Resampling.NEAREST)
-    modes = {"PNG": "1 L LA P RGB RGBA I;16", "JPEG": "L RGB CMYK", "BMP": "1 L P RGB", "TIFF": "F I L I;16 CMYK"}
+        image = image.resize(
+            (chance.choice([1, 33, 64]), chance.choice([1, 20, 64])), Image.Resampling.NEAREST
+        )
+    modes = {
+        "PNG": "1 L LA P RGB RGBA I;16",
+        "JPEG": "L RGB CMYK",
+        "BMP": "1 L P RGB",
+        "TIFF": "F I L I;16 CMYK",
+    }
     kind = chance.choice([*modes, "GIF", "WEBP"])
     mode = chance.choice(modes.get(kind, "L P RGB").split())
-    image = image.convert("I").point(lambda v: v * 257).convert(mode) if mode == "I;16" else image.convert(mode)
+    image = (
+        image.convert("I").point(lambda v: v * 257).convert(mode) if mode == "I;16" else image.convert(mode)
+    )
     out = io.BytesIO()
     image.save(out, kind)
     return out.getvalue()
@@ -189,7 +222,9 @@ def _checkpoint(content: bytes) -> dict[str, Any]:
 def repacked(chance: Random, content: bytes) -> bytes:
     """A checkpoint of which an entry, a hyperparameter or a tensor is something else, missing or renamed."""
     whole = _checkpoint(content)
-    part = chance.choice(["hyper_parameters", "hyper_parameters", "datamodule_hyper_parameters", "state_dict", ""])
+    part = chance.choice(
+        ["hyper_parameters", "hyper_parameters", "datamodule_hyper_parameters", "state_dict", ""]
+    )
     if not part:
         return _saved({**whole, chance.choice(list(whole)): chance.choice(WRONG)})
     return _saved({**whole, part: replanted(chance, dict(whole[part]))})

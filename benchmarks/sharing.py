@@ -84,10 +84,16 @@ class Training:
         backward: Callable[[FusionModule], Callable[[Tensor], None]] = attrgetter("backward"),
     ) -> None:
         self.batch = setting.batch
-        off = dict.fromkeys(("logger", "enable_progress_bar", "enable_model_summary", "enable_checkpointing"), False)
+        extras = ("logger", "enable_progress_bar", "enable_model_summary", "enable_checkpointing")
+        plan: dict[str, Any] = {
+            "accelerator": setting.device,
+            "devices": 1,
+            "precision": setting.precision,
+            **dict.fromkeys(extras, False),
+        }
         torch.manual_seed(0)
         with quiet():
-            self.trainer = pl.Trainer(accelerator=setting.device, devices=1, precision=setting.precision, **off)  # type: ignore[arg-type]
+            self.trainer = pl.Trainer(**plan)
         self.module = FusionModule(CLASSES, schedule=None, **options).to(setting.device).train()
         self.module.trainer = self.trainer
         self.backward = backward(self.module)
@@ -167,7 +173,9 @@ def operations(step: Callable[[], None]) -> int:
     return int(counter.get_total_flops() // 2)
 
 
-def compared(setting: Setting, trainings: Mapping[str, Callable[[], Training]], rounds: int) -> dict[str, Cost]:
+def compared(
+    setting: Setting, trainings: Mapping[str, Callable[[], Training]], rounds: int
+) -> dict[str, Cost]:
     """What each network costs as ratios to the first; those that refuse to be made say so and are left out."""
     steps, figures = {}, {}
     for name, recipe in trainings.items():
@@ -185,7 +193,9 @@ def compared(setting: Setting, trainings: Mapping[str, Callable[[], Training]], 
     )
     times = ratios(steps, first, rounds, setting.clock)
     return {
-        name: Cost(times[name], *(own / other for own, other in zip(figures[name], figures[first], strict=True)))
+        name: Cost(
+            times[name], *(own / other for own, other in zip(figures[name], figures[first], strict=True))
+        )
         for name in steps
     }
 
@@ -196,7 +206,9 @@ def show_costs(title: str, costs: Mapping[str, Cost]) -> None:
     for column in ("time", "quartiles", "memory", "parameters", "operations"):
         table.add_column(column, justify="right")
     for name, ((lower, median, upper), *others) in costs.items():
-        table.add_row(name, f"{median:.3f}", f"{lower:.3f} - {upper:.3f}", *(f"{ratio:.3f}" for ratio in others))
+        table.add_row(
+            name, f"{median:.3f}", f"{lower:.3f} - {upper:.3f}", *(f"{ratio:.3f}" for ratio in others)
+        )
     Console().print(table)
 
 
@@ -217,8 +229,12 @@ def joint(setting: Setting, rounds: int) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", nargs="+", choices=[*NETWORKS][1:], metavar="NETWORK", help="besides the baseline")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--only", nargs="+", choices=[*NETWORKS][1:], metavar="NETWORK", help="besides the baseline"
+    )
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
     parser.add_argument("--precision", help="what the processor computes fastest in, unless given")
     parser.add_argument("--rounds", type=int, default=15)
@@ -229,7 +245,10 @@ def main() -> None:
     setting = Setting(squares(tuple(args.size), args.batch, args.device), precision)
     chosen = [ONE, *(name for name in NETWORKS if name != ONE and name in (args.only or NETWORKS))]
     trainings = {name: partial(Training, setting, {"network": NETWORKS[name]}) for name in chosen}
-    print(f"{precision}, {torch.get_num_threads()} threads: {len(chosen)} networks, then joint training", flush=True)
+    print(
+        f"{precision}, {torch.get_num_threads()} threads: {len(chosen)} networks, then joint training",
+        flush=True,
+    )
     show_costs(f"networks as ratios to hard sharing with {ONE}", compared(setting, trainings, args.rounds))
     print(f"{time.perf_counter() - start:.0f} s so far", flush=True)
     joint(setting, args.rounds)

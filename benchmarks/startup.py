@@ -26,7 +26,14 @@ from benchmarks.timing import ratios, seconds, show
 BASELINE = "import torch, lightning.pytorch"
 SCENES = ("--data.dataset", "SyntheticScenes", "--data.dataset.length", "4", "--data.dataset.size", "[64,64]")
 BATCHES = ("--data.batch_size", "2", "--data.crop_size", "[64,64]", "--data.workers", "0")
-TRAINER = ("--trainer.max_steps", "1", "--trainer.limit_val_batches", "0", "--trainer.enable_checkpointing", "false")
+TRAINER = (
+    "--trainer.max_steps",
+    "1",
+    "--trainer.limit_val_batches",
+    "0",
+    "--trainer.enable_checkpointing",
+    "false",
+)
 COMMANDS: dict[str, tuple[str, ...]] = {
     BASELINE: ("-c", BASELINE),
     "--help": ("-m", "fusionseg.fit", "--help"),
@@ -54,7 +61,9 @@ def launch(command: Sequence[str], *options: str) -> str:
         environment = {**os.environ, "WANDB_MODE": "disabled", "OMP_NUM_THREADS": "1"}
         out = ("--out", f"{folder}/run") if "--trainer.max_steps" in command else ()
         words = (sys.executable, *options, *command, *out)
-        done = subprocess.run(words, env=environment, capture_output=True, text=True, cwd=Path(__file__).parents[1])
+        done = subprocess.run(
+            words, env=environment, capture_output=True, text=True, cwd=Path(__file__).parents[1]
+        )
     if done.returncode:
         raise RuntimeError(f"{' '.join(words)} failed, so that its time would mean nothing:\n{done.stderr}")
     return done.stderr
@@ -94,15 +103,21 @@ def added(command: Sequence[str], without: dict[str, Imported]) -> list[Imported
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rounds", type=int, default=9)
     args = parser.parse_args()
-    calls: dict[str, Callable[[], object]] = {name: partial(launch, words) for name, words in COMMANDS.items()}
+    calls: dict[str, Callable[[], object]] = {
+        name: partial(launch, words) for name, words in COMMANDS.items()
+    }
     show("CPU time of a process", ratios(calls, BASELINE, args.rounds, ended), {})
     print(f"{BASELINE}: {seconds(calls[BASELINE], ended):.1f} s")
     base = packages(launch(COMMANDS[BASELINE], "-X", "importtime"))
     for name in ("--help", "first step"):
-        table = Table("package", "ms", "asked for by", title=f"imported for {name} beyond torch and lightning")
+        table = Table(
+            "package", "ms", "asked for by", title=f"imported for {name} beyond torch and lightning"
+        )
         for package in added(COMMANDS[name], base)[:10]:
             table.add_row(package.name, f"{package.milliseconds:.0f}", package.asked)
         Console().print(table)

@@ -163,7 +163,9 @@ def blocks(size: tuple[int, int], side: int = 16) -> Sample:
     return {"image": image, "semantic": semantic, "region": semantic + 1, "name": list("abcd")}
 
 
-def fit(trainer: type[pl.Trainer], module: pl.LightningModule, turns: Turns, precision: str, **options: Any) -> None:
+def fit(
+    trainer: type[pl.Trainer], module: pl.LightningModule, turns: Turns, precision: str, **options: Any
+) -> None:
     """One fit that takes turns, in a run folder that is thrown away."""
     with TemporaryDirectory() as folder, redirect_stdout(io.StringIO()), quiet():
         warnings.simplefilter("ignore", UserWarning)  # that nothing is validated
@@ -181,7 +183,9 @@ def real_step(size: tuple[int, int], precision: str, steps: int, rounds: int) ->
     # the checkpoint at the end is no step's, and large
     fit(Trainer, FusionModule(CLASSES), turns, precision, enable_checkpointing=False)
     measured = {
-        other: quartiles([ours / theirs for ours, theirs in zip(turns.seconds[FIT], turns.seconds[other], strict=True)])
+        other: quartiles(
+            [ours / theirs for ours, theirs in zip(turns.seconds[FIT], turns.seconds[other], strict=True)]
+        )
         for other in (same, fp32)
     }
     show(f"time of a step: {FIT} as a ratio to a loop", measured, {same: Target(1.03), fp32: Target(0.40)})
@@ -191,7 +195,9 @@ def real_step(size: tuple[int, int], precision: str, steps: int, rounds: int) ->
 def own_cost(precision: str, steps: int, rounds: int) -> None:
     """The CPU time that a fit adds to a step."""
     batch = blocks((32, 32), 8)
-    off = dict.fromkeys(("logger", "enable_progress_bar", "enable_model_summary", "enable_checkpointing"), False)
+    off = dict.fromkeys(
+        ("logger", "enable_progress_bar", "enable_model_summary", "enable_checkpointing"), False
+    )
     variants: dict[str, tuple[type[pl.Trainer], Callable[[], pl.LightningModule], dict[str, Any], bool]] = {
         FIT: (Trainer, little, {}, False),
         f"{FIT}, bar in a terminal": (Trainer, little, {}, True),
@@ -222,11 +228,15 @@ class Terminal(io.StringIO):
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--size", type=int, nargs=2, default=(288, 384), help="of the real step's images")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="for the real step")
     parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--steps", type=int, default=4, help="of a turn; 50 times as many where they are little")
+    parser.add_argument(
+        "--steps", type=int, default=4, help="of a turn; 50 times as many where they are little"
+    )
     args = parser.parse_args()
     os.environ["WANDB_MODE"] = "disabled"
     precision = fast_precision("cpu")

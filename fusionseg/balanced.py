@@ -38,7 +38,12 @@ class BalancedModule(MeasuredModule):
     factors: Tensor
 
     def __init__(
-        self, classes: Classes, loss_weights: dict[str, float], network: Network, balancer: Balancer, l1: float
+        self,
+        classes: Classes,
+        loss_weights: dict[str, float],
+        network: Network,
+        balancer: Balancer,
+        l1: float,
     ) -> None:
         super().__init__(classes, loss_weights)
         self.network, self.balancer, self.l1 = network, balancer, l1
@@ -67,7 +72,9 @@ class BalancedModule(MeasuredModule):
         if not set_ or not self.balancer.absorbs or len(self.tasks) == 1:
             return ""
         name = type(self.balancer).__name__
-        told = f"{', '.join(set_)} will matter until its weights have settled, or not at all (docs/balancing.md)"
+        told = (
+            f"{', '.join(set_)} will matter until its weights have settled, or not at all (docs/balancing.md)"
+        )
         return f"{name} undoes constant factors of a loss: {told}"
 
     @override
@@ -75,11 +82,15 @@ class BalancedModule(MeasuredModule):
         rows = self.rows(self(batch["image"]), batch)
         terms = reduced(table(rows).detach())
         losses = divided(*terms)
-        reseed(self.device, *self.place, 2**31)  # what a balancer draws is the same on all ranks, and no rank's dropout
+        reseed(
+            self.device, *self.place, 2**31
+        )  # what a balancer draws is the same on all ranks, and no rank's dropout
         weights = self.balancer(losses * self.factors, (terms[1] > 0).any(1))
         each = shares(rows, terms[1], world_size())
         self.parts = [loss * factor for loss, factor in zip(each, self.loss_weights.values(), strict=True)]
-        loss = torch.stack([part * weight for part, weight in zip(self.parts, weights.unbind(), strict=True)]).sum()
+        loss = torch.stack(
+            [part * weight for part, weight in zip(self.parts, weights.unbind(), strict=True)]
+        ).sum()
         total = (losses * self.factors).sum()
         if self.l1:
             penalty = self._penalty()
@@ -136,8 +147,12 @@ class BalancedModule(MeasuredModule):
         rows: list[dict[nn.Parameter, Tensor]] = []
         for part in self.parts:
             wanted = reached(part)  # anew, for what is frozen changes
-            more = part is not self.parts[-1]  # a graph that is kept would be in memory during the next forward pass
-            given = torch.autograd.grad(part, wanted, self.scale.to(part.dtype), retain_graph=more, allow_unused=True)
+            more = (
+                part is not self.parts[-1]
+            )  # a graph that is kept would be in memory during the next forward pass
+            given = torch.autograd.grad(
+                part, wanted, self.scale.to(part.dtype), retain_graph=more, allow_unused=True
+            )
             rows.append({p: g for p, g in zip(wanted, given, strict=True) if g is not None})
             averaged(list(rows[-1].values()))
         self.parts, self.loss = [], self.loss.detach()

@@ -119,4 +119,6 @@ class MeasuredModule(LightningModule):
     ) -> list[Prediction]:
         height, width = batch["image"].shape[-2:]
         heads: Any = self.network.heads
-        return answers(outputs, dict(heads.items()), Frame((height, width), valid, size), batch["name"], self.classes)
+        return answers(
+            outputs, dict(heads.items()), Frame((height, width), valid, size), batch["name"], self.classes
+        )

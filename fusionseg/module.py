@@ -64,7 +64,9 @@ class FusionModule(BalancedModule):
         l1: float = 0.0,
         compile: bool = False,
     ) -> None:
-        recipe = {name: plain(value) for name, value in dict(locals()).items() if name not in ("self", "__class__")}
+        recipe = {
+            name: plain(value) for name, value in dict(locals()).items() if name not in ("self", "__class__")
+        }
         classes = classes if isinstance(classes, Classes) else Classes(**classes)
         labelers = {"semantic": semantic_head, "region": region_head, "scene": scene_head if gamma else None}
         check_parts(labelers, encoder_lr, l1)
@@ -72,8 +74,11 @@ class FusionModule(BalancedModule):
         factors = {"semantic": alpha, "region": beta, "scene": gamma}
         tasks = loss_weights(**{task: factor if task in heads else None for task, factor in factors.items()})
         super().__init__(classes, tasks, network(heads, backbone), balancer(len(tasks)), l1)
+        self.measures.single = getattr(self.network.heads["scene"], "single", False) if gamma else False
         # named as the command line does, so that Lightning's load_from_checkpoint rebuilds the recipes
-        self.save_hyperparameters({**recipe, "_instantiator": "lightning.pytorch.cli.instantiate_module"}, logger=False)
+        self.save_hyperparameters(
+            {**recipe, "_instantiator": "lightning.pytorch.cli.instantiate_module"}, logger=False
+        )
         self.optimizer, self.schedule, self.encoder_lr = optimizer, schedule, encoder_lr
         self.freeze_encoder_epochs = freeze_encoder_epochs
         self.unread: dict[str, Any] | None = None
@@ -103,7 +108,9 @@ class FusionModule(BalancedModule):
         if self.unread is not None:
             self.running.restore(self.unread, self.global_rank, self.device)
         self.unread = None
-        self.hold_encoder(self.current_epoch < self.freeze_encoder_epochs)  # an epoch that goes on does not start
+        self.hold_encoder(
+            self.current_epoch < self.freeze_encoder_epochs
+        )  # an epoch that goes on does not start
 
     def on_train_epoch_start(self) -> None:
         self.hold_encoder(self.current_epoch < self.freeze_encoder_epochs)
@@ -143,7 +150,9 @@ class FusionModule(BalancedModule):
         if stage == "fit" and hungry:
             count = getattr(getattr(self.trainer, "datamodule", None), "class_counts", None)
             if count is None:
-                raise ValueError("expected a datamodule with class_counts() to balance by: give class weights instead")
+                raise ValueError(
+                    "expected a datamodule with class_counts() to balance by: give class weights instead"
+                )
             counts = count()
             for loss in hungry:
                 loss.balance(counts)

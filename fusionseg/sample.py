@@ -1,6 +1,7 @@
 """The contract that data, heads, metrics and doors share: what a sample, a label and a set of classes are."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -18,6 +19,8 @@ key         shape      dtype                              meaning
 `image`     (C, H, W)  uint8 (or uint16, float32 [0, 1])  RGB or RGB and more, normalised on the device
 `semantic`  (H, W)     int64                              class id, `VOID` where unlabelled
 `region`    (H, W)     int64 in [0, 65535]                region id, arbitrary per image, 0 where unlabelled
+`depth`     (H, W)     float32                            meters, 0 where invalid (of data sets that have it)
+`normals`   (3, H, W)  float32                            unit vectors (x right, y down, z away), 0 where invalid
 `name`      -          str                                unique in its split
 `index`     -          int, evaluation only               what to ask `dataset.truth` for
 ==========  =========  =================================  ==========================================================
@@ -82,6 +85,8 @@ class Truth:
         crowd: Class ids (H, W) of crowds (several things in one outline), `VOID` elsewhere.
         others: Region ids (H, W) of each further annotator, where several people labelled the image.
         has_regions: Whether anybody labelled regions. If not, things cannot be told apart, and no segment is scored.
+        maps: Labels of further kinds by their task's name, such as `depth` (H, W) float32 in meters, 0 where invalid,
+            or `normals` (3, H, W) float32, the zero vector where invalid.
     """
 
     semantic: IntMap
@@ -89,29 +94,33 @@ class Truth:
     crowd: IntMap | None = None
     others: tuple[IntMap, ...] = ()
     has_regions: bool = True
+    maps: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """The answer for one image at the size of its label file.
+    """The answers for one image, by task.
 
     Args:
         name: The sample's name.
-        semantic: Class ids (H, W) or nothing where there is no semantic head.
-        region: Region ids (H, W), positive, or nothing where there is no region head.
-        fused: `semantic` after the region vote, where both exist.
-        panoptic: Panoptic ids (H, W) (`fusion.panoptic`), where both exist.
-        scene: The probability (C,) of each class to be present, or nothing where there is no scene head.
-        single: Whether `scene` is about the only class of the image, so that it adds up to 1.
+        maps: What each head says, at the size of the label file: `semantic` class ids (H, W); `region` ids (H, W),
+            positive; `scene` the probability (C,) of each class to be present; those of further tasks by their names.
+            Where there are both classes and regions, also `fused`, the class ids after the region vote, and `panoptic`,
+            the panoptic ids (`fusionseg.engine.fusion.panoptic`).
     """
 
     name: str
-    semantic: IntMap | None = None
-    region: IntMap | None = None
-    fused: IntMap | None = None
-    panoptic: IntMap | None = None
-    scene: npt.NDArray[np.float32] | None = None
-    single: bool = False
+    maps: Mapping[str, npt.NDArray[Any]]
+
+    def __getitem__(self, task: str) -> npt.NDArray[Any]:
+        return self.maps[task]
+
+    def __contains__(self, task: str) -> bool:
+        return task in self.maps
+
+    def get(self, task: str) -> npt.NDArray[Any] | None:
+        """The answer of a task, or None where there is none."""
+        return self.maps.get(task)
 
 
 class Frame(NamedTuple):

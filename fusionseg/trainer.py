@@ -154,7 +154,9 @@ def check_plan(
     if max_epochs is None and max_steps == -1 and max_time is None:
         raise ValueError("training has no end: set trainer.max_epochs, trainer.max_steps or trainer.max_time")
     if accumulate_grad_batches < 1:
-        raise ValueError(f"expected trainer.accumulate_grad_batches of 1 or more, found {accumulate_grad_batches}")
+        raise ValueError(
+            f"expected trainer.accumulate_grad_batches of 1 or more, found {accumulate_grad_batches}"
+        )
     for name, number in (("devices", devices), ("num_nodes", num_nodes)):
         every = name == "devices" and number == -1 and torch.cuda.is_available()  # all GPUs
         if isinstance(number, int) and not 1 <= number <= 4096 and not every:

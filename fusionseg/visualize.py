@@ -74,7 +74,9 @@ def overlay(image: Picture, colors: Picture, opacity: float = 0.5) -> Picture:
         opacity: Share of the layer, from 0 to 1.
     """
     if image.shape != colors.shape:
-        raise ValueError(f"expected image and colors of one size, found {image.shape} and {colors.shape}: resize one")
+        raise ValueError(
+            f"expected image and colors of one size, found {image.shape} and {colors.shape}: resize one"
+        )
     mixed = cv2.addWeighted(image, 1 - opacity, colors, opacity, 0)
     return np.where(colors.any(axis=2, keepdims=True), mixed, image)
 
@@ -84,23 +86,25 @@ def sample_row(image: Picture, truth: Truth, prediction: Prediction, classes: Cl
     row = {"image": image}
     if (truth.semantic != VOID).any():
         row["semantic truth"] = semantic_colors(truth.semantic, classes)
-    if prediction.semantic is not None:
-        row["semantic prediction"] = semantic_colors(prediction.semantic, classes)
+    if "semantic" in prediction:
+        row["semantic prediction"] = semantic_colors(prediction["semantic"], classes)
     if truth.region.any():
         row["region truth"] = region_colors(truth.region)
-    if prediction.region is not None:
-        row["region prediction"] = region_colors(prediction.region)
-    if prediction.fused is not None:
-        row["fused"] = semantic_colors(prediction.fused, classes)
-    if prediction.panoptic is not None:
-        row["panoptic"] = panoptic_colors(prediction.panoptic, classes)
+    if "region" in prediction:
+        row["region prediction"] = region_colors(prediction["region"])
+    if "fused" in prediction:
+        row["fused"] = semantic_colors(prediction["fused"], classes)
+    if "panoptic" in prediction:
+        row["panoptic"] = panoptic_colors(prediction["panoptic"], classes)
     return row
 
 
 def legend(semantics: Iterable[IntMap], classes: Classes) -> dict[str, Color]:
     """Name and color of every class that occurs in the maps, in the order of ids, with void last."""
     ids = sorted({int(i) for semantic in semantics for i in np.unique(semantic)})
-    return {classes.names[i]: classes.colors[i] for i in ids if i != VOID} | ({"void": _BLACK} if VOID in ids else {})
+    return {classes.names[i]: classes.colors[i] for i in ids if i != VOID} | (
+        {"void": _BLACK} if VOID in ids else {}
+    )
 
 
 def panel(
@@ -126,7 +130,9 @@ def panel(
             f"found rows of {[len(row) for row in rows]} pictures and {len(captions)} captions"
         )
     # where the rows that have most have it, so that what only some have is not last
-    place = {title: max(list(row).index(title) for row in rows if title in row) for row in rows for title in row}
+    place = {
+        title: max(list(row).index(title) for row in rows if title in row) for row in rows for title in row
+    }
     titles = sorted(place, key=lambda title: place[title])
     gap, line = max(2, width // 40), max(8, width // 14)
     height = round(width * float(np.median([p.shape[0] / p.shape[1] for row in rows for p in row.values()])))
@@ -168,7 +174,9 @@ def _outlined(colors: Picture, labels: IntMap) -> Picture:
 def _check_classes(ids: IntMap, classes: Classes) -> None:
     strange = ids[(ids < 0) | (ids >= len(classes))]
     if strange.size:
-        raise ValueError(f"expected class ids in [0, {len(classes) - 1}], found {np.unique(strange)[:5].tolist()}")
+        raise ValueError(
+            f"expected class ids in [0, {len(classes) - 1}], found {np.unique(strange)[:5].tolist()}"
+        )
 
 
 def _font(texts: Collection[str], width: int, size: float) -> Font:
@@ -180,7 +188,9 @@ def _font(texts: Collection[str], width: int, size: float) -> Font:
     return font
 
 
-def _text(spots: Iterable[tuple[int, str]], anchor: str, color: Color, size: tuple[int, int], font: Font) -> Picture:
+def _text(
+    spots: Iterable[tuple[int, str]], anchor: str, color: Color, size: tuple[int, int], font: Font
+) -> Picture:
     strip = Image.new("RGB", size, _WHITE)
     for x, text in spots:
         ImageDraw.Draw(strip).text((x, 0), text, fill=color, font=font, anchor=anchor)

@@ -54,7 +54,9 @@ def scenes() -> Callable[..., Sample]:
 
     def batch(number: int = 2, size: tuple[int, int] = (64, 96)) -> Sample:
         dataset = SyntheticScenes("val", number, size)
-        images, semantic, region = (np.stack(maps) for maps in zip(*map(dataset.read, range(number)), strict=True))
+        images, semantic, region = (
+            np.stack(maps) for maps in zip(*map(dataset.read, range(number)), strict=True)
+        )
         return {
             "image": torch.from_numpy(images).permute(0, 3, 1, 2),
             "semantic": torch.from_numpy(semantic.astype(np.int64)),
@@ -83,7 +85,13 @@ def datamodule() -> Callable[..., SegmentationDataModule]:
 
     def data(**options: Any) -> SegmentationDataModule:
         scenes = partial(SyntheticScenes, length=5, size=(72, 100))
-        fixed: dict[str, Any] = {"dataset": scenes, "batch_size": 2, "crop_size": (64, 64), "workers": 0, "seed": 3}
+        fixed: dict[str, Any] = {
+            "dataset": scenes,
+            "batch_size": 2,
+            "crop_size": (64, 64),
+            "workers": 0,
+            "seed": 3,
+        }
         return SegmentationDataModule(**{**fixed, **options})
 
     return data

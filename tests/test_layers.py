@@ -49,7 +49,17 @@ OWNERS = {
 }
 """The packages that may import a library; libraries that are not named may be imported anywhere."""
 
-WITHOUT_LIGHTNING = {"networks", "heads", "losses", "balancing", "metrics", "visualize", "files", "config", "sample"}
+WITHOUT_LIGHTNING = {
+    "networks",
+    "heads",
+    "losses",
+    "balancing",
+    "metrics",
+    "visualize",
+    "files",
+    "config",
+    "sample",
+}
 ROOT = Path(fusionseg.__file__).parent
 
 

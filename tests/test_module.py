@@ -25,7 +25,10 @@ Small = Callable[..., FusionModule]
 def of_hand(model: FusionModule, batch: Sample) -> dict[str, Tensor]:
     """Cross-entropy of the enlarged logits and HED's balanced cross-entropy, as their definitions read."""
     outputs = model(batch["image"])[-1]
-    large = {t: nn.functional.interpolate(o, batch["image"].shape[-2:], mode="bilinear") for t, o in outputs.items()}
+    large = {
+        t: nn.functional.interpolate(o, batch["image"].shape[-2:], mode="bilinear")
+        for t, o in outputs.items()
+    }
     losses = {"semantic": nn.functional.cross_entropy(large["semantic"], batch["semantic"], ignore_index=255)}
     head: Any = model.network.heads["region"]
     boundary, mask = head.target(batch)
@@ -34,7 +37,9 @@ def of_hand(model: FusionModule, batch: Sample) -> dict[str, Tensor]:
         beta = 1 - boundary[i].sum() / mask[i].sum()
         weights = torch.where(boundary[i], beta, 1 - beta)[mask[i]]
         truth = boundary[i][mask[i]].float()
-        each = nn.functional.binary_cross_entropy_with_logits(large["region"][i, 0][mask[i]], truth, reduction="none")
+        each = nn.functional.binary_cross_entropy_with_logits(
+            large["region"][i, 0][mask[i]], truth, reduction="none"
+        )
         total, weight = total + (weights * each).sum(), weight + weights.sum()
     return losses | {"region": total / weight}
 
@@ -97,7 +102,10 @@ def test_ranks_share_one_denominator(small: Small, scenes: Scenes) -> None:
 
 
 def test_validation_loss_is_that_of_the_whole_set(small: Small, datamodule: Data, plan: Plan) -> None:
-    model, data = small(alpha=0.5).eval(), datamodule(dataset=partial(SyntheticScenes, length=3, size=(64, 96)))
+    model, data = (
+        small(alpha=0.5).eval(),
+        datamodule(dataset=partial(SyntheticScenes, length=3, size=(64, 96))),
+    )
     with quiet():
         (figures,) = plan().validate(model, datamodule=data, verbose=False)
     batches = [data.on_after_batch_transfer(batch, 0) for batch in data.val_dataloader()]
@@ -106,7 +114,9 @@ def test_validation_loss_is_that_of_the_whole_set(small: Small, datamodule: Data
         losses = of_hand(model, whole)
     assert figures["val/loss_semantic"] == pytest.approx(losses["semantic"].item(), rel=1e-4)
     assert figures["val/loss_region"] == pytest.approx(losses["region"].item(), rel=1e-4)
-    assert figures["val/loss"] == pytest.approx(0.5 * losses["semantic"].item() + losses["region"].item(), rel=1e-4)
+    assert figures["val/loss"] == pytest.approx(
+        0.5 * losses["semantic"].item() + losses["region"].item(), rel=1e-4
+    )
 
 
 def test_the_step_never_waits_for_the_device(small: Small, scenes: Scenes) -> None:
@@ -139,7 +149,9 @@ def test_the_step_never_waits_for_the_device(small: Small, scenes: Scenes) -> No
         ({"region_head": lambda channels: BoundaryHead(channels)}, "has no name to rebuild it by"),
     ],
 )
-def test_what_cannot_be_trained_is_refused_at_construction(options: dict[str, Any], message: str, small: Small) -> None:
+def test_what_cannot_be_trained_is_refused_at_construction(
+    options: dict[str, Any], message: str, small: Small
+) -> None:
     with pytest.raises(ValueError, match=message):
         small(**options)
 

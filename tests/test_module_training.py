@@ -79,7 +79,9 @@ def test_any_optimizer_and_schedule_of_torch_trains(
     assert not any(torch.equal(p, before[name]) for name, p in model.named_parameters())
 
 
-def test_a_schedule_of_steps_is_told_the_optimizer_s_steps(small: Small, datamodule: Data, plan: Plan) -> None:
+def test_a_schedule_of_steps_is_told_the_optimizer_s_steps(
+    small: Small, datamodule: Data, plan: Plan
+) -> None:
     model = small(schedule=partial(OneCycleLR, max_lr=0.01))
     trainer = plan(max_epochs=3, accumulate_grad_batches=2, limit_val_batches=0)
     fit(trainer, model, datamodule(batch_size=1))
@@ -94,7 +96,9 @@ def test_one_decoder_for_each_task_trains_too(small: Small, datamodule: Data, pl
 
 
 def test_balanced_class_weights_are_taken_from_the_data(small: Small, datamodule: Data, plan: Plan) -> None:
-    model = small(semantic_head=partial(SemanticHead, losses=[partial(CrossEntropy, class_weights="balanced")]))
+    model = small(
+        semantic_head=partial(SemanticHead, losses=[partial(CrossEntropy, class_weights="balanced")])
+    )
     data = datamodule()
     fit(plan(max_steps=1, limit_val_batches=0), model, data)
     counts = data.class_counts().float()
@@ -106,7 +110,9 @@ def test_balanced_class_weights_are_taken_from_the_data(small: Small, datamodule
 
 
 def test_balancing_without_data_that_can_count_is_refused(small: Small, datamodule: Data, plan: Plan) -> None:
-    model = small(semantic_head=partial(SemanticHead, losses=[partial(CrossEntropy, class_weights="balanced")]))
+    model = small(
+        semantic_head=partial(SemanticHead, losses=[partial(CrossEntropy, class_weights="balanced")])
+    )
     with pytest.raises(ValueError, match=r"expected a datamodule with class_counts"), quiet():
         plan().fit(model, datamodule=Foreign(datamodule()))
 
@@ -142,10 +148,18 @@ def test_logged_losses_are_means_over_all_steps_since_the_last(
     ends = [sum(batches[:step]) for step in steps]
     means = [np.mean(losses[start:end]) for start, end in zip([0, *ends], ends, strict=False)]
     assert [row["train/loss"] for _, row in logger.rows] == pytest.approx(means)
-    assert set(logger.rows[0][1]) == {"train/loss", "train/loss_semantic", "train/loss_region", "train/lr", "epoch"}
+    assert set(logger.rows[0][1]) == {
+        "train/loss",
+        "train/loss_semantic",
+        "train/loss_region",
+        "train/lr",
+        "epoch",
+    }
 
 
-@pytest.mark.parametrize("optimizer", [partial(AdamW, lr=0.01, weight_decay=0.5), partial(SGD, lr=0.01, momentum=0.9)])
+@pytest.mark.parametrize(
+    "optimizer", [partial(AdamW, lr=0.01, weight_decay=0.5), partial(SGD, lr=0.01, momentum=0.9)]
+)
 def test_a_held_encoder_stays_as_it_is_and_learns_afterwards(
     optimizer: Callable[..., Optimizer], small: Small, datamodule: Data, plan: Plan
 ) -> None:
@@ -171,7 +185,9 @@ def test_a_held_encoder_stays_as_it_is_and_learns_afterwards(
     assert parts - moved[1] == set()
 
 
-def test_dropout_is_a_matter_of_seed_epoch_batch_and_rank(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_dropout_is_a_matter_of_seed_epoch_batch_and_rank(
+    small: Small, monkeypatch: pytest.MonkeyPatch
+) -> None:
     model = small()
 
     def draws(seed: int, epoch: int, rank: int, batch: int) -> list[float]:
@@ -202,6 +218,8 @@ def test_averaged_weights_and_early_stopping_work(small: Small, datamodule: Data
 
 
 def test_early_stopping_stops(small: Small, datamodule: Data, plan: Plan) -> None:
-    trainer = plan(max_epochs=9, callbacks=[EarlyStopping("val/score", mode="max", min_delta=1.0, patience=1)])
+    trainer = plan(
+        max_epochs=9, callbacks=[EarlyStopping("val/score", mode="max", min_delta=1.0, patience=1)]
+    )
     fit(trainer, small(), datamodule())
     assert trainer.current_epoch == 2

@@ -27,7 +27,9 @@ def pairs(model: FusionModule, data: SegmentationDataModule) -> list[tuple[Any, 
     for batch in data.val_dataloader():
         truth = data.datasets["val"].truth(int(batch["index"]))
         (answer,) = model.predictions(data.on_after_batch_transfer(batch, 0), truth.semantic.shape)
-        assert all(labels is not None for labels in (answer.semantic, answer.region, answer.panoptic))
+        assert all(
+            labels is not None for labels in (answer["semantic"], answer["region"], answer["panoptic"])
+        )
         found.append((answer, truth))
     return found
 
@@ -36,8 +38,8 @@ def slow_miou(images: list[tuple[Any, Truth]]) -> float:
     both, either = np.zeros(len(CLASSES)), np.zeros(len(CLASSES))
     for answer, truth in images:
         for c in range(len(CLASSES)):
-            both[c] += np.sum((answer.semantic == c) & (truth.semantic == c))
-            either[c] += np.sum((answer.semantic == c) | (truth.semantic == c))
+            both[c] += np.sum((answer["semantic"] == c) & (truth.semantic == c))
+            either[c] += np.sum((answer["semantic"] == c) | (truth.semantic == c))
     return float(np.mean(both[either > 0] / either[either > 0]))
 
 
@@ -47,21 +49,25 @@ def slow_covering(images: list[tuple[Any, Truth]]) -> float:
         for r in np.unique(truth.region):
             mask = truth.region == r
             overlaps = [
-                np.sum(mask & (answer.region == s)) / np.sum(mask | (answer.region == s))
-                for s in np.unique(answer.region)
+                np.sum(mask & (answer["region"] == s)) / np.sum(mask | (answer["region"] == s))
+                for s in np.unique(answer["region"])
             ]
             covered, pixels = covered + mask.sum() * max(overlaps), pixels + mask.sum()
     return covered / pixels
 
 
 def slow_pq(images: list[tuple[Any, Truth]]) -> float:
-    quality = np.zeros((len(CLASSES), 4))  # per class: matched, of the answer alone, of the truth alone, sum of IoU
+    quality = np.zeros(
+        (len(CLASSES), 4)
+    )  # per class: matched, of the answer alone, of the truth alone, sum of IoU
     for answer, truth in images:
         things = np.isin(truth.semantic, CLASSES.things)
         segments = truth.semantic.astype(int) * OFFSET + np.where(things, truth.region, 0)
-        left, right = set(np.unique(segments)), set(np.unique(answer.panoptic))
+        left, right = set(np.unique(segments)), set(np.unique(answer["panoptic"]))
         for a, b in itertools.product(sorted(left), sorted(right)):
-            iou = np.sum((segments == a) & (answer.panoptic == b)) / np.sum((segments == a) | (answer.panoptic == b))
+            iou = np.sum((segments == a) & (answer["panoptic"] == b)) / np.sum(
+                (segments == a) | (answer["panoptic"] == b)
+            )
             if iou > 0.5 and a // OFFSET == b // OFFSET:
                 quality[a // OFFSET] += [1, -1, -1, iou]
         for a in left:
@@ -94,7 +100,8 @@ def test_figures_do_not_depend_on_the_evaluation_batch(small: Small, datamodule:
     model = small().eval()
     with quiet():
         one, four = (
-            plan().validate(model, datamodule=datamodule(eval_batch_size=size), verbose=False)[0] for size in (1, 4)
+            plan().validate(model, datamodule=datamodule(eval_batch_size=size), verbose=False)[0]
+            for size in (1, 4)
         )
     assert one == pytest.approx(four, rel=1e-5, nan_ok=True)
 
@@ -103,7 +110,9 @@ def test_an_interrupted_validation_leaves_no_trace(small: Small, datamodule: Dat
     model, data = small().eval(), datamodule()
     with quiet():
         (expected,) = plan().validate(model, datamodule=data, verbose=False)
-        with patch.object(model, "on_validation_batch_end", side_effect=RuntimeError("power cut"), create=True):
+        with patch.object(
+            model, "on_validation_batch_end", side_effect=RuntimeError("power cut"), create=True
+        ):
             trainer = plan()
             with pytest.raises(RuntimeError, match="power cut"):
                 trainer.validate(model, datamodule=data, verbose=False)

@@ -65,7 +65,9 @@ def test_a_run_from_python_is_one_for_all_doors(
     assert capsys.readouterr().out.splitlines()[-1] == str(tmp_path / "out")
 
 
-def test_a_trainer_does_not_write_over_a_run(data: SegmentationDataModule, model: FusionModule, tmp_path: Path) -> None:
+def test_a_trainer_does_not_write_over_a_run(
+    data: SegmentationDataModule, model: FusionModule, tmp_path: Path
+) -> None:
     first = Trainer(max_steps=1, default_root_dir=tmp_path)
     first.fit(model, data)
     with pytest.raises(FileExistsError, match="already holds a run"):
@@ -92,7 +94,9 @@ def test_a_failed_run_says_so_and_keeps_its_last_state(
     data: SegmentationDataModule, model: FusionModule, tmp_path: Path
 ) -> None:
     with pytest.raises(ValueError, match="broken"):
-        Trainer(max_epochs=2, default_root_dir=tmp_path, callbacks=Fails(ValueError("broken"), 3)).fit(model, data)
+        Trainer(max_epochs=2, default_root_dir=tmp_path, callbacks=Fails(ValueError("broken"), 3)).fit(
+            model, data
+        )
     assert json.loads((tmp_path / "summary.json").read_text())["status"] == "failed"
     assert torch.load(tmp_path / "checkpoints" / "last.ckpt", weights_only=True)["global_step"] == 2
 
@@ -102,7 +106,9 @@ def test_an_interrupt_is_an_interrupt_and_the_next_one_works_too(
 ) -> None:
     before = signal.getsignal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt):
-        Trainer(max_epochs=1, default_root_dir=tmp_path, callbacks=Fails(KeyboardInterrupt(), 1)).fit(model, data)
+        Trainer(max_epochs=1, default_root_dir=tmp_path, callbacks=Fails(KeyboardInterrupt(), 1)).fit(
+            model, data
+        )
     assert signal.getsignal(signal.SIGINT) is before
     assert json.loads((tmp_path / "summary.json").read_text())["status"] == "interrupted"
 

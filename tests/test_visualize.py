@@ -102,7 +102,9 @@ def test_overlay_refuses_other_sizes() -> None:
 
 def test_row_has_a_picture_for_each_task_that_exists() -> None:
     image, region = plain(2, 3, (9, 9, 9)), np.array([[1, 1, 2], [3, 3, 2]])
-    full = Prediction("a", SEMANTIC, region, SEMANTIC, np.full((2, 3), -1))
+    full = Prediction(
+        "a", {"semantic": SEMANTIC, "region": region, "fused": SEMANTIC, "panoptic": np.full((2, 3), -1)}
+    )
     titles = [
         "image",
         "semantic truth",
@@ -114,7 +116,10 @@ def test_row_has_a_picture_for_each_task_that_exists() -> None:
     ]
     assert list(sample_row(image, Truth(SEMANTIC, region), full, CLASSES)) == titles
     unlabeled = Truth(np.full((2, 3), VOID), np.zeros((2, 3), int))
-    assert list(sample_row(image, unlabeled, Prediction("a", region=region), CLASSES)) == ["image", "region prediction"]
+    assert list(sample_row(image, unlabeled, Prediction("a", {"region": region}), CLASSES)) == [
+        "image",
+        "region prediction",
+    ]
 
 
 def test_legend_lists_what_occurs_with_void_last() -> None:
@@ -136,7 +141,9 @@ def test_panel_places_cells_of_one_size_in_a_table() -> None:
         {"region truth": plain(60, 60, blue)},
     ]
     table = panel(rows, width=100)
-    (x0, y0, w0, h0), (x1, y1, w1, h1), (x2, y2, w2, h2) = (colored(table, color) for color in (red, green, blue))
+    (x0, y0, w0, h0), (x1, y1, w1, h1), (x2, y2, w2, h2) = (
+        colored(table, color) for color in (red, green, blue)
+    )
     assert (w0, h0) == (w1, h1) == (98, 48), "a cell less its frame"
     assert (w2, h2) == (48, 48), "the aspect ratio is kept"
     assert y0 == y1
@@ -159,7 +166,12 @@ def test_panel_grows_by_captions_and_wraps_its_legend() -> None:
 
 
 def test_texts_shrink_until_they_fit() -> None:
-    rows = [{"image": plain(50, 100, (255, 0, 0)), "an extremely long title of a column": plain(50, 100, (0, 0, 255))}]
+    rows = [
+        {
+            "image": plain(50, 100, (255, 0, 0)),
+            "an extremely long title of a column": plain(50, 100, (0, 0, 255)),
+        }
+    ]
     table = panel(rows, [f"{'long_name/' * 9}end"], width=100)
     assert (table[:, -4:] == 255).all()
     assert (table[:, :4] == 255).all()
@@ -176,7 +188,9 @@ def test_panel_leaves_its_pictures_alone() -> None:
 @pytest.mark.parametrize(
     ("rows", "captions"), [([], ()), ([{}], ()), ([{"image": plain(2, 2, (0, 0, 0))}], ("a", "b"))]
 )
-def test_panel_refuses_empty_rows_and_stray_captions(rows: list[dict[str, Picture]], captions: tuple[str, ...]) -> None:
+def test_panel_refuses_empty_rows_and_stray_captions(
+    rows: list[dict[str, Picture]], captions: tuple[str, ...]
+) -> None:
     with pytest.raises(ValueError, match="at least one picture, and a caption for each row or none"):
         panel(rows, captions)
 

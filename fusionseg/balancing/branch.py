@@ -92,11 +92,15 @@ def inner(p: Tensor, q: Tensor, dtype: torch.dtype) -> Tensor:
 
 def combined(parts: Sequence[Tensor | None], weights: Tensor) -> Tensor | None:
     """The weighted sum of tensors of one shape, of which some may be missing."""
-    present = [(part, weight) for part, weight in zip(parts, weights.unbind(), strict=True) if part is not None]
+    present = [
+        (part, weight) for part, weight in zip(parts, weights.unbind(), strict=True) if part is not None
+    ]
     if not present:
         return None
     dtype = present[0][0].dtype
-    wide = torch.float32 if dtype == torch.float16 else dtype  # weights of short gradients may be too large for it
+    wide = (
+        torch.float32 if dtype == torch.float16 else dtype
+    )  # weights of short gradients may be too large for it
     total = present[0][0].to(wide) * present[0][1].to(wide)
     for part, weight in present[1:]:
         total.addcmul_(part.to(wide), weight.to(wide))

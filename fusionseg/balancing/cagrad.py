@@ -30,7 +30,9 @@ class CAGrad(GradientBalancer):
         """1 / T plus the dual's weights, scaled to the radius; 0 at a Pareto-stationary point."""
         mean = active.to(gramian.dtype) / active.sum()
         towards = gramian @ mean  # inner products of all gradients with the mean
-        phi = self.c**2 * (mean @ towards).clamp(min=0)  # rounding can make it negative where gradients cancel
+        phi = self.c**2 * (mean @ towards).clamp(
+            min=0
+        )  # rounding can make it negative where gradients cancel
         masks = faces(active)
         inverse = inverses(gramian, masks)
         # stationary on a face: G w sqrt(phi) / |g_w| = mu - towards, and w adds up to 1
@@ -38,8 +40,12 @@ class CAGrad(GradientBalancer):
         root = (b**2 - a * (c - phi)).sqrt()
         mu = (b + root) / a
         points = (mu[:, None] * inverse.sum(2) - inverse @ towards) / root[:, None]
-        points = torch.where(masks.sum(1, keepdim=True) == 1, masks.to(points.dtype), points)  # exact, also for c = 0
+        points = torch.where(
+            masks.sum(1, keepdim=True) == 1, masks.to(points.dtype), points
+        )  # exact, also for c = 0
         length = ((points @ gramian) * points).sum(1).clamp(min=0).sqrt()
         weights = best(points, points @ towards + phi.sqrt() * length, masks.any(1))
         reached = (weights @ gramian @ weights).clamp(min=0).sqrt()
-        return torch.where(reached > 1e-7 * gramian.trace().sqrt(), mean + phi.sqrt() / reached * weights, 0.0)
+        return torch.where(
+            reached > 1e-7 * gramian.trace().sqrt(), mean + phi.sqrt() / reached * weights, 0.0
+        )

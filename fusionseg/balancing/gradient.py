@@ -30,7 +30,9 @@ class GradientBalancer(Balancer):
         double: Add up inner products in float64.
     """
 
-    def __init__(self, tasks: int, level: Level = "branch", normalize: bool = False, double: bool = False) -> None:
+    def __init__(
+        self, tasks: int, level: Level = "branch", normalize: bool = False, double: bool = False
+    ) -> None:
         super().__init__(tasks)
         self.level, self.normalize = level, normalize
         self.dtype = torch.float64 if double else torch.float32
@@ -63,7 +65,9 @@ class GradientBalancer(Balancer):
         if self.normalize:
             total = weights.sum()
             # of weights that all but cancel the sum says nothing, and without an active task there is none
-            weights = torch.where(total > CANCELED * weights.abs().sum(), weights * (active.sum() / total), weights)
+            weights = torch.where(
+                total > CANCELED * weights.abs().sum(), weights * (active.sum() / total), weights
+            )
         self.weights = weights.to(gramian.dtype)
         return self.weights
 

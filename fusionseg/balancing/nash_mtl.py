@@ -22,7 +22,9 @@ class NashMTL(GradientBalancer):
         """The positive solution of G w = 1 / w, by Newton's damped method on the convex x C x / 2 - sum log x."""
         identity = torch.eye(len(gramian), dtype=gramian.dtype, device=gramian.device)
         lengths = gramian.diagonal().sqrt().where(active, 1.0)
-        cosines = (gramian / lengths / lengths[:, None]).where(active[:, None] & active, identity) + 1e-14 * identity
+        cosines = (gramian / lengths / lengths[:, None]).where(
+            active[:, None] & active, identity
+        ) + 1e-14 * identity
         x = cosines.sum(1).clamp(min=0.05).rsqrt()
         for _ in range(ITERATIONS):
             slope = cosines @ x - 1 / x

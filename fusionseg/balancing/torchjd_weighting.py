@@ -57,7 +57,9 @@ def check_weighting(weighting: Any) -> None:
     name = type(weighting).__name__
     jd: Any = importlib.import_module("torchjd.aggregation")
     bases = [base for kind in type(weighting).__mro__ for base in getattr(kind, "__orig_bases__", ())]
-    takes = {getattr(argument, "__name__", "") for base in bases for argument in getattr(base, "__args__", ())}
+    takes = {
+        getattr(argument, "__name__", "") for base in bases for argument in getattr(base, "__args__", ())
+    }
     if not isinstance(weighting, jd.Weighting) or "PSDMatrix" not in takes:
         raise ValueError(
             f"expected a weighting of torchjd that takes a Gramian (such as torchjd.aggregation.FairGradWeighting), "

@@ -15,8 +15,13 @@ class UPGrad(GradientBalancer):
 
     def gradient_weights(self, gramian: Tensor, active: Tensor) -> Tensor:
         """The mean of the solutions of: minimize w G w over w >= e_i, for each task i."""
-        masks = torch.cat([torch.zeros_like(active)[None], faces(active)])  # the first: nothing needs to be added
-        inverse, anywhere = inverses(gramian, masks), torch.ones(len(masks), dtype=torch.bool, device=active.device)
+        masks = torch.cat(
+            [torch.zeros_like(active)[None], faces(active)]
+        )  # the first: nothing needs to be added
+        inverse, anywhere = (
+            inverses(gramian, masks),
+            torch.ones(len(masks), dtype=torch.bool, device=active.device),
+        )
         rows = []
         for own in torch.eye(len(gramian), dtype=gramian.dtype, device=gramian.device):
             added = -inverse @ (gramian @ own)

@@ -43,7 +43,9 @@ def conflict_curves(rows: Sequence[Row]) -> Picture:
     _family(rates, rows, "conflict/rate_", "epoch")
     weights.set(title="weights in force", ylabel="weight")
     rates.set(title="conflicts", ylabel="share of samples with cosine < 0", ylim=(-0.05, 1.05))
-    lines = {text: line for ax in axes[0, :-1] for line, text in zip(*ax.get_legend_handles_labels(), strict=True)}
+    lines = {
+        text: line for ax in axes[0, :-1] for line, text in zip(*ax.get_legend_handles_labels(), strict=True)
+    }
     if lines:
         figure.legend(lines.values(), lines.keys(), loc="outside lower center", ncols=3 * len(pairs))
     canvas: Any = FigureCanvasAgg(figure)
@@ -96,7 +98,9 @@ def _marker(points: Sequence[Sequence[float]]) -> str:
     return "." if len(points[0]) < 30 else ""  # a single point makes no line
 
 
-def _curve(rows: Sequence[Row], key: str, axis: str, geometric: bool = False) -> tuple[list[float], list[float]]:
+def _curve(
+    rows: Sequence[Row], key: str, axis: str, geometric: bool = False
+) -> tuple[list[float], list[float]]:
     """The points of a figure's curve, at most `MOST` of them."""
     points = np.array([(row[axis], row[key]) for row in rows if key in row])
     if geometric:

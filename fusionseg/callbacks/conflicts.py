@@ -68,7 +68,9 @@ class Conflicts(Callback):
         if len(tasks) == 1 and trainer.is_global_zero:
             print(f"Conflicts has nothing to compare: {tasks[0]} is the only task", file=sys.stderr)
 
-    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+    def on_train_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
+    ) -> None:
         module = _balanced(pl_module)
         begins = batch_idx % trainer.accumulate_grad_batches == 0
         if begins and trainer.global_step % self.every_n_steps == 0 and len(module.tasks) > 1:
@@ -89,10 +91,16 @@ class Conflicts(Callback):
         values = torch.cat([products.flatten(), weights.to(products)]).cpu()  # the only wait for the device
         gramians, weights = values[: products.numel()], values[products.numel() :]
         figures: Row = {}
-        for (place, pairs), gramian in zip(places.items(), gramians.view(products.shape).tolist(), strict=True):
+        for (place, pairs), gramian in zip(
+            places.items(), gramians.view(products.shape).tolist(), strict=True
+        ):
             for i, j in pairs:
-                figures |= _compared(gramian[i][i], gramian[i][j], gramian[j][j], f"{tasks[i]}_{tasks[j]}{place}")
-        named = {f"conflict/weight_{task}": weight for task, weight in zip(tasks, weights.tolist(), strict=True)}
+                figures |= _compared(
+                    gramian[i][i], gramian[i][j], gramian[j][j], f"{tasks[i]}_{tasks[j]}{place}"
+                )
+        named = {
+            f"conflict/weight_{task}": weight for task, weight in zip(tasks, weights.tolist(), strict=True)
+        }
         figures |= {name: weight for name, weight in named.items() if math.isfinite(weight)}
         self._log(trainer, step, figures)
 
@@ -102,7 +110,10 @@ class Conflicts(Callback):
         for pair in map("_".join, combinations(_balanced(pl_module).tasks, 2)):
             cosine = f"conflict/cosine_{pair}"
             # the first of a row is the one that is nearest to the heads
-            found = [next((v for name, v in row.items() if name.split("_stage")[0] == cosine), None) for row in rows]
+            found = [
+                next((v for name, v in row.items() if name.split("_stage")[0] == cosine), None)
+                for row in rows
+            ]
             if signs := [value < 0 for value in found if value is not None]:
                 figures[f"conflict/rate_{pair}"] = sum(signs) / len(signs)
         if figures:

@@ -28,7 +28,13 @@ class Pictures(Callback):
         self.seen = []
 
     def on_validation_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Sample, batch_idx: int, *_: Any
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Sample,
+        batch_idx: int,
+        *_: Any,
     ) -> None:
         answered = isinstance(outputs, list) and all(isinstance(output, Prediction) for output in outputs)
         if not self._due(trainer) or not answered:
@@ -46,7 +52,7 @@ class Pictures(Callback):
             return
         classes: Any = getattr(pl_module, "classes", None) or trainer.datamodule.classes  # type: ignore[attr-defined]
         rows = [sample_row(picture, truth, prediction, classes) for picture, truth, prediction in self.seen]
-        shown = [m for _, t, p in self.seen for m in (t.semantic, p.semantic) if m is not None]
+        shown = [m for _, t, p in self.seen for m in (t.semantic, p.get("semantic")) if m is not None]
         picture = panel(rows, [p.name for _, _, p in self.seen], legend(shown, classes))
         path = f"{trainer.default_root_dir}/pictures/epoch_{trainer.current_epoch:03d}.png"
         write_png(path, picture)

@@ -7,7 +7,14 @@ from typing import Any
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ProgressBar
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 SHOWN = ("val/score", "val/miou", "val/covering", "val/pq")
 
@@ -40,7 +47,13 @@ class FusionProgress(ProgressBar):
         self.steps = trainer.estimated_stepping_batches
         if not (self.enabled and self.interactive):
             return
-        columns = (BarColumn(24), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
+        columns = (
+            BarColumn(24),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+        )
         self.bar = Progress(
             TextColumn("epoch {task.fields[epoch]}"),
             *columns,
@@ -49,7 +62,9 @@ class FusionProgress(ProgressBar):
             refresh_per_second=2,  # as often as it is told something new; the usual 10 take 1 % of a core
         )
         total = None if self.steps == float("inf") else int(self.steps)
-        self.row = self.bar.add_task("fit", total=total, completed=self.first, epoch=self._epoch(trainer), facts="")
+        self.row = self.bar.add_task(
+            "fit", total=total, completed=self.first, epoch=self._epoch(trainer), facts=""
+        )
         self.bar.start()
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:

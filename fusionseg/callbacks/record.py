@@ -22,7 +22,14 @@ from fusionseg.runs.csv_logger import MetricsTable
 from fusionseg.runs.wandb_logger import log_tables, runs
 from fusionseg.sample import Sample
 
-PACKAGES = ("torch", "torchvision", "lightning", "segmentation-models-pytorch", "numpy", "opencv-python-headless")
+PACKAGES = (
+    "torch",
+    "torchvision",
+    "lightning",
+    "segmentation-models-pytorch",
+    "numpy",
+    "opencv-python-headless",
+)
 
 
 class RunRecord(Callback):
@@ -57,19 +64,30 @@ class RunRecord(Callback):
             self.facts["wandb"] = {"id": run.id, "project": run.project}
         self._write("running", {})
 
-    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+    def on_save_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
         tables = [logger for logger in trainer.loggers if isinstance(logger, MetricsTable)]
         for table in tables:
             table.save()
         rows, spent = [len(table.rows) for table in tables], self.spent + time.time() - self.start
-        known = {"best": self.best, "images": self.images, "seconds": self.seconds + self._running(), "spent": spent}
+        known = {
+            "best": self.best,
+            "images": self.images,
+            "seconds": self.seconds + self._running(),
+            "spent": spent,
+        }
         known["metrics"] = self.metrics
         checkpoint["record"] = {**known, "rows": rows, "ranks": trainer.world_size}
 
-    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+    def on_load_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
         if not (known := checkpoint.get("record")) or trainer.state.fn != "fit":
             return
-        self.best, self.images, self.seconds, self.spent = (known[k] for k in ("best", "images", "seconds", "spent"))
+        self.best, self.images, self.seconds, self.spent = (
+            known[k] for k in ("best", "images", "seconds", "spent")
+        )
         self.metrics, self.resumed = known["metrics"], True
         tables = (logger for logger in trainer.loggers if isinstance(logger, MetricsTable))
         for table, rows in zip(tables, known["rows"], strict=False):
@@ -83,7 +101,9 @@ class RunRecord(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.since = time.perf_counter()
-        if self.resumed and any(isinstance(c, EarlyStopping) and c.stopped_epoch for c in _callbacks(trainer)):
+        if self.resumed and any(
+            isinstance(c, EarlyStopping) and c.stopped_epoch for c in _callbacks(trainer)
+        ):
             trainer.should_stop = True  # which Lightning forgets
         # not earlier, so that what keeps a training from starting is all that is said then
         for notice in (getattr(speaker, "notice", "") for speaker in (trainer, pl_module, *trainer.loggers)):
@@ -139,13 +159,17 @@ class RunRecord(Callback):
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         if trainer.is_global_zero and trainer.state.fn == "fit" and hasattr(self, "facts"):
             self._pause()
-            status = "interrupted" if isinstance(exception, KeyboardInterrupt | SystemExit | Stopped) else "failed"
+            status = (
+                "interrupted" if isinstance(exception, KeyboardInterrupt | SystemExit | Stopped) else "failed"
+            )
             self._write(status, _validated(trainer) or self.metrics)
 
     def _write(self, status: str, metrics: dict[str, float]) -> None:
         rate = self.images / self.seconds if self.seconds else None
         kept = "checkpoints/best.ckpt"
-        best = {**self.best, "checkpoint": kept if (self.folder / kept).is_file() else None} if self.best else {}
+        best = (
+            {**self.best, "checkpoint": kept if (self.folder / kept).is_file() else None} if self.best else {}
+        )
         summary = {"status": status, "metrics": metrics, "best": best, **self.facts}
         seconds = self.spent + time.time() - self.start
         write_json(self.folder / "summary.json", {**summary, "seconds": seconds, "images_per_second": rate})
@@ -180,7 +204,10 @@ def _configuration(trainer: Any, module: LightningModule) -> dict[str, Any]:
         parts[key] = None
         if part is not None:
             own = {k: plain(v) for k, v in part.hparams.items() if k not in ("_instantiator", "classes")}
-            parts[key] = {"class_path": f"{type(part).__module__}.{type(part).__qualname__}", "init_args": own}
+            parts[key] = {
+                "class_path": f"{type(part).__module__}.{type(part).__qualname__}",
+                "init_args": own,
+            }
     names = ("precision", "max_epochs", "max_steps", "accumulate_grad_batches", "gradient_clip_val")
     return {**parts, "trainer": {name: getattr(trainer, name) for name in names}}
 

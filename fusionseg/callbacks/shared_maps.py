@@ -32,7 +32,9 @@ class Taps:
         self.branch = network.branch
         self.maps: dict[str, list[Tensor]] = {}
         """The maps of each place, in the order in which the pass came along."""
-        self.hooks = [] if compiled(network.encoder) else [network.encoder.register_forward_hook(self._encoded)]
+        self.hooks = (
+            [] if compiled(network.encoder) else [network.encoder.register_forward_hook(self._encoded)]
+        )
         if self.branch is not None:
             self.hooks.append(self.branch.register_forward_pre_hook(self._branching))
 
@@ -54,7 +56,9 @@ class Taps:
             wanted = [m for _, m in slots]
             with _unbalanced(self.branch):
                 rows = [
-                    torch.autograd.grad(loss, wanted, scale.to(loss.dtype), retain_graph=True, allow_unused=True)
+                    torch.autograd.grad(
+                        loss, wanted, scale.to(loss.dtype), retain_graph=True, allow_unused=True
+                    )
                     for loss in losses
                 ]
             for place in reversed(self.maps):

@@ -61,7 +61,10 @@ def guarded(command: Callable[[Sequence[str]], None], args: Sequence[str]) -> No
         print("interrupted", file=sys.stderr)
         sys.exit(130)
     except MemoryError as error:
-        print(f"error: out of memory ({error}): lower data.batch_size, data.crop_size or the model", file=sys.stderr)
+        print(
+            f"error: out of memory ({error}): lower data.batch_size, data.crop_size or the model",
+            file=sys.stderr,
+        )
         sys.exit(2)
     except Exception as error:
         if not _is_mistake(error):
@@ -81,7 +84,10 @@ def commands() -> dict[str, Path]:
 
 def overview() -> str:
     """The commands with the first line of their documentation, which is read and not imported."""
-    docs = {name: ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) for name, path in commands().items()}
+    docs = {
+        name: ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+        for name, path in commands().items()
+    }
     lines = [f"  {name:10} {(doc or '').splitlines()[0]}" for name, doc in docs.items()]
     return "\n".join([USAGE, "", "commands:", *lines, "", MORE])
 
@@ -96,6 +102,8 @@ def message_of(error: BaseException) -> str:
 
 def _is_mistake(error: Exception) -> bool:
     """Whether the user can mend what an error is about."""
-    lightning = sys.modules.get("lightning.fabric.utilities.exceptions")  # whose error is known where it was imported
+    lightning = sys.modules.get(
+        "lightning.fabric.utilities.exceptions"
+    )  # whose error is known where it was imported
     kinds = (ValueError, OSError, ArgumentError, getattr(lightning, "MisconfigurationException", ValueError))
     return isinstance(error, kinds)

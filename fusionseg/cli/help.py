@@ -31,7 +31,12 @@ class Formatter(DefaultHelpFormatter):
     def add_argument(self, action: Any) -> None:
         """Leaves out what only repeats the epilogue."""
         options = " ".join(action.option_strings)
-        if not options.endswith(".help") and options not in ("--model", "--model.backbone", "--data", "--trainer"):
+        if not options.endswith(".help") and options not in (
+            "--model",
+            "--model.backbone",
+            "--data",
+            "--trainer",
+        ):
             super().add_argument(action)
 
     def _expand_help(self, action: Any) -> str:
@@ -57,7 +62,9 @@ def manual(command: Callable[[Any], None], trainer: type) -> str:
     from fusionseg.data.datamodule import SegmentationDataModule
     from fusionseg.module import FusionModule
 
-    parser = ArgumentParser(usage=USAGE, description=ABOUT, epilog=MORE, formatter_class=Formatter, add_help=False)
+    parser = ArgumentParser(
+        usage=USAGE, description=ABOUT, epilog=MORE, formatter_class=Formatter, add_help=False
+    )
     parser.add_argument("-c", "--config", help="A configuration file; several are merged, later ones win.")
     command(parser)
     parser.add_argument("--seed_everything", type=int, default=0, help="What all chance depends on.")

@@ -42,10 +42,14 @@ class Parser(LightningArgumentParser):
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         if found := re.match(r"argument (--\S+): expected one argument$", message):
-            words = [w for w, after in pairwise([*self.args, "--"]) if after.startswith("--") and "=" not in w]
+            words = [
+                w for w, after in pairwise([*self.args, "--"]) if after.startswith("--") and "=" not in w
+            ]
             bare = next((word for word in words if word.startswith(found[1])), found[1])
             raise UsageError("expected a value, found none", bare.removeprefix("--"))
-        more = [f"{key}.{name}" for key, made in DEFAULTS.items() for name in inspect.signature(made).parameters]
+        more = [
+            f"{key}.{name}" for key, made in DEFAULTS.items() for name in inspect.signature(made).parameters
+        ]
         owner = "" if self.manual else next(iter(self.groups or ()), "")
         raise usage_error(message, ex, self._actions, more if self.manual else (), owner) from ex
 
@@ -110,7 +114,9 @@ class FusionCLI(LightningCLI):
             check_filled(made, settings, key)
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        parser.set_defaults({key: {"class_path": f"{c.__module__}.{c.__name__}"} for key, c in DEFAULTS.items()})
+        parser.set_defaults(
+            {key: {"class_path": f"{c.__module__}.{c.__name__}"} for key, c in DEFAULTS.items()}
+        )
         parser.link_arguments("data", "model.init_args.classes", compute_fn=_classes, apply_on="instantiate")
         self.add_command(parser)
         if isinstance(parser, Parser):
@@ -125,7 +131,9 @@ class FusionCLI(LightningCLI):
                 super().instantiate_classes()
             except RuntimeError as error:
                 if twice := re.match(r"Found more than one stateful callback of type `(\w+)`", str(error)):
-                    raise UsageError(f"expected {twice[1]} once, found it twice", "trainer.callbacks") from error
+                    raise UsageError(
+                        f"expected {twice[1]} once, found it twice", "trainer.callbacks"
+                    ) from error
                 raise
         else:
             made = self.parser.instantiate(self.config)
@@ -134,7 +142,9 @@ class FusionCLI(LightningCLI):
 
 def _classes(data: Any) -> Any:
     if not hasattr(data, "classes"):
-        raise UsageError(f"expected the data to tell its classes, but {type(data).__name__} has no attribute `classes`")
+        raise UsageError(
+            f"expected the data to tell its classes, but {type(data).__name__} has no attribute `classes`"
+        )
     return data.classes
 
 
@@ -152,7 +162,9 @@ def configurations(args: Sequence[str]) -> list[Path]:
         UsageError: If one is not.
     """
     following = [word for flag, word in pairwise(args) if flag in ("-c", "--config")]
-    files = [Path(f) for f in following + [w.removeprefix("--config=") for w in args if w.startswith("--config=")]]
+    files = [
+        Path(f) for f in following + [w.removeprefix("--config=") for w in args if w.startswith("--config=")]
+    ]
     for path in files:
         mapping(path)
     return files

@@ -51,7 +51,9 @@ def words(args: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
     )
     parser.add_argument("--run", type=Path, required=True, help="run folder")
     parser.add_argument("--split", choices=("val", "test"), default="val", help="which split (default: val)")
-    parser.add_argument("--pictures", type=int, default=4, help="how many of the best and worst images (default: 4)")
+    parser.add_argument(
+        "--pictures", type=int, default=4, help="how many of the best and worst images (default: 4)"
+    )
     parser.add_argument("--wandb", choices=("online", "offline", "disabled"), help="as fusionseg.fit")
     known, rest = parser.parse_known_args(args)
     own = [option.removeprefix("--") for option in parser._option_string_actions if option.startswith("--")]
@@ -71,7 +73,9 @@ def scored(model: Any, data: Any, split: str, precision: str, measures: Measures
     loader = data.val_dataloader() if split == "val" else data.test_dataloader()
     truths = Truths(loader.dataset)
     shown = Console(stderr=True)
-    for batch in track(loader, f"evaluating {split}", console=shown, transient=True, disable=not shown.is_terminal):
+    for batch in track(
+        loader, f"evaluating {split}", console=shown, transient=True, disable=not shown.is_terminal
+    ):
         pending = truths.start(batch)
         moved = data.on_after_batch_transfer(move_data_to_device(batch, fabric.device), 0)
         known = [truth.result() for truth in pending]
@@ -81,7 +85,9 @@ def scored(model: Any, data: Any, split: str, precision: str, measures: Measures
             yield Scored(photo(batch, i), truth, prediction, measures.sums(prediction, truth))
 
 
-def evaluate(model: Any, data: Any, split: str, folder: Path, precision: str, pictures: int = 4) -> dict[str, Any]:
+def evaluate(
+    model: Any, data: Any, split: str, folder: Path, precision: str, pictures: int = 4
+) -> dict[str, Any]:
     """Measures a model on a split and writes `<split>.json`, `.csv`, `.npz` and pictures into a folder.
 
     Args:
@@ -95,7 +101,7 @@ def evaluate(model: Any, data: Any, split: str, folder: Path, precision: str, pi
     Returns:
         What the JSON file holds: `metrics`, `per_class`, `split`, `images`.
     """
-    measures = Measures(data.classes)
+    measures = getattr(model, "measures", None) or Measures(data.classes)
     rows: list[dict[str, Any]] = []
     kept: list[Counted] = []
     extremes: dict[str, list[tuple[float, int, Scored]]] = {"best": [], "worst": []}
@@ -114,7 +120,9 @@ def evaluate(model: Any, data: Any, split: str, folder: Path, precision: str, pi
     for which, heap in extremes.items():
         shutil.rmtree(folder / f"{split}_{which}", ignore_errors=True)  # an earlier evaluation's
         for score, _, image in heap:
-            _draw(folder / f"{split}_{which}" / f"{image.prediction.name}.png", image, abs(score), data.classes)
+            _draw(
+                folder / f"{split}_{which}" / f"{image.prediction.name}.png", image, abs(score), data.classes
+            )
     return result
 
 
@@ -142,7 +150,7 @@ def _write_rows(path: Path, rows: list[dict[str, Any]]) -> None:
 
 def _draw(path: Path, image: Scored, score: float, classes: Any) -> None:
     row = sample_row(image.picture, image.truth, image.prediction, classes)
-    shown = [m for m in (image.truth.semantic, image.prediction.semantic) if m is not None]
+    shown = [m for m in (image.truth.semantic, image.prediction.get("semantic")) if m is not None]
     write_png(path, panel([row], [f"{image.prediction.name}  score {score:.3f}"], legend(shown, classes)))
 
 
@@ -165,7 +173,11 @@ def _normalization(checkpoint: Path) -> list[str]:
     """Arguments in place of the weights that the run began with, whose file or server may be gone by now."""
     backbone = opened(checkpoint).get("hyper_parameters", {}).get("backbone")
     known = backbone if isinstance(backbone, dict) else {}
-    return [f"--model.backbone.{key}={json.dumps(known[key])}" for key in ("weights", "mean", "std") if key in known]
+    return [
+        f"--model.backbone.{key}={json.dumps(known[key])}"
+        for key in ("weights", "mean", "std")
+        if key in known
+    ]
 
 
 def main(args: Sequence[str]) -> None:

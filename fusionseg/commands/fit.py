@@ -17,7 +17,9 @@ class FitCLI(FusionCLI):
     """The command line of training, up to the trainer that is ready to fit."""
 
     def add_command(self, parser: Any) -> None:
-        parser.add_argument("--out", type=Path | None, help="Run folder; runs/<time>-<experiment> where left out.")
+        parser.add_argument(
+            "--out", type=Path | None, help="Run folder; runs/<time>-<experiment> where left out."
+        )
         parser.add_argument(
             "--resume",
             type=Path | None,

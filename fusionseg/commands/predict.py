@@ -44,10 +44,16 @@ def words(args: Sequence[str]) -> argparse.Namespace:
     model = parser.add_mutually_exclusive_group(required=True)
     model.add_argument("--run", type=Path, help="run folder, for its best checkpoint")
     model.add_argument("--checkpoint", type=Path, help="checkpoint file")
-    parser.add_argument("--images", nargs="+", required=True, help="images, folders of images, or glob patterns")
+    parser.add_argument(
+        "--images", nargs="+", required=True, help="images, folders of images, or glob patterns"
+    )
     parser.add_argument("--out", type=Path, required=True, help="folder to write to")
-    parser.add_argument("--scale", type=float, help="size at which the network sees an image (default: as trained)")
-    parser.add_argument("--precision", default=None, help="as Lightning's (default: bf16-mixed where it is fast)")
+    parser.add_argument(
+        "--scale", type=float, help="size at which the network sees an image (default: as trained)"
+    )
+    parser.add_argument(
+        "--precision", default=None, help="as Lightning's (default: bf16-mixed where it is fast)"
+    )
     known = parser.parse_args(args)
     if known.scale is not None and known.scale <= 0:
         raise UsageError(f"expected a size above 0, found {known.scale}", "scale")
@@ -66,12 +72,18 @@ def found(paths: Sequence[str]) -> dict[str, Path]:
         path = Path(text)
         if path.is_dir():
             inside = {
-                f: f.relative_to(path) for f in sorted(path.rglob("*")) if f.is_file() and f.suffix.lower() in kinds
+                f: f.relative_to(path)
+                for f in sorted(path.rglob("*"))
+                if f.is_file() and f.suffix.lower() in kinds
             }
         elif path.is_file():
             inside = {path: Path(path.name)}
         else:
-            inside = {Path(f): Path(Path(f).name) for f in sorted(glob.glob(text, recursive=True)) if Path(f).is_file()}
+            inside = {
+                Path(f): Path(Path(f).name)
+                for f in sorted(glob.glob(text, recursive=True))
+                if Path(f).is_file()
+            }
         if not inside:
             raise FileNotFoundError(f"{text}: expected an image, a folder of images or a pattern, found none")
         files.update(inside)
@@ -114,16 +126,16 @@ def predict(model: Any, image: Picture, name: str, scale: float, fabric: Fabric)
 def write(folder: Path, name: str, image: Picture, answer: Prediction, classes: Any) -> dict[str, Any] | None:
     """Writes what there is of an answer, and gives its entry in the COCO panoptic JSON."""
     colors, entry = None, None
-    if answer.region is not None:
-        write_region(folder / "region" / f"{name}.png", answer.region)
-        colors = region_colors(answer.region)
-    if answer.semantic is not None:
-        write_semantic(folder / "semantic" / f"{name}.png", answer.semantic, classes)
-        colors = semantic_colors(answer.semantic, classes)
-    if answer.panoptic is not None:
-        entry = write_panoptic(folder / "panoptic" / f"{name}.png", answer.panoptic, classes)
+    if "region" in answer:
+        write_region(folder / "region" / f"{name}.png", answer["region"])
+        colors = region_colors(answer["region"])
+    if "semantic" in answer:
+        write_semantic(folder / "semantic" / f"{name}.png", answer["semantic"], classes)
+        colors = semantic_colors(answer["semantic"], classes)
+    if "panoptic" in answer:
+        entry = write_panoptic(folder / "panoptic" / f"{name}.png", answer["panoptic"], classes)
         entry["file_name"] = f"{name}.png"
-        colors = panoptic_colors(answer.panoptic, classes)
+        colors = panoptic_colors(answer["panoptic"], classes)
     if colors is not None:
         write_png(folder / "overlay" / f"{name}.png", overlay(image, colors))
     return entry
@@ -136,7 +148,9 @@ def main(args: Sequence[str]) -> None:
     if known.out.exists() and not known.out.is_dir():
         raise NotADirectoryError(f"{known.out} is a file: choose a folder with --out")
     if any((known.out / name).exists() for name in OUTPUTS):
-        raise FileExistsError(f"{known.out} already holds predictions: choose another folder with --out, or remove it")
+        raise FileExistsError(
+            f"{known.out} already holds predictions: choose another folder with --out, or remove it"
+        )
     model, data = loaded(known)
     classes: Any = model.classes
     scale = known.scale or float(data.get("scale", 1.0))
@@ -155,11 +169,15 @@ def main(args: Sequence[str]) -> None:
             continue
         answer = predict(model, image, name, scale, fabric)
         entry = write(known.out, name, image, answer, classes)
-        images.append({"id": number, "file_name": path.name, "height": image.shape[0], "width": image.shape[1]})
+        images.append(
+            {"id": number, "file_name": path.name, "height": image.shape[0], "width": image.shape[1]}
+        )
         if entry is not None:
             entries.append({"image_id": number, **entry})
-        if answer.scene is not None:
-            scenes[name] = dict(zip(classes.names, answer.scene.astype(float).round(6).tolist(), strict=True))
+        if "scene" in answer:
+            scenes[name] = dict(
+                zip(classes.names, answer["scene"].astype(float).round(6).tolist(), strict=True)
+            )
     if entries:
         write_json(known.out / "panoptic.json", coco_panoptic_json(images, entries, classes))
     if scenes:

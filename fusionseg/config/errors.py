@@ -92,11 +92,15 @@ def usage_error(
 
 def _told(said: str, message: str, hint: Any, known: Iterable[str], owner: str) -> UsageError:
     """What is wrong at the innermost place, by its key from there."""
-    if wrong := re.search(r"(?:Option|does not accept option) '([^']+)'|unrecognized arguments: --([^\s=]+)", message):
+    if wrong := re.search(
+        r"(?:Option|does not accept option) '([^']+)'|unrecognized arguments: --([^\s=]+)", message
+    ):
         group = re.match(r"Group '([^']+)'", message)
         name = ".".join(filter(None, [group and group[1], wrong[1] or wrong[2]]))
         near = nearest(name, known)
-        return UsageError(("no such setting" if "did you mean" in near or not owner else UNKNOWN + owner) + near, name)
+        return UsageError(
+            ("no such setting" if "did you mean" in near or not owner else UNKNOWN + owner) + near, name
+        )
     if missing := re.match(r"the following arguments are required: (\S+)$", said):
         return UsageError("missing: it has no default and must be set", missing[1])
     return UsageError(_reason(said, message, hint))
@@ -138,7 +142,9 @@ def _reason(reason: str, message: str, hint: Any) -> str:
     if found := re.match(r"Expected an? (.+?)(?:\. Got value: (.+))?$", reason, re.DOTALL):
         kinds = re.findall(r"- Expected an? (<class .+?>|typing.Literal.+\])", message) or [found[1]]
         wanted = list(dict.fromkeys(map(_kind, kinds)))
-        inner = re.search(r"Expected a dot import path string: .+|Problem with given class_path '.+':\s+.+", message)
+        inner = re.search(
+            r"Expected a dot import path string: .+|Problem with given class_path '.+':\s+.+", message
+        )
         if inner and set(wanted) <= {"a list", "null"}:
             return _reason(inner[0], message, hint)
         value = found[2] or next(iter(re.findall(r"Given value: (.+)", message)), "something else")
@@ -163,7 +169,9 @@ def _kind(text: str) -> str:
 
 def named(hint: Any) -> str:
     """What a type wants, by the names of its classes where it has any."""
-    names = dict.fromkeys(base.__name__ for base in _bases(hint)) or [_kind(getattr(hint, "__name__", str(hint)))]
+    names = dict.fromkeys(base.__name__ for base in _bases(hint)) or [
+        _kind(getattr(hint, "__name__", str(hint)))
+    ]
     return " or ".join(f"a{'n' * (n[0] in 'AEIO')} {n}" if n[0].isupper() else n for n in names)
 
 
@@ -188,7 +196,9 @@ def choices(hint: Any) -> list[type]:
 
 def _bases(hint: Any) -> list[type]:
     """The classes in a type, but Python's own; of a callable, those that it may give."""
-    kind = hint if inspect.isclass(hint) else get_origin(hint)  # of a generic class, not what it is generic in
+    kind = (
+        hint if inspect.isclass(hint) else get_origin(hint)
+    )  # of a generic class, not what it is generic in
     if inspect.isclass(kind) and kind.__module__ not in ("builtins", "typing", "types", "collections.abc"):
         return [kind]
     return [base for part in get_args(hint) if not isinstance(part, list) for base in _bases(part)]
@@ -206,12 +216,19 @@ def mapping(path: Path) -> dict[str, Any]:
         raise UsageError(f"{path}: expected a configuration file: {error.strerror}") from error
     except RecursionError as error:
         raise UsageError(f"{path}: expected a configuration, found one that is nested too deeply") from error
-    except (yaml.YAMLError, ValueError) as error:  # a ValueError from text that is none, and from impossible dates
+    except (
+        yaml.YAMLError,
+        ValueError,
+    ) as error:  # a ValueError from text that is none, and from impossible dates
         mark = getattr(error, "problem_mark", None)
         where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        raise UsageError(f"{path}{where}: expected YAML: {getattr(error, 'problem', None) or error}") from error
+        raise UsageError(
+            f"{path}{where}: expected YAML: {getattr(error, 'problem', None) or error}"
+        ) from error
     if not isinstance(content, dict):
-        raise UsageError(f"{path}: expected a configuration (keys and values), found {type(content).__name__}")
+        raise UsageError(
+            f"{path}: expected a configuration (keys and values), found {type(content).__name__}"
+        )
     return content
 
 

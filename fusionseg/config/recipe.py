@@ -77,12 +77,16 @@ def check_called(tree: Any) -> None:
     module, _, name = str(path).rpartition(".")
     if module:
         found = getattr(importlib.import_module(module), name, None)
-        if not inspect.isclass(found) and not inspect.isclass(getattr(found, "__annotations__", {}).get("return")):
+        if not inspect.isclass(found) and not inspect.isclass(
+            getattr(found, "__annotations__", {}).get("return")
+        ):
             raise ValueError(f"expected a class, found {path}")
 
 
 def _path(value: Any) -> str:
     name = f"{value.__module__}.{value.__qualname__}"
     if "<" in name:
-        raise ValueError(f"{name} has no name to rebuild it by: pass a class or functools.partial of one instead")
+        raise ValueError(
+            f"{name} has no name to rebuild it by: pass a class or functools.partial of one instead"
+        )
     return name

@@ -66,7 +66,9 @@ class Augmentation:
         """Nothing but the random position of the crop."""
         return cls((1.0, 1.0), 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 
-    def __call__(self, pixels: Pixels, crop_size: tuple[int, int], zoom: float, rng: np.random.Generator) -> Pixels:
+    def __call__(
+        self, pixels: Pixels, crop_size: tuple[int, int], zoom: float, rng: np.random.Generator
+    ) -> Pixels:
         """A view of an image.
 
         Args:

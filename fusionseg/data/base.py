@@ -100,7 +100,9 @@ class SegmentationDataset(ABC):
 
     def sources(self) -> list[object]:
         """All that the pixels depend on: parameters, and the path of every file; a cache on disk is keyed by it."""
-        raise DataError(f"{type(self).__name__} does not say what it reads: override `sources` or set cache to memory")
+        raise DataError(
+            f"{type(self).__name__} does not say what it reads: override `sources` or set cache to memory"
+        )
 
 
 def class_pixels(semantic: IntMap, num_classes: int) -> npt.NDArray[np.int64]:

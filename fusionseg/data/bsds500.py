@@ -28,7 +28,9 @@ class BSDS500(SegmentationDataset):
         root: The folder that holds `data`.
     """
 
-    classes = Classes(names=("anything",), colors=((128, 128, 128),), region="what a person saw as one part of a scene")
+    classes = Classes(
+        names=("anything",), colors=((128, 128, 128),), region="what a person saw as one part of a scene"
+    )
 
     def __init__(self, split: Split, root: str | Path) -> None:
         super().__init__(split)

@@ -22,7 +22,9 @@ _FORMAT = 1
 _ALIGNMENT = 64
 
 
-def cached(dataset: SegmentationDataset, cache: Cache, folder: str | Path | None = None) -> SegmentationDataset:
+def cached(
+    dataset: SegmentationDataset, cache: Cache, folder: str | Path | None = None
+) -> SegmentationDataset:
     """The dataset, its decoded images kept as asked.
 
     Args:
@@ -88,7 +90,9 @@ class DiskCache(_Cached):
         self.index_file = self.file.with_suffix(".npy")
         # The index comes last, so where it is the pixels are complete.
         if not self.index_file.exists():
-            _check_room(dataset, shutil.disk_usage(folder).free, f"{folder}", "set data.cache_dir to a larger disk")
+            _check_room(
+                dataset, shutil.disk_usage(folder).free, f"{folder}", "set data.cache_dir to a larger disk"
+            )
             _fill(dataset, self.file, self.index_file)
         self.places = np.load(self.index_file)
 

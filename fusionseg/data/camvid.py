@@ -51,7 +51,9 @@ class CamVid(SegmentationDataset):
         self.pairs: list[tuple[Path, Path]] = []
         for line in names_in(list_file):
             if len(parts := line.split()) not in (0, 2):
-                raise DataError(f"expected a photo path, a space and a label path, found {line!r} in {list_file}")
+                raise DataError(
+                    f"expected a photo path, a space and a label path, found {line!r} in {list_file}"
+                )
             if parts:
                 # The official lists begin with /SegNet/CamVid/, wherever the data are.
                 photo, label = (self.root.joinpath(*Path(part).parts[-2:]) for part in parts)

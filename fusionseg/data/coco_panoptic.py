@@ -70,7 +70,9 @@ class CocoPanoptic(SegmentationDataset):
 
     @override
     def sources(self) -> list[object]:
-        files = (file for i, name in enumerate(self.names) for file in (self.photos[name], self._label_file(i)))
+        files = (
+            file for i, name in enumerate(self.names) for file in (self.photos[name], self._label_file(i))
+        )
         return [self.label_folder.with_suffix(".json"), *files]
 
     def _label_file(self, index: int) -> Path:
@@ -122,7 +124,8 @@ def _index(path: Path, modified: int) -> _Index:
         photos = {photo["id"]: Path(photo["file_name"]).stem for photo in content["images"]}
         segments = {
             photos[entry["image_id"]]: np.array(
-                [(s["id"], position[s["category_id"]], s["iscrowd"]) for s in entry["segments_info"]], _SEGMENT
+                [(s["id"], position[s["category_id"]], s["iscrowd"]) for s in entry["segments_info"]],
+                _SEGMENT,
             )
             for entry in content["annotations"]
         }

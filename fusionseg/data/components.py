@@ -26,11 +26,15 @@ def components(semantic: IntMap, min_area: int = 1) -> npt.NDArray[np.uint16]:
     length = np.diff(first, append=starts.size)
     # Two runs overlap from where the later one begins; one link is enough.
     below = np.flatnonzero((semantic[1:] == semantic[:-1]) & (starts[1:] | starts[:-1])) + semantic.shape[1]
-    links = coo_array((np.ones(below.size, bool), (run[below - semantic.shape[1]], run[below])), 2 * first.shape)
+    links = coo_array(
+        (np.ones(below.size, bool), (run[below - semantic.shape[1]], run[below])), 2 * first.shape
+    )
     _, component = connected_components(links, directed=False)
     kept = np.bincount(component, length) >= min_area
     kept[component[semantic.ravel()[first] == VOID]] = False
     numbers = np.where(kept, kept.cumsum(), 0)
     if numbers.max(initial=0) > np.iinfo(np.uint16).max:
-        raise ValueError(f"{numbers.max()} components do not fit into 16 bits: raise min_area above {min_area} pixels")
+        raise ValueError(
+            f"{numbers.max()} components do not fit into 16 bits: raise min_area above {min_area} pixels"
+        )
     return np.repeat(numbers.astype(np.uint16)[component], length).reshape(semantic.shape)

@@ -59,9 +59,13 @@ class SegmentationDataModule(LightningDataModule):
         seed: int | None = None,
     ) -> None:
         super().__init__()
-        given = {name: plain(value) for name, value in dict(locals()).items() if name not in ("self", "__class__")}
+        given = {
+            name: plain(value) for name, value in dict(locals()).items() if name not in ("self", "__class__")
+        }
         # plain, so that a checkpoint and a run's config.yaml can hold it
-        self.save_hyperparameters({**given, "_instantiator": "lightning.pytorch.cli.instantiate_module"}, logger=False)
+        self.save_hyperparameters(
+            {**given, "_instantiator": "lightning.pytorch.cli.instantiate_module"}, logger=False
+        )
         if any(length % 32 or not 32 <= length <= LARGEST for length in crop_size):
             found = f"{crop_size[0]} x {crop_size[1]}"
             raise ValueError(f"expected data.crop_size of multiples of 32 up to {LARGEST}, found {found}")
@@ -73,7 +77,9 @@ class SegmentationDataModule(LightningDataModule):
             sizes = f"{batch_size} and {eval_batch_size}"
             raise ValueError(f"expected data.batch_size and data.eval_batch_size above 0, found {sizes}")
         if not 0 <= (workers or 0) <= 512 or (seed or 0) < 0:
-            raise ValueError(f"expected data.workers in 0..512 and data.seed of 0 or more, found {workers} and {seed}")
+            raise ValueError(
+                f"expected data.workers in 0..512 and data.seed of 0 or more, found {workers} and {seed}"
+            )
         self.dataset = dataset
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
         self.crop_size, self.scale = (crop_size[0], crop_size[1]), scale
@@ -97,7 +103,11 @@ class SegmentationDataModule(LightningDataModule):
 
     @override
     def setup(self, stage: str) -> None:
-        wanted: dict[str, tuple[Split, ...]] = {"fit": ("train", "val"), "validate": ("val",), "test": ("test",)}
+        wanted: dict[str, tuple[Split, ...]] = {
+            "fit": ("train", "val"),
+            "validate": ("val",),
+            "test": ("test",),
+        }
         if stage not in wanted:
             raise ValueError(f"expected one of the stages {', '.join(wanted)}, found {stage!r}")
         for split in wanted[stage]:
@@ -187,9 +197,17 @@ class SegmentationDataModule(LightningDataModule):
         return self._loader(EvaluationSamples(dataset, self.scale), order, self.eval_batch_size)
 
     def _loader(
-        self, samples: TrainSamples | EvaluationSamples, order: Sampler[Any], batch_size: int, drop_last: bool = False
+        self,
+        samples: TrainSamples | EvaluationSamples,
+        order: Sampler[Any],
+        batch_size: int,
+        drop_last: bool = False,
     ) -> DataLoader[Sample]:
-        workers = _workers(self.trainer.num_devices if self.trainer else 1) if self.workers is None else self.workers
+        workers = (
+            _workers(self.trainer.num_devices if self.trainer else 1)
+            if self.workers is None
+            else self.workers
+        )
         return LateLoader(
             samples,
             batch_size,
@@ -222,7 +240,9 @@ class LateLoader(DataLoader[Sample]):
 
 def fraction_of(dataset: SegmentationDataset, fraction: float, seed: int) -> Subset:
     """A part of a dataset that any larger part of the same seed contains, in the dataset's own order."""
-    ranking = sorted(range(len(dataset)), key=lambda i: hashlib.sha256(f"{seed}/{dataset.name(i)}".encode()).digest())
+    ranking = sorted(
+        range(len(dataset)), key=lambda i: hashlib.sha256(f"{seed}/{dataset.name(i)}".encode()).digest()
+    )
     return Subset(dataset, sorted(ranking[: round(fraction * len(dataset))]))
 
 
@@ -239,5 +259,7 @@ def _check_apart(datasets: dict[Split, SegmentationDataset]) -> None:
             raise DataError(f"expected the same classes in {first.split} and {split}, found different ones")
         for name in map(dataset.name, range(len(dataset))):
             if name in owners:
-                raise DataError(f"expected each image in one split once, found {name} in {owners[name]} and in {split}")
+                raise DataError(
+                    f"expected each image in one split once, found {name} in {owners[name]} and in {split}"
+                )
             owners[name] = split

@@ -63,12 +63,16 @@ class Folder(SegmentationDataset):
         check_layout([self.root / "images", self.root / "classes.yaml"], LAYOUT)
         self.classes, self.void, self.channels = _declared(self.root / "classes.yaml")
         self.photos = by_stem(self.root / "images", (*PHOTO_SUFFIXES, ".npy"))
-        self.has_semantic, self.has_regions = ((self.root / part).is_dir() for part in ("semantic", "regions"))
+        self.has_semantic, self.has_regions = (
+            (self.root / part).is_dir() for part in ("semantic", "regions")
+        )
         if not (self.has_semantic or self.has_regions):
             check_layout([self.root / "semantic", self.root / "regions"], LAYOUT)
         for part in [*["semantic"] * self.has_semantic, *["regions"] * self.has_regions]:
             check_matched(self.photos, by_stem(self.root / part, (".png",)), self.root / part)
-        splits = _listed(self.root, set(self.photos)) or _drawn(list(self.photos), val_fraction, test_fraction)
+        splits = _listed(self.root, set(self.photos)) or _drawn(
+            list(self.photos), val_fraction, test_fraction
+        )
         self.names = splits.get(split, [])
         if not self.names:
             raise DataError(
@@ -86,7 +90,9 @@ class Folder(SegmentationDataset):
     def read(self, index: int) -> Pixels:
         photo, labels = self.photos[self.names[index]], self.labels(index)
         image = _read(photo, self.channels)
-        check_size(labels.semantic, image, self._file("semantic" if self.has_semantic else "regions", index), photo)
+        check_size(
+            labels.semantic, image, self._file("semantic" if self.has_semantic else "regions", index), photo
+        )
         return Pixels(image, *labels)
 
     @override
@@ -99,17 +105,22 @@ class Folder(SegmentationDataset):
             return Labels(semantic, components(semantic, self.min_area))
         region = region_map(self._file("regions", index))
         if region.shape != semantic.shape:
-            found = (
-                f"{region.shape} in {self._file('regions', index)}, {semantic.shape} in {self._file('semantic', index)}"
-            )
+            found = f"{region.shape} in {self._file('regions', index)}, {semantic.shape} in {self._file('semantic', index)}"
             raise DataError(f"expected label maps of one size, found {found}")
         return Labels(semantic, region)
 
     @override
     def sources(self) -> list[object]:
-        parts = [part for part, there in (("semantic", self.has_semantic), ("regions", self.has_regions)) if there]
+        parts = [
+            part for part, there in (("semantic", self.has_semantic), ("regions", self.has_regions)) if there
+        ]
         labels = [self._file(part, index) for index in range(len(self)) for part in parts]
-        return [self.min_area, self.root / "classes.yaml", *(self.photos[name] for name in self.names), *labels]
+        return [
+            self.min_area,
+            self.root / "classes.yaml",
+            *(self.photos[name] for name in self.names),
+            *labels,
+        ]
 
     def _file(self, part: str, index: int) -> Path:
         return self.root / part / f"{self.names[index]}.png"
@@ -137,13 +148,17 @@ def _declared(path: Path) -> tuple[Classes, int, int]:
         RecursionError,
     ) as error:
         told = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
-        raise DataError(f"expected classes as below, found something else in {path} ({told})\n{LAYOUT}") from error
+        raise DataError(
+            f"expected classes as below, found something else in {path} ({told})\n{LAYOUT}"
+        ) from error
     if not len(classes) <= void <= 255:
         raise DataError(
             f"expected a void id in {len(classes)}..255, after those of the classes, found {void} in {path}"
         )
     if channels < 3:
-        raise DataError(f"expected at least 3 channels (grey photos are read as RGB), found {channels} in {path}")
+        raise DataError(
+            f"expected at least 3 channels (grey photos are read as RGB), found {channels} in {path}"
+        )
     return classes, void, channels
 
 
@@ -156,7 +171,9 @@ def _color(values: Any) -> tuple[int, int, int]:
 
 def _listed(root: Path, known: set[str]) -> dict[str, list[str]]:
     """The splits that the lists give, none if there is no list."""
-    lists: dict[str, Path] = {s: root / f"{s}.txt" for s in SegmentationDataset.splits if (root / f"{s}.txt").is_file()}
+    lists: dict[str, Path] = {
+        s: root / f"{s}.txt" for s in SegmentationDataset.splits if (root / f"{s}.txt").is_file()
+    }
     splits = {split: names_in(path) for split, path in lists.items()}
     owners: dict[str, str] = {}
     for split, names in splits.items():
@@ -176,7 +193,9 @@ def _listed(root: Path, known: set[str]) -> dict[str, list[str]]:
 def _drawn(names: list[str], val_fraction: float, test_fraction: float) -> dict[str, list[str]]:
     """Splits of about the given sizes, from the hashes of the names."""
     if min(val_fraction, test_fraction) < 0 or val_fraction + test_fraction >= 1:
-        raise ValueError(f"expected fractions that leave images to train on, found {val_fraction} + {test_fraction}")
+        raise ValueError(
+            f"expected fractions that leave images to train on, found {val_fraction} + {test_fraction}"
+        )
     ranking = sorted(names, key=lambda name: hashlib.sha256(name.encode()).digest())
     tests = round(test_fraction * len(names))
     end = tests + round(val_fraction * len(names))

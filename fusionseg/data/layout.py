@@ -61,9 +61,13 @@ def check_matched(photos: Mapping[str, object], labels: Mapping[str, object], wh
     if not photos and not labels:
         raise DataError(f"no images found in {where}: expected one of {' '.join(PHOTO_SUFFIXES)}")
     if lonely := [name for name in photos if name not in labels]:
-        raise DataError(f"no labels in {where} for {some(lonely)}: add the label files or take the images out")
+        raise DataError(
+            f"no labels in {where} for {some(lonely)}: add the label files or take the images out"
+        )
     if lonely := [name for name in labels if name not in photos]:
-        raise DataError(f"no images for the labels {some(lonely)} in {where}: add the images or take the labels out")
+        raise DataError(
+            f"no images for the labels {some(lonely)} in {where}: add the images or take the labels out"
+        )
 
 
 def some(names: Collection[str]) -> str:
@@ -93,7 +97,9 @@ def class_map(path: Path, num_classes: int, void: int) -> npt.NDArray[np.uint8]:
     table[void] = VOID
     if labels.min() < 0 or labels.max() > 255 or (ids := table.take(labels)).max() > VOID:
         strange = [i for i in np.unique(labels).tolist() if i != void and not 0 <= i < num_classes]
-        raise DataError(f"expected class ids 0..{num_classes - 1} or {void} for void, found {strange[:5]} in {path}")
+        raise DataError(
+            f"expected class ids 0..{num_classes - 1} or {void} for void, found {strange[:5]} in {path}"
+        )
     return ids.astype(np.uint8)
 
 

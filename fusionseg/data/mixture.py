@@ -55,7 +55,9 @@ class MixtureDataset(SegmentationDataset):
     ) -> None:
         super().__init__(split)
         kinds = dict.fromkeys(datasets, "both") | (labels or {})
-        _check_names(datasets, weights=weights or {}, labels=kinds, classes={} if classes == "apart" else classes)
+        _check_names(
+            datasets, weights=weights or {}, labels=kinds, classes={} if classes == "apart" else classes
+        )
         _check_values(datasets, weights, kinds, epoch_length)
         splits = {name: getattr(made(recipe), "splits", self.splits) for name, recipe in datasets.items()}
         # a part that lacks the split has no images here, but its classes are the mixture's all the same
@@ -151,20 +153,29 @@ class _Part(NamedTuple):
 
     def counted(self, labels: Labels) -> Labels:
         """What counts of an image's labels."""
-        return Labels(self.table.take(labels.semantic), labels.region if self.regions else np.zeros_like(labels.region))
+        return Labels(
+            self.table.take(labels.semantic), labels.region if self.regions else np.zeros_like(labels.region)
+        )
 
 
 def _check_names(datasets: Collection[str], **settings: Mapping[str, object]) -> None:
     wrong = [name for name in datasets if not re.fullmatch(r"[\w.-]+", name)]
     if wrong or not datasets:
-        raise DataError(f"expected datasets by names of letters, digits, '_', '-' and '.', found {wrong or 'none'}")
+        raise DataError(
+            f"expected datasets by names of letters, digits, '_', '-' and '.', found {wrong or 'none'}"
+        )
     for setting, given in settings.items():
         if unknown := [name for name in given if name not in datasets]:
-            raise DataError(f"expected {setting} of the parts {', '.join(datasets)}, found {', '.join(unknown)}")
+            raise DataError(
+                f"expected {setting} of the parts {', '.join(datasets)}, found {', '.join(unknown)}"
+            )
 
 
 def _check_values(
-    datasets: Collection[str], weights: Mapping[str, float] | None, kinds: Mapping[str, str], epoch_length: int | None
+    datasets: Collection[str],
+    weights: Mapping[str, float] | None,
+    kinds: Mapping[str, str],
+    epoch_length: int | None,
 ) -> None:
     if weights is not None:
         if missing := [name for name in datasets if name not in weights]:
@@ -198,7 +209,9 @@ def _united(
             if name is not None:
                 colors.setdefault(name, classes.colors[i])
                 if thing.setdefault(name, i in classes.things) != (i in classes.things):
-                    raise DataError(f"expected {name} to be a thing in all parts or in none: give it two names")
+                    raise DataError(
+                        f"expected {name} to be a thing in all parts or in none: give it two names"
+                    )
     position = {name: i for i, name in enumerate(colors)}
     region = "; ".join(f"{part}: {c.region}" for part, c in every.items() if kinds[part] != "semantic")
     things = tuple(position[name] for name in colors if thing[name])
@@ -215,7 +228,9 @@ def _apart(declared: Mapping[str, Classes]) -> _Names:
     names = {p: [n if counts[n] == 1 else f"{p} {n}" for n in c.names] for p, c in declared.items()}
     counts = Counter(name for part in names.values() for name in part)
     if twice := [name for name, count in counts.items() if count > 1]:
-        raise DataError(f"expected classes with different names in a part, found {', '.join(twice)} more than once")
+        raise DataError(
+            f"expected classes with different names in a part, found {', '.join(twice)} more than once"
+        )
     return names
 
 
@@ -225,7 +240,9 @@ def _new_names(declared: Mapping[str, Classes], every: Mapping[str, Classes], re
         if unknown := [name for name in new if name not in every[part].names]:
             known = ", ".join(every[part].names)
             raise DataError(f"expected classes of {part} ({known}), found {', '.join(unknown)}")
-    return {part: [renamed.get(part, {}).get(n, n) for n in classes.names] for part, classes in declared.items()}
+    return {
+        part: [renamed.get(part, {}).get(n, n) for n in classes.names] for part, classes in declared.items()
+    }
 
 
 def _shares(length: int, weights: Sequence[float]) -> list[int]:

@@ -50,7 +50,9 @@ class TrainOrder(DistributedSampler[Any]):
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         order = self.order(np.random.default_rng((self.seed, self.epoch)))
-        batches = order[: len(self) * self.num_replicas].reshape(self.num_batches, self.num_replicas, self.batch_size)
+        batches = order[: len(self) * self.num_replicas].reshape(
+            self.num_batches, self.num_replicas, self.batch_size
+        )
         return ((self.epoch, index) for index in batches[self.done() :, self.rank].ravel().tolist())
 
 

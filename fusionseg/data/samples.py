@@ -92,8 +92,12 @@ def resized(pixels: Pixels, scale: float) -> Pixels:
     parts = [cv2.resize(group, (width, height), interpolation=way) for group in fours(pixels.image)]
     image: npt.NDArray[Any] = parts[0] if len(parts) == 1 else np.dstack(parts)
     # The exact variant is the one that looks at pixel centers.
-    semantic: npt.NDArray[Any] = cv2.resize(pixels.semantic, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
-    region: npt.NDArray[Any] = cv2.resize(pixels.region, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
+    semantic: npt.NDArray[Any] = cv2.resize(
+        pixels.semantic, (width, height), interpolation=cv2.INTER_NEAREST_EXACT
+    )
+    region: npt.NDArray[Any] = cv2.resize(
+        pixels.region, (width, height), interpolation=cv2.INTER_NEAREST_EXACT
+    )
     return Pixels(image.reshape(height, width, -1), semantic, region)
 
 
@@ -106,7 +110,9 @@ def collated(samples: Sequence[Sample]) -> Sample:
     for other in samples[1:]:
         if other["image"].shape != samples[0]["image"].shape:
             found = ", ".join(f"{s['name']} {tuple(s['image'].shape[1:])}" for s in (samples[0], other))
-            raise DataError(f"expected images of one size in a batch, found {found}: set eval_batch_size to 1")
+            raise DataError(
+                f"expected images of one size in a batch, found {found}: set eval_batch_size to 1"
+            )
     batch: Sample = {key: [sample[key] for sample in samples] for key in samples[0]}
     batch["image"] = torch.stack([image.permute(1, 2, 0) for image in batch["image"]]).permute(0, 3, 1, 2)
     batch["semantic"] = torch.stack(batch["semantic"])

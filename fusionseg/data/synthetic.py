@@ -17,7 +17,14 @@ _Plane = npt.NDArray[np.floating[Any]]
 _SKY, _GROUND, _DISK, _SQUARE, _TRIANGLE, _STAR = range(6)
 _LENGTHS: dict[Split, int] = {"train": 512, "val": 64, "test": 64}
 _SALT = {"train": 1, "val": 2, "test": 3}
-_HUES = {_SKY: (95, 120), _GROUND: (25, 60), _DISK: (0, 35), _SQUARE: (25, 75), _TRIANGLE: (65, 125), _STAR: (120, 175)}
+_HUES = {
+    _SKY: (95, 120),
+    _GROUND: (25, 60),
+    _DISK: (0, 35),
+    _SQUARE: (25, 75),
+    _TRIANGLE: (65, 125),
+    _STAR: (120, 175),
+}
 """Ranges of hue in OpenCV's half degrees; neighbors share a part, so that hue alone does not give the class."""
 
 
@@ -37,7 +44,14 @@ class SyntheticScenes(SegmentationDataset):
 
     classes = Classes(
         names=("sky", "ground", "disk", "square", "triangle", "star"),
-        colors=((135, 180, 235), (120, 140, 80), (220, 60, 50), (240, 180, 40), (40, 160, 120), (150, 70, 190)),
+        colors=(
+            (135, 180, 235),
+            (120, 140, 80),
+            (220, 60, 50),
+            (240, 180, 40),
+            (40, 160, 120),
+            (150, 70, 190),
+        ),
         things=(_DISK, _SQUARE, _TRIANGLE, _STAR),
         region="one thing or one area of stuff",
     )
@@ -118,7 +132,9 @@ def _background(rng: np.random.Generator, size: tuple[int, int]) -> _Canvas:
         x[0] * rng.uniform(12, 20) / width + phase[1]
     )
     ground = y > height * (rng.uniform(0.35, 0.65) + 0.06 * wave)
-    clouds = cv2.resize(rng.uniform(-30, 30, (4, 4)).astype(np.float32), (width, height), interpolation=cv2.INTER_CUBIC)
+    clouds = cv2.resize(
+        rng.uniform(-30, 30, (4, 4)).astype(np.float32), (width, height), interpolation=cv2.INTER_CUBIC
+    )
     stripes = 18 * np.sin(0.9 * y + 0.25 * x + phase[2])
     sky = np.array([rng.uniform(*_HUES[_SKY]), rng.uniform(40, 115), rng.uniform(110, 210)], np.float32)
     soil = np.array([rng.uniform(*_HUES[_GROUND]), rng.uniform(40, 115), rng.uniform(110, 210)], np.float32)
@@ -128,7 +144,12 @@ def _background(rng: np.random.Generator, size: tuple[int, int]) -> _Canvas:
 
 
 def _add_thing(
-    canvas: _Canvas, rng: np.random.Generator, label: int, center: npt.NDArray[np.float64], radius: float, value: float
+    canvas: _Canvas,
+    rng: np.random.Generator,
+    label: int,
+    center: npt.NDArray[np.float64],
+    radius: float,
+    value: float,
 ) -> None:
     """Paints an instance over what is there."""
     turn, hue, saturation = rng.uniform(0, 2 * np.pi), rng.uniform(*_HUES[label]), rng.uniform(140, 230)

@@ -28,9 +28,13 @@ def reduced_sums(sums: Counted, device: torch.device) -> Counted:
     if world_size() == 1:
         return sums
     names = sorted(sums)
-    flat = reduced(torch.from_numpy(np.concatenate([sums[n].astype(np.float64).ravel() for n in names])).to(device))
+    flat = reduced(
+        torch.from_numpy(np.concatenate([sums[n].astype(np.float64).ravel() for n in names])).to(device)
+    )
     parts = np.split(flat.cpu().numpy(), np.cumsum([sums[n].size for n in names])[:-1])
-    return {n: part.reshape(sums[n].shape).astype(sums[n].dtype) for n, part in zip(names, parts, strict=True)}
+    return {
+        n: part.reshape(sums[n].shape).astype(sums[n].dtype) for n, part in zip(names, parts, strict=True)
+    }
 
 
 def lowest(values: Tensor) -> Tensor:

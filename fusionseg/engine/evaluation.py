@@ -41,6 +41,8 @@ def common_size(truths: Sequence[Truth]) -> tuple[int, int]:
     """
     sizes = sorted({truth.semantic.shape for truth in truths})
     if len(sizes) != 1:
-        raise ValueError(f"the label files of a batch have different sizes {sizes}: set data.eval_batch_size to 1")
+        raise ValueError(
+            f"the label files of a batch have different sizes {sizes}: set data.eval_batch_size to 1"
+        )
     height, width = sizes[0]
     return height, width

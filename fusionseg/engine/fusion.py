@@ -25,7 +25,9 @@ def region_vote(semantic: Tensor, region: Tensor, num_classes: int) -> Tensor:
     _check(semantic, region, num_classes)
     void, options = num_classes, num_classes + 1
     label = torch.where(semantic == VOID, void, semantic)
-    ballots, box, votes = torch.unique(_per_image(region) * options + label, return_inverse=True, return_counts=True)
+    ballots, box, votes = torch.unique(
+        _per_image(region) * options + label, return_inverse=True, return_counts=True
+    )
     choice = ballots % options
     _, owner = torch.unique_consecutive(ballots // options, return_inverse=True)
     # More votes rank higher, then the smaller class does; void ranks last because its votes are not counted.
@@ -100,4 +102,6 @@ def _check(semantic: Tensor, region: Tensor, num_classes: int) -> None:
             "pass labels, not logits, and the number of classes of their data set"
         )
     if region.numel() and int(region.min()) < 0:
-        raise ValueError(f"expected region ids of at least 0, found {int(region.min())}: 0 stands for no region")
+        raise ValueError(
+            f"expected region ids of at least 0, found {int(region.min())}: 0 stands for no region"
+        )

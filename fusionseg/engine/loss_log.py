@@ -88,7 +88,9 @@ class RunningLosses:
 
 def check_finite(state: dict[str, Any], step: int) -> None:
     """Raises `NotFiniteError` where a model's weights hold NaN or infinity."""
-    floats = {name: v for name, v in state.items() if isinstance(v, Tensor) and v.is_floating_point() and v.numel()}
+    floats = {
+        name: v for name, v in state.items() if isinstance(v, Tensor) and v.is_floating_point() and v.numel()
+    }
     if not floats or bool(torch.stack([v.isfinite().all() for v in floats.values()]).all()):
         return
     broken = [name for name, v in floats.items() if not v.isfinite().all()]

@@ -24,12 +24,16 @@ def loss_weights(**weights: float | None) -> dict[str, float]:
     """
     present = {task: weight for task, weight in weights.items() if weight is not None}
     if not present:
-        raise ValueError("semantic_head and region_head are both null and gamma is 0: expected at least one head")
+        raise ValueError(
+            "semantic_head and region_head are both null and gamma is 0: expected at least one head"
+        )
     found = ", ".join(f"{FACTORS[task]} = {weight}" for task, weight in present.items())
     if any(not math.isfinite(w) or w < 0 for w in present.values()):
         raise ValueError(f"expected finite loss weights of 0 or more, found {found}")
     if not any(present.values()):
-        raise ValueError(f"nothing would be learned with {found}: expected a positive weight for a head that is there")
+        raise ValueError(
+            f"nothing would be learned with {found}: expected a positive weight for a head that is there"
+        )
     return present
 
 
@@ -61,7 +65,9 @@ def check_parts(heads: Mapping[str, Any], encoder_lr: float, l1: float) -> None:
     """Raises a ValueError where a task has another one's head, or a factor is negative or not finite."""
     for task, recipe in heads.items():
         if getattr(made(recipe), "task", task) != task:
-            raise ValueError(f"expected a {task} head, found {made(recipe).__name__}, which is for another task")
+            raise ValueError(
+                f"expected a {task} head, found {made(recipe).__name__}, which is for another task"
+            )
     for name, value in (("encoder_lr", encoder_lr), ("l1", l1)):
         if not 0 <= value < math.inf:
             raise ValueError(f"expected {name} of 0 or more, found {value}")

@@ -26,7 +26,9 @@ class WarmupPoly(LambdaLR):
         self, optimizer: Optimizer, total_steps: int | None = None, warmup: float = 0.05, power: float = 0.9
     ) -> None:
         if not total_steps or total_steps < 1:
-            raise ValueError(f"WarmupPoly needs the number of optimizer steps, found total_steps={total_steps}")
+            raise ValueError(
+                f"WarmupPoly needs the number of optimizer steps, found total_steps={total_steps}"
+            )
         if not 0 <= warmup < 1:
             raise ValueError(f"expected a warm-up share in [0, 1), found {warmup}")
         rise = min(round(warmup * total_steps), total_steps - 1)
@@ -43,7 +45,11 @@ def fused(recipe: Callable[..., Optimizer], parameters: Iterable[Any], allowed: 
     """The recipe's optimizer, in its fused form where it has one and the recipe does not say otherwise."""
     chosen = getattr(recipe, "keywords", {})
     silent = chosen.get("fused") is None and not chosen.get("foreach") and not chosen.get("differentiable")
-    more = {"fused": True} if allowed and silent and "fused" in inspect.signature(made(recipe)).parameters else {}
+    more = (
+        {"fused": True}
+        if allowed and silent and "fused" in inspect.signature(made(recipe)).parameters
+        else {}
+    )
     try:
         return recipe(parameters, **more)
     except ValueError as error:
@@ -62,7 +68,11 @@ def parameter_groups(network: nn.Module, encoder: nn.Module) -> list[dict[str, A
 
 
 def grouped(
-    recipe: Callable[..., Optimizer], network: nn.Module, encoder: nn.Module, encoder_lr: float, allowed: bool = True
+    recipe: Callable[..., Optimizer],
+    network: nn.Module,
+    encoder: nn.Module,
+    encoder_lr: float,
+    allowed: bool = True,
 ) -> Optimizer:
     """The recipe's optimizer of all that is trained, fused if allowed, with the encoder's own learning rate."""
     optimizer = fused(recipe, parameter_groups(network, encoder), allowed)

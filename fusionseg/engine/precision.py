@@ -20,5 +20,7 @@ def precision_notice(chosen: str) -> str:
 
 
 def _cpu_has_bf16() -> bool:
-    checks = [getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported")]
+    checks = [
+        getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    ]
     return any(check() for check in checks if check) and not torch.backends.mps.is_available()

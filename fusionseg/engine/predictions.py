@@ -23,11 +23,19 @@ def padded(batch: Sample) -> Sample:
         return batch
     kind = batch["image"].dtype
     image = F.pad(batch["image"].float(), room, mode="replicate").to(kind)
-    return {**batch, "image": image, **{k: F.pad(batch[k], room, value=v) for k, v in _FILL.items() if k in batch}}
+    return {
+        **batch,
+        "image": image,
+        **{k: F.pad(batch[k], room, value=v) for k, v in _FILL.items() if k in batch},
+    }
 
 
 def answers(
-    outputs: Mapping[str, Any], heads: Mapping[str, Head], frame: Frame, names: Sequence[str], classes: Classes
+    outputs: Mapping[str, Any],
+    heads: Mapping[str, Head],
+    frame: Frame,
+    names: Sequence[str],
+    classes: Classes,
 ) -> list[Prediction]:
     """What the network says of each image of a batch, on the host.
 
@@ -44,5 +52,4 @@ def answers(
         maps["panoptic"] = panoptic(maps["semantic"], maps["region"], classes.things, len(classes))
     kinds = {"semantic": torch.uint8, "fused": torch.uint8, "scene": torch.float32}
     arrays = {key: labels.to(kinds.get(key, torch.int32)).cpu().numpy() for key, labels in maps.items()}
-    single = bool(getattr(heads.get("scene"), "single", False))
-    return [Prediction(name, single=single, **{key: a[i] for key, a in arrays.items()}) for i, name in enumerate(names)]
+    return [Prediction(name, {key: a[i] for key, a in arrays.items()}) for i, name in enumerate(names)]

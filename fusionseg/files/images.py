@@ -57,7 +57,9 @@ def read_labels(path: str | Path) -> IntMap:
     with open(path, "rb") as file:
         with decoding(path):
             image = Image.open(file)
-        if image.format == "JPEG" or not (image.mode in ("1", "L", "P", "I") or image.mode.startswith("I;16")):
+        if image.format == "JPEG" or not (
+            image.mode in ("1", "L", "P", "I") or image.mode.startswith("I;16")
+        ):
             raise ValueError(
                 f"expected one id for each pixel in {path} (a palette or grey PNG), "
                 f"found a {image.format} of mode {image.mode}: convert colors to class ids first"
@@ -167,14 +169,20 @@ def coco_panoptic_json(
     ):
         for entry in entries:
             if missing := keys - entry.keys():
-                raise ValueError(f"expected the keys {sorted(keys)} in each {kind}, {sorted(missing)} not in {entry}")
+                raise ValueError(
+                    f"expected the keys {sorted(keys)} in each {kind}, {sorted(missing)} not in {entry}"
+                )
     if strange := sorted({a["image_id"] for a in annotations} - {i["id"] for i in images}, key=str):
         raise ValueError(f"annotations of images {strange[:5]}, which are not among the {len(images)} images")
     categories = [
         {"id": classes.file_ids[i], "name": name, "isthing": int(i in classes.things), "color": list(color)}
         for i, (name, color) in enumerate(zip(classes.names, classes.colors, strict=True))
     ]
-    return {"images": [*map(dict, images)], "annotations": [*map(dict, annotations)], "categories": categories}
+    return {
+        "images": [*map(dict, images)],
+        "annotations": [*map(dict, annotations)],
+        "categories": categories,
+    }
 
 
 def _stretch(image: Image.Image) -> int:
@@ -207,7 +215,11 @@ def decoding(path: str | Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # nobody lists what the readers of a dozen formats raise
-        told = "of no known format" if isinstance(error, UnidentifiedImageError) else error or type(error).__name__
+        told = (
+            "of no known format"
+            if isinstance(error, UnidentifiedImageError)
+            else error or type(error).__name__
+        )
         raise ValueError(f"{path} is no complete image file ({told}): download or copy it again") from error
 
 

@@ -39,7 +39,8 @@ def broken(module: nn.Module) -> list[str]:
     return [
         name
         for name, value in module.state_dict().items()
-        if isinstance(value, Tensor) and (not value.isfinite().all() if name in learned else value.isnan().any())
+        if isinstance(value, Tensor)
+        and (not value.isfinite().all() if name in learned else value.isnan().any())
     ]
 
 

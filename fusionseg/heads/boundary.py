@@ -42,7 +42,9 @@ class BoundaryHead(Head):
     ) -> None:
         super().__init__()
         if width < 2 or width % 2:
-            raise ValueError(f"a boundary has two sides of equal thickness: expected width 2, 4, 6 ..., found {width}")
+            raise ValueError(
+                f"a boundary has two sides of equal thickness: expected width 2, 4, 6 ..., found {width}"
+            )
         if not 0 < threshold < 1:
             raise ValueError(f"expected a threshold in (0, 1), found {threshold}")
         self.width, self.threshold, self.min_area = width, threshold, min_area

@@ -55,7 +55,9 @@ class CenterOffsetHead(Head):
     ) -> None:
         super().__init__()
         if not 0 < threshold < 1 or sigma <= 0:
-            raise ValueError(f"expected a threshold in (0, 1) and a positive sigma, found {threshold} and {sigma}")
+            raise ValueError(
+                f"expected a threshold in (0, 1) and a positive sigma, found {threshold} and {sigma}"
+            )
         self.sigma, self.threshold = sigma, threshold
         self.weights = center_weight, offset_weight
         self.layers = nn.Sequential(nn.Dropout2d(dropout), nn.Conv2d(in_channels, 3, 1))
@@ -76,7 +78,9 @@ class CenterOffsetHead(Head):
         output = output.to(torch.promote_types(output.dtype, torch.float32))
         heat, heat_weight = self.center_loss(output[:, :1].sigmoid(), target.heat, target.mask)
         far, far_weight = self.offset_loss(output[:, 1:] * self.UNIT, target.offset, target.mask)
-        return torch.stack([heat * self.weights[0], far * self.weights[1]]), torch.stack([heat_weight, far_weight])
+        return torch.stack([heat * self.weights[0], far * self.weights[1]]), torch.stack(
+            [heat_weight, far_weight]
+        )
 
     def labels(self, output: Tensor, frame: Frame) -> Tensor:
         """Every pixel in the region of the center that is nearest to where it points."""

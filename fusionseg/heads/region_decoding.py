@@ -36,7 +36,9 @@ def filled(region: npt.NDArray[Label]) -> npt.NDArray[Label]:
     return regions
 
 
-def group(heat: Tensor, offsets: Tensor, threshold: float = 0.1, kernel: int = 7, max_centers: int = 200) -> Tensor:
+def group(
+    heat: Tensor, offsets: Tensor, threshold: float = 0.1, kernel: int = 7, max_centers: int = 200
+) -> Tensor:
     """The region map, int64 (H, W), in which every pixel joins the center that it points at (arXiv:1911.10194, eq. 1).
 
     Regions are numbered from 1 by falling heat of their centers; without any center all pixels are region 1.

@@ -17,7 +17,9 @@ def boundaries(region: Tensor, width: int = 2) -> Tensor:
         width: Thickness in pixels, even; every two more add a pixel on each side, diagonals included.
     """
     if width < 2 or width % 2:
-        raise ValueError(f"a boundary has two sides of equal thickness: expected width 2, 4, 6 ..., found {width}")
+        raise ValueError(
+            f"a boundary has two sides of equal thickness: expected width 2, 4, 6 ..., found {width}"
+        )
     labelled = region > 0
     rows = (region[:, 1:] != region[:, :-1]) & labelled[:, 1:] & labelled[:, :-1]
     columns = (region[..., 1:] != region[..., :-1]) & labelled[..., 1:] & labelled[..., :-1]
@@ -63,7 +65,9 @@ def center_offsets(region: Tensor, num_regions: int = 65536) -> Tensor:
     """
     batch, height, width = region.shape
     centers, _ = centroids(region, num_regions)
-    goals = centers.flatten(0, 1)[_slots(region, num_regions)].view(batch, height, width, 2).permute(0, 3, 1, 2)
+    goals = (
+        centers.flatten(0, 1)[_slots(region, num_regions)].view(batch, height, width, 2).permute(0, 3, 1, 2)
+    )
     rows = torch.arange(height, device=region.device).view(1, -1, 1).expand_as(region)
     columns = torch.arange(width, device=region.device).expand_as(region)
     return (goals - torch.stack([rows, columns], dim=1)).where((region > 0).unsqueeze(1), 0)

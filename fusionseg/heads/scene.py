@@ -37,11 +37,18 @@ class SceneHead(Head):
     task: ClassVar[str] = "scene"
 
     def __init__(
-        self, in_channels: int, num_classes: int, single: bool = False, min_share: float = 0.0, dropout: float = 0.0
+        self,
+        in_channels: int,
+        num_classes: int,
+        single: bool = False,
+        min_share: float = 0.0,
+        dropout: float = 0.0,
     ) -> None:
         super().__init__()
         if single and num_classes < 2:
-            raise ValueError(f"the single form is for 2 classes or more, found {num_classes}: leave single out")
+            raise ValueError(
+                f"the single form is for 2 classes or more, found {num_classes}: leave single out"
+            )
         if not 0 <= min_share < 1:
             raise ValueError(f"expected a min_share in [0, 1), found {min_share}")
         self.num_classes, self.single, self.min_share = num_classes, single, min_share

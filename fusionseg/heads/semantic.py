@@ -43,7 +43,9 @@ class SemanticHead(Head):
         if not 0 < threshold < 1:
             raise ValueError(f"expected a threshold in (0, 1), found {threshold}")
         self.num_classes, self.binary, self.threshold = num_classes, binary, threshold
-        self.layers = nn.Sequential(nn.Dropout2d(dropout), nn.Conv2d(in_channels, 1 if binary else num_classes, 1))
+        self.layers = nn.Sequential(
+            nn.Dropout2d(dropout), nn.Conv2d(in_channels, 1 if binary else num_classes, 1)
+        )
         self.losses = nn.ModuleList(loss() for loss in losses)
 
     def forward(self, features: Tensor) -> Tensor:

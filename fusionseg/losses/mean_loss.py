@@ -32,5 +32,7 @@ class MeanLoss(Loss):
         output = output.where(labelled[:, None, None, None], 0)
         void = labelled[:, None, None] & ~mask
         target = target.masked_fill(void.unsqueeze(1) if target.ndim == 4 else void, self.ignore_index)
-        images = torch.stack([self.loss(*pair) for pair in zip(output.unsqueeze(1), target.unsqueeze(1), strict=True)])
+        images = torch.stack(
+            [self.loss(*pair) for pair in zip(output.unsqueeze(1), target.unsqueeze(1), strict=True)]
+        )
         return images.where(labelled, 0).sum(), labelled.sum().to(output.dtype)

@@ -67,7 +67,9 @@ def _jaccard_steps(truth: Tensor, dtype: torch.dtype) -> Tensor:
 def _flat(output: Tensor, target: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
     """The logits and the labelled truth of every channel, both (B, C, H * W)."""
     channels = output.shape[1]
-    classes = torch.arange(channels, device=output.device) if channels > 1 else torch.ones(1, device=output.device)
+    classes = (
+        torch.arange(channels, device=output.device) if channels > 1 else torch.ones(1, device=output.device)
+    )
     truth = (target.flatten(1).unsqueeze(1) == classes.unsqueeze(1)) & mask.flatten(1).unsqueeze(1)
     return output.flatten(2), truth
 

@@ -156,7 +156,9 @@ def _class_weights(name: str, values: Any) -> Tensor | None:
     if values is None:
         return None
     if isinstance(values, str) or min(values, default=-1) < 0 or max(values) == 0:
-        raise ValueError(f"{name} must be non-negative numbers, one for each class and not all 0, found {values!r}")
+        raise ValueError(
+            f"{name} must be non-negative numbers, one for each class and not all 0, found {values!r}"
+        )
     return torch.tensor(values, dtype=torch.float32)
 
 

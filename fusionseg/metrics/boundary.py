@@ -31,7 +31,9 @@ def boundary_sums(prediction: IntMap, *truths: IntMap, tolerance: float = 0.0075
     """
     for truth in truths:
         if prediction.shape != truth.shape:
-            raise ValueError(f"expected two region maps of one shape, found {prediction.shape} and {truth.shape}")
+            raise ValueError(
+                f"expected two region maps of one shape, found {prediction.shape} and {truth.shape}"
+            )
     radius = tolerance * hypot(*prediction.shape)
     labeled = [truth != 0 for truth in truths]
     predicted = np.any([boundaries(prediction, known) for known in labeled], 0)

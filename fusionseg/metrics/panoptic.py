@@ -90,7 +90,9 @@ def outcomes(pairs: Overlaps, num_classes: int) -> Floats:
     wrong[column[matched]] = False
 
     hits = wanted[matched]
-    counts = [np.bincount(ids, minlength=num_classes) for ids in (hits, column_class[wrong], row_class[missed])]
+    counts = [
+        np.bincount(ids, minlength=num_classes) for ids in (hits, column_class[wrong], row_class[missed])
+    ]
     return np.stack([*counts, totals(hits, iou[matched], num_classes)], 1)
 
 
@@ -105,9 +107,20 @@ def panoptic_figures(sums: Floats, things: Sequence[int]) -> dict[str, float]:
     """
     hits, wrong, missed, iou = sums.T
     total = hits + (wrong + missed) / 2
-    quality = {"pq": iou / np.maximum(total, 0.5), "sq": iou / np.maximum(hits, 1), "rq": hits / np.maximum(total, 0.5)}
+    quality = {
+        "pq": iou / np.maximum(total, 0.5),
+        "sq": iou / np.maximum(hits, 1),
+        "rq": hits / np.maximum(total, 0.5),
+    }
     thing = np.isin(np.arange(len(sums)), things)
     figures: dict[str, float] = {}
-    for suffix, chosen in (("", total > 0), ("_things", thing & (total > 0)), ("_stuff", ~thing & (total > 0))):
-        figures |= {name + suffix: float(ratio(values[chosen].sum(), chosen.sum())) for name, values in quality.items()}
+    for suffix, chosen in (
+        ("", total > 0),
+        ("_things", thing & (total > 0)),
+        ("_stuff", ~thing & (total > 0)),
+    ):
+        figures |= {
+            name + suffix: float(ratio(values[chosen].sum(), chosen.sum()))
+            for name, values in quality.items()
+        }
     return figures

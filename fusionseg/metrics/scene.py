@@ -32,7 +32,9 @@ def scene_sums(probabilities: npt.NDArray[np.float32], truth: IntMap, single: bo
     """
     classes = np.arange(len(probabilities))
     if not ((probabilities >= 0) & (probabilities <= 1)).all():
-        raise ValueError(f"expected probabilities in [0, 1], found {probabilities.min()}..{probabilities.max()}")
+        raise ValueError(
+            f"expected probabilities in [0, 1], found {probabilities.min()}..{probabilities.max()}"
+        )
     shown = np.setdiff1d(runs(truth, truth)[0], VOID)  # of runs, which are far fewer than pixels
     if unknown := np.setdiff1d(shown, classes).tolist():
         raise ValueError(

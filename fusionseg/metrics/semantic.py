@@ -28,7 +28,9 @@ def semantic_sums(prediction: IntMap, truth: IntMap, num_classes: int) -> Counts
             f"expected {classes} or {VOID} in the truth, found {unknown.tolist()}: map the labels to classes"
         )
     if answers.size:
-        raise ValueError(f"expected {classes} where the truth is labeled, the prediction holds {answers.tolist()}")
+        raise ValueError(
+            f"expected {classes} where the truth is labeled, the prediction holds {answers.tolist()}"
+        )
     return table[:num_classes, :num_classes].copy()
 
 
@@ -42,7 +44,9 @@ def semantic_per_class(table: Counts) -> dict[str, Floats]:
     Args:
         table: The sum of `semantic_sums` over a set of images.
     """
-    hits, truth, prediction = (np.asarray(n, np.float64) for n in (table.diagonal(), table.sum(1), table.sum(0)))
+    hits, truth, prediction = (
+        np.asarray(n, np.float64) for n in (table.diagonal(), table.sum(1), table.sum(0))
+    )
     union = truth + prediction - hits
     return {
         "iou": ratio(hits, union),

@@ -23,10 +23,12 @@ class Measures:
     Args:
         classes: The classes of the data set.
         tolerance: How far matching boundary pixels may lie apart, as a share of the image's diagonal.
+        single: Whether scenes show exactly one class.
     """
 
-    def __init__(self, classes: Classes, tolerance: float = 0.0075) -> None:
+    def __init__(self, classes: Classes, tolerance: float = 0.0075, single: bool = False) -> None:
         self.classes = classes
+        self.single = single
         self.tolerance = tolerance
 
     def sums(self, prediction: Prediction, truth: Truth) -> Counted:
@@ -36,20 +38,20 @@ class Measures:
         the Berkeley benchmark.
         """
         sums: Counted = {}
-        if prediction.semantic is not None:
-            sums["semantic"] = semantic_sums(prediction.semantic, truth.semantic, len(self.classes))
-        if prediction.region is not None:
+        if "semantic" in prediction:
+            sums["semantic"] = semantic_sums(prediction["semantic"], truth.semantic, len(self.classes))
+        if "region" in prediction:
             annotators = (truth.region, *truth.others)
-            sums["region"] = region_sums(prediction.region, *annotators)
-            sums["boundary"] = boundary_sums(prediction.region, *annotators, tolerance=self.tolerance)
-        if prediction.fused is not None:
-            sums["fused"] = semantic_sums(prediction.fused, truth.semantic, len(self.classes))
-        if prediction.panoptic is not None:
-            segments = panoptic_sums(prediction.panoptic, truth, self.classes)
+            sums["region"] = region_sums(prediction["region"], *annotators)
+            sums["boundary"] = boundary_sums(prediction["region"], *annotators, tolerance=self.tolerance)
+        if "fused" in prediction:
+            sums["fused"] = semantic_sums(prediction["fused"], truth.semantic, len(self.classes))
+        if "panoptic" in prediction:
+            segments = panoptic_sums(prediction["panoptic"], truth, self.classes)
             # without regions nothing that was found could match, only count as invented
             sums["panoptic"] = segments if truth.has_regions else np.zeros_like(segments)
-        if prediction.scene is not None:
-            sums |= scene_sums(prediction.scene, truth.semantic, prediction.single)
+        if "scene" in prediction:
+            sums |= scene_sums(prediction["scene"], truth.semantic, self.single)
         return sums
 
     def figures(self, sums: Counted) -> dict[str, float]:
@@ -80,7 +82,9 @@ class Measures:
         """Figures of each class, in the order of the classes; NaN where a class does not occur."""
         figures: dict[str, list[float]] = {}
         if "semantic" in sums:
-            figures |= {name: values.tolist() for name, values in semantic_per_class(sums["semantic"]).items()}
+            figures |= {
+                name: values.tolist() for name, values in semantic_per_class(sums["semantic"]).items()
+            }
         if "fused" in sums:
             figures["iou_fused"] = semantic_per_class(sums["fused"])["iou"].tolist()
         if "panoptic" in sums:

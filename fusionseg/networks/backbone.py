@@ -79,12 +79,16 @@ class Backbone:
             parts = [first] + [self._pair(None)[1] for _ in range(decoders - 1)]
             for decoder in parts:
                 _probe(encoder, decoder)
-        except Exception as error:  # nobody lists what libraries raise where two parts do not fit or a download fails
+        except (
+            Exception
+        ) as error:  # nobody lists what libraries raise where two parts do not fit or a download fails
             raise ValueError(self._remedy(error)) from error
         if self.weights and not self._named:
             state = tensors(Path(self.weights))
             if self.encoder.startswith("tu-"):
-                state = {f"model.{name.replace('stages.', 'stages_')}": value for name, value in state.items()}
+                state = {
+                    f"model.{name.replace('stages.', 'stages_')}": value for name, value in state.items()
+                }
             loaded(encoder.body, state, self.weights, f"the {self.encoder} encoder")
         return encoder, parts
 
@@ -110,7 +114,9 @@ class Backbone:
             if strange := self.options.keys() - {"output_stride"}:
                 raise ValueError(f"FCN has the option output_stride alone, found {', '.join(strange)}")
             stride = self.options.get("output_stride", 8)
-            body = smp.encoders.get_encoder(self.encoder, self.in_channels, weights=weights, output_stride=stride)
+            body = smp.encoders.get_encoder(
+                self.encoder, self.in_channels, weights=weights, output_stride=stride
+            )
             *layers, classifier = FCNHead(body.out_channels[-1], 1)
             decoder = Decoder(nn.Sequential(*layers), classifier.in_channels, last=True)
         else:
@@ -139,9 +145,7 @@ class Backbone:
         reason = str(error).strip("'\"").splitlines()[0][:300]
         known = smp.encoders.get_encoder_names()
         if not self.encoder.startswith("tu-") and self.encoder not in known:
-            return (
-                f"unknown encoder {self.encoder!r}; expected `tu-` and a name of timm's, or one of: {', '.join(known)}"
-            )
+            return f"unknown encoder {self.encoder!r}; expected `tu-` and a name of timm's, or one of: {', '.join(known)}"
         pairs = [d for d in DECODERS if d != self.decoder and Backbone(self.encoder, decoder=d)._works()]
         return (
             f"encoder {self.encoder!r} and decoder {self.decoder!r} with weights {self.weights!r} and options "
@@ -223,7 +227,11 @@ class Decoder(nn.Module):
 
 def _is_file(weights: str) -> bool:
     path = Path(weights)
-    return path.suffix in {".safetensors", ".pt", ".pth", ".ckpt", ".bin"} or path.is_file() or len(path.parts) > 1
+    return (
+        path.suffix in {".safetensors", ".pt", ".pth", ".ckpt", ".bin"}
+        or path.is_file()
+        or len(path.parts) > 1
+    )
 
 
 def _is_fragile(body: nn.Module) -> bool:
@@ -231,7 +239,11 @@ def _is_fragile(body: nn.Module) -> bool:
 
     Of these, in channels-last memory, torch 2.15 on a CPU writes the gradient beyond its memory.
     """
-    layers = [m for m in body.modules() if isinstance(m, nn.Conv2d) and m.kernel_size == (1, 1) and m.stride != (1, 1)]
+    layers = [
+        m
+        for m in body.modules()
+        if isinstance(m, nn.Conv2d) and m.kernel_size == (1, 1) and m.stride != (1, 1)
+    ]
     return any(layer.in_channels // layer.groups <= 8 for layer in layers)
 
 
@@ -241,6 +253,8 @@ def _probe(encoder: Encoder, decoder: Decoder) -> None:
     image = torch.zeros(1, encoder.mean.shape[1], 4 * STRIDE, 4 * STRIDE)
     output = decoder.eval()(encoder.eval()(image))
     learned = [p for part in (encoder, decoder) for p in part.parameters() if p.requires_grad]
-    for parameter, gradient in zip(learned, torch.autograd.grad(output.sum(), learned, allow_unused=True), strict=True):
+    for parameter, gradient in zip(
+        learned, torch.autograd.grad(output.sum(), learned, allow_unused=True), strict=True
+    ):
         parameter.requires_grad_(gradient is not None)
     encoder.train(), decoder.train()

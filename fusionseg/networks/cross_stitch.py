@@ -63,10 +63,14 @@ class CrossStitch(Network):
             raise ValueError(
                 f"CrossStitch cannot cut {backbone.encoder!r} into stages; it works with: {', '.join(FAMILIES)}"
             )
-        body = StitchedEncoders({task: encoder.body for task, (encoder, _) in pairs.items()}, cut, own, per_channel)
+        body = StitchedEncoders(
+            {task: encoder.body for task, (encoder, _) in pairs.items()}, cut, own, per_channel
+        )
         self.encoder = Encoder(body, first.mean.flatten().tolist(), first.std.flatten().tolist())
         self.decoders = nn.ModuleDict({task: decoder for task, (_, (decoder,)) in pairs.items()})
-        self.heads = nn.ModuleDict({task: head(pairs[task][1][0].out_channels) for task, head in heads.items()})
+        self.heads = nn.ModuleDict(
+            {task: head(pairs[task][1][0].out_channels) for task, head in heads.items()}
+        )
 
     def forward(self, image: Tensor) -> list[dict[str, Any]]:
         """A single guess, which is the final answer."""
@@ -86,7 +90,9 @@ class StitchedEncoders(nn.Module):
         per_channel: A mixture for each channel instead of one for all channels of a stage.
     """
 
-    def __init__(self, bodies: Mapping[str, nn.Module], cut: list[list[Step]], own: float, per_channel: bool) -> None:
+    def __init__(
+        self, bodies: Mapping[str, nn.Module], cut: list[list[Step]], own: float, per_channel: bool
+    ) -> None:
         super().__init__()
         first: Any = next(iter(bodies.values()))
         self.bodies, self.stages, self.out_channels = nn.ModuleDict(bodies), cut, list(first.out_channels)

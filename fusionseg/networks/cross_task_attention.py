@@ -41,7 +41,9 @@ class CrossTaskAttention(Network):
     ) -> None:
         super().__init__()
         if attention_heads < 1 or width < 1 or width % attention_heads:
-            raise ValueError(f"expected attention_heads that divide the width, found {attention_heads} and {width}")
+            raise ValueError(
+                f"expected attention_heads that divide the width, found {attention_heads} and {width}"
+            )
         if tokens < 1:
             raise ValueError(f"expected 1 token or more, found {tokens}")
         self.encoder, decoders = backbone.build(len(heads))

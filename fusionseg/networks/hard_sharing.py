@@ -23,7 +23,9 @@ class HardSharing(Network):
 
     branch: Branch
 
-    def __init__(self, heads: Mapping[str, HeadRecipe], backbone: Backbone, shared_decoder: bool = True) -> None:
+    def __init__(
+        self, heads: Mapping[str, HeadRecipe], backbone: Backbone, shared_decoder: bool = True
+    ) -> None:
         super().__init__()
         names = ["shared"] if shared_decoder else list(heads)
         self.encoder, decoders = backbone.build(len(names))
@@ -35,7 +37,10 @@ class HardSharing(Network):
         """A single guess, which is the final answer."""
         features, tasks = self.encoder(image), list(self.heads)
         if "shared" in self.decoders:
-            maps = {task: part for task, (part,) in self.branch([self.decoders["shared"](features)], tasks).items()}
+            maps = {
+                task: part
+                for task, (part,) in self.branch([self.decoders["shared"](features)], tasks).items()
+            }
         else:
             maps = {task: self.decoders[task](part) for task, part in self.branch(features, tasks).items()}
         return [{task: head(maps[task]) for task, head in self.heads.items()}]

@@ -38,7 +38,9 @@ class MTAN(Network):
         encoder, decoders = backbone.build(len(heads))
         self.encoder = encoder
         self.decoders = nn.ModuleDict(dict(zip(heads, decoders, strict=True)))
-        self.attentions = nn.ModuleDict({task: StageAttention(encoder.out_channels, reduction) for task in heads})
+        self.attentions = nn.ModuleDict(
+            {task: StageAttention(encoder.out_channels, reduction) for task in heads}
+        )
         self.heads = nn.ModuleDict({task: head(decoders[0].out_channels) for task, head in heads.items()})
         self.branch = Branch()
 

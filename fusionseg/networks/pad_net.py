@@ -34,7 +34,9 @@ class PADNet(Network):
         self.encoder, (decoder,) = backbone.build()
         self.decoders = nn.ModuleDict({"shared": decoder})
         width = width or decoder.out_channels
-        self.features = nn.ModuleDict({task: Conv2dNormActivation(decoder.out_channels, width) for task in heads})
+        self.features = nn.ModuleDict(
+            {task: Conv2dNormActivation(decoder.out_channels, width) for task in heads}
+        )
         self.first = nn.ModuleDict({task: head(width) for task, head in heads.items()})
         self.distillation = Distillation(list(heads), width)
         self.second = nn.ModuleDict({task: Conv2dNormActivation(width, width) for task in heads})

@@ -48,7 +48,9 @@ def stages(body: nn.Module, in_channels: int) -> list[list[Step]] | None:
     """
     training = body.training
     body.eval()
-    image = torch.linspace(-1, 1, in_channels * (4 * STRIDE) ** 2).view(1, in_channels, 4 * STRIDE, 4 * STRIDE)
+    image = torch.linspace(-1, 1, in_channels * (4 * STRIDE) ** 2).view(
+        1, in_channels, 4 * STRIDE, 4 * STRIDE
+    )
     features, calls = _watched(body, image.clone())
     cut = []
     for feature in features:
@@ -102,4 +104,6 @@ def _same(body: Any, cut: list[list[Step]], image: Tensor) -> bool:
     for steps, width in zip(cut, body.out_channels, strict=True):
         features = stage(body, steps, features)
         found.append(entry(features, width))
-    return all(f.shape == e.shape and torch.allclose(f, e, 1e-3, 1e-4) for f, e in zip(found, expected, strict=True))
+    return all(
+        f.shape == e.shape and torch.allclose(f, e, 1e-3, 1e-4) for f, e in zip(found, expected, strict=True)
+    )

@@ -16,7 +16,9 @@ from fusionseg.files.state_dicts import WeightsError, broken, is_state, reason, 
 class WholeCheckpoints(TorchCheckpointIO):
     """Checkpoints that are whole or not there, and from which nothing is unpickled but tensors and plain containers."""
 
-    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | os.PathLike[str], *_: Any, **__: Any) -> None:
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | os.PathLike[str], *_: Any, **__: Any
+    ) -> None:
         """Writes a checkpoint beside the old one, to the disk, and then in its place.
 
         Raises:
@@ -58,7 +60,9 @@ def opened(checkpoint: Path) -> dict[str, Any]:
             f"{checkpoint}: not a complete checkpoint, or one that holds code: {reason(error)}"
         ) from error
     if not isinstance(content, dict) or "state_dict" not in content:
-        raise WeightsError(f"{checkpoint}: expected a checkpoint with a state_dict; is it a file of weights only?")
+        raise WeightsError(
+            f"{checkpoint}: expected a checkpoint with a state_dict; is it a file of weights only?"
+        )
     if not is_state(content["state_dict"]):
         raise WeightsError(f"{checkpoint}: expected names and dense tensors in its state_dict")
     for key in ("hyper_parameters", "datamodule_hyper_parameters"):
@@ -74,7 +78,9 @@ def load_state(model: LightningModule, checkpoint: Path) -> None:
         WeightsError: If it is another architecture, or holds NaN; the message names the first differences.
     """
     state, own = opened(checkpoint)["state_dict"], model.state_dict()
-    wrong = [f"{k} is missing" for k in own if k not in state] + [f"{k} is unknown" for k in state if k not in own]
+    wrong = [f"{k} is missing" for k in own if k not in state] + [
+        f"{k} is unknown" for k in state if k not in own
+    ]
     wrong += [
         f"{k} is {tuple(state[k].shape)} there and {tuple(own[k].shape)} here"
         for k in own
@@ -91,4 +97,6 @@ def load_state(model: LightningModule, checkpoint: Path) -> None:
 
 def _check_finite(model: LightningModule, checkpoint: Path) -> None:
     if wrong := broken(model):
-        raise WeightsError(f"{checkpoint}: the weights hold NaN or infinity in {', '.join(wrong[:3])}: take another")
+        raise WeightsError(
+            f"{checkpoint}: the weights hold NaN or infinity in {', '.join(wrong[:3])}: take another"
+        )

@@ -67,7 +67,9 @@ class MetricsTable(Logger):
             with self.path.open(newline="", encoding="utf-8", errors="replace") as file:
                 rows = list(csv.DictReader(file))[:count]
         if len(rows) < count:
-            raise ValueError(f"{self.path}: expected the {count} rows that the checkpoint knows of, found {len(rows)}")
+            raise ValueError(
+                f"{self.path}: expected the {count} rows that the checkpoint knows of, found {len(rows)}"
+            )
         self.rows = [{name: value for name, value in row.items() if value} for row in rows]
         self.columns = []
         for row in self.rows:

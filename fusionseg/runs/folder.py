@@ -17,7 +17,9 @@ def configuration(run: Path) -> Path:
     """
     path = run / "config.yaml"
     if not path.is_file():
-        raise FileNotFoundError(f"{run}: expected a run folder with config.yaml in it; is it the right folder?")
+        raise FileNotFoundError(
+            f"{run}: expected a run folder with config.yaml in it; is it the right folder?"
+        )
     return path
 
 

@@ -33,7 +33,9 @@ def restored(checkpoint: Path, run: Path | None = None) -> tuple[LightningModule
         raise WeightsError(f"{checkpoint}: not of a FusionModule; name the run folder instead (--run)")
     try:
         check_called(given)
-        model: LightningModule = model_class.load_from_checkpoint(checkpoint, map_location="cpu", weights_only=True)
+        model: LightningModule = model_class.load_from_checkpoint(
+            checkpoint, map_location="cpu", weights_only=True
+        )
     except Exception as error:  # nobody lists what constructors say to hyperparameters that may be anything
         told = " ".join(str(usage_error(str(error), error, (), ())).split())[:300] or type(error).__name__
         raise WeightsError(f"{checkpoint}: what it holds makes no {model_class.__name__}: {told}") from error

@@ -52,7 +52,9 @@ def check_same(config: Any, text: str) -> None:
         text: The complete configuration that came of it, as YAML.
     """
     path = configuration(Path(config.resume))
-    before, after = (dict(_leaves(yaml.safe_load(source))) for source in (path.read_text(encoding="utf-8"), text))
+    before, after = (
+        dict(_leaves(yaml.safe_load(source))) for source in (path.read_text(encoding="utf-8"), text)
+    )
     # what a trainer was not told is not in its configuration
     for key in (before.keys() & after.keys()) | {key for key in after if key.startswith("trainer.")}:
         free = key.startswith("trainer.") and key.removeprefix("trainer.").startswith(FREE)

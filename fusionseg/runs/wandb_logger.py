@@ -35,7 +35,9 @@ def mode(seconds: float = 3.0) -> tuple[str, str]:
         return chosen, ""
     reason = "as asked" if chosen == "offline" else _obstacle(seconds)
     if reason and chosen == "online":
-        raise ValueError(f"W&B cannot be online: {reason}; mend that (`wandb login`), or choose --wandb offline")
+        raise ValueError(
+            f"W&B cannot be online: {reason}; mend that (`wandb login`), or choose --wandb offline"
+        )
     return "offline" if reason else "online", reason
 
 
@@ -98,9 +100,13 @@ class RunLogger(WandbLogger):
         job_type: What kind of work a new run is.
     """
 
-    def __init__(self, folder: Path, reason: str, run_id: str | None = None, job_type: str | None = None) -> None:
+    def __init__(
+        self, folder: Path, reason: str, run_id: str | None = None, job_type: str | None = None
+    ) -> None:
         project = os.environ.get("WANDB_PROJECT", "fusionseg")
-        super().__init__(name=os.environ.get("WANDB_NAME", folder.name), save_dir=folder, project=project, id=run_id)
+        super().__init__(
+            name=os.environ.get("WANDB_NAME", folder.name), save_dir=folder, project=project, id=run_id
+        )
         self.folder, self.reason = folder, reason
         self.options = {"project": project, "name": self._name, "dir": str(folder)}
         self.options["job_type"] = os.environ.get("WANDB_JOB_TYPE", job_type)
@@ -134,8 +140,10 @@ class RunLogger(WandbLogger):
 
         settings = wandb.Settings(silent=True, console="off", init_timeout=20)
         wandb.setup(settings)  # or it warns before it reads its own settings
-        continued = {"id": self.run_id, "resume": "allow"} if self.run_id else {}
-        run = wandb.init(**self.options, **continued, mode="offline" if self.reason else "online", settings=settings)  # type: ignore[arg-type]
+        options: dict[str, Any] = {**self.options, "mode": "offline" if self.reason else "online"}
+        if self.run_id:
+            options |= {"id": self.run_id, "resume": "allow"}
+        run = wandb.init(**options, settings=settings)
         run.define_metric("trainer/global_step", hidden=True)
         run.define_metric("train/*", step_metric="trainer/global_step")
         run.define_metric("val/*", step_metric="epoch")
@@ -161,7 +169,11 @@ def runs(loggers: Iterable[Logger]) -> list[Any]:
 
 
 def log_pictures(
-    loggers: Iterable[Logger], key: str, seen: Sequence[tuple[Picture, Truth, Prediction]], classes: Classes, epoch: int
+    loggers: Iterable[Logger],
+    key: str,
+    seen: Sequence[tuple[Picture, Truth, Prediction]],
+    classes: Classes,
+    epoch: int,
 ) -> None:
     """Shows images in W&B under masks that toggle: semantic, region and fused, truth and prediction."""
     for run in runs(loggers):
@@ -182,10 +194,10 @@ def log_picture(loggers: Iterable[Logger], key: str, picture: Picture, step: int
 def _masks(picture: Picture, truth: Truth, prediction: Prediction, classes: Classes) -> dict[str, Any]:
     maps = {
         "semantic truth": truth.semantic,
-        "semantic prediction": prediction.semantic,
-        "fused": prediction.fused,
+        "semantic prediction": prediction.get("semantic"),
+        "fused": prediction.get("fused"),
         "region truth": _shades(truth.region),
-        "region prediction": None if prediction.region is None else _shades(prediction.region),
+        "region prediction": _shades(prediction["region"]) if "region" in prediction else None,
     }
     names = dict(enumerate(classes.names))
     size = picture.shape[1::-1]

@@ -33,7 +33,9 @@ def test_weights_that_cannot_be_are_refused_by_the_name_of_their_balancer(kind: 
     balancer = kind(2)
     check_weights(balancer)
     balancer.found = found
-    with pytest.raises(ValueError, match=rf"expected 2 finite weights.*_weights of {kind.__name__}, found .*: mend it"):
+    with pytest.raises(
+        ValueError, match=rf"expected 2 finite weights.*_weights of {kind.__name__}, found .*: mend it"
+    ):
         check_weights(balancer)
 
 

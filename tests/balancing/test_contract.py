@@ -11,7 +11,18 @@ from torch import Tensor
 from torchjd import scalarization
 
 from fusionseg import balancing
-from fusionseg.balancing import DWA, FAMO, GLS, IMTLL, RLW, STCH, UW, Balancer, ForeignWeighting, GradientBalancer
+from fusionseg.balancing import (
+    DWA,
+    FAMO,
+    GLS,
+    IMTLL,
+    RLW,
+    STCH,
+    UW,
+    Balancer,
+    ForeignWeighting,
+    GradientBalancer,
+)
 
 EVERY = [
     kind
@@ -53,7 +64,10 @@ def test_a_task_without_labels_is_balanced_as_if_it_did_not_exist(kind: type[Bal
         assert found[2] == 0
         three.epoch_ended(), two.epoch_ended()
     for name, value in two.named_buffers():
-        wide, pad = three.get_buffer(name), (slice(0, 2),) * value.ndim if value.shape == (2, 2) else (..., slice(0, 2))
+        wide, pad = (
+            three.get_buffer(name),
+            (slice(0, 2),) * value.ndim if value.shape == (2, 2) else (..., slice(0, 2)),
+        )
         if name == "means":
             pad = (..., slice(0, 2))
         torch.testing.assert_close(wide[pad], value)
@@ -65,7 +79,10 @@ def test_what_is_remembered_of_a_task_moves_in_steps_with_its_labels_alone(kind:
     balancer, chance, moved = kind(3), torch.Generator().manual_seed(1), set()
     for number in range(12):
         before = {name: value.clone() for name, value in balancer.named_buffers()}
-        losses, rows = torch.rand(3, generator=chance) + 0.5, torch.randn(3, 5, generator=chance, dtype=torch.float64)
+        losses, rows = (
+            torch.rand(3, generator=chance) + 0.5,
+            torch.randn(3, 5, generator=chance, dtype=torch.float64),
+        )
         step(balancer, losses, torch.tensor([True, True, number % 3 != 2]), rows @ rows.T)
         if number % 6 == 4:
             balancer.epoch_ended()
@@ -114,7 +131,9 @@ def test_weights_are_finite_for_gradients_of_any_kind(kind: type[Balancer]) -> N
         assert found.isfinite().all(), gramian
         assert all(value.isfinite().all() for value in balancer.buffers())
     if issubclass(kind, GradientBalancer):
-        assert step(kind(2), torch.tensor([1.0, 2.0]), BOTH, torch.tensor([[4.0, 0.0], [0.0, 0.0]])).tolist() == [1, 0]
+        assert step(
+            kind(2), torch.tensor([1.0, 2.0]), BOTH, torch.tensor([[4.0, 0.0], [0.0, 0.0]])
+        ).tolist() == [1, 0]
 
 
 @pytest.mark.parametrize("kind", EVERY, ids=lambda k: k.__name__)
@@ -134,7 +153,15 @@ def test_no_balancer_waits_for_the_device(kind: type[Balancer]) -> None:
 
 
 NORMALIZED = [kind for kind in EVERY if issubclass(kind, GradientBalancer)]
-DEPENDENT = [[1, -1, 0], [1, -3, 0], [1, 2, -3], [1j, 1, -1 - 1j], [1, -1, 2j], [1 + 0.3j, 1j - 0.7, 2j], [0, 0, 0]]
+DEPENDENT = [
+    [1, -1, 0],
+    [1, -3, 0],
+    [1, 2, -3],
+    [1j, 1, -1 - 1j],
+    [1, -1, 2j],
+    [1 + 0.3j, 1j - 0.7, 2j],
+    [0, 0, 0],
+]
 """Three gradients each, in the complex plane."""
 
 
@@ -172,7 +199,9 @@ SCALARIZERS: list[tuple[Callable[[], Balancer], Any]] = [
 
 
 @pytest.mark.parametrize(("ours", "theirs"), SCALARIZERS, ids=lambda x: type(x).__name__)
-def test_weights_are_the_derivatives_of_torchjds_scalarizers(ours: Callable[[], Balancer], theirs: Any) -> None:
+def test_weights_are_the_derivatives_of_torchjds_scalarizers(
+    ours: Callable[[], Balancer], theirs: Any
+) -> None:
     balancer, theirs = ours().double(), theirs.double()
     for losses in torch.cat([LOSSES, LOSSES.flip(0)]).double():
         found, expected = step(balancer, losses, BOTH, torch.eye(2)), derivatives(theirs, losses)
@@ -186,11 +215,16 @@ def test_weights_are_the_derivatives_of_torchjds_scalarizers(ours: Callable[[], 
 
 @pytest.mark.parametrize("kind", [UW, IMTLL])
 def test_learned_weights_are_torchjds_under_adam(kind: Any) -> None:
-    balancer, theirs = kind(2, lr=0.05).double(), {UW: scalarization.UW, IMTLL: scalarization.IMTLL}[kind](2).double()
+    balancer, theirs = (
+        kind(2, lr=0.05).double(),
+        {UW: scalarization.UW, IMTLL: scalarization.IMTLL}[kind](2).double(),
+    )
     optimizer = torch.optim.Adam(theirs.parameters(), lr=0.05)
     for losses in LOSSES.repeat(5, 1).double():
         expected = derivatives(theirs, losses)
-        torch.testing.assert_close(step(balancer, losses, BOTH, torch.eye(2)), expected, atol=1e-10, rtol=1e-10)
+        torch.testing.assert_close(
+            step(balancer, losses, BOTH, torch.eye(2)), expected, atol=1e-10, rtol=1e-10
+        )
         optimizer.zero_grad()
         theirs(losses).backward()
         optimizer.step()

@@ -71,7 +71,9 @@ def test_cagrad_near_the_mean_is_the_mean(c: float) -> None:
 @pytest.mark.parametrize("cosine", [-0.5, -0.99])
 def test_upgrad_conflicts_with_no_gradient_however_short(ratio: float, cosine: float) -> None:
     long, short = ratio, 1.0
-    products = torch.tensor([[long**2, cosine * long * short], [cosine * long * short, short**2]], dtype=torch.float64)
+    products = torch.tensor(
+        [[long**2, cosine * long * short], [cosine * long * short, short**2]], dtype=torch.float64
+    )
     found = UPGrad(2).gradient_weights(products, torch.ones(2, dtype=torch.bool))
     # the projections of both onto the plane that is normal to the other, by hand, and their mean
     expected = torch.tensor([1 - cosine * short / long, 1 - cosine * long / short], dtype=torch.float64) / 2

@@ -10,7 +10,17 @@ from scipy.optimize import minimize, nnls
 from torch import Tensor
 from torchjd import aggregation
 
-from fusionseg.balancing import IMTLG, MGDA, AlignedMTL, CAGrad, GradientBalancer, GradVac, NashMTL, PCGrad, UPGrad
+from fusionseg.balancing import (
+    IMTLG,
+    MGDA,
+    AlignedMTL,
+    CAGrad,
+    GradientBalancer,
+    GradVac,
+    NashMTL,
+    PCGrad,
+    UPGrad,
+)
 
 GRADIENTS = {
     "agreeing": [[1.0, 0.2, 0.5], [0.8, 0.9, 0.1]],
@@ -71,7 +81,9 @@ REFERENCES: list[tuple[type[GradientBalancer], Callable[[Tensor], Tensor], float
 
 
 @pytest.mark.parametrize("name", GRADIENTS)
-@pytest.mark.parametrize(("kind", "reference", "tolerance"), REFERENCES, ids=[k.__name__ for k, _, _ in REFERENCES])
+@pytest.mark.parametrize(
+    ("kind", "reference", "tolerance"), REFERENCES, ids=[k.__name__ for k, _, _ in REFERENCES]
+)
 def test_weights_are_those_of_a_reference(
     kind: type[GradientBalancer], reference: Callable[[Tensor], Tensor], tolerance: float, name: str
 ) -> None:

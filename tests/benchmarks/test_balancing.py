@@ -51,7 +51,9 @@ def test_torchjds_gradient_from_the_losses_balances_all_parameters(chunk: int | 
         torch.autograd.grad(part, list(named.values()), retain_graph=True, materialize_grads=True)
         for part in alone.parts
     ]
-    a, b, c = (sum((p * q).sum() for p, q in zip(rows[i], rows[j], strict=True)) for i, j in ((0, 0), (0, 1), (1, 1)))
+    a, b, c = (
+        sum((p * q).sum() for p, q in zip(rows[i], rows[j], strict=True)) for i, j in ((0, 0), (0, 1), (1, 1))
+    )
     # the shortest of (1 - w) g_0 + w g_1
     w = ((a - b) / (a - 2 * b + c)).clamp(0, 1)
     expected = {name: (1 - w) * p + w * q for name, p, q in zip(named, *rows, strict=True)}
@@ -60,7 +62,10 @@ def test_torchjds_gradient_from_the_losses_balances_all_parameters(chunk: int | 
 
 def test_every_balancer_is_in_one_table_of_each_of_its_levels() -> None:
     sample = balancing.Model("any", Setting(squares((64, 64), 2, "cpu"), "32-true"), {})
-    found = {level: set(sample.balanced(level, [*balancing.BALANCERS])) for level in ("losses", "branch", "parameters")}
+    found = {
+        level: set(sample.balanced(level, [*balancing.BALANCERS]))
+        for level in ("losses", "branch", "parameters")
+    }
     assert found["branch"] == found["parameters"]
     assert found["losses"].isdisjoint(found["branch"])
     assert found["losses"] | found["branch"] == set(balancing.BALANCERS)
@@ -69,7 +74,19 @@ def test_every_balancer_is_in_one_table_of_each_of_its_levels() -> None:
 
 def run(monkeypatch: pytest.MonkeyPatch, *more: str) -> None:
     monkeypatch.setattr(balancing, "MODELS", {"small": SMALL})
-    sizes = ("--rounds", "2", "--size", "64", "64", "--batch", "2", "--models", "small", "--precisions", "32-true")
+    sizes = (
+        "--rounds",
+        "2",
+        "--size",
+        "64",
+        "64",
+        "--batch",
+        "2",
+        "--models",
+        "small",
+        "--precisions",
+        "32-true",
+    )
     monkeypatch.setattr("sys.argv", ["balancing", *sizes, *more])
     balancing.main()
 
@@ -86,7 +103,9 @@ def test_torchjd_runs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFix
     run(monkeypatch, "--levels", "torchjd")
     out = " ".join(capsys.readouterr().out.split())
     assert "fails" not in out
-    assert out.count("│ backward") + out.count("│ mtl_backward") == 8 + 1  # the fastest once more, against ours
+    assert (
+        out.count("│ backward") + out.count("│ mtl_backward") == 8 + 1
+    )  # the fastest once more, against ours
     assert out.count("│ MGDA") == 1
 
 
@@ -107,7 +126,8 @@ def test_no_graph_outlives_its_step() -> None:
     setting = Setting(squares((128, 128), 4, "cpu"), "32-true")
     balancers = {"sum": Sum, "branch": MGDA, "parameters": partial(MGDA, level="parameters")}
     recipes = {
-        name: partial(Training, setting, {**SMALL, "balancer": balancer}) for name, balancer in balancers.items()
+        name: partial(Training, setting, {**SMALL, "balancer": balancer})
+        for name, balancer in balancers.items()
     }
     peaks = {name: peak(partial(trained, recipe)) for name, recipe in recipes.items()}
     assert peaks["branch"] < 1.01 * peaks["sum"]

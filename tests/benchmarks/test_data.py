@@ -23,7 +23,9 @@ def camvid(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.filterwarnings("ignore:The image decoding and encoding capabilities of TorchVision:DeprecationWarning")
+@pytest.mark.filterwarnings(
+    "ignore:The image decoding and encoding capabilities of TorchVision:DeprecationWarning"
+)
 def test_data_runs(camvid: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     threads = torch.get_num_threads()
     monkeypatch.setattr("sys.argv", ["data", "--root", str(camvid), "--batches", "1", "--rounds", "2"])

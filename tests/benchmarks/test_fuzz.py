@@ -37,7 +37,9 @@ def test_what_is_left_after_an_error_is_a_fault_unless_it_is_a_whole_run() -> No
     assert "code was executed" in fault(End(2, SAID, ""), {mutations.EXECUTED}, {"scale"})
 
 
-def test_the_hidden_code_would_run_if_it_were_unpickled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_hidden_code_would_run_if_it_were_unpickled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     pickle.loads(pickle.dumps(mutations.Code()))
     assert (tmp_path / mutations.EXECUTED).is_file()
@@ -47,7 +49,11 @@ def _content(kind: str) -> bytes:
     out = io.BytesIO()
     if kind == "checkpoint":
         recipe = {"network": {"class_path": "a.B"}}
-        parts = {"state_dict": {"w": torch.ones(3)}, "hyper_parameters": recipe, "datamodule_hyper_parameters": recipe}
+        parts = {
+            "state_dict": {"w": torch.ones(3)},
+            "hyper_parameters": recipe,
+            "datamodule_hyper_parameters": recipe,
+        }
         torch.save(parts, out)
     elif kind in ("photo", "labels"):
         Image.new("L", (30, 20), 1).save(out, "PNG")

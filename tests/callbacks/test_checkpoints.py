@@ -13,7 +13,12 @@ def steps_saved(minutes: float, asked: int = 0, **options: Any) -> list[int]:
     """After which of eight steps, one a batch unless gradients are accumulated, the state was written."""
     saved: list[int] = []
     signals = Signals()
-    fixed: dict[str, Any] = {"accumulate_grad_batches": 1, "val_check_batch": 8, "max_steps": -1, "world_size": 1}
+    fixed: dict[str, Any] = {
+        "accumulate_grad_batches": 1,
+        "val_check_batch": 8,
+        "max_steps": -1,
+        "world_size": 1,
+    }
     fixed["fit_loop"] = SimpleNamespace(restarted_on_epoch_end=False)
     trainer: Any = SimpleNamespace(num_training_batches=8, callbacks=[signals], **fixed | options)
     trainer.save_checkpoint = lambda path, weights_only: saved.append(trainer.global_step)

@@ -17,7 +17,9 @@ def samples(count: int, tasks: tuple[str, ...] = ("semantic", "region"), cosine:
     places = [(pair, place) for pair in pairs for place in ("", "_stage3")]
     figures = {f"conflict/cosine_{pair}{place}": cosine for pair, place in places}
     figures |= {f"conflict/ratio_{pair}{place}": 2.0 for pair, place in places}
-    figures |= {f"conflict/weight_{task}": 1.0 for task in tasks} | {f"conflict/rate_{pair}": 0.5 for pair in pairs}
+    figures |= {f"conflict/weight_{task}": 1.0 for task in tasks} | {
+        f"conflict/rate_{pair}": 0.5 for pair in pairs
+    }
     return [{"step": 20 * i, "epoch": i, **figures} for i in range(count)]
 
 
@@ -28,7 +30,9 @@ def colored(picture: Picture, color: tuple[int, int, int]) -> tuple[np.ndarray, 
 
 
 def test_a_pair_of_tasks_has_a_column_and_so_have_weights_and_rates() -> None:
-    widths = [conflict_curves(samples(3, ("semantic", "region", "scene")[:tasks])).shape for tasks in (1, 2, 3)]
+    widths = [
+        conflict_curves(samples(3, ("semantic", "region", "scene")[:tasks])).shape for tasks in (1, 2, 3)
+    ]
     assert widths == [(650, 450, 3), (650, 900, 3), (650, 1800, 3)]
 
 
@@ -56,7 +60,11 @@ def test_the_same_rows_have_the_same_picture() -> None:
 
 
 def test_what_is_missing_in_a_row_is_no_point() -> None:
-    rows: list[Row] = [{"step": 0, "epoch": 0, "a": 1.0}, {"step": 5, "epoch": 0}, {"step": 9, "epoch": 1, "a": 3.0}]
+    rows: list[Row] = [
+        {"step": 0, "epoch": 0, "a": 1.0},
+        {"step": 5, "epoch": 0},
+        {"step": 9, "epoch": 1, "a": 3.0},
+    ]
     assert _curve(rows, "a", "step") == ([0, 9], [1, 3])
     assert _curve(rows, "a", "epoch") == ([0, 1], [1, 3])
 

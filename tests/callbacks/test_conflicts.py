@@ -35,7 +35,9 @@ def trained(folder: Path, *callbacks: Callback, **options: Any) -> FusionModule:
     seed_everything(0, verbose=False)
     scenes = partial(SyntheticScenes, length=8, size=(64, 64))
     data = SegmentationDataModule(scenes, batch_size=2, crop_size=(64, 64), workers=0)
-    given = {name: options.pop(name) for name in tuple(options) if name in FusionModule.__init__.__annotations__}
+    given = {
+        name: options.pop(name) for name in tuple(options) if name in FusionModule.__init__.__annotations__
+    }
     module = FusionModule(data.classes, **{"backbone": SMALL, "network": APART, "schedule": None, **given})
     fixed: dict[str, Any] = {"max_epochs": 2, "precision": "32-true", "limit_val_batches": 1}
     last = folder / "checkpoints" / "last.ckpt"
@@ -70,7 +72,9 @@ def test_training_does_not_change_by_a_bit(options: dict[str, Any], tmp_path: Pa
     conflicts = Conflicts(1)
     watched = trained(tmp_path / "watched", conflicts, semantic_head=DROPPING, **options)
     assert plain.global_step == watched.global_step == len(rows(conflicts, "cosine"))
-    one, other = (torch.load(tmp_path / n / "checkpoints/last.ckpt", weights_only=True) for n in ("plain", "watched"))
+    one, other = (
+        torch.load(tmp_path / n / "checkpoints/last.ckpt", weights_only=True) for n in ("plain", "watched")
+    )
     for key in ("state_dict", "optimizer_states", "losses"):
         assert same(one[key], other[key]), key
 
@@ -97,7 +101,9 @@ def test_figures_are_those_of_gradients_taken_one_by_one(balancer: Any, tmp_path
     assert [row["step"] for row in rows(conflicts)] == [0, 3, 6]
     for row in rows(conflicts):
         state, batch = keeps.seen[int(row["step"])]
-        module = FusionModule(SyntheticScenes.classes, backbone=SMALL, **{**options, "balancer": Sum}).double()
+        module = FusionModule(
+            SyntheticScenes.classes, backbone=SMALL, **{**options, "balancer": Sum}
+        ).double()
         module.load_state_dict({name: v for name, v in state.items() if not name.startswith("balancer.")})
         gradients = [at_shared_map(module, batch, task) for task in (0, 1)]
         (p, q), (own, other) = gradients, (g.norm() for g in gradients)
@@ -187,7 +193,9 @@ def test_a_killed_run_ends_with_the_curves_of_one_that_was_not(tmp_path: Path) -
             trained(killed, Conflicts(1), kills, save_every_n_minutes=0)
     trained(killed, Conflicts(1), save_every_n_minutes=0)
     trained(whole, Conflicts(1), save_every_n_minutes=0)
-    states = [torch.load(run / "checkpoints/last.ckpt", weights_only=True)["callbacks"] for run in (whole, killed)]
+    states = [
+        torch.load(run / "checkpoints/last.ckpt", weights_only=True)["callbacks"] for run in (whole, killed)
+    ]
     assert len(states[0]["Conflicts"]["history"]) == 8 + 2
     assert same(states[0]["Conflicts"], states[1]["Conflicts"])
     for name in ("metrics.csv", "pictures/conflicts.png"):
@@ -239,7 +247,9 @@ class Run(RunLogger):
 def test_curves_go_to_the_run_folder_and_to_wandb(tmp_path: Path) -> None:
     conflicts, logger = Conflicts(), Run()
     conflicts.history = [{"step": 0, "epoch": 0, "conflict/cosine_a_b": 0.5, "conflict/ratio_a_b": 2.0}]
-    trainer: Any = SimpleNamespace(default_root_dir=tmp_path, is_global_zero=True, loggers=[logger], global_step=7)
+    trainer: Any = SimpleNamespace(
+        default_root_dir=tmp_path, is_global_zero=True, loggers=[logger], global_step=7
+    )
     conflicts.on_fit_end(trainer, LightningModule())
     assert (tmp_path / "pictures" / "conflicts.png").stat().st_size > 10_000
     ((key, image), (axis, step)) = logger.logged[0].items()

@@ -36,7 +36,7 @@ def watched(pictures: Pictures, folder: Path, epochs: int, batch: Any, outputs: 
 
 def answers(batch: Any) -> list[Prediction]:
     return [
-        Prediction(name, semantic=semantic.numpy().astype(np.uint8))
+        Prediction(name, {"semantic": semantic.numpy().astype(np.uint8)})
         for name, semantic in zip(batch["name"], batch["semantic"], strict=True)
     ]
 
@@ -64,7 +64,9 @@ def test_a_panel_has_so_many_rows_as_wanted(scenes: Any, tmp_path: Path) -> None
     ("count", "batches", "expected"),
     [(4, 8, "aceg"), (4, 100, "az"), (2, 3, "ab"), (3, 2, "aAb"), (4, 1, "aA"), (2, float("inf"), "aA")],
 )
-def test_pictures_are_of_images_at_even_distances(count: int, batches: float, expected: str, scenes: Any) -> None:
+def test_pictures_are_of_images_at_even_distances(
+    count: int, batches: float, expected: str, scenes: Any
+) -> None:
     batch, pictures = scenes(2), Pictures(count)
     trainer: Any = SimpleNamespace(
         sanity_checking=False,
@@ -78,7 +80,7 @@ def test_pictures_are_of_images_at_even_distances(count: int, batches: float, ex
     for number in range(int(min(batches, 26))):
         names = [chr(ord("a") + number), chr(ord("A") + number)]
         outputs = [
-            Prediction(name, semantic=s.numpy().astype(np.uint8))
+            Prediction(name, {"semantic": s.numpy().astype(np.uint8)})
             for name, s in zip(names, batch["semantic"], strict=True)
         ]
         pictures.on_validation_batch_end(trainer, None, outputs, batch, number)  # type: ignore[arg-type]

@@ -36,14 +36,22 @@ def test_an_epoch_is_a_line_where_nobody_watches(capsys: pytest.CaptureFixture[s
     out, err = capsys.readouterr()
     assert out == ""
     for number, line in enumerate(err.splitlines(), 1):
-        assert re.fullmatch(rf"epoch {number}/3  loss 2\.000  [\d.]+ steps/s  val/score 0\.500  left \d+:\d\d", line)
+        assert re.fullmatch(
+            rf"epoch {number}/3  loss 2\.000  [\d.]+ steps/s  val/score 0\.500  left \d+:\d\d", line
+        )
     assert number == 3
     assert line.endswith("left 0:00")
 
 
 def test_figures_are_shown_where_they_are_new(capsys: pytest.CaptureFixture[str]) -> None:
     trained(FusionProgress(), epochs=5, every=2)
-    assert ["val/score" in line for line in capsys.readouterr().err.splitlines()] == [False, True, False, True, False]
+    assert ["val/score" in line for line in capsys.readouterr().err.splitlines()] == [
+        False,
+        True,
+        False,
+        True,
+        False,
+    ]
 
 
 def test_a_bar_ends_full_and_every_epoch_keeps_its_line(
@@ -55,7 +63,11 @@ def test_a_bar_ends_full_and_every_epoch_keeps_its_line(
     out, err = capsys.readouterr()
     assert out == ""
     assert bar.bar is None
-    assert [line[:9] for line in err.splitlines() if "val/score" in line] == ["epoch 1/3", "epoch 2/3", "epoch 3/3"]
+    assert [line[:9] for line in err.splitlines() if "val/score" in line] == [
+        "epoch 1/3",
+        "epoch 2/3",
+        "epoch 3/3",
+    ]
     assert re.search(r"epoch 3/3 .* 12/12 ", err.splitlines()[-1])
 
 

@@ -97,8 +97,12 @@ def test_what_no_file_can_hold_is_refused_before_training(trainer: Any, tmp_path
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize(("error", "status"), [(KeyboardInterrupt(), "interrupted"), (ValueError(), "failed")])
-def test_how_a_training_ended_is_written(error: BaseException, status: str, trainer: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("error", "status"), [(KeyboardInterrupt(), "interrupted"), (ValueError(), "failed")]
+)
+def test_how_a_training_ended_is_written(
+    error: BaseException, status: str, trainer: Any, tmp_path: Path
+) -> None:
     record = RunRecord()
     record.on_exception(trainer, LightningModule(), error)
     assert not (tmp_path / "summary.json").exists()

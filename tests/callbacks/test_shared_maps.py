@@ -31,7 +31,9 @@ def model(**options: Any) -> FusionModule:
     return FusionModule(SyntheticScenes.classes, **fixed | options).double().eval()
 
 
-def tapped(module: FusionModule, batch: Sample, scale: float = 1.0) -> tuple[dict[str, Any], dict[str, Tensor]]:
+def tapped(
+    module: FusionModule, batch: Sample, scale: float = 1.0
+) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """The pairs of tasks and the Gramian at each place."""
     taps = Taps(module.network)
     loss = module.training_step(batch, 0)
@@ -73,7 +75,9 @@ def test_stages_have_the_gradients_of_a_pass_for_each_task(name: str, scenes: Sc
 
 
 def test_encoders_side_by_side_are_one_place_for_each_stage(scenes: Scenes) -> None:
-    backbone = Backbone(decoder="FPN", options={"decoder_pyramid_channels": 32, "decoder_segmentation_channels": 32})
+    backbone = Backbone(
+        decoder="FPN", options={"decoder_pyramid_channels": 32, "decoder_segmentation_channels": 32}
+    )
     batch, module = scenes(2, (64, 64)), model(network=networks.CrossStitch, backbone=backbone, gamma=0.0)
     _, found = tapped(module, batch)
     # what is mixed last is read by its own task alone
@@ -158,4 +162,6 @@ def test_nothing_stays_behind(scenes: Scenes) -> None:
 
 def test_tensors_are_found_in_any_nest() -> None:
     a, b, c = torch.zeros(3)
-    assert [t is s for t, s in zip(tensors([a, {"x": (b, None)}, "text", [[c]]]), (a, b, c), strict=True)] == [True] * 3
+    assert [
+        t is s for t, s in zip(tensors([a, {"x": (b, None)}, "text", [[c]]]), (a, b, c), strict=True)
+    ] == [True] * 3

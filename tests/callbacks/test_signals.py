@@ -61,7 +61,12 @@ def test_ranks_stop_between_the_same_steps_and_no_other_agreement_is_sought() ->
     place = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
     env = {**os.environ, **place, "TORCHELASTIC_RUN_ID": "test", "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run(
-        [sys.executable, "-c", ON_TWO_RANKS], env=env, capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, "-c", ON_TWO_RANKS],
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     assert Counter(done.stdout.splitlines()) == {
@@ -113,7 +118,9 @@ def test_all_is_as_before_when_the_training_is_over(asked: bool, plan: Plan) -> 
         def on_train_batch_start(self, trainer: Any, *_: Any) -> None:
             during.append(vars(trainer.fit_loop.epoch_loop)[AGREEMENT])
 
-    trainer = plan(callbacks=[Signals(), Looks(), *([Asks(signal.SIGTERM, 1)] if asked else [])], limit_train_batches=5)
+    trainer = plan(
+        callbacks=[Signals(), Looks(), *([Asks(signal.SIGTERM, 1)] if asked else [])], limit_train_batches=5
+    )
     with quiet(), pytest.raises(Stopped) if asked else nullcontext():
         trainer.fit(BoringModel())
     assert len(during) == (2 if asked else 5)

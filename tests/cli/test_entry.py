@@ -23,7 +23,9 @@ def opened(door: str, folder: Path, torch: str) -> "subprocess.CompletedProcess[
 
 @pytest.mark.parametrize("door", DOORS)
 def test_control_c_while_a_command_starts_is_one_word(door: str, tmp_path: Path) -> None:
-    heard = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"  # ignored in the background
+    heard = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"  # ignored in the background
+    )
     done = opened(door, tmp_path, f"{heard}; signal.raise_signal(signal.SIGINT)")
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "interrupted\n")
 
@@ -35,7 +37,9 @@ def test_what_else_keeps_a_command_from_starting_has_its_traceback(tmp_path: Pat
     assert done.stderr.endswith("ImportError: broken\n")
 
 
-def code(command: Callable[[Sequence[str]], None], words: Sequence[str], monkeypatch: pytest.MonkeyPatch) -> object:
+def code(
+    command: Callable[[Sequence[str]], None], words: Sequence[str], monkeypatch: pytest.MonkeyPatch
+) -> object:
     monkeypatch.setattr(sys, "argv", ["command", *words])
     with pytest.raises(SystemExit) as stop:
         guarded(command, words)
@@ -46,7 +50,11 @@ def test_a_door_says_in_one_message_what_the_user_can_mend(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.delenv("FUSIONSEG_DEBUG", raising=False)
-    for raised in (ValueError("too small"), FileNotFoundError("too small"), argparse.ArgumentError(None, "too small")):
+    for raised in (
+        ValueError("too small"),
+        FileNotFoundError("too small"),
+        argparse.ArgumentError(None, "too small"),
+    ):
 
         def command(_: Sequence[str], raised: Exception = raised) -> None:
             raise raised
@@ -55,7 +63,9 @@ def test_a_door_says_in_one_message_what_the_user_can_mend(
         assert capsys.readouterr() == ("", "error: too small\n")
 
 
-def test_debugging_shows_the_traceback_too(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_debugging_shows_the_traceback_too(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setenv("FUSIONSEG_DEBUG", "1")
     assert code(main, ["--model.alhpa", "1"], monkeypatch) == 2
     errors = capsys.readouterr().err
@@ -63,7 +73,9 @@ def test_debugging_shows_the_traceback_too(monkeypatch: pytest.MonkeyPatch, caps
     assert errors.endswith("error: model.alhpa: no such setting; did you mean alpha?\n")
 
 
-def test_a_door_has_the_usual_exit_codes(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_door_has_the_usual_exit_codes(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     def interrupted(_: Sequence[str]) -> None:
         raise KeyboardInterrupt
 

@@ -19,7 +19,12 @@ def shown(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.mark.parametrize(
     ("key", "part"),
-    [("model", FusionModule), ("model.backbone", Backbone), ("data", SegmentationDataModule), ("trainer", Trainer)],
+    [
+        ("model", FusionModule),
+        ("model.backbone", Backbone),
+        ("data", SegmentationDataModule),
+        ("trainer", Trainer),
+    ],
 )
 def test_help_shows_every_setting_of_the_defaults(key: str, part: type, shown: str) -> None:
     names = set(inspect.signature(part).parameters) - {"classes", "backbone", "kwargs"}
@@ -36,7 +41,13 @@ def test_help_says_what_settings_mean_and_what_fits(shown: str) -> None:
 
 
 def test_help_shows_the_interesting_first_and_ends_with_examples(shown: str) -> None:
-    order = ["usage: python -m fusionseg.fit", "--out", "--model.alpha", "--data.dataset", "--trainer.max_epochs"]
+    order = [
+        "usage: python -m fusionseg.fit",
+        "--out",
+        "--model.alpha",
+        "--data.dataset",
+        "--trainer.max_epochs",
+    ]
     assert [shown.index(word) for word in order] == sorted(shown.index(word) for word in order)
     assert shown.rstrip().endswith("--out runs/camvid-again")
     assert "--model.balancer.help MGDA" in shown

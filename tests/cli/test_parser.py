@@ -51,14 +51,14 @@ class Threshold(LightningModule):
 
     def validation_step(self, batch, _):
         answers = self.predictions(batch, batch["image"].shape[-2:])
-        right = [(a.semantic == b.cpu().numpy()).mean() for a, b in zip(answers, batch["semantic"])]
+        right = [(a['semantic'] == b.cpu().numpy()).mean() for a, b in zip(answers, batch["semantic"])]
         self.log("val/score", float(sum(right) / len(right)), batch_size=len(right))
         return answers
 
     def predictions(self, batch, size):
         image = torch.nn.functional.interpolate(batch["image"].float(), size)
         maps = (image.mean(1) / 255 > self.level).to(torch.uint8).cpu().numpy()
-        return [Prediction(name, semantic=map_) for name, map_ in zip(batch["name"], maps)]
+        return [Prediction(name, {"semantic": map_}) for name, map_ in zip(batch["name"], maps)]
 
     def configure_optimizers(self):
         return torch.optim.SGD(self.parameters(), lr=0.01)
@@ -66,9 +66,18 @@ class Threshold(LightningModule):
 
 
 def test_later_configurations_win_and_null_stays(tmp_path: Path, tiny: list[str]) -> None:
-    (tmp_path / "a.yaml").write_text("model: {alpha: 0.3, beta: 0.3, region_head: null}\ndata: {fraction: 0.5}\n")
+    (tmp_path / "a.yaml").write_text(
+        "model: {alpha: 0.3, beta: 0.3, region_head: null}\ndata: {fraction: 0.5}\n"
+    )
     (tmp_path / "b.yaml").write_text("model: {init_args: {beta: 0.7}}\n")
-    words = ["--config", str(tmp_path / "a.yaml"), f"--config={tmp_path / 'b.yaml'}", *tiny, "--data.fraction", "1"]
+    words = [
+        "--config",
+        str(tmp_path / "a.yaml"),
+        f"--config={tmp_path / 'b.yaml'}",
+        *tiny,
+        "--data.fraction",
+        "1",
+    ]
     cli = FusionCLI(words, trains=False)
     model, data = cli.config.model.init_args, cli.config.data.init_args
     assert (model.alpha, model.beta, model.region_head, data.fraction) == (0.3, 0.7, None, 1.0)
@@ -119,4 +128,6 @@ def test_data_without_classes_are_refused(tmp_path: Path) -> None:
 def test_help_imports_nothing_that_it_does_not_need() -> None:
     script = "import sys, fusionseg.fit as f\ntry: f.main(['--help'])\nexcept SystemExit: print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert not {"wandb", "segmentation_models_pytorch", "timm", "skimage"} & set(done.stdout.splitlines()[-1].split())
+    assert not {"wandb", "segmentation_models_pytorch", "timm", "skimage"} & set(
+        done.stdout.splitlines()[-1].split()
+    )

@@ -53,7 +53,8 @@ def test_the_images_sums_give_the_figures_of_the_split(evaluated: Path) -> None:
     per_class = measures.per_class(sums(evaluated, slice(None)))
     assert list(rows) == list(SyntheticScenes.classes.names)
     assert all(
-        same({"iou": row["iou"]}, {"iou": iou}) for row, iou in zip(rows.values(), per_class["iou"], strict=True)
+        same({"iou": row["iou"]}, {"iou": iou})
+        for row, iou in zip(rows.values(), per_class["iou"], strict=True)
     )
 
 
@@ -76,7 +77,9 @@ def test_each_image_has_a_row(evaluated: Path) -> None:
     with np.load(evaluated / "evaluation" / "val.npz") as file:
         assert file["name"].tolist() == [row["name"] for row in rows]
         one = {name: file[name][3] for name in file if name != "name"}
-    assert float(rows[3]["miou"]) == pytest.approx(Measures(SyntheticScenes.classes).figures(one)["miou"], rel=1e-12)
+    assert float(rows[3]["miou"]) == pytest.approx(
+        Measures(SyntheticScenes.classes).figures(one)["miou"], rel=1e-12
+    )
 
 
 def test_the_best_and_the_worst_images_are_drawn(trained: Path) -> None:
@@ -87,7 +90,8 @@ def test_the_best_and_the_worst_images_are_drawn(trained: Path) -> None:
     with (trained / "evaluation" / "val.csv").open() as file:
         ranking = sorted(csv.DictReader(file), key=lambda row: float(row["score"]))
     drawn = {
-        which: {p.stem for p in (trained / "evaluation" / f"val_{which}").iterdir()} for which in ("best", "worst")
+        which: {p.stem for p in (trained / "evaluation" / f"val_{which}").iterdir()}
+        for which in ("best", "worst")
     }
     assert {len(names) for names in drawn.values()} == {2}
     scores = {row["name"]: float(row["score"]) for row in ranking}
@@ -160,21 +164,31 @@ def test_a_misspelt_word_is_named(tmp_path: Path) -> None:
         words(["--run", str(tmp_path), "--split", "train"])
 
 
-def test_a_real_dataset_is_scored_at_the_size_of_its_label_files(data: Path, tiny: list[str], tmp_path: Path) -> None:
+def test_a_real_dataset_is_scored_at_the_size_of_its_label_files(
+    data: Path, tiny: list[str], tmp_path: Path
+) -> None:
     from fusionseg.commands import fit
 
     camvid = ["--data.dataset", "CamVid", "--data.dataset.root", str(data / "CamVid"), "--data.scale", "0.25"]
-    short = ["--trainer.max_epochs", "1", "--trainer.limit_train_batches", "1", "--trainer.limit_val_batches", "1"]
+    short = [
+        "--trainer.max_epochs",
+        "1",
+        "--trainer.limit_train_batches",
+        "1",
+        "--trainer.limit_val_batches",
+        "1",
+    ]
     own = [*camvid, "--data.crop_size", "[64, 64]", "--data.batch_size", "2", "--data.workers", "0"]
-    fit.main([*own, *short, "--model.backbone.encoder", "tu-mobilenetv3_small_050", "--out", str(tmp_path / "run")])
+    fit.main(
+        [*own, *short, "--model.backbone.encoder", "tu-mobilenetv3_small_050", "--out", str(tmp_path / "run")]
+    )
     cli = FusionCLI(["--config", str(tmp_path / "run" / "config.yaml")], trains=False)
     cli.datamodule.setup("validate")
     from fusionseg.commands.evaluate import scored
 
     image = next(scored(cli.model, cli.datamodule, "val", "32-true", Measures(cli.datamodule.classes)))
     assert image.picture.shape == (90, 120, 3)
-    assert image.prediction.semantic is not None
-    assert image.prediction.semantic.shape == image.truth.semantic.shape == (360, 480)
+    assert image.prediction["semantic"].shape == image.truth.semantic.shape == (360, 480)
     assert image.sums["semantic"].sum() == (image.truth.semantic != 255).sum()
 
 

@@ -56,7 +56,17 @@ def test_a_run_folder_holds_what_the_run_was_and_gave(trained: Path) -> None:
     told = summary(trained)
     assert told["status"] == "finished"
     assert set(told) == {
-        *("status", "metrics", "best", "seed", "seconds", "images_per_second", "parameters", "precision", "devices"),
+        *(
+            "status",
+            "metrics",
+            "best",
+            "seed",
+            "seconds",
+            "images_per_second",
+            "parameters",
+            "precision",
+            "devices",
+        ),
         *("versions", "commit", "dirty"),
     }
     last = [row for row in rows(trained) if row["val/score"]][-1]
@@ -80,7 +90,11 @@ def test_nothing_is_said_but_what_matters_and_the_folder_comes_last(
     run = tmp_path / "run"
     main([*tiny, "--out", str(run)])
     out, err = capfd.readouterr()
-    kinds = [r"precision (bf16-mixed|32-true): ", r"epoch 1/2  loss .* steps/s  val/score .* left 0:", r"epoch 2/2 "]
+    kinds = [
+        r"precision (bf16-mixed|32-true): ",
+        r"epoch 1/2  loss .* steps/s  val/score .* left 0:",
+        r"epoch 2/2 ",
+    ]
     lines = err.splitlines()
     assert len(lines) == len(kinds)
     assert all(re.match(kind, line) for kind, line in zip(kinds, lines, strict=True))
@@ -160,9 +174,28 @@ def test_weights_of_a_run_are_where_another_starts(
 def test_lightnings_own_options_work(tiny: list[str], tmp_path: Path) -> None:
     stopping = ["--trainer.callbacks+=EarlyStopping", "--trainer.callbacks.monitor=val/score",
                 "--trainer.callbacks.mode=max", "--trainer.callbacks.min_delta=9"]  # fmt: skip
-    main([*tiny, *stopping, "--trainer.callbacks.patience=1", "--trainer.max_epochs=5", "--out", str(tmp_path / "a")])
+    main(
+        [
+            *tiny,
+            *stopping,
+            "--trainer.callbacks.patience=1",
+            "--trainer.max_epochs=5",
+            "--out",
+            str(tmp_path / "a"),
+        ]
+    )
     assert len([row for row in rows(tmp_path / "a") if row["val/score"]]) == 2
-    main([*tiny, "--trainer.logger", "false", "--trainer.enable_checkpointing", "false", "--out", str(tmp_path / "b")])
+    main(
+        [
+            *tiny,
+            "--trainer.logger",
+            "false",
+            "--trainer.enable_checkpointing",
+            "false",
+            "--out",
+            str(tmp_path / "b"),
+        ]
+    )
     assert {p.name for p in (tmp_path / "b").iterdir()} == {"config.yaml", "pictures", "summary.json"}
     assert summary(tmp_path / "b")["best"]["checkpoint"] is None
     main([*tiny, "--trainer.fast_dev_run", "true", "--out", str(tmp_path / "c")])
@@ -184,7 +217,9 @@ def test_control_c_ends_with_130_and_no_traceback(tiny: list[str], tmp_path: Pat
     with (tmp_path / "err").open("w") as err:
         # a shell without a terminal starts its background jobs deaf to Ctrl-C
         hearing = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
-        process = subprocess.Popen(command, stdout=err, stderr=err, start_new_session=True, preexec_fn=hearing)
+        process = subprocess.Popen(
+            command, stdout=err, stderr=err, start_new_session=True, preexec_fn=hearing
+        )
         wait_for(lambda: "epoch 1/" in (tmp_path / "err").read_text() or process.poll() is not None)
         os.killpg(process.pid, 2)  # a terminal's Ctrl-C reaches the workers too
         assert process.wait(300) == 130

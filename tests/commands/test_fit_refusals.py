@@ -15,10 +15,13 @@ def camvid_like(tmp_path: Path) -> Path:
         (root / split).mkdir(parents=True)
         (root / f"{split}annot").mkdir()
         for i in range(2):
-            Image.fromarray(rng.integers(0, 256, (32, 32, 3), np.uint8)).save(root / split / f"{split}_{i}.png")
+            Image.fromarray(rng.integers(0, 256, (32, 32, 3), np.uint8)).save(
+                root / split / f"{split}_{i}.png"
+            )
             Image.fromarray(np.full((32, 32), 3, np.uint8)).save(root / f"{split}annot" / f"{split}_{i}.png")
         lines = [
-            f"/SegNet/CamVid/{split}/{split}_{i}.png /SegNet/CamVid/{split}annot/{split}_{i}.png" for i in range(2)
+            f"/SegNet/CamVid/{split}/{split}_{i}.png /SegNet/CamVid/{split}annot/{split}_{i}.png"
+            for i in range(2)
         ]
         (root / f"{split}.txt").write_text("\n".join(lines))
     return root
@@ -47,7 +50,14 @@ def test_a_truncated_image_is_named_without_a_traceback(
     for path in (camvid_like / "train").iterdir():
         path.write_bytes(path.read_bytes()[:-300])
     words = [
-        *("--data.dataset", "CamVid", "--data.dataset.root", str(camvid_like), "--data.crop_size", "[32, 32]"),
+        *(
+            "--data.dataset",
+            "CamVid",
+            "--data.dataset.root",
+            str(camvid_like),
+            "--data.crop_size",
+            "[32, 32]",
+        ),
         *("--data.batch_size", "2", "--data.workers", str(workers), "--model.backbone.encoder", "resnet18"),
     ]
     with pytest.raises(ValueError, match=r"train_\d.png is no complete image file"):

@@ -63,7 +63,9 @@ def test_a_run_and_its_checkpoint_answer_the_same(trained: Path, photos: Path, t
     main(["--run", str(trained), "--images", str(photos / "a.png"), "--out", str(tmp_path / "a")])
     main(["--checkpoint", str(checkpoint), "--images", str(photos / "*.png"), "--out", str(tmp_path / "b")])
     for kind in ("semantic", "region", "panoptic"):
-        assert np.array_equal(pixels(tmp_path / "a" / kind / "a.png"), pixels(tmp_path / "b" / kind / "a.png"))
+        assert np.array_equal(
+            pixels(tmp_path / "a" / kind / "a.png"), pixels(tmp_path / "b" / kind / "a.png")
+        )
 
 
 def test_a_single_task_writes_what_it_has(tiny: list[str], photos: Path, tmp_path: Path) -> None:
@@ -110,7 +112,16 @@ def test_a_checkpoint_of_something_else_is_named(photos: Path, tmp_path: Path) -
         ("none.ckpt", "no such checkpoint"),
     ):
         with pytest.raises(ValueError, match=f"{name}: {message}"):
-            main(["--checkpoint", str(tmp_path / name), "--images", str(photos), "--out", str(tmp_path / "out")])
+            main(
+                [
+                    "--checkpoint",
+                    str(tmp_path / name),
+                    "--images",
+                    str(photos),
+                    "--out",
+                    str(tmp_path / "out"),
+                ]
+            )
     assert not (tmp_path / "out").exists()
 
 

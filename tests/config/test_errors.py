@@ -145,20 +145,33 @@ def test_a_part_of_a_mixture_in_a_file_is_named_where_only_one_can_be_meant(tmp_
     path = tmp_path / "mixture.yaml"
     for first, second, found in (
         ("{class_path: CamVid, init_args: {rot: x}}", "init_args: {root: x}", "A.rot: no such setting; did"),
-        ("{class_path: CamVid, init_args: {root: [1]}}", "init_args: {root: x}", "*.root: expected str, found"),
-        ("{init_args: {root: x}}", "init_args: {root: x}", "expected a class_path, found {'init_args': {'root'"),
+        (
+            "{class_path: CamVid, init_args: {root: [1]}}",
+            "init_args: {root: x}",
+            "*.root: expected str, found",
+        ),
+        (
+            "{init_args: {root: x}}",
+            "init_args: {root: x}",
+            "expected a class_path, found {'init_args': {'root'",
+        ),
     ):
         path.write_text(PARTS % (first, second))
         with pytest.raises(UsageError) as raised:
             FitCLI(["--config", str(path)])
-        assert str(raised.value).replace("datasets: ", "datasets.").startswith(f"data.dataset.datasets.{found}")
+        assert (
+            str(raised.value).replace("datasets: ", "datasets.").startswith(f"data.dataset.datasets.{found}")
+        )
         assert str(raised.value).endswith(f" (in {path})")
 
 
 def test_what_a_mapping_holds_and_what_it_is_are_told_apart(tmp_path: Path) -> None:
     path = tmp_path / "mixture.yaml"
     path.write_text(OURS.replace("init_args: {datasets", "init_args: {weights: {A: 1, B: 1}, datasets"))
-    for words, found in (("weights.B abc", "weights.B: expected a number or null"), ("weights 5", "weights: expected")):
+    for words, found in (
+        ("weights.B abc", "weights.B: expected a number or null"),
+        ("weights 5", "weights: expected"),
+    ):
         with pytest.raises(UsageError, match=rf"^data\.dataset\.{found}"):
             FitCLI(["--config", str(path), *f"--data.dataset.{words}".split()])
 
@@ -170,7 +183,9 @@ def test_a_type_is_named_by_its_classes() -> None:
 
 
 def test_a_missing_configuration_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"nosuch\.yaml: expected a configuration file: No such file or directory"):
+    with pytest.raises(
+        UsageError, match=r"nosuch\.yaml: expected a configuration file: No such file or directory"
+    ):
         FitCLI([f"--config={tmp_path}/nosuch.yaml"])
     with pytest.raises(UsageError, match="expected a configuration file: Is a directory"):
         mapping(tmp_path)

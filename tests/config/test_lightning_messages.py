@@ -23,7 +23,9 @@ def test_known_chatter_is_dropped_and_the_rest_is_heard(caplog: pytest.LogCaptur
 
 def test_groundless_warnings_are_dropped_and_others_are_heard() -> None:
     with warnings.catch_warnings(record=True) as caught, quiet():
-        warnings.warn("The 'val_dataloader' does not have many workers which may be a bottleneck", stacklevel=1)
+        warnings.warn(
+            "The 'val_dataloader' does not have many workers which may be a bottleneck", stacklevel=1
+        )
         with pytest.raises(UserWarning, match="something else"):
             warnings.warn("something else", stacklevel=1)
     assert not caught

@@ -83,7 +83,15 @@ def test_plain_values_load_from_a_file_without_code(tmp_path: Path) -> None:
         partial(MeanLoss, nn.CrossEntropyLoss),
         partial(SemanticHead, 8),
     ],
-    ids=["lambda", "lambda in a partial", "instance", "loss", "tensor", "positional class", "positional number"],
+    ids=[
+        "lambda",
+        "lambda in a partial",
+        "instance",
+        "loss",
+        "tensor",
+        "positional class",
+        "positional number",
+    ],
 )
 def test_what_could_not_be_rebuilt_is_refused(value: Any) -> None:
     with pytest.raises(ValueError, match=r"recipe|name to rebuild"):
@@ -91,7 +99,9 @@ def test_what_could_not_be_rebuilt_is_refused(value: Any) -> None:
 
 
 def test_only_classes_and_functions_that_say_what_they_return_may_be_called() -> None:
-    check_called({"a": [{"class_path": "torch.optim.SGD"}, {"class_path": "fusionseg.data.synthetic.SyntheticScenes"}]})
+    check_called(
+        {"a": [{"class_path": "torch.optim.SGD"}, {"class_path": "fusionseg.data.synthetic.SyntheticScenes"}]}
+    )
     for path in ("os.getcwd", "os.system", "no.such"):
         with pytest.raises((ValueError, ImportError), match=f"expected a class, found {path}|No module"):
             check_called({"loss": [{"init_args": {"loss": {"class_path": path}}}]})
@@ -101,7 +111,9 @@ def test_a_class_inside_of_a_function_is_refused() -> None:
     class Inner(BoundaryHead):
         pass
 
-    with pytest.raises(ValueError, match=r"Inner has no name to rebuild it by: pass a class or functools.partial"):
+    with pytest.raises(
+        ValueError, match=r"Inner has no name to rebuild it by: pass a class or functools.partial"
+    ):
         plain(Inner)
 
 

@@ -51,7 +51,9 @@ def camvid(tmp_path: Path) -> Path:
         for i in range(2):
             save(tmp_path / split / f"{split}_{i}.png", np.full((20, 30, 3), 100 + i))
             save(tmp_path / f"{split}annot" / f"{split}_{i}.png", labels)
-            lines.append(f"/SegNet/CamVid/{split}/{split}_{i}.png /SegNet/CamVid/{split}annot/{split}_{i}.png\n")
+            lines.append(
+                f"/SegNet/CamVid/{split}/{split}_{i}.png /SegNet/CamVid/{split}annot/{split}_{i}.png\n"
+            )
         (tmp_path / f"{split}.txt").write_text("".join(lines))
     return tmp_path
 
@@ -71,7 +73,9 @@ def coco(tmp_path: Path) -> Path:
         name = f"{number:012d}"
         Image.fromarray(np.full((20, 30), 80, np.uint8)).save(_parent(tmp_path / split / f"{name}.jpg"))
         save(tmp_path / "annotations" / f"panoptic_{split}" / f"{name}.png", colors)
-        info = [{"id": i, "category_id": c, "iscrowd": crowd, "area": 1, "bbox": []} for i, c, crowd in segments]
+        info = [
+            {"id": i, "category_id": c, "iscrowd": crowd, "area": 1, "bbox": []} for i, c, crowd in segments
+        ]
         content = {
             "images": [{"id": number, "file_name": f"{name}.jpg"}],
             "annotations": [{"image_id": number, "file_name": f"{name}.png", "segments_info": info}],

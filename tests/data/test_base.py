@@ -37,7 +37,9 @@ class TrainOnly(SegmentationDataset):
         return "one"
 
     def read(self, index: int) -> Pixels:
-        return Pixels(np.zeros((2, 3, 3), np.uint8), np.full((2, 3), 1, np.uint8), np.full((2, 3), 7, np.uint16))
+        return Pixels(
+            np.zeros((2, 3, 3), np.uint8), np.full((2, 3), 1, np.uint8), np.full((2, 3), 7, np.uint16)
+        )
 
 
 @pytest.mark.parametrize("error", [DataError, ValueError, FileNotFoundError])

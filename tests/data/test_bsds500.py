@@ -52,7 +52,10 @@ def test_a_cache_keeps_all_annotators(kind: Cache, bsds: Path, tmp_path: Path) -
 
 
 def test_a_mixture_draws_too_where_regions_count(bsds: Path) -> None:
-    parts: dict[str, Any] = {"scenes": partial(SyntheticScenes, length=1), "people": partial(BSDS500, root=bsds)}
+    parts: dict[str, Any] = {
+        "scenes": partial(SyntheticScenes, length=1),
+        "people": partial(BSDS500, root=bsds),
+    }
     dataset = MixtureDataset("train", parts)
     assert {row[1] for row in drawn(dataset)} == {2, 3, 4}
     assert dataset.annotation(0, np.random.default_rng(0)) is None
@@ -76,15 +79,27 @@ def test_photos_of_both_orientations_are_evaluated_whole(bsds: Path) -> None:
         next(iter(joint))
 
 
-def test_a_model_without_semantic_head_trains_on_it_alone(bsds: Path, tiny: list[str], tmp_path: Path) -> None:
+def test_a_model_without_semantic_head_trains_on_it_alone(
+    bsds: Path, tiny: list[str], tmp_path: Path
+) -> None:
     at = tiny.index("--data.dataset")
-    words = ["--data.dataset", "BSDS500", "--data.dataset.root", str(bsds), *tiny[at + 6 :], "--data.batch_size", "2"]
+    words = [
+        "--data.dataset",
+        "BSDS500",
+        "--data.dataset.root",
+        str(bsds),
+        *tiny[at + 6 :],
+        "--data.batch_size",
+        "2",
+    ]
     main([*words, "--model.semantic_head", "null", "--out", str(tmp_path / "run")])
     assert (tmp_path / "run" / "summary.json").is_file()
 
 
 def test_missing_files_are_named(bsds: Path, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"nowhere/data/images/val.*expected this layout \(set root") as caught:
+    with pytest.raises(
+        DataError, match=r"nowhere/data/images/val.*expected this layout \(set root"
+    ) as caught:
         BSDS500("val", tmp_path / "nowhere")
     assert "BSR_bsds500.tgz" in str(caught.value)
     (bsds / "data/groundTruth/val/val1.mat").unlink()
@@ -108,7 +123,11 @@ def test_a_label_file_that_is_none_is_named(content: str, bsds: Path) -> None:
     elif content == "foreign":
         savemat(path, {"segs": np.ones(3)})
     else:
-        region = {"empty": np.zeros((0, 0)), "fractions": np.ones((20, 30)) / 2, "large": np.full((20, 30), 65536)}
+        region = {
+            "empty": np.zeros((0, 0)),
+            "fractions": np.ones((20, 30)) / 2,
+            "large": np.full((20, 30), 65536),
+        }
         person[0, 0] = {"Segmentation": region[content]}
         savemat(path, {"groundTruth": person})
     with pytest.raises(DataError, match=rf"expected .* in {path}"):
@@ -118,7 +137,11 @@ def test_a_label_file_that_is_none_is_named(content: str, bsds: Path) -> None:
 def test_the_copy_has_the_annotators_and_regions_of_its_description() -> None:
     if (root := os.environ.get("FUSIONSEG_DATA")) is None:
         pytest.skip("FUSIONSEG_DATA is not set: no BSDS500 to read")
-    for split, photos, people, median in (("train", 100, 539, 15), ("val", 50, 273, 13), ("test", 100, 531, 15)):
+    for split, photos, people, median in (
+        ("train", 100, 539, 15),
+        ("val", 50, 273, 13),
+        ("test", 100, 531, 15),
+    ):
         dataset = BSDS500(split, f"{root}/BSDS500")  # type: ignore[arg-type]
         truths = [dataset.truth(i) for i in range(len(dataset))]
         maps = [region for truth in truths for region in (truth.region, *truth.others)]
@@ -142,7 +165,7 @@ def test_measures_of_the_truth_are_the_official_ones(bench: BSDS500, data: Path)
     each: list[list[Any]] = [[] for _ in range(5)]
     for i in range(len(bench)):
         for k, region in enumerate(loadmat(folder / f"segs/{bench.name(i)}.mat")["segs"][0]):
-            each[k].append(measures.sums(Prediction(bench.name(i), region=region), bench.truth(i)))
+            each[k].append(measures.sums(Prediction(bench.name(i), {"region": region}), bench.truth(i)))
     figures = [measures.figures(total(sums)) for sums in each]
     covering = np.loadtxt(folder / "test_5/eval_cover_th.txt")[:, 1]
     variation = np.loadtxt(folder / "test_5/eval_RI_VOI_thr.txt")[:, 2]
@@ -157,7 +180,7 @@ def test_boundaries_are_nearly_as_good_as_officially_and_never_worse(bench: BSDS
     each: list[list[Any]] = [[] for _ in range(5)]
     for i in range(len(bench)):
         for k, region in enumerate(loadmat(folder / f"segs/{bench.name(i)}.mat")["segs"][0]):
-            each[k].append(measures.sums(Prediction(bench.name(i), region=region), bench.truth(i)))
+            each[k].append(measures.sums(Prediction(bench.name(i), {"region": region}), bench.truth(i)))
     official = np.loadtxt(folder / "test_3/eval_bdry_thr.txt")[:, 1:]
     names = ("boundary_recall", "boundary_precision", "boundary_f")
     ours = [[measures.figures(total(sums))[name] for name in names] for sums in each]

@@ -92,7 +92,9 @@ def test_real_segments_have_the_areas_that_the_file_states() -> None:
     if (root := os.environ.get("FUSIONSEG_DATA")) is None:
         pytest.skip("FUSIONSEG_DATA is not set: no COCO to read")
     dataset = CocoPanoptic("val", f"{root}/coco_panoptic")
-    content: dict[str, Any] = json.loads(Path(f"{root}/coco_panoptic/annotations/panoptic_val2017.json").read_text())
+    content: dict[str, Any] = json.loads(
+        Path(f"{root}/coco_panoptic/annotations/panoptic_val2017.json").read_text()
+    )
     stated = {entry["file_name"][:-4]: entry["segments_info"] for entry in content["annotations"]}
     assert len(dataset) == 100
     assert len(dataset.classes) == 133

@@ -60,7 +60,9 @@ def test_a_map_of_void_has_no_components() -> None:
 
 def test_more_components_than_ids_are_refused() -> None:
     checkers = (np.indices((300, 300)).sum(0) % 2).astype(np.uint8)
-    with pytest.raises(ValueError, match="90000 components do not fit into 16 bits: raise min_area above 1 pixels"):
+    with pytest.raises(
+        ValueError, match="90000 components do not fit into 16 bits: raise min_area above 1 pixels"
+    ):
         components(checkers)
 
 

@@ -39,7 +39,9 @@ def subclasses() -> list[type[SegmentationDataset]]:
         for _, member in inspect.getmembers(importlib.import_module(module.name), inspect.isclass):
             if issubclass(member, SegmentationDataset) and not inspect.isabstract(member):
                 found.add(member)
-    return sorted(found - {Subset, *Subset.__subclasses__(), *_Cached.__subclasses__()}, key=lambda c: c.__name__)
+    return sorted(
+        found - {Subset, *Subset.__subclasses__(), *_Cached.__subclasses__()}, key=lambda c: c.__name__
+    )
 
 
 @pytest.fixture(params=subclasses(), ids=lambda c: c.__name__)

@@ -37,7 +37,9 @@ def epochs(module: SegmentationDataModule, count: int = 2) -> list[Sample]:
 
 
 def equal(a: Sample, b: Sample) -> bool:
-    return a["name"] == b["name"] and all(torch.equal(a[key], b[key]) for key in ("image", "semantic", "region"))
+    return a["name"] == b["name"] and all(
+        torch.equal(a[key], b[key]) for key in ("image", "semantic", "region")
+    )
 
 
 # torch warns of more workers than cores.
@@ -64,7 +66,11 @@ def test_two_ranks_evaluate_every_image_once(monkeypatch: pytest.MonkeyPatch) ->
     names = []
     for rank in range(2):
         monkeypatch.setattr(SegmentationDataModule, "_rank", lambda self, rank=rank: (rank, 2))
-        names += [name for batch in data(dataset=partial(SCENES, length=5)).val_dataloader() for name in batch["name"]]
+        names += [
+            name
+            for batch in data(dataset=partial(SCENES, length=5)).val_dataloader()
+            for name in batch["name"]
+        ]
     assert sorted(names) == [f"val-{i:05d}" for i in range(5)]
 
 
@@ -171,7 +177,9 @@ def test_without_augmentation_only_the_crop_is_random() -> None:
     for batch in epochs(module):
         for image, name in zip(batch["image"], batch["name"], strict=True):
             whole = torch.from_numpy(module.datasets["train"].read(int(name[-5:])).image).permute(2, 0, 1)
-            assert any(torch.equal(image, window) for window in whole.unfold(1, 32, 1).permute(1, 0, 3, 2).unbind())
+            assert any(
+                torch.equal(image, window) for window in whole.unfold(1, 32, 1).permute(1, 0, 3, 2).unbind()
+            )
 
 
 @pytest.mark.parametrize(
@@ -231,9 +239,15 @@ def test_the_trainer_tells_the_epoch_and_widens_the_labels(workers: int) -> None
         # Lightning's advice about workers, and its own use of a deprecated name of torch.
         warnings.simplefilter("ignore")
         trainer = Trainer(
-            max_epochs=2, accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False
+            max_epochs=2,
+            accelerator="cpu",
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
         )
         trainer.fit(model, datamodule=data(workers=workers))
     assert len(model.batches) == 4
     assert all(batch["region"].dtype == torch.int64 for batch in model.batches)
-    assert all(torch.equal(a["image"], b["image"]) for a, b in zip(model.batches, epochs(data()), strict=True))
+    assert all(
+        torch.equal(a["image"], b["image"]) for a, b in zip(model.batches, epochs(data()), strict=True)
+    )

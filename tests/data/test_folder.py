@@ -195,5 +195,7 @@ def test_other_channels_than_declared_are_refused(folder: Writer) -> None:
     root = folder("a")
     with (root / "classes.yaml").open("a") as file:
         file.write("channels: 4\n")
-    with pytest.raises(DataError, match=r"uint8 \(H, W, 4\), found uint8 \(20, 30, 3\) in .*: mind `channels`"):
+    with pytest.raises(
+        DataError, match=r"uint8 \(H, W, 4\), found uint8 \(20, 30, 3\) in .*: mind `channels`"
+    ):
         Folder("train", root, val_fraction=0.0).read(0)

@@ -122,7 +122,10 @@ def test_a_truth_is_renamed_with_its_crowds_and_keeps_its_annotators() -> None:
 
 
 def test_labels_that_do_not_count_are_nowhere() -> None:
-    for dataset in (mixed("val", labels={"a": "semantic", "b": "region"}), mixed("val", labels={"a": "semantic"})):
+    for dataset in (
+        mixed("val", labels={"a": "semantic", "b": "region"}),
+        mixed("val", labels={"a": "semantic"}),
+    ):
         semantic, region = dataset.read(0)[1:]
         assert semantic[:, 0].tolist() == [0, 1, 2, VOID]
         assert not region.any()
@@ -144,7 +147,12 @@ def test_what_it_was_made_of_is_kept_in_plain_form_and_its_cache_is_keyed_by_it(
     kept: Any = module.hparams["dataset"]
     assert kept["init_args"]["datasets"]["b"]["init_args"] == {"length": 3}
     assert kept["init_args"]["classes"] == {"a": {"sky": None}}
-    settings: list[dict[str, Any]] = [{}, {"classes": {}}, {"labels": {"a": "region"}}, {"labels": {"a": "semantic"}}]
+    settings: list[dict[str, Any]] = [
+        {},
+        {"classes": {}},
+        {"labels": {"a": "region"}},
+        {"labels": {"a": "semantic"}},
+    ]
     settings += [{"datasets": {"a": Ramp, "b": Ramp}}, {"datasets": {"a": Ramp, "b": Other}}]
     assert len({repr(mixed(**setting).sources()) for setting in settings}) == len(settings)
 
@@ -170,7 +178,10 @@ def test_what_it_was_made_of_is_kept_in_plain_form_and_its_cache_is_keyed_by_it(
         ),
         ({"datasets": {"a": Twice}}, "different names in a part, found a road more than once"),
         ({"epoch_length": 0}, "an epoch_length above 0, found 0"),
-        ({"datasets": {"a": Ramp, "b": partial(Ramp, channels=4)}}, "channels in all parts, found 3 in a, 4 in b"),
+        (
+            {"datasets": {"a": Ramp, "b": partial(Ramp, channels=4)}},
+            "channels in all parts, found 3 in a, 4 in b",
+        ),
     ],
 )
 def test_what_does_not_fit_is_refused(arguments: dict[str, Any], message: str) -> None:
@@ -191,8 +202,14 @@ def halves(scenes: Callable[..., Sample]) -> tuple[Sample, Sample, Sample]:
 def test_the_loss_of_a_mixed_batch_is_that_of_its_labelled_images(
     head: Any, rtol: float, scenes: Callable[..., Sample]
 ) -> None:
-    model = FusionModule(SyntheticScenes.classes, region_head=head, backbone=Backbone(decoder="FPN")).double().eval()
-    joint, semantic, region = (divided(*model.terms(model(batch["image"]), batch)) for batch in halves(scenes))
+    model = (
+        FusionModule(SyntheticScenes.classes, region_head=head, backbone=Backbone(decoder="FPN"))
+        .double()
+        .eval()
+    )
+    joint, semantic, region = (
+        divided(*model.terms(model(batch["image"]), batch)) for batch in halves(scenes)
+    )
     torch.testing.assert_close(joint[0], semantic[0], rtol=1e-12, atol=0)
     torch.testing.assert_close(joint[1], region[1], rtol=rtol, atol=0)
     assert (joint > 0).all()
@@ -216,17 +233,36 @@ def test_a_batch_without_labels_of_a_task_has_zero_loss_and_zero_gradients_of_it
 
 def answer(rng: np.random.Generator, truth: Truth) -> Prediction:
     semantic, region = rng.integers(0, 3, truth.semantic.shape), rng.integers(1, 4, truth.semantic.shape)
-    return Prediction("", semantic, region, 2 - semantic, semantic * OFFSET + np.where(semantic == 2, region, 0))
+    return Prediction(
+        "",
+        {
+            "semantic": semantic,
+            "region": region,
+            "fused": 2 - semantic,
+            "panoptic": semantic * OFFSET + np.where(semantic == 2, region, 0),
+        },
+    )
 
 
 @pytest.mark.parametrize("kind", ["semantic", "region"])
 def test_images_without_labels_of_a_kind_do_not_count_in_its_figures(kind: Any) -> None:
     rng, measures = np.random.default_rng(0), Measures(Ramp.classes)
     whole, part = (mixed("val", datasets={"a": Ramp}, labels=labels) for labels in (None, {"a": kind}))
-    sums = [measures.sums(answer(rng, data.truth(i)), data.truth(i)) for data in (whole, part) for i in range(5)]
+    sums = [
+        measures.sums(answer(rng, data.truth(i)), data.truth(i)) for data in (whole, part) for i in range(5)
+    ]
     alone, both = measures.figures(total(sums[:5])), measures.figures(total(sums))
     panoptic = {name for name in alone if name[:2] in ("pq", "sq", "rq")}
-    of_semantic = {"miou", "accuracy", "mean_accuracy", "f1", "precision", "recall", "miou_fused", "accuracy_fused"}
+    of_semantic = {
+        "miou",
+        "accuracy",
+        "mean_accuracy",
+        "f1",
+        "precision",
+        "recall",
+        "miou_fused",
+        "accuracy_fused",
+    }
     of_region = alone.keys() - panoptic - of_semantic - {"score"}
     assert (len(panoptic), len(of_region)) == (9, 8)
     missing, counted = (of_region, of_semantic) if kind == "semantic" else (of_semantic, of_region)

@@ -77,7 +77,9 @@ class Unseen(SyntheticScenes):
 
 def mixed(**arguments: Any) -> MixtureDataset:
     """Five scenes and three others."""
-    parts = {name: partial(SyntheticScenes, length=length, size=(32, 32)) for name, length in (("a", 5), ("b", 3))}
+    parts = {
+        name: partial(SyntheticScenes, length=length, size=(32, 32)) for name, length in (("a", 5), ("b", 3))
+    }
     return MixtureDataset("train", **{"datasets": parts, **arguments})
 
 
@@ -92,7 +94,13 @@ def test_by_default_an_epoch_sees_every_image_once() -> None:
 
 @pytest.mark.parametrize(
     ("weights", "length", "shares"),
-    [((1, 1), 20, (10, 10)), ((3, 1), 40, (30, 10)), ((0, 2), 7, (0, 7)), ((1, 2), 8, (3, 5)), (None, 16, (10, 6))],
+    [
+        ((1, 1), 20, (10, 10)),
+        ((3, 1), 40, (30, 10)),
+        ((0, 2), 7, (0, 7)),
+        ((1, 2), 8, (3, 5)),
+        (None, 16, (10, 6)),
+    ],
 )
 def test_weights_are_the_shares_of_an_epoch(weights: Any, length: int, shares: tuple[int, int]) -> None:
     given = weights and dict(zip("ab", weights, strict=True))
@@ -117,7 +125,9 @@ def test_any_number_of_ranks_and_a_resumed_epoch_see_the_same_order() -> None:
     orders = []
     for done, ranks in ((0, 1), (0, 2), (3, 1)):
         of_ranks = [
-            TrainOrder(24, 4 // ranks, r, ranks, 5, lambda d=done: d, partial(dataset.order, among=np.arange(8)))
+            TrainOrder(
+                24, 4 // ranks, r, ranks, 5, lambda d=done: d, partial(dataset.order, among=np.arange(8))
+            )
             for r in range(ranks)
         ]
         for one in of_ranks:
@@ -132,7 +142,10 @@ def test_any_number_of_ranks_and_a_resumed_epoch_see_the_same_order() -> None:
 
 @pytest.mark.parametrize("cache", ["none", "memory", "disk"])
 def test_weights_hold_behind_caches_and_fractions(cache: Cache, tmp_path: Path) -> None:
-    parts = {n: partial(SyntheticScenes, length=k, size=(64, 64), seed=s) for n, k, s in (("a", 10, 0), ("b", 20, 1))}
+    parts = {
+        n: partial(SyntheticScenes, length=k, size=(64, 64), seed=s)
+        for n, k, s in (("a", 10, 0), ("b", 20, 1))
+    }
     recipe = partial(MixtureDataset, datasets=parts, weights={"a": 3, "b": 1}, epoch_length=40)
     fixed: dict[str, Any] = {"batch_size": 4, "crop_size": (64, 64), "workers": 0, "augmentation": None}
     plain = SegmentationDataModule(recipe, **fixed, fraction=0.5)
@@ -154,7 +167,9 @@ def test_a_part_that_would_not_be_seen_is_refused() -> None:
         DataError, match=r"images of b \(weight 1\) and a share of an epoch of 5 .*, found 0 and 2: raise"
     ):
         epoch(part)
-    with pytest.raises(DataError, match=r"images of b .*, found 3 and 0: raise data.fraction or epoch_length"):
+    with pytest.raises(
+        DataError, match=r"images of b .*, found 3 and 0: raise data.fraction or epoch_length"
+    ):
         epoch(mixed(weights={"a": 1000, "b": 1}))
     with pytest.raises(DataError, match="a weight above 0 for a part with the split train, found none"):
         epoch(mixed(datasets={"a": Unseen, "b": SyntheticScenes}, weights={"a": 1, "b": 0}))

@@ -75,7 +75,9 @@ def test_resizing_takes_labels_at_pixel_centers_and_averages_the_image() -> None
 
 
 def test_images_of_different_sizes_do_not_share_a_batch() -> None:
-    samples = [EvaluationSamples(SyntheticScenes("val", length=1, size=size))[0] for size in ((32, 32), (32, 48))]
+    samples = [
+        EvaluationSamples(SyntheticScenes("val", length=1, size=size))[0] for size in ((32, 32), (32, 48))
+    ]
     with pytest.raises(DataError, match=r"\(32, 32\), val-00000 \(32, 48\): set eval_batch_size to 1"):
         collated(samples)
 

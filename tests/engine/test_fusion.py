@@ -70,7 +70,9 @@ def test_thing_class_wins_its_region_against_more_stuff_pixels() -> None:
     semantic = torch.tensor([[[0, 0, 0, 4, 5, 5, 4, 4, 1]]])
     region = torch.tensor([[[2, 2, 2, 2, 2, 2, 2, 2, 0]]])
     thing = 4 * OFFSET + 2
-    assert panoptic(semantic, region, THINGS, CLASSES).tolist() == [[[0, 0, 0, thing, thing, thing, thing, thing, -1]]]
+    assert panoptic(semantic, region, THINGS, CLASSES).tolist() == [
+        [[0, 0, 0, thing, thing, thing, thing, thing, -1]]
+    ]
 
 
 def test_vote_ignores_names_of_regions() -> None:
@@ -82,7 +84,9 @@ def test_vote_ignores_names_of_regions() -> None:
 def test_panoptic_changes_only_instances_with_names_of_regions() -> None:
     semantic, region = random_maps(1)
     renamed = torch.where(region > 0, 65535 - region // 7919, 0)
-    first, second = (panoptic(semantic, r, THINGS, CLASSES, thing_area=4, stuff_area=9) for r in (region, renamed))
+    first, second = (
+        panoptic(semantic, r, THINGS, CLASSES, thing_area=4, stuff_area=9) for r in (region, renamed)
+    )
     assert torch.equal(first // OFFSET, second // OFFSET)
     thing = (first >= 0) & (first % OFFSET > 0)
     assert torch.equal(second[thing] % OFFSET, renamed[thing])
@@ -94,7 +98,8 @@ def test_images_of_a_batch_do_not_see_each_other() -> None:
     for b in range(len(semantic)):
         alone = slice(b, b + 1)
         assert torch.equal(
-            region_vote(semantic, region, CLASSES)[alone], region_vote(semantic[alone], region[alone], CLASSES)
+            region_vote(semantic, region, CLASSES)[alone],
+            region_vote(semantic[alone], region[alone], CLASSES),
         )
 
 
@@ -129,7 +134,11 @@ def test_empty_batch_gives_empty_maps() -> None:
 @pytest.mark.parametrize(
     ("semantic", "region", "message"),
     [
-        (torch.full((1, 2, 2), 7), torch.ones(1, 2, 2, dtype=torch.int64), r"\[0, 6\] or 255 for void, found \[7\]"),
+        (
+            torch.full((1, 2, 2), 7),
+            torch.ones(1, 2, 2, dtype=torch.int64),
+            r"\[0, 6\] or 255 for void, found \[7\]",
+        ),
         (torch.full((1, 2, 2), -1), torch.ones(1, 2, 2, dtype=torch.int64), r"found \[-1\]"),
         (torch.zeros(1, 2, 2).long(), torch.full((1, 2, 2), -3), "at least 0, found -3"),
         (torch.zeros(1, 2, 2).long(), torch.zeros(1, 2, 3).long(), r"\(1, 2, 2\) and \(1, 2, 3\)"),

@@ -55,7 +55,9 @@ def test_losses_go_on_from_where_they_were_kept() -> None:
 
 def test_another_number_of_ranks_goes_on_with_the_mean() -> None:
     running = RunningLosses(["a"])
-    running.restore({"total": torch.tensor([[2.0, 4.0], [4.0, 8.0]]), "count": 3, "logged": 0}, 0, torch.device("cpu"))
+    running.restore(
+        {"total": torch.tensor([[2.0, 4.0], [4.0, 8.0]]), "count": 3, "logged": 0}, 0, torch.device("cpu")
+    )
     assert running.read(3) == {"train/loss": 1.0, "train/loss_a": 2.0}
 
 

@@ -46,6 +46,8 @@ def test_weights_of_tasks_without_a_head_do_not_count() -> None:
         (math.inf, 1.0, r"alpha = inf"),
     ],
 )
-def test_weights_that_teach_nothing_are_refused(semantic: float | None, region: float | None, message: str) -> None:
+def test_weights_that_teach_nothing_are_refused(
+    semantic: float | None, region: float | None, message: str
+) -> None:
     with pytest.raises(ValueError, match=message):
         loss_weights(semantic=semantic, region=region)

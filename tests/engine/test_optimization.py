@@ -100,7 +100,9 @@ def test_an_encoder_may_join_after_some_steps(recipe: Callable[..., Optimizer]) 
         assert torch.equal(network.encoder.weight, before) == held
 
 
-def rates(recipe: Callable[..., LRScheduler], steps: int, encoder_lr: float = 1.0) -> tuple[list[list[float]], str]:
+def rates(
+    recipe: Callable[..., LRScheduler], steps: int, encoder_lr: float = 1.0
+) -> tuple[list[list[float]], str]:
     network = Two()
     optimizer = grouped(partial(SGD, lr=0.5), network, network.encoder, encoder_lr)
     schedule, interval = scheduled(recipe, optimizer, steps)
@@ -138,7 +140,8 @@ def test_decay_ends_at_zero_and_stays_there() -> None:
 
 
 @pytest.mark.parametrize(
-    "recipe", [partial(StepLR, step_size=2), partial(CosineAnnealingLR, T_max=5), partial(PolynomialLR, total_iters=9)]
+    "recipe",
+    [partial(StepLR, step_size=2), partial(CosineAnnealingLR, T_max=5), partial(PolynomialLR, total_iters=9)],
 )
 def test_schedules_without_total_steps_go_by_epochs(recipe: Callable[..., LRScheduler]) -> None:
     optimizer = SGD([nn.Parameter(torch.ones(1))], lr=0.5)
@@ -169,7 +172,9 @@ def test_schedules_keep_the_ratio_of_the_encoder_s_rate(recipe: Callable[..., LR
 
 def test_a_schedule_that_would_undo_the_encoder_s_rate_is_refused() -> None:
     one_cycle = partial(OneCycleLR, cycle_momentum=False)
-    with pytest.raises(ValueError, match=r"OneCycleLR sets the learning rates to .* give it a list of two rates"):
+    with pytest.raises(
+        ValueError, match=r"OneCycleLR sets the learning rates to .* give it a list of two rates"
+    ):
         rates(partial(one_cycle, max_lr=1.0), 10, encoder_lr=0.1)
     found, _ = rates(partial(one_cycle, max_lr=[0.1, 1.0]), 10, encoder_lr=0.1)
     assert [encoder for encoder, _ in found] == pytest.approx([0.1 * rest for _, rest in found])
@@ -184,7 +189,11 @@ def test_a_schedule_of_steps_needs_an_end() -> None:
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [({}, "found total_steps=None"), ({"total_steps": 0}, "total_steps=0"), ({"total_steps": 5, "warmup": 1.0}, "1.0")],
+    [
+        ({}, "found total_steps=None"),
+        ({"total_steps": 0}, "total_steps=0"),
+        ({"total_steps": 5, "warmup": 1.0}, "1.0"),
+    ],
 )
 def test_an_impossible_warm_up_is_refused(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):

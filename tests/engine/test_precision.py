@@ -37,9 +37,13 @@ class Read(Callback):
 def trained(tmp_path: Path) -> Losses:
     """Trains five steps on the same images and gives the losses of each, the model and the trainer."""
 
-    def losses(model: Any, *callbacks: Callback, **options: Any) -> tuple[torch.Tensor, FusionModule, Trainer]:
+    def losses(
+        model: Any, *callbacks: Callback, **options: Any
+    ) -> tuple[torch.Tensor, FusionModule, Trainer]:
         torch.manual_seed(0)
-        data = SegmentationDataModule(partial(SyntheticScenes, length=10, size=(64, 64)), 2, (64, 64), workers=0)
+        data = SegmentationDataModule(
+            partial(SyntheticScenes, length=10, size=(64, 64)), 2, (64, 64), workers=0
+        )
         read, module = Read(), model(data.classes)
         fixed: dict[str, Any] = {"max_epochs": 1, "limit_val_batches": 0, "enable_checkpointing": False}
         trainer = Trainer(
@@ -62,7 +66,9 @@ def fp16() -> MixedPrecision:
 def test_half_precision_has_the_same_losses_but_for_rounding(
     encoder: str, decoder: str, region_head: Any, scenes: Callable[..., Sample]
 ) -> None:
-    model = FusionModule(SyntheticScenes.classes, backbone=Backbone(encoder, decoder=decoder), region_head=region_head)
+    model = FusionModule(
+        SyntheticScenes.classes, backbone=Backbone(encoder, decoder=decoder), region_head=region_head
+    )
     batch = scenes(4, (128, 128))
     torch.manual_seed(0)  # some encoders leave out layers by chance
     loss = model.training_step(batch, 0)

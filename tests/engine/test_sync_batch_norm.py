@@ -80,7 +80,9 @@ def test_half_precision_is_summed_in_single_precision() -> None:
     norm, x = nn.BatchNorm2d(3), 100 + torch.randn(2, 3, 64, 64)
     output = synced(norm)(x.bfloat16())
     assert output.dtype == torch.bfloat16
-    torch.testing.assert_close(output.float(), norm(torch.cat([x, x]).bfloat16().float())[:2], rtol=0.01, atol=0.02)
+    torch.testing.assert_close(
+        output.float(), norm(torch.cat([x, x]).bfloat16().float())[:2], rtol=0.01, atol=0.02
+    )
 
 
 @pytest.mark.parametrize(("device", "kind"), [("cpu", HostBatchNorm), ("cuda", DeviceBatchNorm)])
@@ -109,5 +111,7 @@ def test_a_norm_that_does_more_is_refused() -> None:
         def forward(self, input: Tensor) -> Tensor:
             return super().forward(input) + 1
 
-    with pytest.raises(ValueError, match=r"expects batch norms of PyTorch or timm, found .*Shifted in part.1"):
+    with pytest.raises(
+        ValueError, match=r"expects batch norms of PyTorch or timm, found .*Shifted in part.1"
+    ):
         BatchNormSync().apply(Model(nn.Sequential(nn.Identity(), Shifted(3))))

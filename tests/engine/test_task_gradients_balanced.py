@@ -24,7 +24,9 @@ from fusionseg.sample import Sample
 
 Scenes = Callable[..., Sample]
 OWN = [getattr(balancing, name) for name in balancing.__all__]
-GRADIENT = [k for k in OWN if issubclass(k, GradientBalancer) and k not in (GradientBalancer, ForeignWeighting)]
+GRADIENT = [
+    k for k in OWN if issubclass(k, GradientBalancer) and k not in (GradientBalancer, ForeignWeighting)
+]
 DUAL_PROJECTION = partial(ForeignWeighting, weighting=aggregation.MGDAWeighting)
 NETWORKS: dict[str, dict[str, Any]] = {
     "U-Net, one decoder": {
@@ -50,13 +52,19 @@ SMALL = NETWORKS["U-Net, one decoder"]["backbone"]
 AT_BRANCH = {**NETWORKS, "MTAN": {"backbone": SMALL, "network": networks.MTAN}}
 ANYWHERE = {
     **AT_BRANCH,
-    **{name: {"backbone": SMALL, "network": getattr(networks, name)} for name in ("PADNet", "CrossTaskAttention")},
+    **{
+        name: {"backbone": SMALL, "network": getattr(networks, name)}
+        for name in ("PADNet", "CrossTaskAttention")
+    },
     "CrossStitch": {"backbone": Backbone("resnet18", options=SMALL.options), "network": networks.CrossStitch},
 }
 
 
 def crossed(
-    balancers: Iterable[Any], cases: Iterable[str], usual: Any = balancing.MGDA, common: str = "U-Net, two decoders"
+    balancers: Iterable[Any],
+    cases: Iterable[str],
+    usual: Any = balancing.MGDA,
+    common: str = "U-Net, two decoders",
 ) -> pytest.MarkDecorator:
     """Each balancer with each network; those with neither the usual balancer nor the common network are slow."""
 
@@ -65,7 +73,10 @@ def crossed(
 
     every = [
         pytest.param(
-            b, case, id=f"{getattr(b, '__name__', 'foreign')} {case}", marks=() if fast(b, case) else pytest.mark.slow
+            b,
+            case,
+            id=f"{getattr(b, '__name__', 'foreign')} {case}",
+            marks=() if fast(b, case) else pytest.mark.slow,
         )
         for b, case in product(balancers, cases)
     ]
@@ -102,10 +113,14 @@ def by_hand(module: FusionModule, batch: Sample, weigh: Callable[[Tensor], Tenso
     hook = module.network.branch.register_forward_pre_hook(tapped)  # type: ignore[union-attr]
     module.training_step(batch, 0)
     hook.remove()
-    each = [torch.autograd.grad(part, maps, retain_graph=True, materialize_grads=True) for part in module.parts]
+    each = [
+        torch.autograd.grad(part, maps, retain_graph=True, materialize_grads=True) for part in module.parts
+    ]
     jacobian = torch.stack([torch.cat([g.flatten() for g in row]) for row in each])
     total = weigh(jacobian @ jacobian.T) @ jacobian
-    pieces = [piece.view(m.shape) for piece, m in zip(total.split([m.numel() for m in maps]), maps, strict=True)]
+    pieces = [
+        piece.view(m.shape) for piece, m in zip(total.split([m.numel() for m in maps]), maps, strict=True)
+    ]
     shared = [p for p in module.network.parameters() if p.requires_grad]
     below = torch.autograd.grad(maps, shared, pieces, retain_graph=True, allow_unused=True)
     own = torch.autograd.grad(sum(module.parts), shared, allow_unused=True)
@@ -141,7 +156,8 @@ def jacobian_of(module: FusionModule, batch: Sample) -> tuple[list[str], list[nn
     module.training_step(batch, 0)
     named = [(name, p) for name, p in module.named_parameters() if p.requires_grad]
     rows = [
-        torch.autograd.grad(part, [p for _, p in named], retain_graph=True, allow_unused=True) for part in module.parts
+        torch.autograd.grad(part, [p for _, p in named], retain_graph=True, allow_unused=True)
+        for part in module.parts
     ]
     common = [i for i in range(len(named)) if all(row[i] is not None for row in rows)]
     jacobian = torch.stack([torch.cat([row[i].flatten() for i in common]) for row in rows])  # type: ignore[union-attr]
@@ -203,7 +219,9 @@ def check_parameters(
 
 
 @crossed(AGGREGATORS, ANYWHERE, common="MTAN")  # where gradients conflict
-def test_gradients_of_parameters_are_torchjds(balancer: type[GradientBalancer], name: str, scenes: Scenes) -> None:
+def test_gradients_of_parameters_are_torchjds(
+    balancer: type[GradientBalancer], name: str, scenes: Scenes
+) -> None:
     batch = scenes(2, (64, 64))
     found = step(model(name, balancer=partial(balancer, level="parameters", double=True)), batch)
     check_parameters(found, name, batch, AGGREGATORS[balancer](), 1e-6)
@@ -213,7 +231,10 @@ def test_gradients_of_parameters_are_torchjds(balancer: type[GradientBalancer], 
 def test_gradients_of_parameters_are_those_of_a_backward_pass_for_each_task(
     balancer: type[GradientBalancer], name: str, scenes: Scenes
 ) -> None:
-    batch, ours = scenes(2, (64, 64)), model(name, balancer=partial(balancer, level="parameters", double=True))
+    batch, ours = (
+        scenes(2, (64, 64)),
+        model(name, balancer=partial(balancer, level="parameters", double=True)),
+    )
     for value in ours.balancer.buffers():
         value.uniform_(0.05, 0.95)
     again: Any = deepcopy(ours.balancer)
@@ -227,7 +248,10 @@ def test_every_network_is_among_them() -> None:
     assert {getattr(networks, name) for name in networks.__all__} == {
         networks.Network,
         HardSharing,
-        *(getattr(made.get("network"), "func", made.get("network", HardSharing)) for made in ANYWHERE.values()),
+        *(
+            getattr(made.get("network"), "func", made.get("network", HardSharing))
+            for made in ANYWHERE.values()
+        ),
     }
 
 

@@ -30,7 +30,9 @@ every_network = pytest.mark.parametrize(
 def model(network: Any) -> FusionModule:
     torch.manual_seed(0)
     level = partial(CAGrad, level="parameters", double=True)
-    built = FusionModule(SyntheticScenes.classes, network=network, balancer=level, backbone=Backbone(decoder="FPN"))
+    built = FusionModule(
+        SyntheticScenes.classes, network=network, balancer=level, backbone=Backbone(decoder="FPN")
+    )
     return built.double().eval()
 
 
@@ -56,7 +58,9 @@ def test_what_is_thawed_learns_as_if_it_had_never_been_frozen(network: Any, scen
 
 @pytest.mark.parametrize("network", [HardSharing, partial(HardSharing, shared_decoder=False), networks.MTAN])
 def test_weights_of_gradients_are_learned_where_something_shared_learns(network: Any, scenes: Scenes) -> None:
-    module = FusionModule(SyntheticScenes.classes, network=network, balancer=GradNorm, backbone=Backbone(decoder="FPN"))
+    module = FusionModule(
+        SyntheticScenes.classes, network=network, balancer=GradNorm, backbone=Backbone(decoder="FPN")
+    )
     moved = []
     for frozen in (True, False):
         module.hold_encoder(frozen)

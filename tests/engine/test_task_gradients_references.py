@@ -19,10 +19,14 @@ from fusionseg.sample import Sample
 Scenes = Callable[..., Sample]
 SMALL = Backbone("tu-mobilenetv3_small_050", options={"decoder_channels": [16, 16, 8, 8, 8]})
 OWN = [getattr(balancing, name) for name in balancing.__all__]
-GRADIENT = [k for k in OWN if issubclass(k, GradientBalancer) and k not in (GradientBalancer, ForeignWeighting)]
+GRADIENT = [
+    k for k in OWN if issubclass(k, GradientBalancer) and k not in (GradientBalancer, ForeignWeighting)
+]
 LOSS = [k for k in OWN if not issubclass(k, GradientBalancer) and k not in (Balancer, Sum)]
 LEVELS = {
-    f"{kind.__name__} {level}": partial(kind, level=level) for kind in GRADIENT for level in ("branch", "parameters")
+    f"{kind.__name__} {level}": partial(kind, level=level)
+    for kind in GRADIENT
+    for level in ("branch", "parameters")
 }
 FAST = ("Sum", "UW", "DWA", "FAMO", "MGDA branch", "GradNorm branch", "GradNorm parameters")
 SOME_FAST = [
@@ -102,7 +106,9 @@ def test_two_micro_batches_are_one_of_twice_the_size_where_weights_do_not_depend
 
 @pytest.mark.parametrize("balancer", SOME_FAST)
 # several roundings, of 2^-8 and of 2^-11 each, add up from layer to layer
-@pytest.mark.parametrize(("dtype", "near"), [(torch.bfloat16, 2**-5), (torch.float16, 2**-7)], ids=["bf16", "fp16"])
+@pytest.mark.parametrize(
+    ("dtype", "near"), [(torch.bfloat16, 2**-5), (torch.float16, 2**-7)], ids=["bf16", "fp16"]
+)
 def test_half_precision_learns_and_remembers_the_same_but_for_rounding(
     balancer: Any, dtype: torch.dtype, near: float, scenes: Scenes
 ) -> None:
@@ -166,7 +172,9 @@ def test_one_task_alone_is_not_balanced(balancer: type[Balancer], scenes: Scenes
 
 @pytest.mark.parametrize("level", ["branch", "parameters"])
 @pytest.mark.parametrize("balancer", GRADIENT, ids=lambda b: b.__name__)
-def test_without_any_labels_nothing_is_learned(balancer: type[GradientBalancer], level: Any, scenes: Scenes) -> None:
+def test_without_any_labels_nothing_is_learned(
+    balancer: type[GradientBalancer], level: Any, scenes: Scenes
+) -> None:
     batch = scenes(1, (32, 32))
     batch["semantic"][:], batch["region"][:] = 255, 0
     found = step(model(partial(balancer, level=level, normalize=True)), batch)

@@ -140,9 +140,16 @@ class Watching(Callback):
 def test_a_step_that_the_scaler_leaves_out_moves_nothing(balancer: Any, tmp_path: Path) -> None:
     scaler = torch.amp.GradScaler("cpu", init_scale=2.0**26, growth_interval=100)  # type: ignore[attr-defined]
     watching, plugin = Watching(scaler), MixedPrecision("16-mixed", "cpu", scaler)
-    fixed: dict[str, Any] = {"max_epochs": 4, "plugins": [plugin], "precision": None, "enable_checkpointing": False}
+    fixed: dict[str, Any] = {
+        "max_epochs": 4,
+        "plugins": [plugin],
+        "precision": None,
+        "enable_checkpointing": False,
+    }
     trained(tmp_path / "run", balancer, watching, **fixed)
-    skipped = [after < before for before, after in zip([2.0**26, *watching.scales], watching.scales, strict=False)]
+    skipped = [
+        after < before for before, after in zip([2.0**26, *watching.scales], watching.scales, strict=False)
+    ]
     assert any(skipped)
     assert not all(skipped)
     for out, before, after in zip(skipped, watching.seen, watching.seen[1:], strict=False):
@@ -169,7 +176,10 @@ def test_a_network_without_a_branching_point_is_refused_by_name() -> None:
     with pytest.raises(ValueError, match=r"MGDA.*Mixing.*set model.balancer.level to parameters"):
         FusionModule(SyntheticScenes.classes, backbone=SMALL, network=Mixing, balancer=balancing.MGDA)
     FusionModule(
-        SyntheticScenes.classes, backbone=SMALL, network=Mixing, balancer=partial(balancing.MGDA, level="parameters")
+        SyntheticScenes.classes,
+        backbone=SMALL,
+        network=Mixing,
+        balancer=partial(balancing.MGDA, level="parameters"),
     )
 
 
@@ -181,7 +191,9 @@ def test_a_factor_that_a_balancer_undoes_is_told(tiny: list[str], tmp_path: Path
 
 
 def test_a_checkpoint_alone_rebuilds_the_balancer(tmp_path: Path) -> None:
-    module, last = trained(tmp_path / "run", partial(GradNorm, level="parameters", asymmetry=0.5), max_epochs=1)
+    module, last = trained(
+        tmp_path / "run", partial(GradNorm, level="parameters", asymmetry=0.5), max_epochs=1
+    )
     again = FusionModule.load_from_checkpoint(last, weights_only=True)
     assert isinstance(again.balancer, GradNorm)
     assert (again.balancer.level, again.balancer.asymmetry) == ("parameters", 0.5)

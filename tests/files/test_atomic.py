@@ -46,7 +46,9 @@ def test_a_block_that_writes_nothing_is_an_error(tmp_path: Path) -> None:
 
 
 def test_json_has_null_for_what_is_not_finite(tmp_path: Path) -> None:
-    write_json(tmp_path / "a.json", {"miou": math.nan, "list": [1, -math.inf, (0.5, "x")], "none": None, "on": True})
+    write_json(
+        tmp_path / "a.json", {"miou": math.nan, "list": [1, -math.inf, (0.5, "x")], "none": None, "on": True}
+    )
     text = (tmp_path / "a.json").read_text()
     assert json.loads(text) == {"miou": None, "list": [1, None, [0.5, "x"]], "none": None, "on": True}
     assert text.endswith("}\n")

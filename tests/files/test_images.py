@@ -30,12 +30,19 @@ def grey_png(values: IntMap, bits: int) -> bytes:
     """A grey PNG with the given bit depth, written by hand because Pillow writes 1, 8 and 16 bits only."""
 
     def chunk(kind: bytes, content: bytes) -> bytes:
-        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+        return (
+            struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+        )
 
     rows = ["".join(format(v, f"0{bits}b") for v in row) for row in values]
     content = b"".join(b"\0" + int(row, 2).to_bytes(len(row) // 8, "big") for row in rows)
     header = struct.pack(">IIBBBBB", values.shape[1], values.shape[0], bits, 0, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(content)) + chunk(b"IEND", b"")
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(content))
+        + chunk(b"IEND", b"")
+    )
 
 
 @pytest.mark.parametrize("classes", [CLASSES, Classes(("a",) * 255, ((9, 8, 7),) * 255)], ids=["3", "255"])
@@ -81,7 +88,9 @@ def test_panoptic_file_and_its_annotation_describe_the_same_segments(
     annotation = write_panoptic(tmp_path / "a.png", panoptic, CLASSES)
     number = read_image(tmp_path / "a.png").astype(int) @ [1, 256, 65536]
     assert annotation["file_name"] == "a.png"
-    assert [s["id"] for s in annotation["segments_info"]] == list(range(1, len(np.unique(panoptic)) + 1 - has_void))
+    assert [s["id"] for s in annotation["segments_info"]] == list(
+        range(1, len(np.unique(panoptic)) + 1 - has_void)
+    )
     assert np.array_equal(number == 0, panoptic == -1)
     for segment in annotation["segments_info"]:
         y, x = np.nonzero(number == segment["id"])
@@ -95,7 +104,11 @@ def test_panoptic_file_and_its_annotation_describe_the_same_segments(
 def test_coco_segments_are_written_as_coco_did(data: Path, tmp_path: Path) -> None:
     folder = data / "panoptic_sample" / "sample_data"
     for annotation in json.loads((folder / "panoptic_examples.json").read_text())["annotations"]:
-        number = read_image(folder / "panoptic_examples" / annotation["file_name"]).astype(int) @ [1, 256, 65536]
+        number = read_image(folder / "panoptic_examples" / annotation["file_name"]).astype(int) @ [
+            1,
+            256,
+            65536,
+        ]
         classes = Classes(("any",) * 201, ((0, 0, 0),) * 201)
         panoptic = np.full(number.shape, -1)
         for i, segment in enumerate(annotation["segments_info"]):
@@ -103,7 +116,8 @@ def test_coco_segments_are_written_as_coco_did(data: Path, tmp_path: Path) -> No
         written = write_panoptic(tmp_path / "a.png", panoptic, classes)["segments_info"]
         keys = ("category_id", "area", "bbox")
         official, found = (
-            sorted([s[k] for k in keys] for s in segments) for segments in (annotation["segments_info"], written)
+            sorted([s[k] for k in keys] for s in segments)
+            for segments in (annotation["segments_info"], written)
         )
         assert found == official
 
@@ -142,14 +156,18 @@ def test_incomplete_json_is_refused(image: dict[str, Any], annotation: dict[str,
 
 
 @pytest.mark.parametrize("bits", [1, 2, 4, 8])
-def test_grey_labels_of_few_bits_keep_their_values(tmp_path: Path, bits: int, random: np.random.Generator) -> None:
+def test_grey_labels_of_few_bits_keep_their_values(
+    tmp_path: Path, bits: int, random: np.random.Generator
+) -> None:
     ids = random.integers(0, 2**bits, (6, 16))
     (tmp_path / "a.png").write_bytes(grey_png(ids, bits))
     assert np.array_equal(read_labels(tmp_path / "a.png"), ids)
 
 
 @pytest.mark.parametrize("bits", [1, 2, 4, 8])
-def test_palette_labels_of_few_bits_keep_their_indices(tmp_path: Path, bits: int, random: np.random.Generator) -> None:
+def test_palette_labels_of_few_bits_keep_their_indices(
+    tmp_path: Path, bits: int, random: np.random.Generator
+) -> None:
     ids = random.integers(0, 2**bits, (6, 16)).astype(np.uint8)
     image = Image.fromarray(ids)
     image.putpalette(random.integers(0, 256, 3 * 2**bits, dtype=np.uint8).tobytes())

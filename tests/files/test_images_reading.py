@@ -14,7 +14,11 @@ PHOTO = np.random.default_rng(0).integers(0, 256, (24, 32, 3), dtype=np.uint8)
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16"])
 def test_every_mode_becomes_the_same_rgb(tmp_path: Path, mode: str) -> None:
     grey = np.repeat(np.repeat([[0, 255, 255], [255, 0, 255]], 8, axis=0), 8, axis=1).astype(np.uint8)
-    image = Image.fromarray(grey.astype(np.uint16) * 257) if mode == "I;16" else Image.fromarray(grey).convert(mode)
+    image = (
+        Image.fromarray(grey.astype(np.uint16) * 257)
+        if mode == "I;16"
+        else Image.fromarray(grey).convert(mode)
+    )
     path = tmp_path / ("a.tif" if mode == "CMYK" else "a.png")
     image.save(path)
     pixels = read_image(path)
@@ -64,14 +68,18 @@ def test_orientation_is_followed_on_request_only(tmp_path: Path) -> None:
     assert np.array_equal(read_image(tmp_path / "a.png", orient=True), np.rot90(PHOTO, -1))
 
 
-@pytest.mark.parametrize("options", [{"format": "JPEG"}, {"format": "JPEG", "progressive": True}, {"format": "PNG"}])
+@pytest.mark.parametrize(
+    "options", [{"format": "JPEG"}, {"format": "JPEG", "progressive": True}, {"format": "PNG"}]
+)
 def test_truncated_files_raise_and_name_the_file(tmp_path: Path, options: dict[str, Any]) -> None:
     buffer = io.BytesIO()
     Image.fromarray(PHOTO).save(buffer, **options)
     content, path = buffer.getvalue(), tmp_path / "broken"
     for length in [0, *range(1, len(content) - 20, 41), len(content) - 21]:
         path.write_bytes(content[:length])
-        with pytest.raises(ValueError, match=r"broken is no complete image file .*: download or copy it again"):
+        with pytest.raises(
+            ValueError, match=r"broken is no complete image file .*: download or copy it again"
+        ):
             read_image(path)
 
 
@@ -81,7 +89,9 @@ def test_a_file_that_claims_to_be_huge_is_refused_by_name(
 ) -> None:
     Image.new("L", (40, 40)).save(tmp_path / "bomb.png")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 40 * 40 // 3)
-    with pytest.raises(ValueError, match=f"{tmp_path}/bomb.png is no complete image file .Image size .1600 pixels"):
+    with pytest.raises(
+        ValueError, match=f"{tmp_path}/bomb.png is no complete image file .Image size .1600 pixels"
+    ):
         reader(tmp_path / "bomb.png")
 
 
@@ -91,7 +101,9 @@ def test_what_is_no_image_is_said_so(tmp_path: Path) -> None:
         read_image(tmp_path / "a.png")
 
 
-def test_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_write_leaves_the_old_file_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write_png(tmp_path / "sub" / "a.png", PHOTO)
 
     def fail(image: Image.Image, path: Path, *args: object, **kwargs: object) -> None:

@@ -42,7 +42,9 @@ def uniform(batch: Sample) -> Sample:
 
 # what a perfect network would reach: on synthetic scenes, on crops of COCO, and on scenes of twice the input's size;
 # 0.91 is the most that connected regions can reach on either data, where parts of a region lie apart
-EXAMPLES: dict[str, tuple[Callable[[int, int], Head], Callable[[Sample], Sample], tuple[float, float, float]]] = {
+EXAMPLES: dict[
+    str, tuple[Callable[[int, int], Head], Callable[[Sample], Sample], tuple[float, float, float]]
+] = {
     "semantic": (SemanticHead, same, (1, 1, 1)),
     "semantic, binary": (lambda width, classes: SemanticHead(width, 2, binary=True), binary, (1, 1, 1)),
     "boundary": (lambda width, classes: BoundaryHead(width, min_area=1), same, (0.85, 0.9, 0.81)),
@@ -78,14 +80,19 @@ def crops(root: Path, number: int, side: int) -> Iterator[Sample]:
     for index in range(number):
         _, semantic, region = dataset.read(index)
         top, left = ((length - side) // 2 for length in semantic.shape)
-        maps = (torch.from_numpy(m[top : top + side, left : left + side].astype(np.int64)) for m in (semantic, region))
+        maps = (
+            torch.from_numpy(m[top : top + side, left : left + side].astype(np.int64))
+            for m in (semantic, region)
+        )
         yield dict(zip(("semantic", "region"), (m[None] for m in maps), strict=True))
 
 
 def oracle(head: Head, batches: list[Sample], num_classes: int) -> float:
     whole = {key: torch.cat([batch[key] for batch in batches]) for key in ("semantic", "region")}
     _, height, width = whole["region"].shape
-    labels = torch.cat([head.labels(head.ideal(head.target(batch)), Frame.whole((height, width))) for batch in batches])
+    labels = torch.cat(
+        [head.labels(head.ideal(head.target(batch)), Frame.whole((height, width))) for batch in batches]
+    )
     return agreement(head, labels, whole, num_classes)
 
 
@@ -104,21 +111,29 @@ def test_every_head_is_held_to_the_contract() -> None:
         return set(children).union(*map(below, children))
 
     known = below(Head)  # type: ignore[type-abstract]
-    ours = {head for head in known if head.__module__.startswith("fusionseg.") and not inspect.isabstract(head)}
+    ours = {
+        head for head in known if head.__module__.startswith("fusionseg.") and not inspect.isabstract(head)
+    }
     assert {type(recipe(4, CLASSES)) for recipe, _, _ in EXAMPLES.values()} == ours
     assert ours == {value for name, value in vars(heads).items() if name != "Head" and inspect.isclass(value)}
 
 
 @every_head
 def test_labels_invert_ideal_targets(
-    recipe: Callable[[int, int], Head], view: Callable[[Sample], Sample], scores: tuple[float, ...], scenes: Scenes
+    recipe: Callable[[int, int], Head],
+    view: Callable[[Sample], Sample],
+    scores: tuple[float, ...],
+    scenes: Scenes,
 ) -> None:
     assert oracle(recipe(4, CLASSES), [view(scenes(4))], CLASSES) >= scores[0]
 
 
 @every_head
 def test_labels_invert_ideal_targets_of_photos(
-    recipe: Callable[[int, int], Head], view: Callable[[Sample], Sample], scores: tuple[float, ...], data: Path
+    recipe: Callable[[int, int], Head],
+    view: Callable[[Sample], Sample],
+    scores: tuple[float, ...],
+    data: Path,
 ) -> None:
     batches = [view(batch) for batch in crops(data / "coco_panoptic", 8, 192)]
     assert oracle(recipe(4, 133), batches, 133) >= scores[1]
@@ -126,7 +141,10 @@ def test_labels_invert_ideal_targets_of_photos(
 
 @every_head
 def test_labels_at_the_file_s_size_are_those_of_the_part_that_is_no_padding(
-    recipe: Callable[[int, int], Head], view: Callable[[Sample], Sample], scores: tuple[float, ...], scenes: Scenes
+    recipe: Callable[[int, int], Head],
+    view: Callable[[Sample], Sample],
+    scores: tuple[float, ...],
+    scenes: Scenes,
 ) -> None:
     head, batch = recipe(4, CLASSES), view(scenes(4, (80, 100)))
     room = (0, 28, 0, 16)
@@ -189,7 +207,9 @@ def test_sums_and_weights_of_parts_add_up_to_the_whole_batch(
     output = head(torch.randn(3, 8, 16, 24))
     whole = torch.stack(head.loss(output, head.target(batch)))
     parts = [
-        torch.stack(head.loss(output[part], head.target({key: batch[key][part] for key in ("semantic", "region")})))
+        torch.stack(
+            head.loss(output[part], head.target({key: batch[key][part] for key in ("semantic", "region")}))
+        )
         for part in (slice(0, 1), slice(1, 3))
     ]
     torch.testing.assert_close(parts[0] + parts[1], whole)
@@ -203,7 +223,9 @@ def test_outputs_in_bf16_are_scored_and_read_in_full_precision(
     output = head(torch.randn(2, 8, 16, 24)).bfloat16()
     sums, weights = head.loss(output, head.target(batch))
     assert sums.dtype == weights.dtype == torch.float32
-    torch.testing.assert_close((sums / weights).sum(), per_weight(head, output.float(), batch), rtol=0.01, atol=0)
+    torch.testing.assert_close(
+        (sums / weights).sum(), per_weight(head, output.float(), batch), rtol=0.01, atol=0
+    )
     frame = Frame.whole((64, 96))
     assert torch.equal(head.labels(output, frame), head.labels(output.float(), frame))
 
@@ -214,7 +236,9 @@ def test_targets_do_not_wait_for_the_device(
 ) -> None:
     head, batch = recipe(8, CLASSES), view(scenes())
     # a tensor on the meta device has no values: whoever reads one, or a shape that depends on one, fails
-    target, known = (head.target({key: batch[key].to(d) for key in ("semantic", "region")}) for d in ("meta", "cpu"))
+    target, known = (
+        head.target({key: batch[key].to(d) for key in ("semantic", "region")}) for d in ("meta", "cpu")
+    )
     tensors, expected = ([t] if isinstance(t, Tensor) else list(t) for t in (target, known))
     assert all(tensor.is_meta for tensor in tensors)
     assert [(t.shape, t.dtype) for t in tensors] == [(t.shape, t.dtype) for t in expected]

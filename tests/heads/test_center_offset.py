@@ -22,7 +22,9 @@ def test_target_points_at_the_mean_pixel_of_the_own_region(region: Tensor) -> No
     for label in (5, 900):
         inside = region[0] == label
         row, column = rows[inside].mean(), columns[inside].mean()
-        torch.testing.assert_close(offset[0, :, inside], torch.stack([row - rows, column - columns])[:, inside])
+        torch.testing.assert_close(
+            offset[0, :, inside], torch.stack([row - rows, column - columns])[:, inside]
+        )
         assert heat[0, 0, row.round().long(), column.round().long()] == 1
     assert torch.equal(mask, region > 0)
     assert not offset[0, :, ~mask[0]].any()
@@ -47,7 +49,9 @@ def test_pixels_find_their_centers_at_any_size(region: Tensor, size: tuple[int, 
     places = [(0.1, 0.1), (0.1, 0.8), (0.8, 0.5)]
     found = [labels[0, int(y * size[0]), int(x * size[1])].item() for y, x in places]
     assert sorted(found) == [1, 2, 3]
-    assert [(labels == label).float().mean().item() for label in found] == pytest.approx([0.1, 0.22, 0.69], abs=0.05)
+    assert [(labels == label).float().mean().item() for label in found] == pytest.approx(
+        [0.1, 0.22, 0.69], abs=0.05
+    )
 
 
 def test_centers_below_the_threshold_are_ignored() -> None:

@@ -80,7 +80,11 @@ def test_offsets_lead_to_the_center_of_the_own_region() -> None:
         for y in range(18):
             for x in range(23):
                 own = region[b, y, x]
-                way = (region[b] == own).nonzero().float().mean(0) - torch.tensor([y, x]) if own else torch.zeros(2)
+                way = (
+                    (region[b] == own).nonzero().float().mean(0) - torch.tensor([y, x])
+                    if own
+                    else torch.zeros(2)
+                )
                 torch.testing.assert_close(offsets[b, :, y, x], way, rtol=0, atol=1e-5)
 
 

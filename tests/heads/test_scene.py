@@ -51,7 +51,9 @@ def test_an_image_of_none_or_several_classes_is_unlabelled_in_the_single_form(fo
     assert SceneHead(4, 6, single=True).target(four).labelled.tolist() == [False, True, False, False]
 
 
-@pytest.mark.parametrize(("share", "classes"), [(0.125, {0, 1, 4}), (0.126, {1, 4}), (0.25, {1, 4}), (0.6, {1})])
+@pytest.mark.parametrize(
+    ("share", "classes"), [(0.125, {0, 1, 4}), (0.126, {1, 4}), (0.25, {1, 4}), (0.6, {1})]
+)
 def test_classes_of_a_smaller_share_of_the_labelled_pixels_are_not_present(
     share: float, classes: set[int], four: Sample
 ) -> None:

@@ -145,7 +145,13 @@ def datamodule() -> SegmentationDataModule:
 
 def trainer(case: str, ranks: int, **options: Any) -> pl.Trainer:
     way = case.split()[3:]
-    parts = ("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary", "use_distributed_sampler")
+    parts = (
+        "logger",
+        "enable_checkpointing",
+        "enable_progress_bar",
+        "enable_model_summary",
+        "use_distributed_sampler",
+    )
     off: dict[str, Any] = dict.fromkeys(parts, False)
     return pl.Trainer(
         **off,
@@ -205,7 +211,9 @@ def main(folder: Path, cases: list[str]) -> None:
         port = free.getsockname()[1]
     # forked before any computation, so that the imports, which take longest, are made once
     fork = multiprocessing.get_context("fork")
-    ranks = [fork.Process(target=rank_of_two, args=(folder, cases, rank, port), daemon=True) for rank in (0, 1)]
+    ranks = [
+        fork.Process(target=rank_of_two, args=(folder, cases, rank, port), daemon=True) for rank in (0, 1)
+    ]
     for process in ranks:
         process.start()
     while alive := [process for process in ranks if process.is_alive()]:

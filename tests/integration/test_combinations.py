@@ -27,9 +27,32 @@ def test_every_combination_trains_and_is_rebuilt_from_its_checkpoint(
 ) -> None:
     keys = ["--model.network", network, "--model.balancer", balancer]
     keys += ["--model.balancer.init_args.level", level] if level else []
-    small = ["--model.backbone.encoder", "resnet18", "--model.backbone.weights", "null", "--data.scale", "0.25"]
-    small += ["--data.batch_size", "2", "--data.crop_size", "[64, 64]", "--data.workers", "0", "--data.fraction", "0.1"]
-    short = ["--trainer.max_epochs", "1", "--trainer.limit_train_batches", "2", "--trainer.limit_val_batches", "2"]
+    small = [
+        "--model.backbone.encoder",
+        "resnet18",
+        "--model.backbone.weights",
+        "null",
+        "--data.scale",
+        "0.25",
+    ]
+    small += [
+        "--data.batch_size",
+        "2",
+        "--data.crop_size",
+        "[64, 64]",
+        "--data.workers",
+        "0",
+        "--data.fraction",
+        "0.1",
+    ]
+    short = [
+        "--trainer.max_epochs",
+        "1",
+        "--trainer.limit_train_batches",
+        "2",
+        "--trainer.limit_val_batches",
+        "2",
+    ]
     root = ["--data.dataset.root", str(data / "coco_panoptic")]
     run = tmp_path / "run"
     fit.main(["--config", "experiments/coco_panoptic.yaml", *root, *keys, *small, *short, "--out", str(run)])

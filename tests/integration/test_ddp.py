@@ -39,7 +39,10 @@ MATRIX = (
     *(f"{pair} semantic+{region} synced double held" for pair in PAIRS for region in ("boundary", "center")),
     *(f"{pair} {way}" for pair, way in zip(PAIRS[1:], SINGLE, strict=True)),
     f"{SMALL} Unet semantic+boundary synced double",
-    *(f"{SMALL} Unet semantic+boundary fixed double {name}:" for name in ("UW", "DWA", "IMTLL", "STCH", "RLW", "GLS")),
+    *(
+        f"{SMALL} Unet semantic+boundary fixed double {name}:"
+        for name in ("UW", "DWA", "IMTLL", "STCH", "RLW", "GLS")
+    ),
     *(f"{SMALL} FPN semantic+center fixed double {name}:branch apart" for name in GRADIENT),
     *(f"{SMALL} Unet semantic+boundary fixed double {name}:parameters" for name in GRADIENT),
     *(f"{SMALL} Unet semantic+boundary fixed double {way}" for way in FOREIGN),
@@ -62,7 +65,10 @@ def trained(folder: Path, cases: tuple[str, ...]) -> dict[str, Runs]:
     assert done.returncode == 0, done.stderr
     assert "find_unused_parameters" not in done.stderr
     names = ("1-0", "2-0", "2-1")
-    found = {case: [torch.load(folder / f"{case}-{name}.pt", weights_only=True) for name in names] for case in cases}
+    found = {
+        case: [torch.load(folder / f"{case}-{name}.pt", weights_only=True) for name in names]
+        for case in cases
+    }
     return {case: Runs(one, two) for case, (one, *two) in found.items()}
 
 
@@ -118,7 +124,11 @@ def test_ranks_do_not_part(runs: Runs) -> None:
 @cases()
 def test_two_ranks_measure_exactly_what_one_process_does(runs: Runs, case: str) -> None:
     heads = case.split()[2].split("+")
-    wanted = {"semantic": {"miou"}, "boundary": {"covering", "boundary_f"}, "center": {"covering", "boundary_f"}}
+    wanted = {
+        "semantic": {"miou"},
+        "boundary": {"covering", "boundary_f"},
+        "center": {"covering", "boundary_f"},
+    }
     names = {"loss"}.union(*(wanted[head] for head in heads), {"pq"} if len(heads) > 1 else ())
     assert {f"val/{name}" for name in names} < runs.one["figures of two"].keys()
     for rank in runs.two:

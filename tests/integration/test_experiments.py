@@ -15,7 +15,16 @@ EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 ROOTS = {"CamVid": {"root": "CamVid"}, "CocoPanoptic": {"root": "coco_panoptic"}}
 ROOTS["MixtureDataset"] = {"datasets.CamVid.root": "CamVid", "datasets.BSDS500.root": "BSDS500"}
 SMALL = [
-    *("--data.batch_size", "2", "--data.crop_size", "[64, 64]", "--data.scale", "0.25", "--data.workers", "0"),
+    *(
+        "--data.batch_size",
+        "2",
+        "--data.crop_size",
+        "[64, 64]",
+        "--data.scale",
+        "0.25",
+        "--data.workers",
+        "0",
+    ),
     *("--data.cache", "none", "--model.backbone.weights", "null"),
     *("--trainer.max_steps", "1", "--trainer.limit_train_batches", "1", "--trainer.limit_val_batches", "1"),
     *("--trainer.check_val_every_n_epoch", "1"),
@@ -68,7 +77,9 @@ def test_a_sweep_drives_the_command_line_through_a_file(path: Path, tmp_path: Pa
     sweep = yaml.safe_load(path.read_text())
     words = sweep["command"]
     assert words[:4] == ["${env}", "${interpreter}", "-m", "fusionseg.fit"]
-    chosen = {key: p.get("values", [p.get("value", p.get("min"))])[0] for key, p in sweep["parameters"].items()}
+    chosen = {
+        key: p.get("values", [p.get("value", p.get("min"))])[0] for key, p in sweep["parameters"].items()
+    }
     (tmp_path / "args.json").write_text(json.dumps(chosen))
     found = {"${args_json_file}": str(tmp_path / "args.json")}
     args = [found.get(word, word) for word in words[4:]]

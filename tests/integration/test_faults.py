@@ -71,7 +71,9 @@ def test_a_loss_that_is_no_number_ends_the_run_and_reaches_no_checkpoint(
         with torch.no_grad():
             head.layers[1].bias[0] = math.nan
 
-    with pytest.raises(NotFiniteError, match=rf"the {task} loss is not finite since step 5, images train-\d+, train-"):
+    with pytest.raises(
+        NotFiniteError, match=rf"the {task} loss is not finite since step 5, images train-\d+, train-"
+    ):
         fit(At(5, spoil), save_every_n_minutes=minutes)
     assert status(tmp_path) == "failed"
     check_finite(tmp_path, 5 if minutes == 0 else 4)
@@ -79,9 +81,13 @@ def test_a_loss_that_is_no_number_ends_the_run_and_reaches_no_checkpoint(
 
 def test_weights_that_are_no_numbers_reach_no_checkpoint_either(fit: Fit, tmp_path: Path) -> None:
     def spoil(module: FusionModule) -> None:
-        module.network.get_parameter("heads.semantic.layers.1.bias").register_hook(lambda grad: grad * math.inf)
+        module.network.get_parameter("heads.semantic.layers.1.bias").register_hook(
+            lambda grad: grad * math.inf
+        )
 
-    with pytest.raises(NotFiniteError, match=r"weights are not finite after step 8, network\.heads\.semantic"):
+    with pytest.raises(
+        NotFiniteError, match=r"weights are not finite after step 8, network\.heads\.semantic"
+    ):
         fit(At(7, spoil))
     assert status(tmp_path) == "failed"
     check_finite(tmp_path, 4)

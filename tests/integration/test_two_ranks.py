@@ -14,8 +14,19 @@ import torch
 def fitted(words: list[str], folder: Path) -> "subprocess.CompletedProcess[str]":
     """A training on two ranks that is started in a folder."""
     env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join([str(folder), *sys.path])}
-    command = [sys.executable, "-m", "fusionseg.fit", *words, "--trainer.accelerator", "cpu", "--trainer.devices", "2"]
-    return subprocess.run(command, env=env, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
+    command = [
+        sys.executable,
+        "-m",
+        "fusionseg.fit",
+        *words,
+        "--trainer.accelerator",
+        "cpu",
+        "--trainer.devices",
+        "2",
+    ]
+    return subprocess.run(
+        command, env=env, cwd=folder, capture_output=True, text=True, timeout=120, check=False
+    )
 
 
 def trained(words: list[str], folder: Path) -> Path:
@@ -36,7 +47,9 @@ def test_ranks_that_are_told_no_folder_share_a_new_one(tiny: list[str], tmp_path
 
 
 @pytest.mark.slow
-def test_ranks_that_are_told_no_folder_leave_those_alone_that_have_its_name(tiny: list[str], tmp_path: Path) -> None:
+def test_ranks_that_are_told_no_folder_leave_those_alone_that_have_its_name(
+    tiny: list[str], tmp_path: Path
+) -> None:
     now = time.time()
     # that of each second in which either rank may begin
     names = [time.strftime("%Y%m%d-%H%M%S-synthetic", time.localtime(now + second)) for second in range(120)]

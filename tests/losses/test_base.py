@@ -64,7 +64,10 @@ EXAMPLES: dict[str, tuple[Callable[[], Loss], Callable[[int], Batch]]] = {
     "squared": (MeanSquaredError, vectors),
     "absolute": (AbsoluteError, vectors),
     "boundary": (BalancedBCE, edges),
-    "foreign, undefined without labels": (partial(MeanLoss, partial(CrossEntropyLoss, ignore_index=255)), semantic),
+    "foreign, undefined without labels": (
+        partial(MeanLoss, partial(CrossEntropyLoss, ignore_index=255)),
+        semantic,
+    ),
 }
 every_loss = pytest.mark.parametrize(("recipe", "batch"), EXAMPLES.values(), ids=EXAMPLES.keys())
 
@@ -75,7 +78,9 @@ class NoWaiting(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         indices = args[1] if func.overloadpacket in (torch.ops.aten.index, torch.ops.aten.index_put_) else ()
         masks = any(index is not None and index.dtype in (torch.bool, torch.uint8) for index in indices)
-        shapeless = torch.Tag.data_dependent_output in func.tags or torch.Tag.dynamic_output_shape in func.tags
+        shapeless = (
+            torch.Tag.data_dependent_output in func.tags or torch.Tag.dynamic_output_shape in func.tags
+        )
         if masks or (shapeless and func.overloadpacket is not torch.ops.aten.index):
             raise AssertionError(f"{func} waits for the device")
         return func(*args, **(kwargs or {}))
@@ -86,7 +91,9 @@ def test_every_loss_is_held_to_the_contract() -> None:
     assert {type(recipe()) for recipe, _ in EXAMPLES.values()} == public - {Loss}
 
 
-@pytest.mark.parametrize("read", [Tensor.item, bool, torch.nonzero, lambda x: x[x > 0], lambda x: x[x > 0].mul_(0)])
+@pytest.mark.parametrize(
+    "read", [Tensor.item, bool, torch.nonzero, lambda x: x[x > 0], lambda x: x[x > 0].mul_(0)]
+)
 def test_waiting_would_be_noticed(read: Callable[[Tensor], Any]) -> None:
     with NoWaiting(), pytest.raises(AssertionError, match="waits for the device"):  # type: ignore[no-untyped-call]
         read(torch.ones(1))
@@ -106,7 +113,9 @@ def test_without_labels_sum_weight_and_gradient_are_exactly_zero(
 
 
 @every_loss
-def test_unlabelled_pixels_neither_count_nor_learn(recipe: Callable[[], Loss], batch: Callable[[int], Batch]) -> None:
+def test_unlabelled_pixels_neither_count_nor_learn(
+    recipe: Callable[[], Loss], batch: Callable[[int], Batch]
+) -> None:
     output, target, mask = batch(1)
     void = ~mask.unsqueeze(1)
     strange = output.where(~void, 1e4 * output.flip(1)).requires_grad_()
@@ -129,14 +138,18 @@ def test_sums_and_weights_of_ranks_add_up_to_the_whole_batch(
 
 
 @every_loss
-def test_gradient_is_that_of_finite_differences(recipe: Callable[[], Loss], batch: Callable[[int], Batch]) -> None:
+def test_gradient_is_that_of_finite_differences(
+    recipe: Callable[[], Loss], batch: Callable[[int], Batch]
+) -> None:
     output, target, mask = batch(3)
     loss = recipe()
     assert torch.autograd.gradcheck(lambda x: loss(x, target, mask)[0], output.requires_grad_())
 
 
 @every_loss
-def test_autocast_changes_nothing_but_the_input(recipe: Callable[[], Loss], batch: Callable[[int], Batch]) -> None:
+def test_autocast_changes_nothing_but_the_input(
+    recipe: Callable[[], Loss], batch: Callable[[int], Batch]
+) -> None:
     output, target, mask = batch(4)
     output = output.bfloat16()
     full = recipe()(output.float(), target, mask)

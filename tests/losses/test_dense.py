@@ -18,7 +18,9 @@ def mask() -> Tensor:
 def test_errors_add_up_over_channels_and_labelled_pixels(loss: Loss, power: int, mask: Tensor) -> None:
     output, target = torch.randn(2, 3, 2, 4, 5, generator=torch.Generator().manual_seed(1)).double()
     expected = sum(
-        abs(output[b, k, y, x] - target[b, k, y, x]).item() ** power for b, y, x in mask.nonzero() for k in (0, 1)
+        abs(output[b, k, y, x] - target[b, k, y, x]).item() ** power
+        for b, y, x in mask.nonzero()
+        for k in (0, 1)
     )
     total, weight = loss(output, target, mask)
     assert total.item() == pytest.approx(expected)
@@ -31,7 +33,9 @@ def test_boundaries_are_balanced_within_each_image(mask: Tensor) -> None:
     target = (torch.rand(3, 4, 5, generator=chance) > 0.7).float()
     expected = expected_weight = 0.0
     for image in (0, 1):
-        pixels = [(output[image, 0, y, x].item(), target[image, y, x].item()) for y, x in mask[image].nonzero()]
+        pixels = [
+            (output[image, 0, y, x].item(), target[image, y, x].item()) for y, x in mask[image].nonzero()
+        ]
         beta = sum(t == 0 for _, t in pixels) / len(pixels)
         assert 0 < beta < 1
         for z, t in pixels:
@@ -52,5 +56,7 @@ def test_an_image_of_one_kind_neither_costs_nor_weighs(everywhere: float, mask: 
 
 @pytest.mark.parametrize("loss", [MeanSquaredError(), AbsoluteError(), BalancedBCE()])
 def test_shapes_that_would_be_broadcast_are_refused(loss: Loss, mask: Tensor) -> None:
-    with pytest.raises(ValueError, match=rf"{type(loss).__name__} expects output and target of one shape, found \(3,"):
+    with pytest.raises(
+        ValueError, match=rf"{type(loss).__name__} expects output and target of one shape, found \(3,"
+    ):
         loss(torch.zeros(3, 2, 4, 5), torch.zeros(3, 1, 4, 5), mask)

@@ -32,7 +32,9 @@ def batch() -> tuple[Tensor, Tensor, Tensor]:
 
 
 @pytest.mark.parametrize("foreign", [JaccardLoss, DiceLoss, LovaszLoss])
-def test_the_sum_runs_over_the_labelled_images(foreign: type[nn.Module], batch: tuple[Tensor, Tensor, Tensor]) -> None:
+def test_the_sum_runs_over_the_labelled_images(
+    foreign: type[nn.Module], batch: tuple[Tensor, Tensor, Tensor]
+) -> None:
     recipe = partial(foreign, "multiclass", ignore_index=255)
     output, target, _ = batch
     expected = sum(recipe()(output[i : i + 1], target[i : i + 1]) for i in (0, 2))

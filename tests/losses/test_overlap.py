@@ -39,7 +39,8 @@ def lovasz_extension(truth: list[bool], errors: list[float]) -> float:
     levels = sorted({max(e, 0.0) for e in errors} | {0.0})
     sets = [{i for i, e in enumerate(errors) if e >= high} for _, high in pairwise(levels)]
     return sum(
-        (high - low) * jaccard_loss(truth, wrong) for (low, high), wrong in zip(pairwise(levels), sets, strict=True)
+        (high - low) * jaccard_loss(truth, wrong)
+        for (low, high), wrong in zip(pairwise(levels), sets, strict=True)
     )
 
 
@@ -96,7 +97,9 @@ def test_lovasz_softmax_is_the_lovasz_extension_of_the_jaccard_loss() -> None:
 def test_lovasz_hinge_is_the_lovasz_extension_of_the_jaccard_loss() -> None:
     batch = example(1)
     expected = sum(
-        lovasz_extension([t == 1 for t in truth], [1 - z * (2 * t - 1) for z, t in zip(logits[0], truth, strict=True)])
+        lovasz_extension(
+            [t == 1 for t in truth], [1 - z * (2 * t - 1) for z, t in zip(logits[0], truth, strict=True)]
+        )
         for logits, truth in picked(*batch)
     )
     total, weight = Lovasz()(*batch)
@@ -114,7 +117,9 @@ def test_lovasz_is_smps(channels: int) -> None:
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_dice_without_smoothing_is_defined_for_a_class_that_is_neither_shown_nor_likely(channels: int) -> None:
+def test_dice_without_smoothing_is_defined_for_a_class_that_is_neither_shown_nor_likely(
+    channels: int,
+) -> None:
     output = torch.full((1, channels, 2, 2), -1e4)
     output[:, 0] *= -1 if channels > 1 else 1
     output.requires_grad_()

@@ -124,7 +124,9 @@ def test_focal_is_the_papers_formula(gamma: float, channels: int) -> None:
 
 def test_focal_is_smps_for_one_channel() -> None:
     output, target, mask = example(1)
-    expected = FocalLoss("binary", alpha=0.25, gamma=2.0, ignore_index=255, reduction="sum")(output[:, 0], target)
+    expected = FocalLoss("binary", alpha=0.25, gamma=2.0, ignore_index=255, reduction="sum")(
+        output[:, 0], target
+    )
     torch.testing.assert_close(Focal(2.0, [0.75, 0.25])(output, target, mask)[0], expected)
 
 

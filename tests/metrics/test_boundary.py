@@ -38,7 +38,12 @@ def slow_matches(pixels: list[tuple[int, int]], others: list[tuple[int, int]], r
 def test_sums_equal_all_pairs_of_pixels(seed: int, radius: float) -> None:
     prediction, truth = random_maps(seed)
     predicted, true = slow_boundary(prediction, truth), slow_boundary(truth, truth)
-    expected = slow_matches(predicted, true, radius), len(predicted), slow_matches(true, predicted, radius), len(true)
+    expected = (
+        slow_matches(predicted, true, radius),
+        len(predicted),
+        slow_matches(true, predicted, radius),
+        len(true),
+    )
     # A little more, so that the radius survives the division; no distance of pixels lies in between.
     sums = boundary_sums(prediction, truth, tolerance=(radius + 1e-9) / hypot(*truth.shape))
     assert dict(zip(BOUNDARY_SUMS, sums, strict=True)) == dict(zip(BOUNDARY_SUMS, expected, strict=True))
@@ -70,7 +75,9 @@ def test_figures_are_those_of_the_added_sums() -> None:
 
 def test_only_what_has_no_boundaries_is_undefined() -> None:
     one, two = np.ones((4, 4), np.int64), np.repeat([[1, 1, 2, 2]], 4, axis=0)
-    both, missed, invented = (boundary_figures(boundary_sums(*maps)) for maps in ((one, one), (one, two), (two, one)))
+    both, missed, invented = (
+        boundary_figures(boundary_sums(*maps)) for maps in ((one, one), (one, two), (two, one))
+    )
     assert all(np.isnan(figure) for figure in both.values())
     assert np.isnan(missed["boundary_precision"])
     assert (missed["boundary_recall"], missed["boundary_f"]) == (0, 0)

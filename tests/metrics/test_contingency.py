@@ -6,7 +6,9 @@ import pytest
 from fusionseg.metrics.contingency import contingency, overlaps, ratio
 
 
-@pytest.mark.parametrize(("num_rows", "num_columns"), [(1, 1), (1, 256), (3, 5), (16, 16), (17, 300), (300, 1)])
+@pytest.mark.parametrize(
+    ("num_rows", "num_columns"), [(1, 1), (1, 256), (3, 5), (16, 16), (17, 300), (300, 1)]
+)
 @pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.int64])
 def test_table_counts_pairs(num_rows: int, num_columns: int, dtype: type[np.integer]) -> None:
     random = np.random.default_rng(0)
@@ -35,7 +37,9 @@ def test_different_shapes_are_refused() -> None:
 
 @pytest.mark.parametrize(("most", "scale"), [(6, 1), (6, 10922), (4000, 1), (65536, 1), (300, 1 << 17)])
 @pytest.mark.parametrize("noisy", [True, False])
-def test_overlaps_count_pairs_of_few_and_many_ids_in_noise_and_in_blocks(most: int, scale: int, noisy: bool) -> None:
+def test_overlaps_count_pairs_of_few_and_many_ids_in_noise_and_in_blocks(
+    most: int, scale: int, noisy: bool
+) -> None:
     random = np.random.default_rng(2)
     rows, columns = random.integers(0, most, (2, 20, 20)) * scale
     rows[0, 0] = columns[0, 0] = (most - 1) * scale

@@ -109,7 +109,9 @@ def random_truth(seed: int, num_classes: int, things: tuple[int, ...]) -> Offici
     random = np.random.default_rng(seed)
     category = {i + 1: things[i % len(things)] for i in range(3 * len(things))}
     category |= {100 + c: c for c in range(num_classes) if c not in things}
-    ids: Map = np.array([0, *category])[random.integers(0, len(category) + 1, (6, 7))].repeat(9, 0).repeat(10, 1)
+    ids: Map = (
+        np.array([0, *category])[random.integers(0, len(category) + 1, (6, 7))].repeat(9, 0).repeat(10, 1)
+    )
     category = {segment: category[segment] for segment in np.unique(ids).tolist() if segment}
     return Official(ids, category, frozenset(segment for segment in (1, 2) if segment in category))
 
@@ -125,7 +127,9 @@ def coco(folder: Path) -> tuple[Classes, list[Official]]:
         segments = entry["segments_info"]
         crowd = frozenset(s["id"] for s in segments if s["iscrowd"])
         truths.append(Official(ids, {s["id"]: order[s["category_id"]] for s in segments}, crowd))
-    return classes_of(len(order), tuple(order[c["id"]] for c in content["categories"] if c["isthing"])), truths
+    return classes_of(
+        len(order), tuple(order[c["id"]] for c in content["categories"] if c["isthing"])
+    ), truths
 
 
 def data(folder: str) -> Path:
@@ -147,7 +151,9 @@ def test_random_maps_meet_every_rule() -> None:
     truths = [random_truth(seed, 6, (0, 2, 5)) for seed in range(20)]
     predictions = [perturbed(truth, 6, seed) for seed, truth in enumerate(truths)]
     sums = [slow_sums(*pair, 6).sum(0) for pair in zip(predictions, truths, strict=True)]
-    forgiven = [len(p.category) - hits - wrong for p, (hits, wrong, _, _) in zip(predictions, sums, strict=True)]
+    forgiven = [
+        len(p.category) - hits - wrong for p, (hits, wrong, _, _) in zip(predictions, sums, strict=True)
+    ]
     assert all(np.sum(sums, 0)[:3] > 20)
     assert sum(forgiven) > 5
     uncrowded = [t._replace(crowd=frozenset()) for t in truths]
@@ -206,9 +212,13 @@ def test_figures_equal_torchmetrics_where_prediction_has_no_void() -> None:
         truth, prediction = official.truth(), perturbed(official, 6, seed).panoptic()
         prediction[prediction < 0] = 3 * OFFSET
         prediction[prediction // OFFSET == 3] = 3 * OFFSET
-        merged = np.where(np.isin(prediction // OFFSET, classes.things), prediction, prediction // OFFSET * OFFSET)
+        merged = np.where(
+            np.isin(prediction // OFFSET, classes.things), prediction, prediction // OFFSET * OFFSET
+        )
         target = panoptic_truth(truth, classes.things)
-        metric.update(*(torch.from_numpy(np.stack([m // OFFSET, m % OFFSET], -1))[None] for m in (merged, target)))
+        metric.update(
+            *(torch.from_numpy(np.stack([m // OFFSET, m % OFFSET], -1))[None] for m in (merged, target))
+        )
         total += panoptic_sums(merged, truth, classes)
     figures = panoptic_figures(total, classes.things)
     assert [figures["pq"], figures["sq"], figures["rq"]] == pytest.approx(metric.compute().tolist(), rel=1e-6)
@@ -237,7 +247,9 @@ def test_figures_leave_out_classes_that_do_not_count() -> None:
 @pytest.mark.parametrize("strange", [-2, -OFFSET - 1, 6 * OFFSET])
 def test_prediction_outside_of_the_classes_is_refused(strange: int) -> None:
     with pytest.raises(ValueError, match=r"with classes 0\.\.5, or -1 for void, in the prediction, found"):
-        panoptic_sums(np.full((2, 2), strange), Truth(*np.ones((2, 2, 2), np.uint8)), classes_of(6, (0, 2, 5)))
+        panoptic_sums(
+            np.full((2, 2), strange), Truth(*np.ones((2, 2, 2), np.uint8)), classes_of(6, (0, 2, 5))
+        )
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,9 @@ def random_maps(seed: int, ids: int = 12) -> tuple[Map, Map]:
     random = np.random.default_rng(seed)
     names = np.append(random.choice(np.arange(1, 65535), ids - 1, replace=False), 65535)
     truth = np.kron(random.choice(names, (6, 7)), np.ones((8, 9), np.int64))
-    prediction = np.where(random.random(truth.shape) < 0.8, np.roll(truth, 3, 1), random.choice(names, truth.shape))
+    prediction = np.where(
+        random.random(truth.shape) < 0.8, np.roll(truth, 3, 1), random.choice(names, truth.shape)
+    )
     prediction[prediction == names[0]] = 0
     truth[truth == names[1]] = 0
     return prediction.astype(np.uint16), truth
@@ -67,7 +69,9 @@ def test_splitting_and_merging_are_told_apart() -> None:
 def test_truth_against_itself_is_perfect_whatever_the_names_are() -> None:
     _, truth = random_maps(0)
     figures = region_figures(region_sums(65535 - truth, truth))
-    assert figures == pytest.approx({"covering": 1, "voi": 0, "voi_split": 0, "voi_merge": 0, "rand_error": 0})
+    assert figures == pytest.approx(
+        {"covering": 1, "voi": 0, "voi_split": 0, "voi_merge": 0, "rand_error": 0}
+    )
 
 
 def test_regions_of_one_pixel_agree_with_themselves() -> None:
@@ -101,7 +105,9 @@ def test_figures_of_a_set_average_images_and_add_areas() -> None:
 def test_areas_of_images_are_areas_of_their_union() -> None:
     (prediction, truth), (other, other_truth) = random_maps(0), random_maps(1)
     # Names of the second image must not meet those of the first.
-    renamed, renamed_truth = (np.searchsorted(np.unique(ids), ids) + 40000 for ids in (other, other_truth + 1))
+    renamed, renamed_truth = (
+        np.searchsorted(np.unique(ids), ids) + 40000 for ids in (other, other_truth + 1)
+    )
     low, low_truth = (np.searchsorted(np.unique(ids), ids) for ids in (prediction, truth))
     renamed_truth[other_truth == 0] = 0
     whole = region_sums(np.concatenate([low, renamed]), np.concatenate([low_truth, renamed_truth]))

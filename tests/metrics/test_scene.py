@@ -79,7 +79,9 @@ def test_figures_of_a_single_label_equal_torchmetrics(seed: int) -> None:
     probabilities, present = one_label(300, 7, seed)
     figures = scene_figures(sums(probabilities, present, single=True))
     answers, truth = torch.from_numpy(probabilities), torch.from_numpy(present.argmax(1))
-    assert figures["scene_accuracy"] == pytest.approx(float(MulticlassAccuracy(7, average="micro")(answers, truth)))
+    assert figures["scene_accuracy"] == pytest.approx(
+        float(MulticlassAccuracy(7, average="micro")(answers, truth))
+    )
     assert figures["scene_f1"] == pytest.approx(float(MulticlassF1Score(7)(answers, truth)), rel=1e-5)
     assert 0.4 < figures["scene_accuracy"] < 0.9
     binned = MultilabelAveragePrecision(7, thresholds=torch.from_numpy(THRESHOLDS))
@@ -98,7 +100,9 @@ def test_average_precision_is_exact_for_probabilities_rounded_down_to_thresholds
 
 
 @pytest.mark.parametrize(("sureness", "error"), [(0.5, 0.01), (1.0, 0.01), (3.0, 0.02)])
-def test_thresholds_cost_at_most_two_hundredths_of_the_mean_average_precision(sureness: float, error: float) -> None:
+def test_thresholds_cost_at_most_two_hundredths_of_the_mean_average_precision(
+    sureness: float, error: float
+) -> None:
     probabilities, present = many_labels(2000, 40, sureness=sureness)
     exact = float(MultilabelAveragePrecision(40)(*tensors(probabilities, present)))
     found = scene_figures(sums(probabilities, present))["scene_map"]
@@ -133,7 +137,9 @@ def test_a_half_is_enough_to_be_said() -> None:
         assert scene_figures(found)["scene_accuracy"] == right
 
 
-@pytest.mark.parametrize(("single", "semantic"), [(False, [VOID, VOID]), (True, [VOID, VOID]), (True, [0, 2])])
+@pytest.mark.parametrize(
+    ("single", "semantic"), [(False, [VOID, VOID]), (True, [VOID, VOID]), (True, [0, 2])]
+)
 def test_images_without_labels_add_nothing(single: bool, semantic: list[int]) -> None:
     found = scene_sums(np.array([0.2, 0.7, 0.1], np.float32), np.array([semantic]), single)
     labelled = scene_sums(np.array([0.2, 0.7, 0.1], np.float32), np.array([[1, VOID]]), single)

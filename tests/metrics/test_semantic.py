@@ -18,7 +18,9 @@ from fusionseg.sample import VOID
 Maps = npt.NDArray[np.integer[Any]]
 
 
-def random_maps(classes: int, seed: int, missing: tuple[int, ...] = (), unseen: tuple[int, ...] = ()) -> list[Maps]:
+def random_maps(
+    classes: int, seed: int, missing: tuple[int, ...] = (), unseen: tuple[int, ...] = ()
+) -> list[Maps]:
     """Prediction and truth that agree on about half of the pixels; `missing` classes are in neither map.
 
     `unseen` classes are in the prediction only.
@@ -32,7 +34,8 @@ def random_maps(classes: int, seed: int, missing: tuple[int, ...] = (), unseen: 
 
 
 @pytest.mark.parametrize(
-    ("classes", "missing", "unseen"), [(1, (), ()), (2, (), ()), (11, (3,), ()), (19, (0, 18), (5, 6)), (254, (9,), ())]
+    ("classes", "missing", "unseen"),
+    [(1, (), ()), (2, (), ()), (11, (3,), ()), (19, (0, 18), (5, 6)), (254, (9,), ())],
 )
 def test_figures_equal_torchmetrics(classes: int, missing: tuple[int, ...], unseen: tuple[int, ...]) -> None:
     prediction, truth = random_maps(max(classes, 2), 0, missing, unseen)
@@ -56,7 +59,9 @@ def test_figures_equal_loops_over_classes(seed: int) -> None:
     prediction, truth = random_maps(7, seed, missing=(4,), unseen=(2,))
     table = semantic_sums(prediction, truth, 7)
     per_class, figures = semantic_per_class(table), semantic_figures(table)
-    pixels = [(p, t) for p, t in zip(prediction.ravel().tolist(), truth.ravel().tolist(), strict=True) if t != VOID]
+    pixels = [
+        (p, t) for p, t in zip(prediction.ravel().tolist(), truth.ravel().tolist(), strict=True) if t != VOID
+    ]
     accuracies = []
     for c in range(7):
         hits = sum(p == t == c for p, t in pixels)

@@ -35,7 +35,9 @@ def test_what_no_output_depends_on_is_not_trained(encoder: str) -> None:
 
 
 @pytest.mark.parametrize(("channels", "dtype"), [(4, torch.uint8), (3, torch.uint16), (5, torch.float32)])
-def test_images_of_any_kind_and_more_than_three_channels_are_normalized(channels: int, dtype: torch.dtype) -> None:
+def test_images_of_any_kind_and_more_than_three_channels_are_normalized(
+    channels: int, dtype: torch.dtype
+) -> None:
     encoder, _ = Backbone(in_channels=channels).build()
     share = torch.rand(2, channels, 32, 32)
     top = 1 if dtype == torch.float32 else torch.iinfo(dtype).max
@@ -61,7 +63,9 @@ def test_an_encoder_that_torch_gets_wrong_in_channels_last_memory_is_kept_out_of
 
 def test_an_image_of_other_channels_is_refused() -> None:
     encoder, _ = Backbone().build()
-    with pytest.raises(ValueError, match=r"images of 3 channels, found 4: set model.backbone.in_channels to 4"):
+    with pytest.raises(
+        ValueError, match=r"images of 3 channels, found 4: set model.backbone.in_channels to 4"
+    ):
         encoder(torch.zeros(1, 4, 64, 64))
 
 
@@ -76,12 +80,17 @@ def test_weights_from_a_file_are_those_of_the_file(data: Path, capsys: pytest.Ca
     assert "initialized" not in capsys.readouterr().out
 
 
-def test_channels_beyond_rgb_are_listed_as_initialized(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_channels_beyond_rgb_are_listed_as_initialized(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     rgb, _ = Backbone().build()
     save_file(rgb.body.state_dict(), tmp_path / "resnet.safetensors")
     encoder, _ = Backbone(weights=str(tmp_path / "resnet.safetensors"), in_channels=4).build()
     assert torch.equal(encoder.body.layer1[0].conv1.weight, rgb.body.layer1[0].conv1.weight)  # type: ignore[union-attr, index]
-    assert "initialized: conv1.weight (64, 4, 7, 7) (has shape (64, 3, 7, 7) in the file)" in capsys.readouterr().out
+    assert (
+        "initialized: conv1.weight (64, 4, 7, 7) (has shape (64, 3, 7, 7) in the file)"
+        in capsys.readouterr().out
+    )
 
 
 def test_weights_of_timm_load_into_its_encoder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -128,11 +137,16 @@ def test_normalization_can_be_given() -> None:
         ),
         (Backbone(weights="imagenet22"), "imagenet22"),
         (Backbone(in_channels=2), "in_channels of 3 or more"),
-        (Backbone(decoder="FCN", options={"channels": 7}), "FCN has the option output_stride alone, found channels"),
+        (
+            Backbone(decoder="FCN", options={"channels": 7}),
+            "FCN has the option output_stride alone, found channels",
+        ),
         (Backbone(std=[1.0]), r"expected std of 3 channels, found \[1.0\]"),
     ],
 )
-def test_what_cannot_be_built_fails_at_construction_and_says_what_works(backbone: Backbone, message: str) -> None:
+def test_what_cannot_be_built_fails_at_construction_and_says_what_works(
+    backbone: Backbone, message: str
+) -> None:
     with pytest.raises(ValueError, match=message) as caught:
         backbone.build()
     assert "\n" not in str(caught.value)

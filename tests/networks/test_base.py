@@ -43,7 +43,9 @@ BACKBONES = {
 }
 IMAGE = torch.randint(0, 256, (3, 3, 64, 96), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 
-every_network = pytest.mark.parametrize("recipe", [recipe for recipe, _ in EXAMPLES.values()], ids=EXAMPLES.keys())
+every_network = pytest.mark.parametrize(
+    "recipe", [recipe for recipe, _ in EXAMPLES.values()], ids=EXAMPLES.keys()
+)
 
 
 def heads(tasks: int) -> dict[str, HeadRecipe]:
@@ -57,7 +59,11 @@ def summed(outputs: dict[str, Any]) -> Tensor:
 def test_every_network_is_held_to_the_contract() -> None:
     ours = {value for name, value in vars(networks).items() if inspect.isclass(value) and name != "Network"}
     known = {k for k in Network.__subclasses__() if k.__module__.startswith("fusionseg.")}
-    assert {recipe.func if isinstance(recipe, partial) else recipe for recipe, _ in EXAMPLES.values()} == ours == known
+    assert (
+        {recipe.func if isinstance(recipe, partial) else recipe for recipe, _ in EXAMPLES.values()}
+        == ours
+        == known
+    )
 
 
 @pytest.mark.parametrize("tasks", [1, 2, 3])
@@ -134,7 +140,9 @@ def test_a_frozen_encoder_keeps_all_that_it_has_and_gets_zero_gradients(recipe: 
     network.encoder.train()
     before = {name: value.clone() for name, value in network.encoder.state_dict().items()}
     torch.stack([summed(outputs) for outputs in network(IMAGE)]).sum().backward()  # type: ignore[no-untyped-call]
-    assert all(p.grad is not None and not p.grad.any() for p in network.encoder.parameters() if p.requires_grad)
+    assert all(
+        p.grad is not None and not p.grad.any() for p in network.encoder.parameters() if p.requires_grad
+    )
     assert all(torch.equal(value, before[name]) for name, value in network.encoder.state_dict().items())
     own = {id(p) for p in network.encoder.parameters()}
     assert all(p.grad is not None for p in network.parameters() if p.requires_grad and id(p) not in own)

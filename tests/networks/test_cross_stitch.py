@@ -92,7 +92,9 @@ def test_tasks_start_from_different_encoders() -> None:
 
 
 def test_an_encoder_that_cannot_be_cut_is_refused_with_those_that_can() -> None:
-    with pytest.raises(ValueError, match=r"cannot cut 'mit_b0' into stages; it works with: resnet, .*tu-resnet18") as e:
+    with pytest.raises(
+        ValueError, match=r"cannot cut 'mit_b0' into stages; it works with: resnet, .*tu-resnet18"
+    ) as e:
         CrossStitch(HEADS, Backbone("mit_b0"))
     assert "\n" not in str(e.value)
 

@@ -38,9 +38,9 @@ def test_queries_find_values_by_softmax_over_the_keys_of_all_others(number: int,
                 scores = torch.stack([query @ linear(attention.key, k)[part] for k in keys]) / 2**0.5
                 weights = scores.exp() / scores.exp().sum()
                 found.append(
-                    torch.stack([w * linear(attention.value, k)[part] for w, k in zip(weights, keys, strict=True)]).sum(
-                        0
-                    )
+                    torch.stack(
+                        [w * linear(attention.value, k)[part] for w, k in zip(weights, keys, strict=True)]
+                    ).sum(0)
                 )
             answer[0, :, i, j] = linear(attention.output, torch.cat(found))
     expected = own + 0.7 * F.interpolate(answer, (4, 6), mode="bilinear")

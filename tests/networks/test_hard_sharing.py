@@ -40,5 +40,7 @@ def test_a_single_head_makes_a_single_task_network() -> None:
 
 def test_decoders_of_two_tasks_start_from_different_weights() -> None:
     network = HardSharing(HEADS, Backbone(decoder="FPN"), shared_decoder=False)
-    pairs = zip(network.decoders["semantic"].parameters(), network.decoders["region"].parameters(), strict=True)
+    pairs = zip(
+        network.decoders["semantic"].parameters(), network.decoders["region"].parameters(), strict=True
+    )
     assert any(not torch.equal(a, b) for a, b in pairs)

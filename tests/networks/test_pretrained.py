@@ -39,20 +39,28 @@ def enlarged(model: FusionModule, image: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize("layout", ["run folder", "checkpoint", "safetensors"])
-def test_a_run_of_ours_is_taken_over_whole(layout: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_run_of_ours_is_taken_over_whole(
+    layout: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     source, target = small(), small()
     checkpoint = tmp_path / "checkpoints" / "best.ckpt"
     checkpoint.parent.mkdir()
     torch.save({"state_dict": source.state_dict(), "epoch": 3}, checkpoint)
-    save_file({name: v.contiguous() for name, v in source.state_dict().items()}, tmp_path / "some.safetensors")
-    path = {"run folder": tmp_path, "checkpoint": checkpoint, "safetensors": tmp_path / "some.safetensors"}[layout]
+    save_file(
+        {name: v.contiguous() for name, v in source.state_dict().items()}, tmp_path / "some.safetensors"
+    )
+    path = {"run folder": tmp_path, "checkpoint": checkpoint, "safetensors": tmp_path / "some.safetensors"}[
+        layout
+    ]
     assert load_whole(target, path) == []
     for name, value in target.state_dict().items():
         assert torch.equal(value, source.state_dict()[name])
     assert "initialized" not in capsys.readouterr().out
 
 
-def test_what_does_not_fit_is_initialized_and_listed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_does_not_fit_is_initialized_and_listed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     source, target = small(Classes(("x", "y"), ((0, 0, 0),) * 2), region_head=None), small()
     torch.save(source.state_dict(), tmp_path / "other.pt")
     before = target.network.heads["semantic"].layers[1].weight.clone()  # type: ignore[union-attr, index]
@@ -66,7 +74,9 @@ def test_what_does_not_fit_is_initialized_and_listed(tmp_path: Path, capsys: pyt
     assert torch.equal(target.network.heads["semantic"].layers[1].weight, before)  # type: ignore[union-attr, index]
     out = capsys.readouterr().out
     total = len(target.state_dict())
-    assert f"{total - 4} of {total} tensors loaded from {tmp_path / 'other.pt'}, 2 of the file not used" in out
+    assert (
+        f"{total - 4} of {total} tensors loaded from {tmp_path / 'other.pt'}, 2 of the file not used" in out
+    )
     assert f"initialized: {names[0]} (5, 128, 1, 1) (has shape (2, 128, 1, 1) in the file)" in out
     assert f"initialized: {names[3]} (1,) (is missing in the file)" in out
 
@@ -83,7 +93,9 @@ def test_torchvision_s_fcn_loads_whole(auxiliary: bool, save: Save, tmp_path: Pa
 def test_torchvision_s_fcn_without_dilation_answers_the_same(tmp_path: Path) -> None:
     theirs = FCN(IntermediateLayerGetter(resnet50(weights=None), {"layer4": "out"}), FCNHead(2048, 5)).eval()
     torch.save(theirs.state_dict(), tmp_path / "fcn.pth")
-    model = FusionModule(CLASSES, backbone=Backbone("resnet50", decoder="FCN", options={"output_stride": 32})).eval()
+    model = FusionModule(
+        CLASSES, backbone=Backbone("resnet50", decoder="FCN", options={"output_stride": 32})
+    ).eval()
     assert set(load_whole(model, tmp_path / "fcn.pth")) == REGION_HEAD
     image = torch.rand(1, 3, 64, 96)
     with torch.no_grad():
@@ -92,7 +104,9 @@ def test_torchvision_s_fcn_without_dilation_answers_the_same(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("shared", [True, False])
-def test_torchvision_s_deeplab_loads_whole_and_its_decoder_answers_the_same(shared: bool, tmp_path: Path) -> None:
+def test_torchvision_s_deeplab_loads_whole_and_its_decoder_answers_the_same(
+    shared: bool, tmp_path: Path
+) -> None:
     theirs = deeplabv3_resnet50(weights=None, weights_backbone=None, num_classes=5, aux_loss=True).eval()
     torch.save(theirs.state_dict(), tmp_path / "deeplab.pth")
 
@@ -100,8 +114,12 @@ def test_torchvision_s_deeplab_loads_whole_and_its_decoder_answers_the_same(shar
         return HardSharing(heads, backbone, shared)
 
     network.__qualname__ = "network"  # a name as of a function in a module
-    model: Any = FusionModule(CLASSES, backbone=Backbone("resnet50", decoder="DeepLabV3"), network=network).eval()
-    missing = {name for name in load_whole(model, tmp_path / "deeplab.pth") if ".decoders.region." not in name}
+    model: Any = FusionModule(
+        CLASSES, backbone=Backbone("resnet50", decoder="DeepLabV3"), network=network
+    ).eval()
+    missing = {
+        name for name in load_whole(model, tmp_path / "deeplab.pth") if ".decoders.region." not in name
+    }
     assert missing == REGION_HEAD
     decoder = model.network.decoders["shared" if shared else "semantic"]
     features = torch.rand(1, 2048, 9, 12)

@@ -50,7 +50,10 @@ def test_the_stages_one_after_another_are_the_encoder(name: str, number: int) ->
 
 
 def test_the_stages_of_a_dilated_and_of_a_shallow_encoder_are_its_own() -> None:
-    for body in (smp.encoders.get_encoder("mobilenet_v2", output_stride=8), smp.encoders.get_encoder("vgg11", depth=3)):
+    for body in (
+        smp.encoders.get_encoder("mobilenet_v2", output_stride=8),
+        smp.encoders.get_encoder("vgg11", depth=3),
+    ):
         cut = stages(body, 3)
         assert cut is not None
         features = image = torch.randn(1, 3, 64, 64)

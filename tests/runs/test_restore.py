@@ -186,7 +186,9 @@ def test_files_that_are_no_checkpoints_are_refused(checkpoint: Path, tmp_path: P
 
 WRONG: dict[str, dict[str, Any]] = {
     "what it holds makes no FusionModule: network: ": {"network": "os.getcwd"},
-    "what it holds makes no FusionModule: expected a class, found os.getcwd": {"schedule": {"class_path": "os.getcwd"}},
+    "what it holds makes no FusionModule: expected a class, found os.getcwd": {
+        "schedule": {"class_path": "os.getcwd"}
+    },
     "what it holds makes no FusionModule: ": {"classes": {"names": 7}},
     "what it holds makes no FusionModule: 'gaussian' ": {"encoder_lr": "gaussian"},
 }

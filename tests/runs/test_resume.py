@@ -44,7 +44,9 @@ class Kills(Callback):
     def on_train_batch_start(self, trainer: Any, *_: Any) -> None:
         self._at("batch", trainer)
 
-    def on_validation_batch_start(self, trainer: Any, module: Any, batch: Any, batch_idx: int, *_: Any) -> None:
+    def on_validation_batch_start(
+        self, trainer: Any, module: Any, batch: Any, batch_idx: int, *_: Any
+    ) -> None:
         if batch_idx:
             self._at("validation", trainer)
 
@@ -62,16 +64,22 @@ class Kills(Callback):
 def run(tmp_path: Path) -> Iterator[Run]:
     """Trains three epochs of four steps into a folder, or goes on there; `kills` tells where the process ends."""
 
-    def trained(name: str, kills: Kills | None = None, model: Any = None, minutes: float = 0, **options: Any) -> Path:
+    def trained(
+        name: str, kills: Kills | None = None, model: Any = None, minutes: float = 0, **options: Any
+    ) -> Path:
         seed_everything(0)
         scenes = partial(SyntheticScenes, length=9, size=(64, 64))
-        data = SegmentationDataModule(scenes, batch_size=2, crop_size=(64, 64), workers=options.pop("workers", 0))
+        data = SegmentationDataModule(
+            scenes, batch_size=2, crop_size=(64, 64), workers=options.pop("workers", 0)
+        )
         folder = tmp_path / name
         last = folder / "checkpoints" / "last.ckpt"
         fixed: dict[str, Any] = {"max_epochs": 3, "log_every_n_steps": 3, "precision": "32-true"}
         fixed["save_every_n_minutes"] = minutes
         more = options.pop("callbacks", [])
-        trainer = Trainer(default_root_dir=folder, callbacks=[*more, *filter(None, [kills])], **fixed | options)
+        trainer = Trainer(
+            default_root_dir=folder, callbacks=[*more, *filter(None, [kills])], **fixed | options
+        )
         try:
             module = (model or partial(FusionModule, backbone=SMALL))(data.classes)
             trainer.claimed = True
@@ -102,7 +110,9 @@ def check_equal(one: Path, other: Path) -> None:
     told, again = (json.loads((run / "summary.json").read_text()) for run in (one, other))
     for key in ("status", "metrics", "best"):
         assert told[key] == again[key], key
-    weights = [torch.load(run / "checkpoints" / "best.ckpt", weights_only=True)["state_dict"] for run in (one, other)]
+    weights = [
+        torch.load(run / "checkpoints" / "best.ckpt", weights_only=True)["state_dict"] for run in (one, other)
+    ]
     assert same(*weights)
 
 
@@ -150,10 +160,22 @@ def test_a_state_between_epochs_is_enough(options: dict[str, Any], run: Run) -> 
 @pytest.mark.parametrize(
     "recipe",
     [
-        partial(FusionModule, backbone=Backbone("tu-mobilenetv3_small_050", decoder="FPN"), freeze_encoder_epochs=2),
-        partial(FusionModule, backbone=Backbone("mobilenet_v2", decoder="DeepLabV3Plus"), region_head=CenterOffsetHead),
-        partial(FusionModule, backbone=SMALL, semantic_head=None, region_head=partial(BoundaryHead, dropout=0.5)),
-        partial(FusionModule, backbone=SMALL, region_head=None, semantic_head=partial(SemanticHead, dropout=0.5)),
+        partial(
+            FusionModule,
+            backbone=Backbone("tu-mobilenetv3_small_050", decoder="FPN"),
+            freeze_encoder_epochs=2,
+        ),
+        partial(
+            FusionModule,
+            backbone=Backbone("mobilenet_v2", decoder="DeepLabV3Plus"),
+            region_head=CenterOffsetHead,
+        ),
+        partial(
+            FusionModule, backbone=SMALL, semantic_head=None, region_head=partial(BoundaryHead, dropout=0.5)
+        ),
+        partial(
+            FusionModule, backbone=SMALL, region_head=None, semantic_head=partial(SemanticHead, dropout=0.5)
+        ),
     ],
     ids=["held encoder", "centers", "regions", "classes"],
 )
@@ -180,7 +202,9 @@ def test_a_run_that_was_stopped_early_stays_stopped(run: Run) -> None:
     check_equal(whole, run("killed", callbacks=stop()))
 
 
-@pytest.mark.parametrize("steps", [pytest.param(6, id="within an epoch"), pytest.param(8, id="at the end of one")])
+@pytest.mark.parametrize(
+    "steps", [pytest.param(6, id="within an epoch"), pytest.param(8, id="at the end of one")]
+)
 def test_more_steps_are_added_to_a_run_that_max_steps_ended(steps: int, run: Run) -> None:
     still = partial(FusionModule, backbone=SMALL, schedule=None)
     whole = run("whole", model=still, max_steps=10)
@@ -211,7 +235,9 @@ def test_a_signal_leaves_a_run_that_goes_on_from_the_next_step(signum: int, run:
     check_equal(run("whole"), run("stopped"))
 
 
-def test_the_command_goes_on_with_what_the_folder_says(tiny: list[str], trained: Path, tmp_path: Path) -> None:
+def test_the_command_goes_on_with_what_the_folder_says(
+    tiny: list[str], trained: Path, tmp_path: Path
+) -> None:
     short, run = [*tiny[:-1], "1"], tmp_path / "run"
     fit.main([*short, "--model.schedule", "null", "--out", str(run)])
     fit.main(["--resume", str(run), "--trainer.max_epochs", "2"])

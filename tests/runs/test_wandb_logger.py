@@ -105,7 +105,9 @@ def test_online_on_demand_is_online_or_an_error(monkeypatch: pytest.MonkeyPatch)
         mode(0.5)
 
 
-def test_a_server_that_refuses_the_run_makes_it_offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_refuses_the_run_makes_it_offline(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     tried = []
 
     class Run:
@@ -145,7 +147,10 @@ def test_offline_runs_hold_pictures_and_the_best_epoch_and_are_continued(
     main([*tiny, "--wandb", "offline", "--out", str(run)])
     out, err = capsys.readouterr()
     assert out.splitlines()[-1] == str(run)
-    assert f"W&B: offline (as asked); upload later with `wandb sync {run}/wandb/offline-run-*`" in err.splitlines()
+    assert (
+        f"W&B: offline (as asked); upload later with `wandb sync {run}/wandb/offline-run-*`"
+        in err.splitlines()
+    )
     told = json.loads((run / "summary.json").read_text())
     evaluate.main(["--run", str(run), "--split", "test", "--pictures", "0", "--wandb", "offline"])
     tested = json.loads((run / "evaluation" / "test.json").read_text())["metrics"]
@@ -199,5 +204,8 @@ def test_offline_a_run_that_was_stopped_and_resumed_is_one_and_has_every_step_on
     assert [r.run.run_id for r in written if r.HasField("run")] == [told["wandb"]["id"]] * 2
     logged = (r.history.item for r in written if r.HasField("history"))
     rows = [{".".join(i.nested_key) or i.key: json.loads(i.value_json) for i in items} for items in logged]
-    for key, axis, expected in (("train/loss", "trainer/global_step", range(1, 5)), ("val/score", "epoch", range(2))):
+    for key, axis, expected in (
+        ("train/loss", "trainer/global_step", range(1, 5)),
+        ("val/score", "epoch", range(2)),
+    ):
         assert [row[axis] for row in rows if key in row] == list(expected)
