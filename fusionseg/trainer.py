@@ -1,6 +1,7 @@
 """Lightning's Trainer with the defaults of this project."""
 
 import signal
+import weakref
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,10 +23,9 @@ from fusionseg.callbacks.signals import Signals, Stopped
 from fusionseg.config.lightning_messages import quiet
 from fusionseg.engine.precision import fast_precision, precision_notice
 from fusionseg.engine.sync_batch_norm import BatchNormSync
-from fusionseg.files.atomic import remove_drafts
 from fusionseg.runs.checkpoints import WholeCheckpoints
 from fusionseg.runs.csv_logger import MetricsTable
-from fusionseg.runs.folder import _clear, check_unused, new_folder, tracked_as
+from fusionseg.runs.folder import RunFolder
 from fusionseg.runs.wandb_logger import wandb_logger
 
 
@@ -62,22 +62,23 @@ class Trainer(pl.Trainer):
         **kwargs: Any,
     ) -> None:
         check_plan(max_epochs, **kwargs)
-        folder = Path(default_root_dir or new_folder("python"))
+        self.run = RunFolder(default_root_dir) if default_root_dir else RunFolder.new("python")
+        weakref.finalize(self, self.run.release)
         given, plugins = _several(callbacks), [*_several(kwargs.pop("plugins", None)), WholeCheckpoints()]
         if kwargs.get("sync_batchnorm"):
             plugins.append(BatchNormSync())
-        self.claimed = False
+        self.started = False
         self.notice = ""
         if precision is None and not any(isinstance(plugin, Precision) for plugin in plugins):
             precision = fast_precision(kwargs.get("accelerator", "auto"))
             self.notice = precision_notice(precision)
         with quiet():
             super().__init__(
-                default_root_dir=folder,
+                default_root_dir=self.run.path,
                 max_epochs=max_epochs,
                 precision=precision,  # type: ignore[arg-type]
-                logger=_loggers(folder, logger),
-                callbacks=given + _callbacks(folder, save_every_n_minutes, kwargs),
+                logger=_loggers(self.run, logger),
+                callbacks=given + _callbacks(self.run, save_every_n_minutes, kwargs),
                 log_every_n_steps=log_every_n_steps,
                 num_sanity_val_steps=num_sanity_val_steps,
                 enable_model_summary=enable_model_summary,
@@ -101,7 +102,7 @@ class Trainer(pl.Trainer):
         """
         handler = signal.getsignal(signal.SIGINT)
         try:
-            with quiet(), self._claim(continues=bool(kwargs.get("ckpt_path"))):
+            with quiet(), self._claim(resume=bool(kwargs.get("ckpt_path"))):
                 super().fit(*args, **kwargs)
         except Stopped as stop:
             if stop.signum == signal.SIGINT:
@@ -126,19 +127,18 @@ class Trainer(pl.Trainer):
             ) from error
 
     @contextmanager
-    def _claim(self, continues: bool) -> Iterator[None]:
-        folder = Path(self.default_root_dir)
-        if continues and self.is_global_zero:
-            remove_drafts(folder)
-        elif not self.claimed:
-            check_unused(folder)
-        self.claimed, before = True, set(folder.iterdir()) if folder.is_dir() else None
+    def _claim(self, resume: bool) -> Iterator[None]:
+        """Holds the run folder, and leaves nothing there if training fails before its first step."""
+        self.run.claim(resume or self.started)
+        self.started = True
         try:
             yield
         except BaseException:
-            if not self.global_step and self.is_global_zero and not continues:
-                _clear(folder, before)
+            if not self.global_step and not resume:
+                self.run.discard()
             raise
+        finally:
+            self.run.release()
 
 
 def check_plan(
@@ -167,20 +167,19 @@ def _several(given: Any) -> list[Any]:
     return list(given) if isinstance(given, list | tuple) else [] if given is None else [given]
 
 
-def _loggers(folder: Path, given: Logger | Iterable[Logger] | bool | None) -> list[Logger] | bool:
+def _loggers(run: RunFolder, given: Logger | Iterable[Logger] | bool | None) -> list[Logger] | bool:
     if given is False:
         return False
     more = [] if given is None or given is True else [given] if isinstance(given, Logger) else list(given)
-    tracked = rank_zero_only(wandb_logger)(folder, tracked_as(folder), job_type="fit")
-    return [MetricsTable(folder / "metrics.csv"), *([tracked] if tracked else []), *more]
+    tracked = rank_zero_only(wandb_logger)(run.path, run.wandb_id, job_type="fit")
+    return [MetricsTable(run.metrics), *([tracked] if tracked else []), *more]
 
 
-def _callbacks(folder: Path, minutes: float, options: dict[str, Any]) -> list[Callback]:
+def _callbacks(run: RunFolder, minutes: float, options: dict[str, Any]) -> list[Callback]:
     own: list[Callback] = [RunRecord(), Pictures(), Signals()]
     if options.get("enable_progress_bar", True) is not False:
         own.append(FusionProgress())
     if options.get("enable_checkpointing", True) is not False:
-        checkpoints = folder / "checkpoints"
-        own.append(BestCheckpoint(checkpoints))
-        own.append(LastCheckpoint(checkpoints / "last.ckpt", minutes))
+        own.append(BestCheckpoint(run.best))
+        own.append(LastCheckpoint(run.last, minutes))
     return own

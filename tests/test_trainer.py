@@ -1,7 +1,6 @@
 import functools
 import json
 import signal
-import time
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,6 @@ from fusionseg.engine.precision import fast_precision
 from fusionseg.files.images import write_png
 from fusionseg.module import FusionModule
 from fusionseg.networks.backbone import Backbone
-from fusionseg.runs.folder import check_unused, new_folder
 from fusionseg.trainer import Trainer
 
 
@@ -111,23 +109,6 @@ def test_an_interrupt_is_an_interrupt_and_the_next_one_works_too(
         )
     assert signal.getsignal(signal.SIGINT) is before
     assert json.loads((tmp_path / "summary.json").read_text())["status"] == "interrupted"
-
-
-@pytest.mark.parametrize("mark", ["config.yaml", "summary.json", "metrics.csv", "checkpoints"])
-def test_any_trace_of_a_run_marks_a_folder_as_used(mark: str, tmp_path: Path) -> None:
-    check_unused(tmp_path)
-    check_unused(tmp_path / "not there")
-    (tmp_path / mark).touch()
-    with pytest.raises(FileExistsError, match=str(tmp_path)):
-        check_unused(tmp_path)
-
-
-def test_two_runs_of_one_second_have_two_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(time, "strftime", lambda _: "20260101-000000")
-    assert new_folder("mine") == Path("runs/20260101-000000-mine")
-    new_folder("mine").mkdir(parents=True)
-    assert new_folder("mine") == Path("runs/20260101-000000-mine-2")
 
 
 def test_precision_is_fast_where_the_processor_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -15,14 +15,14 @@ class BestCheckpoint(ModelCheckpoint):
     """The state after the validation with the highest `val/score`, also of a run whose folder was moved.
 
     Args:
-        folder: Where `best.ckpt` is.
+        path: The file.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, path: Path) -> None:
         # after validation, for an epoch may end without one
         super().__init__(
-            folder,
-            filename="best",
+            path.parent,
+            filename=path.stem,
             monitor="val/score",
             mode="max",
             save_on_train_epoch_end=False,

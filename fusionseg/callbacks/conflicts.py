@@ -13,6 +13,7 @@ from fusionseg.balanced import BalancedModule
 from fusionseg.callbacks.conflict_curves import Row, conflict_curves
 from fusionseg.callbacks.shared_maps import Pairs, Taps, compiled
 from fusionseg.files.images import write_png
+from fusionseg.runs.folder import RunFolder
 from fusionseg.runs.wandb_logger import log_picture
 
 
@@ -143,7 +144,7 @@ class Conflicts(Callback):
     def _draw(self, trainer: Trainer) -> None:
         if self.history and trainer.is_global_zero:
             picture = conflict_curves(self.history)
-            write_png(f"{trainer.default_root_dir}/pictures/conflicts.png", picture)
+            write_png(RunFolder(trainer.default_root_dir).conflicts, picture)
             log_picture(trainer.loggers, "conflict/curves", picture, trainer.global_step)
 
     def _close(self) -> None:

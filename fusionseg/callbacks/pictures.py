@@ -7,6 +7,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 from fusionseg.engine.evaluation import own_truth
 from fusionseg.files.images import write_png
+from fusionseg.runs.folder import RunFolder
 from fusionseg.runs.wandb_logger import log_pictures
 from fusionseg.sample import Picture, Prediction, Sample, Truth
 from fusionseg.visualize import legend, panel, photo, sample_row
@@ -54,8 +55,7 @@ class Pictures(Callback):
         rows = [sample_row(picture, truth, prediction, classes) for picture, truth, prediction in self.seen]
         shown = [m for _, t, p in self.seen for m in (t.semantic, p.get("semantic")) if m is not None]
         picture = panel(rows, [p.name for _, _, p in self.seen], legend(shown, classes))
-        path = f"{trainer.default_root_dir}/pictures/epoch_{trainer.current_epoch:03d}.png"
-        write_png(path, picture)
+        write_png(RunFolder(trainer.default_root_dir).picture(trainer.current_epoch), picture)
         log_pictures(trainer.loggers, "val/pictures", self.seen, classes, trainer.current_epoch)
         self.seen = []
 

@@ -19,6 +19,7 @@ from fusionseg.callbacks.signals import Stopped
 from fusionseg.config.recipe import plain
 from fusionseg.files.atomic import write_json, write_text
 from fusionseg.runs.csv_logger import MetricsTable
+from fusionseg.runs.folder import RunFolder
 from fusionseg.runs.wandb_logger import log_tables, runs
 from fusionseg.sample import Sample
 
@@ -52,9 +53,9 @@ class RunRecord(Callback):
         self.start = time.time()
         if stage != "fit" or not trainer.is_global_zero:
             return
-        self.folder = Path(trainer.default_root_dir)
+        self.run = RunFolder(trainer.default_root_dir)
         config = self.config or yaml.safe_dump(_configuration(trainer, pl_module), sort_keys=False)
-        write_text(self.folder / "config.yaml", config)
+        write_text(self.run.config, config)
         self.facts = {**_seed(), **_machine(trainer, pl_module), **_commit()}
         for run in runs(trainer.loggers):
             classes = getattr(pl_module, "classes", None)
@@ -166,13 +167,11 @@ class RunRecord(Callback):
 
     def _write(self, status: str, metrics: dict[str, float]) -> None:
         rate = self.images / self.seconds if self.seconds else None
-        kept = "checkpoints/best.ckpt"
-        best = (
-            {**self.best, "checkpoint": kept if (self.folder / kept).is_file() else None} if self.best else {}
-        )
+        kept = self.run.best.relative_to(self.run.path).as_posix()
+        best = {**self.best, "checkpoint": kept if self.run.best.is_file() else None} if self.best else {}
         summary = {"status": status, "metrics": metrics, "best": best, **self.facts}
         seconds = self.spent + time.time() - self.start
-        write_json(self.folder / "summary.json", {**summary, "seconds": seconds, "images_per_second": rate})
+        write_json(self.run.summary, {**summary, "seconds": seconds, "images_per_second": rate})
 
     def _show(self, metrics: dict[str, float]) -> None:
         best = self.best.get("metrics", {})
@@ -183,8 +182,7 @@ class RunRecord(Callback):
         for name, value in metrics.items():
             table.add_row(name, f"{best[name]:.4f}" if name in best else "", f"{value:.4f}")
         Console(width=80, highlight=False).print(table)
-        panels = sorted((self.folder / "pictures").glob("epoch_*.png"))
-        if panels:
+        if panels := self.run.panels():
             print(f"pictures: {panels[-1]}")
 
 

@@ -27,7 +27,7 @@ from fusionseg.files.atomic import replacing, write_json
 from fusionseg.files.images import write_png
 from fusionseg.metrics.suite import Measures, total
 from fusionseg.runs.checkpoints import load_state, opened
-from fusionseg.runs.folder import best, configuration
+from fusionseg.runs.folder import RunFolder
 from fusionseg.runs.wandb_logger import log_tables, wandb_logger
 from fusionseg.sample import Counted, Picture, Prediction, Truth
 from fusionseg.visualize import legend, panel, photo, sample_row
@@ -154,10 +154,10 @@ def _draw(path: Path, image: Scored, score: float, classes: Any) -> None:
     write_png(path, panel([row], [f"{image.prediction.name}  score {score:.3f}"], legend(shown, classes)))
 
 
-def _track(run: Path, split: str, result: dict[str, Any], classes: Any) -> None:
+def _track(run: RunFolder, split: str, result: dict[str, Any], classes: Any) -> None:
     """Adds the figures to the W&B run that trained the model."""
-    summary = json.loads((run / "summary.json").read_text()) if (run / "summary.json").is_file() else {}
-    logger = wandb_logger(run, summary["wandb"]["id"]) if summary.get("wandb") else None
+    summary = run.read_summary()
+    logger = wandb_logger(run.path, run.wandb_id) if run.wandb_id else None
     if logger is None:
         return
     rows = list(result["per_class"].values())
@@ -185,13 +185,14 @@ def main(args: Sequence[str]) -> None:
     known, rest = words(args)
     if known.wandb:
         os.environ["WANDB_MODE"] = known.wandb
-    config, checkpoint = configuration(known.run), best(known.run)
+    run = RunFolder(known.run)
+    config, checkpoint = run.configuration(), run.best_checkpoint()
     cli = FusionCLI(["--config", str(config), *_normalization(checkpoint), *rest], trains=False)
     load_state(cli.model, checkpoint)
     precision = str(cli.config.trainer.precision or fast_precision())
-    folder = known.run / "evaluation"
+    folder = run.evaluation
     result = evaluate(cli.model, cli.datamodule, known.split, folder, precision, known.pictures)
-    _track(known.run, known.split, result, cli.datamodule.classes)
+    _track(run, known.split, result, cli.datamodule.classes)
     for name, value in result["metrics"].items():
         print(f"{known.split}/{name:20} {value:.4f}")
     print(folder / f"{known.split}.json")

@@ -9,7 +9,8 @@ import lightning.pytorch as pl
 
 from fusionseg.callbacks.record import RunRecord
 from fusionseg.cli.parser import FusionCLI, experiment
-from fusionseg.runs.folder import check_unused, last, new_folder
+from fusionseg.runs.folder import RunFolder
+from fusionseg.runs.restore import start_from
 from fusionseg.runs.resume import check_same, resuming, without_start
 
 
@@ -45,32 +46,43 @@ class FitCLI(FusionCLI):
             os.environ["WANDB_MODE"] = config.wandb
         self.original, self.checkpoint = config.clone(), None
         if config.resume:
-            self.folder = config.resume
+            self.run = RunFolder(config.resume)
             check_same(config, experiment(self.parser, config))
-            self.checkpoint = last(self.folder)
+            self.run.claim(resume=True)
+            self.checkpoint = self.run.last_checkpoint()
             if self.checkpoint:
                 without_start(config, self.checkpoint)
             return
         name = Path(str(config.config[-1])).stem if config.config else "synthetic"
-        self.folder = Path(config.out or config.trainer.default_root_dir or new_folder(name))
-        check_unused(self.folder)
+        chosen = config.out or config.trainer.default_root_dir
+        self.run = RunFolder(chosen) if chosen else RunFolder.new(name)
+        self.run.claim()
+
+    def instantiate_classes(self) -> None:
+        try:
+            super().instantiate_classes()
+        except BaseException:
+            self.run.release()
+            raise
 
     def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
-        return super().instantiate_trainer(default_root_dir=self.folder, **kwargs)
+        trainer: Any = super().instantiate_trainer(default_root_dir=self.run.path, **kwargs)
+        trainer.run = self.run
+        return trainer  # type: ignore[no-any-return]
 
 
 def main(args: Sequence[str]) -> None:
     """Trains as the words of a command line say."""
     cli = FitCLI(resuming(args))
-    if cli.config.weights:
-        from fusionseg.networks.pretrained import load_whole
-
-        load_whole(cli.model, cli.config.weights)
     trainer: Any = cli.trainer
-    cli.original.trainer.precision = trainer.precision
-    record = next(c for c in trainer.callbacks if isinstance(c, RunRecord))
-    record.config = experiment(cli.parser, cli.original)
-    trainer.claimed = bool(cli.config.resume)
-    trainer.fit(cli.model, cli.datamodule, ckpt_path=cli.checkpoint)
+    try:
+        if cli.config.weights:
+            start_from(cli.model, cli.config.weights)
+        cli.original.trainer.precision = trainer.precision
+        record = next(c for c in trainer.callbacks if isinstance(c, RunRecord))
+        record.config = experiment(cli.parser, cli.original)
+        trainer.fit(cli.model, cli.datamodule, ckpt_path=cli.checkpoint)
+    finally:
+        cli.run.release()
     if trainer.is_global_zero:
-        print(cli.folder)
+        print(cli.run.path)

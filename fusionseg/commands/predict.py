@@ -25,7 +25,7 @@ from fusionseg.files.images import (
     write_region,
     write_semantic,
 )
-from fusionseg.runs.folder import best, configuration
+from fusionseg.runs.folder import RunFolder
 from fusionseg.runs.restore import restored
 from fusionseg.sample import Picture, Prediction
 from fusionseg.visualize import overlay, panoptic_colors, region_colors, semantic_colors
@@ -101,8 +101,8 @@ def loaded(known: argparse.Namespace) -> tuple[Any, dict[str, Any]]:
         ValueError: If its images are not RGB.
     """
     if known.run:
-        configuration(known.run)
-    model, data = restored(known.checkpoint or best(known.run), known.run)
+        RunFolder(known.run).configuration()
+    model, data = restored(known.checkpoint or RunFolder(known.run).best_checkpoint(), known.run)
     channels = model.hparams.get("backbone", {}).get("in_channels", 3)
     if channels != 3:
         raise ValueError(

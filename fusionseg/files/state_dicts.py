@@ -48,18 +48,17 @@ def tensors(path: Path) -> dict[str, Tensor]:
     """The named tensors of a file or folder.
 
     A Lightning checkpoint gives its `state_dict`; a folder is searched for `model.safetensors` (a saved model of
-    segmentation-models-pytorch) or for `checkpoints/best.ckpt` (a run of ours). Nothing is unpickled but tensors and
-    plain containers.
+    segmentation-models-pytorch). Nothing is unpickled but tensors and plain containers.
 
     Raises:
         WeightsError: If there is no such file, or it is not a file of tensors.
     """
     if path.is_dir():
-        inside = [path / "model.safetensors", path / "checkpoints" / "best.ckpt", path / "pytorch_model.bin"]
+        inside = [path / "model.safetensors", path / "pytorch_model.bin"]
         found = [p for p in inside if p.is_file()]
         if not found:
             raise WeightsError(
-                f"{path}: a folder of weights holds one of {', '.join(p.name for p in inside)}; none found"
+                f"{path}: expected a run with a best checkpoint, or one of {', '.join(p.name for p in inside)}; none found"
             )
         path = found[0]
     if not path.is_file():

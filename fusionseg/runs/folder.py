@@ -1,85 +1,199 @@
-"""What lies in a run folder."""
+"""The run folder: every path in it, and which process may write to it."""
 
+import fcntl
 import json
+import os
 import shutil
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from lightning.fabric.utilities import rank_zero_only
 
+from fusionseg.files.atomic import remove_drafts
 
-def configuration(run: Path) -> Path:
-    """The configuration file of a run folder.
+PARENT = "runs"
+"""Where new run folders are made."""
 
-    Raises:
-        FileNotFoundError: If the folder holds no run.
+
+class RunFolder:
+    """The folder of one run; the only place that knows what lies in it.
+
+    A process claims the folder when it chooses it and releases it when training has ended. Of several ranks the first
+    one claims. A claim is a lock on the file `.claim`, which the operating system drops when the process dies.
+
+    Args:
+        path: The folder, which need not exist.
     """
-    path = run / "config.yaml"
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"{run}: expected a run folder with config.yaml in it; is it the right folder?"
-        )
-    return path
 
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.config = self.path / "config.yaml"
+        self.summary = self.path / "summary.json"
+        self.metrics = self.path / "metrics.csv"
+        self.checkpoints = self.path / "checkpoints"
+        self.best = self.checkpoints / "best.ckpt"
+        self.last = self.checkpoints / "last.ckpt"
+        self.pictures = self.path / "pictures"
+        self.conflicts = self.pictures / "conflicts.png"
+        self.evaluation = self.path / "evaluation"
+        self.tracking = self.path / "wandb"
+        self._lock: int | None = None
+        self._before: set[Path] | None = None
 
-def best(run: Path) -> Path:
-    """The best checkpoint of a run folder.
-
-    Raises:
-        FileNotFoundError: If there is none (yet).
-    """
-    path = run / "checkpoints" / "best.ckpt"
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such checkpoint; has the run finished its first validation?")
-    return path
-
-
-def last(folder: Path) -> Path | None:
-    """The checkpoint from which a run goes on; none, with a word about it, if it did not get as far as that."""
-    path = folder / "checkpoints" / "last.ckpt"
-    if path.is_file():
-        return path
-    print(f"{folder} has no checkpoint yet: the run begins again", file=sys.stderr)
-    return None
-
-
-def tracked_as(folder: Path) -> str | None:
-    """The id under which W&B knows the run in a folder."""
-    path = folder / "summary.json"
-    told = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    return (told.get("wandb") or {}).get("id")
-
-
-WRITTEN = ("config.yaml", "summary.json", "metrics.csv", "checkpoints", "pictures", "wandb")
-"""What a run folder may hold."""
-
-
-@rank_zero_only
-def check_unused(folder: Path) -> None:
-    """Raises where a run would be written over another."""
-    marks = ("config.yaml", "summary.json", "metrics.csv", "checkpoints")
-    if folder.exists() and not folder.is_dir():
-        raise FileExistsError(f"{folder} is a file: choose a folder with --out (default_root_dir)")
-    if any((folder / mark).exists() for mark in marks):
+    @classmethod
+    def new(cls, experiment: str) -> "RunFolder":
+        """Claims the first of `runs/<time>-<experiment>`, `runs/<time>-<experiment>-2` ... that does not exist."""
+        stem = f"{time.strftime('%Y%m%d-%H%M%S')}-{experiment}"
+        for number in range(1, 1000):
+            folder = cls(Path(PARENT) / (stem if number == 1 else f"{stem}-{number}"))
+            if _is_first_rank():
+                try:
+                    folder.path.mkdir(parents=True)
+                except FileExistsError:
+                    continue
+                folder.claim()
+                folder._before = None
+            elif folder.path.exists():
+                continue
+            return folder
         raise FileExistsError(
-            f"{folder} already holds a run: choose another folder with --out (default_root_dir), or remove this one"
+            f"{PARENT} holds 999 runs of {stem}: choose a folder with --out (default_root_dir)"
         )
 
+    def claim(self, resume: bool = False) -> None:
+        """Takes the folder for this process; does nothing where that was done before, or on other ranks than the first.
 
-def _clear(folder: Path, before: set[Path] | None) -> None:
-    """Removes from a folder what a trainer writes and was not there before; the folder too, if it was not."""
-    for path in {folder / name for name in WRITTEN} - (before or set()):
-        if path.is_dir():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink(missing_ok=True)
-    if before is None and folder.is_dir() and not any(folder.iterdir()):
-        folder.rmdir()
+        Args:
+            resume: Whether the run in the folder is continued. If not, there must be none.
+
+        Raises:
+            FileExistsError: If the path is a file, another process trains in the folder, or it holds a run.
+        """
+        if self._lock is not None or not _is_first_rank():
+            return
+        if self.path.exists() and not self.path.is_dir():
+            raise FileExistsError(f"{self.path} is a file: choose a folder with --out (default_root_dir)")
+        self._before = set(self.path.iterdir()) if self.path.is_dir() else None
+        self.path.mkdir(parents=True, exist_ok=True)
+        self._lock = _locked(self._claim_file)
+        if resume:
+            remove_drafts(self.path)
+        elif any(path.exists() for path in (self.config, self.summary, self.metrics, self.checkpoints)):
+            self.release()
+            raise FileExistsError(
+                f"{self.path} already holds a run: choose another folder with --out (default_root_dir), "
+                "or remove this one"
+            )
+
+    def release(self) -> None:
+        """Gives the claim back, and removes the folder if it was made for the claim and is empty."""
+        if self._lock is None:
+            return
+        self._claim_file.unlink(missing_ok=True)
+        os.close(self._lock)
+        self._lock = None
+        if self._before is None and self.path.is_dir() and not any(self.path.iterdir()):
+            self.path.rmdir()
+
+    def discard(self) -> None:
+        """Removes what a run writes and was not there when the folder was claimed."""
+        if self._lock is None:
+            return
+        written = {self.config, self.summary, self.metrics, self.checkpoints, self.pictures, self.tracking}
+        for path in written - (self._before or set()):
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+
+    def picture(self, epoch: int) -> Path:
+        """The panel of an epoch, counted from 0."""
+        return self.pictures / f"epoch_{epoch:03d}.png"
+
+    def panels(self) -> list[Path]:
+        """The panels that exist, in the order of epochs."""
+        return sorted(self.pictures.glob("epoch_*.png"))
+
+    def configuration(self) -> Path:
+        """The configuration file.
+
+        Raises:
+            FileNotFoundError: If the folder holds no run.
+        """
+        if not self.config.is_file():
+            raise FileNotFoundError(
+                f"{self.path}: expected a run folder with {self.config.name} in it; is it the right folder?"
+            )
+        return self.config
+
+    def best_checkpoint(self) -> Path:
+        """The checkpoint with the best validation score.
+
+        Raises:
+            FileNotFoundError: If there is none (yet).
+        """
+        if not self.best.is_file():
+            raise FileNotFoundError(
+                f"{self.best}: no such checkpoint; has the run finished its first validation?"
+            )
+        return self.best
+
+    def last_checkpoint(self) -> Path | None:
+        """The checkpoint from which training continues; None, with a notice, if the run did not get that far."""
+        if self.last.is_file():
+            return self.last
+        print(f"{self.path} has no checkpoint yet: the run begins again", file=sys.stderr)
+        return None
+
+    def read_summary(self) -> dict[str, Any]:
+        """What `summary.json` holds; empty where there is none."""
+        summary: dict[str, Any] = {}
+        if self.summary.is_file():
+            summary = json.loads(self.summary.read_text(encoding="utf-8"))
+        return summary
+
+    @property
+    def wandb_id(self) -> str | None:
+        """The id of the run in W&B, if it was tracked there."""
+        return (self.read_summary().get("wandb") or {}).get("id")
+
+    @property
+    def _claim_file(self) -> Path:
+        return self.path / ".claim"
 
 
-def new_folder(experiment: str) -> Path:
-    """A name for a new run folder that nothing has yet."""
-    stem = f"runs/{time.strftime('%Y%m%d-%H%M%S')}-{experiment}"
-    names = (Path(stem if number == 1 else f"{stem}-{number}") for number in range(1, 1000))
-    return next(path for path in names if not path.exists())
+def _is_first_rank() -> bool:
+    """Whether this is global rank 0, as Lightning reads it from the environment."""
+    return getattr(rank_zero_only, "rank", 0) == 0
+
+
+def _locked(path: Path) -> int:
+    """The descriptor of a file that this process has locked.
+
+    Raises:
+        FileExistsError: If another process holds the lock.
+    """
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            raise FileExistsError(
+                f"another process is training in {path.parent}: choose another folder with --out (default_root_dir)"
+            ) from None
+        except OSError:
+            return descriptor  # a file system without locks
+        if _same(descriptor, path):
+            return descriptor
+        os.close(descriptor)  # its last owner removed the file between the opening and the lock
+
+
+def _same(descriptor: int, path: Path) -> bool:
+    """Whether a descriptor is that of the file that the path names now."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False

@@ -11,8 +11,9 @@ from fusionseg.config.errors import UsageError, mapping, usage_error
 from fusionseg.config.recipe import check_called
 from fusionseg.files.state_dicts import WeightsError
 from fusionseg.module import FusionModule
+from fusionseg.networks.pretrained import load_whole
 from fusionseg.runs.checkpoints import _check_finite, opened
-from fusionseg.runs.folder import configuration
+from fusionseg.runs.folder import RunFolder
 
 
 def restored(checkpoint: Path, run: Path | None = None) -> tuple[LightningModule, dict[str, Any]]:
@@ -26,7 +27,7 @@ def restored(checkpoint: Path, run: Path | None = None) -> tuple[LightningModule
         UsageError: If the run folder names no model.
         WeightsError: If what the checkpoint holds makes none.
     """
-    model_class: Any = FusionModule if run is None else _model_class(configuration(run))
+    model_class: Any = FusionModule if run is None else _model_class(RunFolder(run).configuration())
     content = opened(checkpoint)
     given = content.get("hyper_parameters", {})
     if model_class is FusionModule and "classes" not in given:
@@ -41,6 +42,16 @@ def restored(checkpoint: Path, run: Path | None = None) -> tuple[LightningModule
         raise WeightsError(f"{checkpoint}: what it holds makes no {model_class.__name__}: {told}") from error
     _check_finite(model, checkpoint)
     return model.eval(), content.get("datamodule_hyper_parameters", {})
+
+
+def start_from(model: LightningModule, weights: Path) -> None:
+    """Starts a model from the best checkpoint of a run folder, or from a file or model folder (see `load_whole`).
+
+    Raises:
+        WeightsError: If there are no weights, or none that fit.
+    """
+    best = RunFolder(weights).best
+    load_whole(model, best if best.is_file() else weights)
 
 
 def _model_class(config: Path) -> Any:

@@ -9,7 +9,7 @@ import yaml
 
 from fusionseg.config.errors import UsageError
 from fusionseg.runs.checkpoints import opened
-from fusionseg.runs.folder import configuration
+from fusionseg.runs.folder import RunFolder
 
 FREE = (
     "max_",
@@ -41,7 +41,7 @@ def resuming(args: Sequence[str]) -> list[str]:
     for other in ("--config", "-c", "--out", "--weights"):
         if any(word == other or word.startswith(f"{other}=") for word in words):
             raise UsageError(f"the run in {folder[0]} goes on as it began: leave it out", other.lstrip("-"))
-    return ["--config", str(configuration(Path(folder[0]))), *words]
+    return ["--config", str(RunFolder(folder[0]).configuration()), *words]
 
 
 def check_same(config: Any, text: str) -> None:
@@ -51,7 +51,7 @@ def check_same(config: Any, text: str) -> None:
         config: What the command line gave.
         text: The complete configuration that came of it, as YAML.
     """
-    path = configuration(Path(config.resume))
+    path = RunFolder(config.resume).configuration()
     before, after = (
         dict(_leaves(yaml.safe_load(source))) for source in (path.read_text(encoding="utf-8"), text)
     )

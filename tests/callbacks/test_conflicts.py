@@ -42,7 +42,7 @@ def trained(folder: Path, *callbacks: Callback, **options: Any) -> FusionModule:
     fixed: dict[str, Any] = {"max_epochs": 2, "precision": "32-true", "limit_val_batches": 1}
     last = folder / "checkpoints" / "last.ckpt"
     trainer = Trainer(default_root_dir=folder, callbacks=list(callbacks), **fixed | options)
-    trainer.claimed = True
+    trainer.started = True
     trainer.fit(module, data, ckpt_path=last if last.is_file() else None)
     return module
 

@@ -49,7 +49,7 @@ def trained(tmp_path: Path) -> Losses:
         trainer = Trainer(
             default_root_dir=tmp_path / "run", callbacks=[*callbacks, read], logger=False, **fixed | options
         )
-        trainer.claimed = True
+        trainer.started = True
         trainer.fit(module, data)
         return torch.tensor(read.losses), module, trainer
 

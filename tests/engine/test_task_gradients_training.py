@@ -57,7 +57,7 @@ def trained(folder: Path, balancer: Any, *callbacks: Callback, **options: Any) -
     module, last = model(data.classes, balancer=balancer), folder / "checkpoints" / "last.ckpt"
     fixed: dict[str, Any] = {"max_epochs": 3, "precision": "32-true", "check_val_every_n_epoch": 5}
     trainer = Trainer(default_root_dir=folder, callbacks=list(callbacks), **{**fixed, **options})
-    trainer.claimed = True
+    trainer.started = True
     trainer.fit(module, data, ckpt_path=last if last.is_file() else None)
     return module, last
 

@@ -17,6 +17,7 @@ from fusionseg.module import FusionModule
 from fusionseg.networks import HardSharing
 from fusionseg.networks.backbone import Backbone
 from fusionseg.networks.pretrained import load_whole, loaded
+from fusionseg.runs.restore import start_from
 from fusionseg.sample import Classes
 
 CLASSES = Classes(tuple("abcde"), ((0, 0, 0),) * 5)
@@ -52,7 +53,7 @@ def test_a_run_of_ours_is_taken_over_whole(
     path = {"run folder": tmp_path, "checkpoint": checkpoint, "safetensors": tmp_path / "some.safetensors"}[
         layout
     ]
-    assert load_whole(target, path) == []
+    start_from(target, path)
     for name, value in target.state_dict().items():
         assert torch.equal(value, source.state_dict()[name])
     assert "initialized" not in capsys.readouterr().out
@@ -217,6 +218,7 @@ def test_a_missing_file_or_an_empty_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match=r"none.pt: no such file of weights"):
         tensors(tmp_path / "none.pt")
     with pytest.raises(
-        WeightsError, match=r"a folder of weights holds one of model.safetensors, best.ckpt, .* none found"
+        WeightsError,
+        match=r"expected a run with a best checkpoint, or one of model.safetensors, .* none found",
     ):
         tensors(tmp_path)

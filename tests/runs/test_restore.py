@@ -20,7 +20,7 @@ from fusionseg.module import FusionModule
 from fusionseg.networks import HardSharing
 from fusionseg.networks.backbone import Backbone
 from fusionseg.runs.checkpoints import load_state, opened
-from fusionseg.runs.folder import best, configuration
+from fusionseg.runs.folder import RunFolder
 from fusionseg.runs.restore import restored
 from fusionseg.sample import Sample
 
@@ -147,10 +147,10 @@ def test_a_run_folder_knows_its_model_s_class(tmp_path: Path, monkeypatch: pytes
     path = saved(own_model.Own(CLASSES, width=7), tmp_path / "run" / "checkpoints" / "best.ckpt")
     config = {"model": {"class_path": "own_model.Own"}}
     (tmp_path / "run" / "config.yaml").write_text(yaml.safe_dump(config))
-    model: Any = restored(best(tmp_path / "run"), tmp_path / "run")[0]
+    model: Any = restored(RunFolder(tmp_path / "run").best_checkpoint(), tmp_path / "run")[0]
     assert isinstance(model, own_model.Own)
     assert model.width == 7
-    assert best(tmp_path / "run") == path
+    assert RunFolder(tmp_path / "run").best_checkpoint() == path
 
 
 def test_a_checkpoint_of_another_architecture_is_refused(checkpoint: Path) -> None:
@@ -235,6 +235,6 @@ def test_a_run_whose_configuration_names_no_model_is_refused(text: str, checkpoi
 
 def test_a_folder_without_a_run_is_named(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"expected a run folder with config.yaml"):
-        configuration(tmp_path)
+        RunFolder(tmp_path).configuration()
     with pytest.raises(FileNotFoundError, match=r"best.ckpt: no such checkpoint; has the run finished"):
-        best(tmp_path)
+        RunFolder(tmp_path).best_checkpoint()

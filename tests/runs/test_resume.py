@@ -82,7 +82,7 @@ def run(tmp_path: Path) -> Iterator[Run]:
         )
         try:
             module = (model or partial(FusionModule, backbone=SMALL))(data.classes)
-            trainer.claimed = True
+            trainer.started = True
             trainer.fit(module, data, ckpt_path=last if last.is_file() else None)
         except Killed:
             shutil.copytree(folder, tmp_path / f"{name} killed", dirs_exist_ok=True)
