@@ -1,40 +1,38 @@
 import multiprocessing
 import os
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from fusionseg.runs.folder import RunFolder
 
-CLAIMS = """
-import sys, time
-from fusionseg.runs.folder import RunFolder
-RunFolder(sys.argv[1]).claim()
-print("claimed", flush=True)
-time.sleep(60)
-"""
+CONTEXT = multiprocessing.get_context("forkserver")
+CONTEXT.set_forkserver_preload(["fusionseg.runs.folder"])
+
+
+def _claim(folder: Path, claimed: Any) -> None:
+    RunFolder(folder).claim()
+    claimed.set()
+    time.sleep(60)
 
 
 @contextmanager
-def claimed_elsewhere(folder: Path) -> Iterator["subprocess.Popen[str]"]:
+def claimed_elsewhere(folder: Path) -> Iterator[Any]:
     """A process that holds the claim of a folder."""
-    process = subprocess.Popen([sys.executable, "-c", CLAIMS, str(folder)], stdout=subprocess.PIPE, text=True)
+    claimed = CONTEXT.Event()
+    process = CONTEXT.Process(target=_claim, args=(folder, claimed))
+    process.start()
     try:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "claimed\n"
+        assert claimed.wait(60)
         yield process
     finally:
         process.kill()
-        process.wait()
-        if process.stdout:
-            process.stdout.close()
+        process.join()
 
 
 @pytest.mark.parametrize("mark", ["config.yaml", "summary.json", "metrics.csv", "checkpoints"])
@@ -73,8 +71,7 @@ def _new(folder: Path) -> str:
 
 
 def test_eight_processes_at_once_have_eight_folders(tmp_path: Path) -> None:
-    context = multiprocessing.get_context("forkserver")
-    with ProcessPoolExecutor(8, context) as pool:
+    with ProcessPoolExecutor(8, CONTEXT) as pool:
         for attempt in range(20):
             folder = tmp_path / str(attempt)
             folder.mkdir()
@@ -94,8 +91,8 @@ def test_a_folder_in_which_another_process_trains_is_refused(tmp_path: Path) -> 
 @pytest.mark.parametrize("resume", [False, True])
 def test_the_claim_of_a_killed_process_is_taken_over(resume: bool, tmp_path: Path) -> None:
     with claimed_elsewhere(tmp_path / "run") as process:
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+        process.kill()
+        process.join()
         folder = RunFolder(tmp_path / "run")
         folder.claim(resume)
         folder.release()
