@@ -8,7 +8,7 @@ from fusionseg.metrics.panoptic import panoptic_figures, panoptic_sums
 from fusionseg.metrics.regions import region_figures, region_sums
 from fusionseg.metrics.scene import scene_ap, scene_figures, scene_sums
 from fusionseg.metrics.semantic import semantic_figures, semantic_per_class, semantic_sums
-from fusionseg.metrics.suite import Measures, total
+from fusionseg.metrics.suite import MetricSuite, total
 from fusionseg.sample import OFFSET, Classes, Prediction, Truth
 
 CLASSES = Classes(("road", "car", "tree"), ((0, 0, 0), (1, 1, 1), (2, 2, 2)), things=(1,))
@@ -35,7 +35,7 @@ def images(number: int, **left_out: None) -> list[tuple[Prediction, Truth]]:
 
 
 def test_figures_are_those_of_all_measures_over_the_set() -> None:
-    measures, pairs = Measures(CLASSES), images(3)
+    measures, pairs = MetricSuite.standard(CLASSES), images(3)
     figures = measures.figures(total(measures.sums(*pair) for pair in pairs))
     answers: list[Any] = [prediction for prediction, _ in pairs]
     truths = [truth for _, truth in pairs]
@@ -47,7 +47,11 @@ def test_figures_are_those_of_all_measures_over_the_set() -> None:
     )
     region = np.sum([region_sums(a["region"], t.region) for a, t in zip(answers, truths, strict=True)], 0)
     panoptic = np.sum(
-        [panoptic_sums(a["panoptic"], t, CLASSES) for a, t in zip(answers, truths, strict=True)], 0
+        [
+            panoptic_sums(a["panoptic"], t, len(CLASSES), CLASSES.things)
+            for a, t in zip(answers, truths, strict=True)
+        ],
+        0,
     )
     expected = {
         **semantic,
@@ -77,14 +81,14 @@ def test_figures_are_those_of_all_measures_over_the_set() -> None:
     ],
 )
 def test_the_score_of_a_single_task_is_its_own_figure(absent: list[str], score: str) -> None:
-    measures = Measures(CLASSES)
+    measures = MetricSuite.standard(CLASSES)
     figures = measures.figures(total(measures.sums(*p) for p in images(2, **dict.fromkeys(absent))))
     assert figures["score"] == figures[score]
     assert not any("pq" in name or "fused" in name for name in figures)
 
 
 def test_what_was_not_measured_has_score_zero() -> None:
-    measures, (prediction, truth) = Measures(CLASSES), images(1)[0]
+    measures, (prediction, truth) = MetricSuite.standard(CLASSES), images(1)[0]
     void = Truth(np.full_like(truth.semantic, 255), np.zeros_like(truth.region))
     figures = measures.figures(measures.sums(prediction, void))
     assert math.isnan(figures["miou"])
@@ -93,7 +97,7 @@ def test_what_was_not_measured_has_score_zero() -> None:
 
 
 def test_sums_are_the_same_in_any_grouping_and_stay_unchanged() -> None:
-    measures = Measures(CLASSES)
+    measures = MetricSuite.standard(CLASSES)
     each = [measures.sums(*pair) for pair in images(4)]
     before = [{name: value.copy() for name, value in sums.items()} for sums in each]
     whole, parts = total(each), total([total(each[:1]), {}, total(each[1:])])
@@ -103,7 +107,7 @@ def test_sums_are_the_same_in_any_grouping_and_stay_unchanged() -> None:
 
 
 def test_figures_of_a_class_are_in_the_order_of_the_classes() -> None:
-    measures = Measures(CLASSES)
+    measures = MetricSuite.standard(CLASSES)
     added = total(measures.sums(*pair) for pair in images(2))
     added["semantic"][2], added["semantic"][:, 2] = 0, 0
     figures = measures.per_class(added)
@@ -117,14 +121,14 @@ def test_figures_of_a_class_are_in_the_order_of_the_classes() -> None:
 
 
 def test_a_class_without_segments_has_no_panoptic_quality() -> None:
-    measures = Measures(CLASSES)
+    measures = MetricSuite.standard(CLASSES)
     added = total(measures.sums(*pair) for pair in images(1))
     added["panoptic"][1] = 0
     assert math.isnan(measures.per_class(added)["pq"][1])
 
 
 def test_a_task_without_labels_is_left_out_of_the_score() -> None:
-    measures, [(prediction, truth)] = Measures(CLASSES), images(1)
+    measures, [(prediction, truth)] = MetricSuite.standard(CLASSES), images(1)
     figures = measures.figures(
         measures.sums(prediction, Truth(np.full_like(truth.semantic, 255), truth.region))
     )
@@ -136,14 +140,14 @@ def test_a_scene_of_a_single_class_is_what_is_likeliest() -> None:
     [(prediction, truth)] = images(1)
     truth.semantic[truth.semantic != 255] = 2
     answer = Prediction("a", {**prediction.maps, "scene": np.array([0.3, 0.3, 0.4], np.float32)})
-    suites = [Measures(CLASSES, single=single) for single in (True, False)]
+    suites = [MetricSuite.standard(CLASSES, single=single) for single in (True, False)]
     figures = [measures.figures(measures.sums(answer, truth)) for measures in suites]
     assert [f["scene_accuracy"] for f in figures] == [1, pytest.approx(2 / 3)]
 
 
 def test_a_scene_of_a_single_image_has_no_score() -> None:
     measures, [(prediction, truth)] = (
-        Measures(CLASSES),
+        MetricSuite.standard(CLASSES),
         images(1, semantic=None, region=None, fused=None, panoptic=None),
     )
     assert measures.figures(measures.sums(prediction, truth))["score"] == 0
