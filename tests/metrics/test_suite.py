@@ -3,12 +3,23 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from torchmetrics import MeanMetric
 
+from fusionseg.metrics import (
+    DepthMetrics,
+    MetricSuite,
+    NormalsMetrics,
+    PanopticQuality,
+    RegionMetrics,
+    SceneMetrics,
+    SemanticMetrics,
+)
 from fusionseg.metrics.panoptic import panoptic_figures, panoptic_sums
 from fusionseg.metrics.regions import region_figures, region_sums
 from fusionseg.metrics.scene import scene_ap, scene_figures, scene_sums
 from fusionseg.metrics.semantic import semantic_figures, semantic_per_class, semantic_sums
-from fusionseg.metrics.suite import MetricSuite, total
+from fusionseg.metrics.suite import total
 from fusionseg.sample import OFFSET, Classes, Prediction, Truth
 
 CLASSES = Classes(("road", "car", "tree"), ((0, 0, 0), (1, 1, 1), (2, 2, 2)), things=(1,))
@@ -151,3 +162,136 @@ def test_a_scene_of_a_single_image_has_no_score() -> None:
         images(1, semantic=None, region=None, fused=None, panoptic=None),
     )
     assert measures.figures(measures.sums(prediction, truth))["score"] == 0
+
+
+def further(pairs: list[tuple[Prediction, Truth]]) -> list[tuple[Prediction, Truth]]:
+    """The same images with depth and normals."""
+    rng, with_maps = np.random.default_rng(1), []
+    for prediction, truth in pairs:
+        depth, normals = rng.uniform(1, 3, (20, 30)), rng.normal(size=(3, 20, 30))
+        answers = {
+            **prediction.maps,
+            "depth": depth * 1.1,
+            "normals": normals + rng.normal(size=(3, 20, 30)) / 9,
+        }
+        maps = {"depth": depth, "normals": normals}
+        with_maps.append(
+            (Prediction(prediction.name, answers), Truth(truth.semantic, truth.region, maps=maps))
+        )
+    return with_maps
+
+
+def everything() -> MetricSuite:
+    return MetricSuite([*MetricSuite.standard(CLASSES), DepthMetrics(), NormalsMetrics()])
+
+
+def added(suite: MetricSuite, pairs: list[tuple[Prediction, Truth]]) -> MetricSuite:
+    for pair in pairs:
+        suite.add(suite.sums(*pair))
+    return suite
+
+
+def test_what_is_computed_are_the_figures_of_the_added_sums() -> None:
+    suite, pairs = everything(), further(images(3))
+    whole = total(suite.sums(*pair) for pair in pairs)
+    np.testing.assert_equal(added(suite, pairs).compute(), suite.figures(whole))
+    suite.reset()
+    np.testing.assert_equal(suite.per_class(), suite.per_class(whole))
+    np.testing.assert_equal(added(suite, pairs[:1]).compute(), suite.figures(suite.sums(*pairs[0])))
+
+
+def test_the_sums_of_an_image_are_those_of_the_metrics_whose_answer_there_is() -> None:
+    suite = everything()
+    [(prediction, truth)] = further(images(1, fused=None, panoptic=None, scene=None))
+    assert list(suite.sums(prediction, truth)) == [
+        "semantic",
+        "region",
+        "boundary",
+        "depth",
+        "normals",
+        "normals_angles",
+    ]
+    assert suite.sums(Prediction("a", {}), truth) == {}
+
+
+def test_sums_of_other_things_are_left_alone() -> None:
+    suite, [pair] = MetricSuite.standard(CLASSES), images(1)
+    sums = {**suite.sums(*pair), "terms": np.ones(3)}
+    expected = added(MetricSuite.standard(CLASSES), [pair]).compute()
+    suite.add(sums)
+    np.testing.assert_equal(suite.compute(), expected)
+    np.testing.assert_equal(suite.figures(sums), expected)
+
+
+def test_an_image_without_an_answer_is_not_missed() -> None:
+    suite, [(prediction, truth)] = everything(), further(images(1))
+    added(suite, [(prediction, truth), (Prediction("b", {}), truth)])
+    expected = added(everything(), [(prediction, truth)]).compute()
+    np.testing.assert_equal(suite.compute(), expected)
+
+
+@pytest.mark.parametrize(
+    ("absent", "parts"),
+    [
+        ((), ("miou", "covering")),
+        (("region", "fused", "panoptic"), ("miou",)),
+        (("semantic", "region", "fused", "panoptic"), ("scene_map", "depth_delta1", "normals_within_11")),
+        (("semantic", "region", "fused", "panoptic", "scene"), ("depth_delta1", "normals_within_11")),
+    ],
+)
+def test_the_score_is_that_of_semantic_and_region_or_else_of_all_others(
+    absent: tuple[str, ...], parts: tuple[str, ...]
+) -> None:
+    suite, pairs = everything(), further(images(3, **dict.fromkeys(absent)))
+    figures = suite.figures(total(suite.sums(*pair) for pair in pairs))
+    assert figures["score"] == pytest.approx(np.prod([figures[name] for name in parts]) ** (1 / len(parts)))
+    assert 0 < figures["score"] < 1
+
+
+def test_a_task_without_labels_is_left_out_of_the_score_of_other_tasks() -> None:
+    suite = MetricSuite([DepthMetrics(), NormalsMetrics()])
+    [(prediction, truth)] = further(images(1))
+    without = Truth(truth.semantic, truth.region, maps={"depth": truth.maps["depth"]})
+    figures = suite.figures(suite.sums(prediction, without))
+    assert math.isnan(figures["normals_within_11"])
+    assert figures["score"] == figures["depth_delta1"] == 1
+
+
+def test_a_truth_without_regions_scores_no_segment() -> None:
+    suite, [(prediction, truth)] = MetricSuite([PanopticQuality(3, (1,))]), images(1)
+    without = Truth(truth.semantic, truth.region, has_regions=False)
+    sums = suite.sums(prediction, without)
+    assert sums["panoptic"].shape == (3, 4)
+    assert not sums["panoptic"].any()
+    assert suite.sums(prediction, truth)["panoptic"].any()
+
+
+def test_names_of_metrics_do_not_matter() -> None:
+    metrics = {"classes": SemanticMetrics(3), "parts": RegionMetrics(), "a.b": SceneMetrics(3)}
+    suite, pairs = MetricSuite(metrics), images(2)
+    assert list(suite) == list(metrics.values())
+    again = MetricSuite([SemanticMetrics(3), RegionMetrics(), SceneMetrics(3)])
+    np.testing.assert_equal(added(suite, pairs).compute(), added(again, pairs).compute())
+
+
+def test_a_suite_moves_with_its_module_and_is_not_in_checkpoints() -> None:
+    module = torch.nn.Sequential(torch.nn.Linear(1, 1, False), MetricSuite.standard(CLASSES)).to("meta")
+    assert [metric.device.type for metric in module[1]] == ["meta"] * 6
+    assert list(module.state_dict()) == ["0.weight"]
+
+
+def test_metrics_with_sums_of_the_same_name_are_refused() -> None:
+    with pytest.raises(
+        ValueError, match="found 'semantic' in SemanticMetrics and SemanticMetrics: leave out"
+    ):
+        MetricSuite([SemanticMetrics(3), SemanticMetrics(2)])
+
+
+def test_other_metrics_of_torchmetrics_are_refused() -> None:
+    with pytest.raises(TypeError, match=r"derived from fusionseg\.metrics\.ImageMetric, found MeanMetric"):
+        MetricSuite([MeanMetric()])  # type: ignore[list-item]
+
+
+def test_integers_are_added_without_overflow() -> None:
+    counts = {"normals_angles": np.array([2**31 - 1], np.int32)}
+    assert total([counts, counts])["normals_angles"].tolist() == [2**32 - 2]
