@@ -30,7 +30,7 @@ from fusionseg.engine.predictions import padded
 from fusionseg.metrics.panoptic import panoptic_figures, panoptic_sums, panoptic_truth
 from fusionseg.metrics.regions import region_figures, region_sums
 from fusionseg.metrics.semantic import semantic_figures, semantic_sums
-from fusionseg.metrics.suite import Measures
+from fusionseg.metrics.suite import MetricSuite
 from fusionseg.module import FusionModule
 from fusionseg.networks import HardSharing
 from fusionseg.sample import OFFSET, VOID, Classes, Counted, IntMap, Prediction, Sample, Truth
@@ -86,7 +86,8 @@ def our_semantic(scenes: list[Scene]) -> dict[str, float]:
 
 def our_panoptic(scenes: list[Scene]) -> dict[str, float]:
     return panoptic_figures(
-        np.sum([panoptic_sums(one.panoptic, one.truth, CLASSES) for one in scenes], 0), CLASSES.things
+        np.sum([panoptic_sums(one.panoptic, one.truth, len(CLASSES), CLASSES.things) for one in scenes], 0),
+        CLASSES.things,
     )
 
 
@@ -115,8 +116,8 @@ class Told(HardSharing):
         return [{task: self.told[task].to(output.dtype) for task, output in own.items()}]
 
 
-class Watched(Measures):
-    """Measures that keep the time."""
+class Watched(MetricSuite):
+    """Metrics that keep the time."""
 
     seconds = 0.0
 
@@ -227,7 +228,7 @@ def regions(scenes: list[Scene], rounds: int) -> None:
 def validation(scenes: list[Scene], rounds: int) -> None:
     """The measures' part of a validation by the ResNet-18 U-Net with both heads."""
     module = FusionModule(CLASSES, network=Told)
-    module.measures = Watched(CLASSES)
+    module.measures = Watched.standard(CLASSES)
     watch = Watch(scenes * rounds, module)
     options: dict[str, Any] = dict.fromkeys(("logger", "enable_progress_bar", "enable_model_summary"), False)
     options |= {"accelerator": "cpu", "precision": fast_precision("cpu")}

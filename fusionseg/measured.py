@@ -11,7 +11,7 @@ from fusionseg.engine.distributed import reduced_sums, world_size
 from fusionseg.engine.evaluation import Truths, common_size
 from fusionseg.engine.objective import divided, table
 from fusionseg.engine.predictions import answers, padded
-from fusionseg.metrics.suite import Measures, total
+from fusionseg.metrics.suite import MetricSuite, total
 from fusionseg.networks import Network
 from fusionseg.sample import Classes, Counted, Frame, Prediction, Sample
 
@@ -29,7 +29,7 @@ class MeasuredModule(LightningModule):
     def __init__(self, classes: Classes, loss_weights: dict[str, float]) -> None:
         super().__init__()
         self.classes, self.loss_weights = classes, loss_weights
-        self.measures = Measures(classes)
+        self.measures = MetricSuite.standard(classes)
         self.sums: Counted = {}
         self.truths: Truths | None = None
 

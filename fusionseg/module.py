@@ -17,6 +17,7 @@ from fusionseg.engine.objective import check_parts, loss_weights
 from fusionseg.engine.optimization import WarmupPoly, grouped, scheduled
 from fusionseg.heads import BoundaryHead, Head, SceneHead, SemanticHead
 from fusionseg.losses import Loss
+from fusionseg.metrics import MetricSuite
 from fusionseg.networks import HardSharing, Network
 from fusionseg.networks.backbone import Backbone, Encoder
 from fusionseg.sample import Classes, Sample
@@ -74,7 +75,8 @@ class FusionModule(BalancedModule):
         factors = {"semantic": alpha, "region": beta, "scene": gamma}
         tasks = loss_weights(**{task: factor if task in heads else None for task, factor in factors.items()})
         super().__init__(classes, tasks, network(heads, backbone), balancer(len(tasks)), l1)
-        self.measures.single = getattr(self.network.heads["scene"], "single", False) if gamma else False
+        single = bool(getattr(self.network.heads["scene"], "single", False)) if gamma else False
+        self.measures = MetricSuite.standard(classes, single=single)
         # named as the command line does, so that Lightning's load_from_checkpoint rebuilds the recipes
         self.save_hyperparameters(
             {**recipe, "_instantiator": "lightning.pytorch.cli.instantiate_module"}, logger=False

@@ -30,7 +30,7 @@ SHARED = {
     "heads": "base region_targets region_decoding",
     "losses": "base",
     "balancing": "base gradient branch simplex task_adam checks",
-    "metrics": "contingency",
+    "metrics": "base contingency",
     "data": "base layout subset samples augmentation components samplers cache",
     "networks": "base backbone pretrained stages",
 }
@@ -45,6 +45,7 @@ OWNERS = {
     "matplotlib": {"callbacks"},
     "scipy": {"heads", "data"},
     "torchjd": {"balancing"},
+    "torchmetrics": {"metrics"},
     "jsonargparse": {"cli"},
 }
 """The packages that may import a library; libraries that are not named may be imported anywhere."""

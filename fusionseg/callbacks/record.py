@@ -152,9 +152,10 @@ class RunRecord(Callback):
         metrics = _validated(trainer) or self.metrics
         self._write("finished", metrics)
         measures, totals = getattr(pl_module, "measures", None), getattr(pl_module, "totals", None)
-        if measures and totals:
+        classes = getattr(pl_module, "classes", None)
+        if measures and totals and classes:
             epoch = trainer.current_epoch - 1  # Lightning has counted on
-            log_tables(trainer.loggers, "val", measures.classes, measures.per_class(totals), epoch)
+            log_tables(trainer.loggers, "val", classes, measures.per_class(totals), epoch)
         self._show(metrics)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:

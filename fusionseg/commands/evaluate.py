@@ -25,11 +25,11 @@ from fusionseg.engine.evaluation import Truths, common_size
 from fusionseg.engine.precision import fast_precision
 from fusionseg.files.atomic import replacing, write_json
 from fusionseg.files.images import write_png
-from fusionseg.metrics.suite import Measures, total
+from fusionseg.metrics.suite import MetricSuite, total
 from fusionseg.runs.checkpoints import load_state, opened
 from fusionseg.runs.folder import RunFolder
 from fusionseg.runs.wandb_logger import log_tables, wandb_logger
-from fusionseg.sample import Counted, Picture, Prediction, Truth
+from fusionseg.sample import Classes, Counted, Picture, Prediction, Truth
 from fusionseg.visualize import legend, panel, photo, sample_row
 
 
@@ -64,7 +64,7 @@ def words(args: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
     return known, rest
 
 
-def scored(model: Any, data: Any, split: str, precision: str, measures: Measures) -> Iterator[Scored]:
+def scored(model: Any, data: Any, split: str, precision: str, measures: MetricSuite) -> Iterator[Scored]:
     """Every image of a split once, in order."""
     with quiet():
         fabric = Fabric(devices=1, precision=precision)  # type: ignore[arg-type]
@@ -101,7 +101,7 @@ def evaluate(
     Returns:
         What the JSON file holds: `metrics`, `per_class`, `split`, `images`.
     """
-    measures = getattr(model, "measures", None) or Measures(data.classes)
+    measures = getattr(model, "measures", None) or MetricSuite.standard(data.classes)
     rows: list[dict[str, Any]] = []
     kept: list[Counted] = []
     extremes: dict[str, list[tuple[float, int, Scored]]] = {"best": [], "worst": []}
@@ -113,7 +113,7 @@ def evaluate(
             heapq.heappush(heap, (sign * figures["score"], -n, image))
             if len(heap) > pictures:
                 heapq.heappop(heap)
-    result = _result(measures, kept) | {"split": split, "images": len(rows)}
+    result = _result(measures, kept, data.classes) | {"split": split, "images": len(rows)}
     write_json(folder / f"{split}.json", result)
     _write_rows(folder / f"{split}.csv", rows)
     _write_sums(folder / f"{split}.npz", [row["name"] for row in rows], kept)
@@ -126,12 +126,11 @@ def evaluate(
     return result
 
 
-def _result(measures: Measures, images: list[Counted]) -> dict[str, Any]:
+def _result(measures: MetricSuite, images: list[Counted], classes: Classes) -> dict[str, Any]:
     """The figures of a set of images, and those of each class by its name."""
     added = total(images)
     columns = measures.per_class(added)
-    names = measures.classes.names
-    rows = {name: {key: values[i] for key, values in columns.items()} for i, name in enumerate(names)}
+    rows = {name: {key: values[i] for key, values in columns.items()} for i, name in enumerate(classes.names)}
     return {"metrics": measures.figures(added), "per_class": rows}
 
 

@@ -7,11 +7,46 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from fusionseg.metrics.base import Answer, ImageMetric
 from fusionseg.metrics.contingency import Counts, ratio
-from fusionseg.sample import IntMap
+from fusionseg.sample import Counted, IntMap, Truth
 
 BOUNDARY_SUMS = ("matched_prediction", "prediction", "matched_truth", "truth")
 """The columns of `boundary_sums`."""
+
+
+class BoundaryMetrics(ImageMetric):
+    """Precision, recall and F-measure of the boundaries of regions.
+
+    The figures are those of `boundary_figures`. All annotators of a truth count.
+
+    Args:
+        tolerance: Distance within which boundaries match, as a fraction of the image's diagonal.
+
+    Example:
+        >>> import numpy as np
+        >>> from fusionseg.metrics import BoundaryMetrics
+        >>> from fusionseg.sample import Truth
+        >>> metric = BoundaryMetrics()
+        >>> truth = Truth(semantic=np.zeros((1, 4), int), region=np.array([[1, 1, 2, 2]]))
+        >>> metric.update(np.array([[7, 7, 8, 9]]), truth)
+        >>> {name: round(float(value), 3) for name, value in metric.compute().items()}
+        {'boundary_f': 0.667, 'boundary_precision': 0.5, 'boundary_recall': 1.0}
+    """
+
+    answer = "region"
+
+    def __init__(self, tolerance: float = 0.0075) -> None:
+        super().__init__({"boundary": np.zeros(len(BOUNDARY_SUMS), np.int64)})
+        self.tolerance = tolerance
+
+    def sums(self, answer: Answer, truth: Truth) -> Counted:
+        """`boundary_sums` of one image."""
+        return {"boundary": boundary_sums(answer, truth.region, *truth.others, tolerance=self.tolerance)}
+
+    def figures(self, sums: Counted) -> dict[str, float]:
+        """`boundary_figures` of a set of images."""
+        return boundary_figures(sums["boundary"])
 
 
 def boundary_sums(prediction: IntMap, *truths: IntMap, tolerance: float = 0.0075) -> Counts:

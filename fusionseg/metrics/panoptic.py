@@ -5,8 +5,53 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from fusionseg.metrics.base import Answer, ImageMetric
 from fusionseg.metrics.contingency import Floats, Overlaps, overlaps, ratio, totals
-from fusionseg.sample import OFFSET, PANOPTIC_VOID, VOID, Classes, IntMap, Truth
+from fusionseg.sample import OFFSET, PANOPTIC_VOID, VOID, Counted, IntMap, Truth
+
+
+class PanopticQuality(ImageMetric):
+    """Panoptic, segmentation and recognition quality of all classes, of things and of stuff.
+
+    The figures are those of `panoptic_figures`. An image without region labels adds nothing.
+
+    Args:
+        num_classes: Number of classes.
+        things: Ids of the countable classes; the others are stuff.
+
+    Example:
+        >>> import numpy as np
+        >>> from fusionseg.metrics import PanopticQuality
+        >>> from fusionseg.sample import OFFSET, Truth
+        >>> metric = PanopticQuality(num_classes=2, things=[1])
+        >>> truth = Truth(semantic=np.array([[0, 0, 1, 1, 1]]), region=np.array([[1, 1, 2, 2, 2]]))
+        >>> metric.update(np.array([[0, 0, OFFSET + 5, OFFSET + 5, OFFSET + 6]]), truth)
+        >>> figures = metric.compute()
+        >>> [round(float(figures[name]), 3) for name in ("pq", "pq_things", "pq_stuff")]
+        [0.722, 0.444, 1.0]
+    """
+
+    answer = "panoptic"
+
+    def __init__(self, num_classes: int, things: Sequence[int]) -> None:
+        super().__init__({"panoptic": np.zeros((num_classes, 4))})
+        self.num_classes = num_classes
+        self.things = tuple(things)
+
+    def sums(self, answer: Answer, truth: Truth) -> Counted:
+        """`panoptic_sums` of one image; zeros where the truth has no regions."""
+        segments = panoptic_sums(answer, truth, self.num_classes, self.things)
+        # without regions nothing that was found could match, only count as invented
+        return {"panoptic": segments if truth.has_regions else np.zeros_like(segments)}
+
+    def figures(self, sums: Counted) -> dict[str, float]:
+        """`panoptic_figures` of a set of images."""
+        return panoptic_figures(sums["panoptic"], self.things)
+
+    def per_class(self, sums: Counted) -> dict[str, list[float]]:
+        """`pq` of each class; NaN for a class without segments."""
+        hits, wrong, missed, iou = sums["panoptic"].T
+        return {"pq": ratio(iou, hits + wrong / 2 + missed / 2).tolist()}
 
 
 def panoptic_truth(truth: Truth, things: Sequence[int]) -> npt.NDArray[np.int32]:
@@ -36,7 +81,7 @@ def panoptic_truth(truth: Truth, things: Sequence[int]) -> npt.NDArray[np.int32]
     return ids
 
 
-def panoptic_sums(prediction: IntMap, truth: Truth, classes: Classes) -> Floats:
+def panoptic_sums(prediction: IntMap, truth: Truth, num_classes: int, things: Sequence[int]) -> Floats:
     """True positives, false positives, false negatives and sum of IoU by class: (C, 4), additive over images.
 
     As in COCO's evaluation, a predicted and a true segment of one class match if IoU > 0.5, where pixels of the
@@ -47,13 +92,13 @@ def panoptic_sums(prediction: IntMap, truth: Truth, classes: Classes) -> Floats:
     Args:
         prediction: Panoptic ids (H, W), `PANOPTIC_VOID` where nothing is predicted.
         truth: The labels of the image.
-        classes: The classes of the data set.
+        num_classes: Number of classes C.
+        things: Ids of the thing classes.
 
     Raises:
         ValueError: If one of the maps holds a class that the data set does not have.
     """
-    num_classes = len(classes)
-    target = panoptic_truth(truth, classes.things)
+    target = panoptic_truth(truth, things)
     for name, ids in (("prediction", prediction), ("truth", target)):
         if ids.size and not PANOPTIC_VOID <= ids.min() <= ids.max() < num_classes * OFFSET:
             raise ValueError(

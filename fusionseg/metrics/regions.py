@@ -2,11 +2,44 @@
 
 import numpy as np
 
+from fusionseg.metrics.base import Answer, ImageMetric
 from fusionseg.metrics.contingency import Floats, overlaps, ratio, totals
-from fusionseg.sample import IntMap
+from fusionseg.sample import Counted, IntMap, Truth
 
 REGION_SUMS = ("images", "pixels", "covered", "voi_split", "voi_merge", "rand_error")
 """The columns of `region_sums`."""
+
+
+class RegionMetrics(ImageMetric):
+    """Covering, variation of information and adapted Rand error of a partition into regions.
+
+    The figures are those of `region_figures`. All annotators of a truth count.
+
+    Example:
+        >>> import numpy as np
+        >>> from fusionseg.metrics import RegionMetrics
+        >>> from fusionseg.sample import Truth
+        >>> metric = RegionMetrics()
+        >>> truth = Truth(semantic=np.zeros((1, 4), int), region=np.array([[1, 1, 2, 2]]))
+        >>> metric.update(np.array([[7, 7, 7, 7]]), truth)
+        >>> figures = metric.compute()
+        >>> [round(float(figures[name]), 3) for name in ("covering", "voi", "rand_error")]
+        [0.5, 1.0, 0.5]
+    """
+
+    answer = "region"
+    main = "covering"
+
+    def __init__(self) -> None:
+        super().__init__({"region": np.zeros(len(REGION_SUMS))})
+
+    def sums(self, answer: Answer, truth: Truth) -> Counted:
+        """`region_sums` of one image."""
+        return {"region": region_sums(answer, truth.region, *truth.others)}
+
+    def figures(self, sums: Counted) -> dict[str, float]:
+        """`region_figures` of a set of images."""
+        return region_figures(sums["region"])
 
 
 def region_sums(prediction: IntMap, *truths: IntMap) -> Floats:

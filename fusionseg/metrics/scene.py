@@ -3,14 +3,60 @@
 import numpy as np
 import numpy.typing as npt
 
+from fusionseg.metrics.base import Answer, ImageMetric
 from fusionseg.metrics.contingency import Counts, Floats, mean, ratio, runs
-from fusionseg.sample import VOID, Counted, IntMap
+from fusionseg.sample import VOID, Counted, IntMap, Truth
 
 SCENE_SUMS = ("hits", "wrong", "missed", "right", "decisions")
 """The columns of `scene` in `scene_sums`."""
 
 THRESHOLDS = np.square(np.sin(np.arange(128) / 128 * np.pi / 2)).astype(np.float32)
 """128 probabilities from 0, at which precision and recall are taken: dense near 0 and 1, where most answers are."""
+
+
+class SceneMetrics(ImageMetric):
+    """Mean average precision, F1 and accuracy of saying which classes an image shows.
+
+    The figures are those of `scene_figures`. The truth is the classes that occur in the semantic labels.
+
+    Args:
+        num_classes: Number of classes.
+        single: Whether an image shows exactly one class.
+
+    Example:
+        >>> import numpy as np
+        >>> from fusionseg.metrics import SceneMetrics
+        >>> from fusionseg.sample import Truth
+        >>> metric = SceneMetrics(num_classes=2)
+        >>> for shown, probabilities in ((0, [0.9, 0.2]), (1, [0.6, 0.7])):
+        ...     truth = Truth(semantic=np.full((2, 2), shown), region=np.zeros((2, 2), int))
+        ...     metric.update(np.array(probabilities, np.float32), truth)
+        >>> {name: round(float(value), 3) for name, value in metric.compute().items()}
+        {'scene_map': 1.0, 'scene_f1': 0.833, 'scene_accuracy': 0.75}
+    """
+
+    answer = "scene"
+    main = "scene_map"
+
+    def __init__(self, num_classes: int, single: bool = False) -> None:
+        zeros = {
+            "scene": np.zeros((num_classes, len(SCENE_SUMS)), np.int64),
+            "scene_scores": np.zeros((num_classes, 2, THRESHOLDS.size), np.int64),
+        }
+        super().__init__(zeros)
+        self.single = single
+
+    def sums(self, answer: Answer, truth: Truth) -> Counted:
+        """`scene_sums` of one image."""
+        return scene_sums(answer, truth.semantic, self.single)
+
+    def figures(self, sums: Counted) -> dict[str, float]:
+        """`scene_figures` of a set of images."""
+        return scene_figures(sums)
+
+    def per_class(self, sums: Counted) -> dict[str, list[float]]:
+        """`scene_ap` of each class; NaN for a class that no image shows."""
+        return {"scene_ap": scene_ap(sums["scene_scores"]).tolist()}
 
 
 def scene_sums(probabilities: npt.NDArray[np.float32], truth: IntMap, single: bool = False) -> Counted:

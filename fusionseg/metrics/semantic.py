@@ -2,8 +2,86 @@
 
 import numpy as np
 
+from fusionseg.metrics.base import Answer, ImageMetric
 from fusionseg.metrics.contingency import Counts, Floats, contingency, mean, ratio
-from fusionseg.sample import VOID, IntMap
+from fusionseg.sample import VOID, Counted, IntMap, Truth
+
+
+class SemanticMetrics(ImageMetric):
+    """Mean intersection over union, accuracy, F1, precision and recall of a semantic segmentation.
+
+    The figures are those of `semantic_figures`, those of each class those of `semantic_per_class`.
+
+    Args:
+        num_classes: Number of classes.
+
+    Example:
+        >>> import numpy as np
+        >>> from fusionseg.metrics import SemanticMetrics
+        >>> from fusionseg.sample import Truth
+        >>> metric = SemanticMetrics(num_classes=2)
+        >>> truth = Truth(semantic=np.array([[0, 0, 1, 255]]), region=np.zeros((1, 4), int))
+        >>> metric.update(np.array([[0, 1, 1, 0]]), truth)
+        >>> figures = metric.compute()
+        >>> [round(float(figures[name]), 3) for name in ("miou", "accuracy")]
+        [0.5, 0.667]
+    """
+
+    answer = "semantic"
+    main = "miou"
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__({"semantic": np.zeros((num_classes, num_classes), np.int64)})
+        self.num_classes = num_classes
+
+    def sums(self, answer: Answer, truth: Truth) -> Counted:
+        """`semantic_sums` of one image."""
+        return {"semantic": semantic_sums(answer, truth.semantic, self.num_classes)}
+
+    def figures(self, sums: Counted) -> dict[str, float]:
+        """`semantic_figures` of a set of images."""
+        return semantic_figures(sums["semantic"])
+
+    def per_class(self, sums: Counted) -> dict[str, list[float]]:
+        """`iou`, `f1`, `precision` and `recall` of each class; NaN where a class does not occur."""
+        return {name: values.tolist() for name, values in semantic_per_class(sums["semantic"]).items()}
+
+
+class FusedMetrics(ImageMetric):
+    """Mean intersection over union and accuracy of the classes after the region vote.
+
+    Args:
+        num_classes: Number of classes.
+
+    Example:
+        >>> import numpy as np
+        >>> from fusionseg.metrics import FusedMetrics
+        >>> from fusionseg.sample import Truth
+        >>> metric = FusedMetrics(num_classes=2)
+        >>> truth = Truth(semantic=np.array([[0, 0, 1, 255]]), region=np.zeros((1, 4), int))
+        >>> metric.update(np.array([[0, 1, 1, 0]]), truth)
+        >>> {name: round(float(value), 3) for name, value in metric.compute().items()}
+        {'miou_fused': 0.5, 'accuracy_fused': 0.667}
+    """
+
+    answer = "fused"
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__({"fused": np.zeros((num_classes, num_classes), np.int64)})
+        self.num_classes = num_classes
+
+    def sums(self, answer: Answer, truth: Truth) -> Counted:
+        """`semantic_sums` of one image."""
+        return {"fused": semantic_sums(answer, truth.semantic, self.num_classes)}
+
+    def figures(self, sums: Counted) -> dict[str, float]:
+        """`miou_fused` and `accuracy_fused`, as `semantic_figures` has them without the suffix."""
+        figures = semantic_figures(sums["fused"])
+        return {f"{name}_fused": figures[name] for name in ("miou", "accuracy")}
+
+    def per_class(self, sums: Counted) -> dict[str, list[float]]:
+        """`iou_fused` of each class; NaN where a class does not occur."""
+        return {"iou_fused": semantic_per_class(sums["fused"])["iou"].tolist()}
 
 
 def semantic_sums(prediction: IntMap, truth: IntMap, num_classes: int) -> Counts:

@@ -1,105 +1,166 @@
-"""All measures of a prediction together: sums of an image, and figures from sums."""
+"""Several metrics together: the sums of an image, the figures of a set of images and their score."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
+from torch import nn
 
-from fusionseg.metrics.boundary import boundary_figures, boundary_sums
-from fusionseg.metrics.panoptic import panoptic_figures, panoptic_sums
-from fusionseg.metrics.regions import region_figures, region_sums
-from fusionseg.metrics.scene import scene_ap, scene_figures, scene_sums
-from fusionseg.metrics.semantic import semantic_figures, semantic_per_class, semantic_sums
+from fusionseg.metrics.base import ImageMetric
+from fusionseg.metrics.boundary import BoundaryMetrics
+from fusionseg.metrics.panoptic import PanopticQuality
+from fusionseg.metrics.regions import RegionMetrics
+from fusionseg.metrics.scene import SceneMetrics
+from fusionseg.metrics.semantic import FusedMetrics, SemanticMetrics
 from fusionseg.sample import Classes, Counted, Prediction, Truth
 
+PRIMARY = ("semantic", "region")
+"""The answers whose main figures make the score; the others only where neither of these is measured."""
 
-class Measures:
-    """What is measured of predictions, as additive sums of images and as figures of any set of images.
 
-    The sums of an image are, where the prediction has what they need: `semantic` and `fused`, class contingencies
-    (C, C) before and after the region vote; `region`, the columns of `REGION_SUMS`; `boundary`, those of
-    `BOUNDARY_SUMS`; `panoptic`, TP, FP, FN and sum of IoU of each class (C, 4); and those of `scene_sums`.
+class MetricSuite(nn.Module):
+    """All that is measured of the predictions of a model.
+
+    It is a module, so that the states move to the device with the model that holds it; checkpoints do not contain them.
 
     Args:
-        classes: The classes of the data set.
-        tolerance: How far matching boundary pixels may lie apart, as a share of the image's diagonal.
-        single: Whether scenes show exactly one class.
+        metrics: The metrics, by any names or in a sequence; no two of them may have sums of the same name.
+
+    Raises:
+        TypeError: If something is not an `ImageMetric`.
+        ValueError: If two metrics have sums of the same name.
+
+    Example:
+        >>> import numpy as np
+        >>> from fusionseg.metrics import MetricSuite, RegionMetrics, SemanticMetrics
+        >>> from fusionseg.sample import Prediction, Truth
+        >>> suite = MetricSuite([SemanticMetrics(num_classes=2), RegionMetrics()])
+        >>> truth = Truth(semantic=np.array([[0, 0, 1, 1]]), region=np.array([[1, 1, 2, 2]]))
+        >>> answers = {"semantic": np.array([[0, 0, 1, 1]]), "region": np.array([[1, 1, 1, 1]])}
+        >>> suite.add(suite.sums(Prediction("an image", answers), truth))
+        >>> figures = suite.compute()
+        >>> [round(figures[name], 3) for name in ("miou", "covering", "score")]
+        [1.0, 0.5, 0.707]
     """
 
-    def __init__(self, classes: Classes, tolerance: float = 0.0075, single: bool = False) -> None:
-        self.classes = classes
-        self.single = single
-        self.tolerance = tolerance
+    def __init__(self, metrics: Mapping[str, ImageMetric] | Sequence[ImageMetric]) -> None:
+        super().__init__()
+        chosen = list(metrics.values()) if isinstance(metrics, Mapping) else list(metrics)
+        owners: dict[str, ImageMetric] = {}
+        for metric in chosen:
+            if not isinstance(metric, ImageMetric):
+                raise TypeError(
+                    f"expected metrics derived from fusionseg.metrics.ImageMetric, found {type(metric).__name__}"
+                )
+            for name in metric.names:
+                if name in owners:
+                    raise ValueError(
+                        f"expected sums of different names, found '{name}' in {type(owners[name]).__name__} and "
+                        f"{type(metric).__name__}: leave out one of them or rename its sums"
+                    )
+                owners[name] = metric
+        self.metrics = nn.ModuleList(chosen)
+
+    @classmethod
+    def standard(cls, classes: Classes, tolerance: float = 0.0075, single: bool = False) -> "MetricSuite":
+        """The metrics of semantic, region, fused and panoptic segmentation and of scenes.
+
+        Args:
+            classes: The classes of the data set.
+            tolerance: As in `BoundaryMetrics`.
+            single: As in `SceneMetrics`.
+        """
+        number = len(classes)
+        metrics = (
+            SemanticMetrics(number),
+            RegionMetrics(),
+            BoundaryMetrics(tolerance),
+            FusedMetrics(number),
+            PanopticQuality(number, classes.things),
+            SceneMetrics(number, single),
+        )
+        return cls(metrics)
+
+    def __iter__(self) -> Iterator[ImageMetric]:
+        for metric in self.metrics:
+            assert isinstance(metric, ImageMetric)
+            yield metric
 
     def sums(self, prediction: Prediction, truth: Truth) -> Counted:
-        """The sums of one image; `total` adds them.
+        """The sums of one image, of every metric whose answer the prediction has; `total` adds those of several.
 
-        What the truth has no label of adds nothing, so that sets of images may be mixed. Several annotators count as in
-        the Berkeley benchmark.
+        What the truth has no label of adds nothing, so that sets of images may be mixed.
         """
         sums: Counted = {}
-        if "semantic" in prediction:
-            sums["semantic"] = semantic_sums(prediction["semantic"], truth.semantic, len(self.classes))
-        if "region" in prediction:
-            annotators = (truth.region, *truth.others)
-            sums["region"] = region_sums(prediction["region"], *annotators)
-            sums["boundary"] = boundary_sums(prediction["region"], *annotators, tolerance=self.tolerance)
-        if "fused" in prediction:
-            sums["fused"] = semantic_sums(prediction["fused"], truth.semantic, len(self.classes))
-        if "panoptic" in prediction:
-            segments = panoptic_sums(prediction["panoptic"], truth, self.classes)
-            # without regions nothing that was found could match, only count as invented
-            sums["panoptic"] = segments if truth.has_regions else np.zeros_like(segments)
-        if "scene" in prediction:
-            sums |= scene_sums(prediction["scene"], truth.semantic, self.single)
+        for metric in self:
+            answer = prediction.get(metric.answer)
+            if answer is not None:
+                sums |= metric.sums(answer, truth)
         return sums
 
-    def figures(self, sums: Counted) -> dict[str, float]:
-        """Flat figures of a set of images, and their `score`.
+    def add(self, sums: Counted) -> None:
+        """Adds the sums of one image, or of several, to the states of the metrics that they are of."""
+        for metric in self._measured(sums):
+            metric.add(sums)
 
-        The score is the geometric mean of `miou` and `covering`, or the one of them that there is: a single number in
-        [0, 1] that is high only where both tasks are. Without either it is `scene_map`. A task that the truth has no
-        label of is left out; the score is 0 where nothing could be measured.
+    def reset(self) -> None:
+        """Forgets all images, but not the sums of the last `compute`."""
+        for metric in self:
+            metric.reset()
+
+    def compute(self) -> dict[str, float]:
+        """The figures and the score of the images of all processes; every process must call it."""
+        for metric in self:
+            metric.compute()
+        return self.figures(self._computed())
+
+    def figures(self, sums: Counted) -> dict[str, float]:
+        """The figures and the `score` of a set of images.
+
+        The score is the geometric mean of the main figures of the semantic and the region metric, or the one of them
+        that there is: a single number in [0, 1] that is high only where both tasks are. Without either it is that of
+        the other metrics' main figures. A task that the truth has no label of is left out; the score is 0 where nothing
+        could be measured.
+
+        Args:
+            sums: The added sums of the images, of some or all of the metrics; other names are ignored.
         """
         figures: dict[str, float] = {}
-        if "semantic" in sums:
-            figures |= semantic_figures(sums["semantic"])
-        if "region" in sums:
-            figures |= region_figures(sums["region"]) | boundary_figures(sums["boundary"])
-        if "fused" in sums:
-            fused = semantic_figures(sums["fused"])
-            figures |= {f"{name}_fused": fused[name] for name in ("miou", "accuracy")}
-        if "panoptic" in sums:
-            figures |= panoptic_figures(sums["panoptic"], self.classes.things)
-        if "scene" in sums:
-            figures |= scene_figures(sums)
-        measured = {"miou", "covering"} & figures.keys() or {"scene_map"}
-        parts = [figures[name] for name in measured if not math.isnan(figures.get(name, math.nan))]
+        for metric in self._measured(sums):
+            figures |= metric.figures(sums)
+        leading = [metric for metric in self._measured(sums) if metric.main]
+        primary = [metric for metric in leading if metric.answer in PRIMARY] or leading
+        parts = [figures[metric.main] for metric in primary if not math.isnan(figures[metric.main])]
         figures["score"] = math.prod(parts) ** (1 / len(parts)) if parts else 0.0
         return figures
 
-    def per_class(self, sums: Counted) -> dict[str, list[float]]:
-        """Figures of each class, in the order of the classes; NaN where a class does not occur."""
+    def per_class(self, sums: Counted | None = None) -> dict[str, list[float]]:
+        """Figures of each class, in the order of the classes; NaN where a class does not occur.
+
+        Args:
+            sums: The added sums of a set of images; by default those of the last `compute`.
+        """
+        sums = self._computed() if sums is None else sums
         figures: dict[str, list[float]] = {}
-        if "semantic" in sums:
-            figures |= {
-                name: values.tolist() for name, values in semantic_per_class(sums["semantic"]).items()
-            }
-        if "fused" in sums:
-            figures["iou_fused"] = semantic_per_class(sums["fused"])["iou"].tolist()
-        if "panoptic" in sums:
-            true, false, missed, iou = sums["panoptic"].T
-            with np.errstate(invalid="ignore"):
-                figures["pq"] = (iou / (true + false / 2 + missed / 2)).tolist()
-        if "scene_scores" in sums:
-            figures["scene_ap"] = scene_ap(sums["scene_scores"]).tolist()
+        for metric in self._measured(sums):
+            figures |= metric.per_class(sums)
         return figures
+
+    def _measured(self, sums: Counted) -> list[ImageMetric]:
+        """The metrics that the sums are of."""
+        return [metric for metric in self if any(name in sums for name in metric.names)]
+
+    def _computed(self) -> Counted:
+        """The sums of all processes at the last `compute`."""
+        return {name: value for metric in self for name, value in metric.computed.items()}
 
 
 def total(many: Iterable[Counted]) -> Counted:
-    """The sums of a set of images from those of its images or of disjoint parts of it."""
+    """The sums of a set of images from those of its images or of disjoint parts of it; integers become int64."""
     added: Counted = {}
     for sums in many:
         for name, value in sums.items():
-            added[name] = added[name] + value if name in added else value.copy()
+            # the counts of a single image may be in less, those of many may not fit
+            wide = value.astype(np.int64) if np.issubdtype(value.dtype, np.integer) else value
+            added[name] = added[name] + wide if name in added else wide.copy()
     return added

@@ -12,7 +12,7 @@ from fusionseg.cli.parser import FusionCLI
 from fusionseg.commands.evaluate import main, words
 from fusionseg.config.errors import UsageError
 from fusionseg.data.synthetic import SyntheticScenes
-from fusionseg.metrics.suite import Measures, total
+from fusionseg.metrics.suite import MetricSuite, total
 from fusionseg.runs.checkpoints import load_state
 
 
@@ -47,7 +47,7 @@ def test_its_figures_are_those_of_the_best_epoch(evaluated: Path) -> None:
 
 
 def test_the_images_sums_give_the_figures_of_the_split(evaluated: Path) -> None:
-    measures = Measures(SyntheticScenes.classes)
+    measures = MetricSuite.standard(SyntheticScenes.classes)
     assert same(measures.figures(sums(evaluated, slice(None))), result(evaluated)["metrics"])
     rows = result(evaluated)["per_class"]
     per_class = measures.per_class(sums(evaluated, slice(None)))
@@ -59,7 +59,7 @@ def test_the_images_sums_give_the_figures_of_the_split(evaluated: Path) -> None:
 
 
 def test_the_sums_of_some_images_give_their_figures(evaluated: Path) -> None:
-    measures, config = Measures(SyntheticScenes.classes), str(evaluated / "config.yaml")
+    measures, config = MetricSuite.standard(SyntheticScenes.classes), str(evaluated / "config.yaml")
     cli = FusionCLI(["--config", config], trains=False)
     load_state(cli.model, evaluated / "checkpoints" / "best.ckpt")
     cli.datamodule.setup("validate")
@@ -78,7 +78,7 @@ def test_each_image_has_a_row(evaluated: Path) -> None:
         assert file["name"].tolist() == [row["name"] for row in rows]
         one = {name: file[name][3] for name in file if name != "name"}
     assert float(rows[3]["miou"]) == pytest.approx(
-        Measures(SyntheticScenes.classes).figures(one)["miou"], rel=1e-12
+        MetricSuite.standard(SyntheticScenes.classes).figures(one)["miou"], rel=1e-12
     )
 
 
@@ -186,7 +186,9 @@ def test_a_real_dataset_is_scored_at_the_size_of_its_label_files(
     cli.datamodule.setup("validate")
     from fusionseg.commands.evaluate import scored
 
-    image = next(scored(cli.model, cli.datamodule, "val", "32-true", Measures(cli.datamodule.classes)))
+    image = next(
+        scored(cli.model, cli.datamodule, "val", "32-true", MetricSuite.standard(cli.datamodule.classes))
+    )
     assert image.picture.shape == (90, 120, 3)
     assert image.prediction["semantic"].shape == image.truth.semantic.shape == (360, 480)
     assert image.sums["semantic"].sum() == (image.truth.semantic != 255).sum()

@@ -17,7 +17,7 @@ from fusionseg.data.mixture import MixtureDataset
 from fusionseg.data.samples import TrainSamples
 from fusionseg.data.subset import Subset
 from fusionseg.data.synthetic import SyntheticScenes
-from fusionseg.metrics.suite import Measures, total
+from fusionseg.metrics.suite import MetricSuite, total
 from fusionseg.sample import VOID, Prediction
 
 
@@ -161,7 +161,7 @@ def bench(data: Path, tmp_path: Path) -> BSDS500:
 
 
 def test_measures_of_the_truth_are_the_official_ones(bench: BSDS500, data: Path) -> None:
-    measures, folder = Measures(bench.classes), data / "BSDS500/bench/data"
+    measures, folder = MetricSuite.standard(bench.classes), data / "BSDS500/bench/data"
     each: list[list[Any]] = [[] for _ in range(5)]
     for i in range(len(bench)):
         for k, region in enumerate(loadmat(folder / f"segs/{bench.name(i)}.mat")["segs"][0]):
@@ -176,7 +176,7 @@ def test_measures_of_the_truth_are_the_official_ones(bench: BSDS500, data: Path)
 
 
 def test_boundaries_are_nearly_as_good_as_officially_and_never_worse(bench: BSDS500, data: Path) -> None:
-    measures, folder = Measures(bench.classes), data / "BSDS500/bench/data"
+    measures, folder = MetricSuite.standard(bench.classes), data / "BSDS500/bench/data"
     each: list[list[Any]] = [[] for _ in range(5)]
     for i in range(len(bench)):
         for k, region in enumerate(loadmat(folder / f"segs/{bench.name(i)}.mat")["segs"][0]):

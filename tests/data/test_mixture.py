@@ -15,7 +15,7 @@ from fusionseg.data.mixture import MixtureDataset
 from fusionseg.data.synthetic import SyntheticScenes
 from fusionseg.engine.objective import divided
 from fusionseg.heads import BoundaryHead, CenterOffsetHead
-from fusionseg.metrics.suite import Measures, total
+from fusionseg.metrics.suite import MetricSuite, total
 from fusionseg.module import FusionModule
 from fusionseg.networks.backbone import Backbone
 from fusionseg.sample import OFFSET, VOID, Classes, Prediction, Sample, Truth
@@ -246,7 +246,7 @@ def answer(rng: np.random.Generator, truth: Truth) -> Prediction:
 
 @pytest.mark.parametrize("kind", ["semantic", "region"])
 def test_images_without_labels_of_a_kind_do_not_count_in_its_figures(kind: Any) -> None:
-    rng, measures = np.random.default_rng(0), Measures(Ramp.classes)
+    rng, measures = np.random.default_rng(0), MetricSuite.standard(Ramp.classes)
     whole, part = (mixed("val", datasets={"a": Ramp}, labels=labels) for labels in (None, {"a": kind}))
     sums = [
         measures.sums(answer(rng, data.truth(i)), data.truth(i)) for data in (whole, part) for i in range(5)

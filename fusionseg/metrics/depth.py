@@ -1,0 +1,99 @@
+"""Errors of depth in meters, and the share of pixels whose depth is within a factor of the true one."""
+
+import numpy as np
+import numpy.typing as npt
+
+from fusionseg.metrics.base import Answer, ImageMetric
+from fusionseg.metrics.contingency import Floats, ratio
+from fusionseg.sample import Counted, Truth
+
+DEPTH_SUMS = ("pixels", "abs_error", "rel_error", "squared_error", "delta1", "delta2", "delta3")
+"""The columns of `depth_sums`."""
+
+
+class DepthMetrics(ImageMetric):
+    """Absolute, relative and root mean squared error of depth, and the accuracies delta < 1.25^n.
+
+    The figures are those of `depth_figures`: means over all valid pixels of a set of images.
+
+    Example:
+        >>> import numpy as np
+        >>> from fusionseg.metrics import DepthMetrics
+        >>> from fusionseg.sample import Truth
+        >>> labels = np.zeros((1, 3), int)
+        >>> metric = DepthMetrics()
+        >>> truth = Truth(labels, labels, maps={"depth": np.array([[2.0, 4.0, 0.0]], np.float32)})
+        >>> metric.update(np.array([[2.0, 5.5, 9.0]]), truth)
+        >>> {name: round(float(value), 3) for name, value in metric.compute().items()}
+        ... # doctest: +NORMALIZE_WHITESPACE
+        {'depth_abs_error': 0.75, 'depth_rel_error': 0.188, 'depth_rmse': 1.061,
+         'depth_delta1': 0.5, 'depth_delta2': 1.0, 'depth_delta3': 1.0}
+    """
+
+    answer = "depth"
+    main = "depth_delta1"
+
+    def __init__(self) -> None:
+        super().__init__({"depth": np.zeros(len(DEPTH_SUMS))})
+
+    def sums(self, answer: Answer, truth: Truth) -> Counted:
+        """`depth_sums` of one image; zeros where the truth has no depth."""
+        depth = truth.maps.get("depth")
+        return {"depth": np.zeros(len(DEPTH_SUMS)) if depth is None else depth_sums(answer, depth)}
+
+    def figures(self, sums: Counted) -> dict[str, float]:
+        """`depth_figures` of a set of images."""
+        return depth_figures(sums["depth"])
+
+
+def depth_sums(prediction: npt.NDArray[np.floating], truth: npt.NDArray[np.floating]) -> Floats:
+    """What the errors of depth need from one image: `DEPTH_SUMS` over valid pixels, additive over images.
+
+    `delta1` to `delta3` count the pixels with max(p / t, t / p) < 1.25, 1.25^2 and 1.25^3 for a prediction p and a
+    truth t (Eigen et al., arXiv:1406.2283). A prediction of 0 or less is never among them: no factor leads
+    from it to the truth. In the errors it counts as it is.
+
+    Args:
+        prediction: Depth (H, W) in meters; its values on invalid pixels do not matter.
+        truth: Depth (H, W) in meters, 0 where invalid.
+
+    Raises:
+        ValueError: If the sizes differ or the prediction is not finite on valid pixels.
+    """
+    if prediction.shape != truth.shape:
+        raise ValueError(
+            f"expected depth of the truth's shape {truth.shape}, found {prediction.shape}: "
+            "resize the prediction to the label file"
+        )
+    valid = truth > 0
+    p = prediction[valid].astype(np.float64)
+    t = truth[valid].astype(np.float64)
+    if broken := np.count_nonzero(~np.isfinite(p)):
+        raise ValueError(
+            f"expected finite depth, found NaN or infinity in {broken} of {p.size} valid pixels: "
+            "look for a training that diverged"
+        )
+    error = np.abs(p - t)
+    factor = np.divide(t, p, out=np.full(t.shape, np.inf), where=p > 0)
+    factor = np.maximum(factor, p / t)
+    within = [np.count_nonzero(factor < 1.25**n) for n in (1, 2, 3)]
+    return np.array([p.size, error.sum(), (error / t).sum(), error @ error, *within], np.float64)
+
+
+def depth_figures(sums: Floats) -> dict[str, float]:
+    """The figures of a set of images: means over its valid pixels, NaN where there are none.
+
+    `depth_abs_error` is the mean of |p - t| in meters, `depth_rel_error` that of |p - t| / t, `depth_rmse` the root of
+    the mean of (p - t)^2 in meters; smaller is better. `depth_delta1` to `depth_delta3` are the shares of pixels within
+    a factor of 1.25, 1.25^2 and 1.25^3, in [0, 1].
+
+    Args:
+        sums: The sum of `depth_sums` over a set of images.
+    """
+    pixels, absolute, relative, squared, *within = sums
+    figures = {
+        "depth_abs_error": float(ratio(absolute, pixels)),
+        "depth_rel_error": float(ratio(relative, pixels)),
+        "depth_rmse": float(np.sqrt(ratio(squared, pixels))),
+    }
+    return figures | {f"depth_delta{n}": float(ratio(count, pixels)) for n, count in enumerate(within, 1)}

@@ -1,0 +1,75 @@
+"""One of two processes that measure together: `python two_processes.py RANK FOLDER`; the second has no images.
+
+Each leaves `RANK.pt`: what the two measured together and what a single process would have.
+"""
+
+import sys
+import warnings
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.distributed as dist
+
+from fusionseg.metrics import DepthMetrics, MetricSuite, NormalsMetrics
+from fusionseg.metrics.suite import total
+from fusionseg.sample import OFFSET, Classes, Prediction, Truth
+
+CLASSES = Classes(("road", "car", "tree"), ((0, 0, 0), (1, 1, 1), (2, 2, 2)), things=(1,))
+
+
+def suite() -> MetricSuite:
+    """Metrics of all kinds."""
+    return MetricSuite([*MetricSuite.standard(CLASSES), DepthMetrics(), NormalsMetrics()])
+
+
+def images(number: int) -> list[tuple[Prediction, Truth]]:
+    """Random answers and labels of all kinds."""
+    rng = np.random.default_rng(0)
+    pairs = []
+    for name in range(number):
+        semantic = rng.integers(0, 3, (20, 30))
+        region = rng.integers(1, 6, (20, 30))
+        answers = {
+            "semantic": semantic,
+            "region": region,
+            "fused": 2 - semantic,
+            "panoptic": semantic * OFFSET + np.where(semantic == 1, region, 0),
+            "scene": rng.random(3).astype(np.float32),
+            "depth": rng.uniform(1, 9, (20, 30)),
+            "normals": rng.normal(size=(3, 20, 30)),
+        }
+        labels = {"depth": rng.uniform(1, 9, (20, 30)), "normals": rng.normal(size=(3, 20, 30))}
+        true = np.where(rng.random((20, 30)) < 0.4, semantic, rng.integers(0, 3, (20, 30)))
+        true[:3] = 255
+        truth = Truth(true, rng.integers(0, 4, (20, 30)), maps=labels)
+        pairs.append((Prediction(str(name), answers), truth))
+    return pairs
+
+
+def main(rank: int, folder: Path) -> None:
+    """Measures as one of two processes."""
+    dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2)
+    metrics = suite()
+    each = [metrics.sums(*pair) for pair in images(4)]
+    for sums in each if rank == 0 else []:
+        metrics.add(sums)
+    figures = metrics.compute()
+    pixels = int(metrics.metrics[0].semantic.sum())
+    metrics.reset()
+    whole = total(each)
+    found = {
+        "figures": figures,
+        "per_class": metrics.per_class(),
+        "expected figures": metrics.figures(whole),
+        "expected per_class": metrics.per_class(whole),
+        "pixels in the state after compute": pixels,
+        "pixels": int(whole["semantic"].sum()),
+    }
+    torch.save(found, folder / f"{rank}.pt")
+    dist.destroy_process_group()
+
+
+if __name__ == "__main__":
+    warnings.simplefilter("error", UserWarning)
+    main(int(sys.argv[1]), Path(sys.argv[2]))
