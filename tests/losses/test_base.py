@@ -64,7 +64,7 @@ EXAMPLES: dict[str, tuple[Callable[[], Loss], Callable[[int], Batch]]] = {
     "squared": (MeanSquaredError, vectors),
     "absolute": (AbsoluteError, vectors),
     "boundary": (BalancedBCE, edges),
-    "foreign, undefined without labels": (
+    "external, undefined without labels": (
         partial(MeanLoss, partial(CrossEntropyLoss, ignore_index=255)),
         semantic,
     ),
