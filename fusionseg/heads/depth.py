@@ -74,7 +74,9 @@ class DepthHead(Head):
 
     def labels(self, output: Tensor, frame: Frame) -> Tensor:
         """The depth of every pixel (B, H, W) float32 in meters, from an output (B, 1, h, w)."""
-        return self._depth(resized(output, frame)).squeeze(1)
+        depth = self._depth(resized(output, frame)).squeeze(1)
+        # softplus underflows to 0, which would mean an invalid depth
+        return depth.clamp_min(1e-6 * self.scale)
 
     def ideal(self, target: Tensor) -> Tensor:
         """The output (B, 1, H, W) whose depth is the target's, and 0 where that is invalid.
