@@ -27,7 +27,7 @@ LAYERS = [
 """From top to bottom; the entry point is apart, because it imports commands by name."""
 
 SHARED = {
-    "heads": "base region_targets region_decoding",
+    "heads": "base region region_targets region_decoding",
     "losses": "base",
     "balancing": "base gradient branch simplex task_adam checks",
     "metrics": "base contingency",

@@ -1,9 +1,21 @@
-"""Heads: a file for each way to say what a pixel is or belongs to, or what the whole image shows."""
+"""Heads: one file per way to predict a task from features and to turn the prediction into labels."""
 
 from fusionseg.heads.base import Head
 from fusionseg.heads.boundary import BoundaryHead
 from fusionseg.heads.center_offset import CenterOffsetHead
+from fusionseg.heads.depth import DepthHead
+from fusionseg.heads.normals import NormalsHead
+from fusionseg.heads.region import RegionHead
 from fusionseg.heads.scene import SceneHead
 from fusionseg.heads.semantic import SemanticHead
 
-__all__ = ["BoundaryHead", "CenterOffsetHead", "Head", "SceneHead", "SemanticHead"]
+__all__ = [
+    "BoundaryHead",
+    "CenterOffsetHead",
+    "DepthHead",
+    "Head",
+    "NormalsHead",
+    "RegionHead",
+    "SceneHead",
+    "SemanticHead",
+]

@@ -1,57 +1,84 @@
-"""The contract of a head."""
+"""The base class of all heads, and the resizing of their outputs."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
+import numpy.typing as npt
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fusionseg.sample import Frame, Sample
+from fusionseg.sample import Classes, Frame, Picture, Sample, Truth
 
 
 class Head(nn.Module, ABC):
-    """A codec of one task: it owns its target, its loss and its decoding, and nobody else looks into its output."""
+    """Predicts one task from features, and is that task's codec: target, loss, decoding and drawing.
+
+    Outputs and targets are private to the head that makes them; other code only passes them on. B is the
+    batch size, (H, W) the size of the batch's label maps and (h, w) that of the features.
+    """
 
     task: ClassVar[str]
-    """`semantic` or `region`, the sample's key that it answers, or `scene`, what the whole image shows."""
+    """The task's name and the key of its labels in a sample: `semantic`, `region`, `depth` or `normals`.
+
+    `scene`, what the whole image shows, has no labels of its own.
+    """
 
     @abstractmethod
     def forward(self, features: Tensor) -> Any:
-        """The output from features (B, in_channels, h, w)."""
+        """The output, usually (B, K, h, w), from features (B, in_channels, h, w)."""
 
     @abstractmethod
     def target(self, batch: Sample) -> Any:
-        """What the output should be, from the batch's label maps: on the device, without synchronizing."""
+        """The target from the batch's label maps (B, ..., H, W), on their device without synchronizing."""
 
     @abstractmethod
     def loss(self, output: Any, target: Any) -> tuple[Tensor, Tensor]:
-        """Sums and weights of the loss's terms, two tensors (K,), unnormalized.
+        """The unnormalized sums and the weights of the loss's K terms, each (K,) float32.
 
-        The task's loss is the sum over k of sum_k / weight_k. Only the module divides, by the weight over the global
-        batch.
+        The task's loss is the sum over k of sum_k / weight_k. Only the module divides, after it has added
+        sums and weights over the global batch. Without any label both are exactly 0, and so are all
+        gradients.
         """
 
     @abstractmethod
     def labels(self, output: Any, frame: Frame) -> Tensor:
-        """The label map (B, H, W) int64 at `frame.size`.
+        """The predicted labels at `frame.size` = (H, W), in the form of the task's ground truth.
 
-        A scene has no size: its soft labels are the probability of each class to be present, (B, C) float32.
+        - `semantic`: class ids (B, H, W) int64
+        - `region`: region ids (B, H, W) int64, positive
+        - `depth`: meters (B, H, W) float32, positive
+        - `normals`: unit vectors (B, 3, H, W) float32
+        - `scene`: the probability of each class to be present (B, C) float32, whatever the frame
         """
 
     @abstractmethod
     def ideal(self, target: Any) -> Any:
-        """The output that a perfect network would give."""
+        """The output of a perfect network, at the resolution of the target."""
+
+    def truth(self, truth: Truth) -> npt.NDArray[Any] | None:
+        """The ground truth of one image as a map for `draw`; None if the image has none for this task."""
+        return truth.maps.get(self.task)
+
+    def draw(self, labels: npt.NDArray[Any], classes: Classes) -> Picture | None:
+        """The labels of one image as an RGB picture (H, W, 3) uint8; None if the task cannot be drawn.
+
+        Args:
+            labels: Predicted labels or ground truth of one image, such as (H, W) or (3, H, W).
+            classes: The classes of the data set.
+        """
+        return None
 
 
 def resized(output: Tensor, frame: Frame) -> Tensor:
-    """A dense output (B, K, h, w) at `frame.size`, its padding cut off, bilinear and in fp32."""
-    output = scaled(output.float(), frame.padded)[..., : frame.valid[0], : frame.valid[1]]
-    return scaled(output, frame.size)
+    """The output (B, K, h, w), without its padding, at `frame.size`: bilinear, float32."""
+    height, width = frame.valid
+    unpadded = scaled(output.float(), frame.padded)[..., :height, :width]
+    return scaled(unpadded, frame.size)
 
 
 def scaled(output: Tensor, size: Sequence[int]) -> Tensor:
-    """A dense output at another size, bilinear."""
+    """The output (B, K, h, w) at the given height and width: bilinear, in its own precision."""
     if tuple(output.shape[-2:]) == tuple(size):
         return output
     return F.interpolate(output, tuple(size), mode="bilinear", align_corners=False)

@@ -1,35 +1,37 @@
-"""Regions as what boundaries enclose."""
+"""Regions from predicted boundaries."""
 
 from collections.abc import Callable
-from typing import ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from fusionseg.heads.base import Head, resized, scaled
+from fusionseg.heads.base import resized, scaled
+from fusionseg.heads.region import RegionHead
 from fusionseg.heads.region_decoding import watershed
 from fusionseg.heads.region_targets import boundaries
 from fusionseg.losses import BalancedBCE, Loss
 from fusionseg.sample import Frame, Sample
 
 
-class BoundaryHead(Head):
-    """Regions as basins: every pixel says how likely it is a boundary, and a watershed floods what is not.
+class BoundaryHead(RegionHead):
+    """Predicts boundaries between regions; a watershed turns them into regions.
 
-    The output is one logit a pixel (B, 1, h, w). Target and loss follow HED (arXiv:1504.06375); the watershed gives
-    every pixel outside of the basins to the nearest one.
+    The output is one logit per pixel (B, 1, h, w), whose sigmoid is the probability of a boundary. Target
+    and loss follow HED (arXiv:1504.06375). Basins are connected pixels without a likely boundary; all other
+    pixels join the nearest one.
 
     Args:
         in_channels: Channels of the features.
         loss: Recipe of the loss.
         width: Width of a boundary in the target, in pixels of the network's input.
-        threshold: Basins start where a boundary is less likely than this.
-        min_area: Smaller basins, in pixels of the label file, are flooded by their neighbors.
+        threshold: Pixels with a smaller probability of a boundary belong to basins.
+        min_area: Smaller basins, in pixels of the label file, are merged into their neighbors.
         dropout: Share of the feature channels that are zeroed in training.
-    """
 
-    task: ClassVar[str] = "region"
+    Raises:
+        ValueError: If `width` is not a positive even number or `threshold` not in (0, 1).
+    """
 
     def __init__(
         self,
@@ -47,31 +49,42 @@ class BoundaryHead(Head):
             )
         if not 0 < threshold < 1:
             raise ValueError(f"expected a threshold in (0, 1), found {threshold}")
-        self.width, self.threshold, self.min_area = width, threshold, min_area
+        self.width = width
+        self.threshold = threshold
+        self.min_area = min_area
         self.layers = nn.Sequential(nn.Dropout2d(dropout), nn.Conv2d(in_channels, 1, 1))
         self.criterion = loss()
 
     def forward(self, features: Tensor) -> Tensor:
-        """The logits at the resolution of the features (B, in_channels, h, w)."""
+        """The logits (B, 1, h, w) from features (B, in_channels, h, w)."""
         return self.layers(features)  # type: ignore[no-any-return]
 
     def target(self, batch: Sample) -> tuple[Tensor, Tensor]:
-        """What is a boundary and what is labelled, both (B, H, W) bool."""
-        return boundaries(batch["region"], self.width), batch["region"] > 0
+        """The boundary pixels and the labelled pixels, both (B, H, W) bool."""
+        region = batch["region"]
+        return boundaries(region, self.width), region > 0
 
     def loss(self, output: Tensor, target: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-        """One term, over the pixels that belong to a region."""
+        """The sum and weight (1,) of the loss over the labelled pixels.
+
+        Args:
+            output: Logits (B, 1, h, w).
+            target: Boundary pixels and labelled pixels, both (B, H, W) bool.
+        """
         boundary, mask = target
         total, weight = self.criterion(scaled(output, mask.shape[-2:]), boundary.float(), mask)
         return total[None], weight[None]
 
     def labels(self, output: Tensor, frame: Frame) -> Tensor:
-        """The basins of the watershed, numbered from 1; computed on the host."""
-        likely = resized(output.detach(), frame)[:, 0].sigmoid().cpu().numpy()
-        maps = np.stack([watershed(p, self.threshold, self.min_area) for p in likely])
+        """The region ids (B, H, W) int64 from 1, from logits (B, 1, h, w); the watershed runs on the CPU."""
+        probabilities = resized(output.detach(), frame)[:, 0].sigmoid().cpu().numpy()
+        maps = np.stack([watershed(image, self.threshold, self.min_area) for image in probabilities])
         return torch.from_numpy(maps.astype(np.int64)).to(output.device)
 
     def ideal(self, target: tuple[Tensor, Tensor]) -> Tensor:
-        """Logits of +-20; void is a boundary, so that no basin leads from region to region through it."""
+        """Logits (B, 1, H, W) of +-20.
+
+        Unlabelled pixels count as boundaries, so that no basin connects two regions through them.
+        """
         boundary, mask = target
         return 40.0 * (boundary | ~mask)[:, None].float() - 20.0

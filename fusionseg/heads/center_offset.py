@@ -1,4 +1,4 @@
-"""Regions as votes for their centers."""
+"""Regions from predicted centers and offsets to them."""
 
 from collections.abc import Callable
 from typing import ClassVar, NamedTuple
@@ -6,7 +6,8 @@ from typing import ClassVar, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from fusionseg.heads.base import Head, resized, scaled
+from fusionseg.heads.base import resized, scaled
+from fusionseg.heads.region import RegionHead
 from fusionseg.heads.region_decoding import group
 from fusionseg.heads.region_targets import center_heatmap, center_offsets
 from fusionseg.losses import AbsoluteError, Loss, MeanSquaredError
@@ -14,32 +15,40 @@ from fusionseg.sample import Frame, Sample
 
 
 class CenterTarget(NamedTuple):
-    """Heat of centers (B, 1, H, W), offsets to the own center (B, 2, H, W), and what is labelled (B, H, W)."""
+    """The target of `CenterOffsetHead`.
+
+    Args:
+        heat: Heatmap of region centers (B, 1, H, W) in [0, 1].
+        offset: From every pixel to its region's center (B, 2, H, W): down, then right, in pixels.
+        mask: Labelled pixels (B, H, W) bool.
+    """
 
     heat: Tensor
     offset: Tensor
     mask: Tensor
 
 
-class CenterOffsetHead(Head):
-    """Regions as votes: every pixel points at the center of its region (Panoptic-DeepLab, arXiv:1911.10194).
+class CenterOffsetHead(RegionHead):
+    """Predicts region centers and every pixel's offset to its center (Panoptic-DeepLab, arXiv:1911.10194).
 
-    The output (B, 3, h, w) has three channels: the logit of being a center, then the vertical and the horizontal
-    distance to it in units of 32 pixels of the network's input, so that they are of the order of one. All regions take
-    part, stuff too.
+    The output (B, 3, h, w) has three channels: the logit of being a center, then the vertical and the
+    horizontal offset to it in units of 32 pixels of the network's input, so that they are of the order of
+    one. Unlike in the paper, stuff regions take part too.
 
     Args:
         in_channels: Channels of the features.
-        center_loss: Recipe of the loss of the centers' heat.
-        offset_loss: Recipe of the loss of the distances.
-        center_weight: Weight of the heat, against the distances in pixels at `offset_weight`.
-        offset_weight: Weight of the distances.
-        sigma: Radius of a center in the target, in pixels of the network's input.
-        threshold: Centers with less heat than this are ignored when reading labels.
+        center_loss: Recipe of the loss of the heatmap.
+        offset_loss: Recipe of the loss of the offsets in pixels.
+        center_weight: Factor of the heatmap's loss.
+        offset_weight: Factor of the offsets' loss.
+        sigma: Standard deviation of a center in the target's heatmap, in pixels of the network's input.
+        threshold: Centers with less heat are ignored when regions are decoded.
         dropout: Share of the feature channels that are zeroed in training.
+
+    Raises:
+        ValueError: If `threshold` is not in (0, 1) or `sigma` not positive.
     """
 
-    task: ClassVar[str] = "region"
     UNIT: ClassVar[float] = 32.0
 
     def __init__(
@@ -58,37 +67,46 @@ class CenterOffsetHead(Head):
             raise ValueError(
                 f"expected a threshold in (0, 1) and a positive sigma, found {threshold} and {sigma}"
             )
-        self.sigma, self.threshold = sigma, threshold
-        self.weights = center_weight, offset_weight
+        self.sigma = sigma
+        self.threshold = threshold
+        self.center_weight = center_weight
+        self.offset_weight = offset_weight
         self.layers = nn.Sequential(nn.Dropout2d(dropout), nn.Conv2d(in_channels, 3, 1))
-        self.center_loss, self.offset_loss = center_loss(), offset_loss()
+        self.center_loss = center_loss()
+        self.offset_loss = offset_loss()
 
     def forward(self, features: Tensor) -> Tensor:
-        """The output at the resolution of the features (B, in_channels, h, w)."""
+        """The output (B, 3, h, w) from features (B, in_channels, h, w)."""
         return self.layers(features)  # type: ignore[no-any-return]
 
     def target(self, batch: Sample) -> CenterTarget:
-        """Where the centers are and how far away, in pixels."""
+        """Heatmap, offsets and mask from the region map (B, H, W)."""
         region = batch["region"]
         return CenterTarget(center_heatmap(region, self.sigma), center_offsets(region), region > 0)
 
     def loss(self, output: Tensor, target: CenterTarget) -> tuple[Tensor, Tensor]:
-        """Two terms: heat and distances."""
+        """The sums and weights (2,) of the heatmap's and the offsets' loss, from an output (B, 3, h, w)."""
         output = scaled(output, target.mask.shape[-2:])
         output = output.to(torch.promote_types(output.dtype, torch.float32))
-        heat, heat_weight = self.center_loss(output[:, :1].sigmoid(), target.heat, target.mask)
-        far, far_weight = self.offset_loss(output[:, 1:] * self.UNIT, target.offset, target.mask)
-        return torch.stack([heat * self.weights[0], far * self.weights[1]]), torch.stack(
-            [heat_weight, far_weight]
-        )
+        heat = output[:, :1].sigmoid()
+        offset = output[:, 1:] * self.UNIT
+        heat_sum, heat_weight = self.center_loss(heat, target.heat, target.mask)
+        offset_sum, offset_weight = self.offset_loss(offset, target.offset, target.mask)
+        sums = torch.stack([heat_sum * self.center_weight, offset_sum * self.offset_weight])
+        weights = torch.stack([heat_weight, offset_weight])
+        return sums, weights
 
     def labels(self, output: Tensor, frame: Frame) -> Tensor:
-        """Every pixel in the region of the center that is nearest to where it points."""
+        """The region ids (B, H, W) int64 from 1, from an output (B, 3, h, w).
+
+        Every pixel joins the center that is nearest to where its offset points.
+        """
         output = resized(output, frame)
-        grown = output.new_tensor([s / v for s, v in zip(frame.size, frame.valid, strict=True)]).view(2, 1, 1)
-        heat, offset = output[:, :1].sigmoid(), output[:, 1:] * self.UNIT * grown
+        enlargement = [size / valid for size, valid in zip(frame.size, frame.valid, strict=True)]
+        heat = output[:, :1].sigmoid()
+        offset = output[:, 1:] * self.UNIT * output.new_tensor(enlargement).view(2, 1, 1)
         return torch.stack([group(h, o, self.threshold) for h, o in zip(heat, offset, strict=True)])
 
     def ideal(self, target: CenterTarget) -> Tensor:
-        """The target's heat as a logit, and its offsets."""
+        """The output (B, 3, H, W) whose heat and offsets are the target's."""
         return torch.cat([target.heat.clamp(1e-6, 1 - 1e-6).logit(), target.offset / self.UNIT], 1)

@@ -1,4 +1,4 @@
-"""Region maps out of what networks say: components, nearest labels, votes for centers, enclosed basins."""
+"""Region maps from network outputs: grouping by predicted centers, and watershed by predicted boundaries."""
 
 from typing import Any, TypeVar
 
@@ -12,11 +12,11 @@ from torch import Tensor
 Label = TypeVar("Label", bound=np.integer[Any])
 
 _CHUNK = 4096
-"""Pixels whose distances to all centers are held at a time: few enough to stay in a processor's cache."""
+"""Number of pixels whose distances to all centers are computed at a time: they fit into a CPU's cache."""
 
 
 def filled(region: npt.NDArray[Label]) -> npt.NDArray[Label]:
-    """The region map with every 0 replaced by the nearest region; all 1 where there is none.
+    """The region map (H, W) with every 0 replaced by the nearest region; all 1 if there is no region.
 
     Nearest in OpenCV's 5 x 5 chamfer metric, which is within 2 % of the Euclidean distance.
 
@@ -39,16 +39,20 @@ def filled(region: npt.NDArray[Label]) -> npt.NDArray[Label]:
 def group(
     heat: Tensor, offsets: Tensor, threshold: float = 0.1, kernel: int = 7, max_centers: int = 200
 ) -> Tensor:
-    """The region map, int64 (H, W), in which every pixel joins the center that it points at (arXiv:1911.10194, eq. 1).
+    """The region map, int64 (H, W), in which every pixel joins the center that it points at.
 
-    Regions are numbered from 1 by falling heat of their centers; without any center all pixels are region 1.
+    The grouping of Panoptic-DeepLab (arXiv:1911.10194, eq. 1). Regions are numbered from 1 by falling heat of
+    their centers; without any center all pixels are region 1.
 
     Args:
-        heat: How likely every pixel is a center, (1, H, W) in [0, 1].
-        offsets: Way from every pixel to its center, (2, H, W): down, then right, in pixels.
-        threshold: Centers must be at least this likely.
-        kernel: A center is the most likely pixel in a window of this size, the first of equals; odd.
-        max_centers: Only so many, the most likely, are kept.
+        heat: Heatmap of centers, (1, H, W) in [0, 1].
+        offsets: From every pixel to its center, (2, H, W): down, then right, in pixels.
+        threshold: Smallest heat of a center.
+        kernel: A center is the most likely pixel in a window of this odd size, the first among equals.
+        max_centers: At most this many centers are kept, the most likely ones.
+
+    Raises:
+        ValueError: If `kernel` is even or not positive.
     """
     heat, offsets = heat.float(), offsets.float()
     _, height, width = heat.shape
@@ -60,7 +64,7 @@ def group(
     if len(found) == 0:
         return torch.ones(height, width, dtype=torch.long, device=heat.device)
     found = found[heat.flatten()[found].sort(descending=True, stable=True).indices[:max_centers]]
-    # Counted from the middle of the image, squares are smaller and lose fewer digits.
+    # Coordinates from the middle of the image have smaller squares, which lose fewer digits.
     rows = torch.arange(height, device=heat.device).sub(height / 2).unsqueeze(1).expand(height, width)
     columns = torch.arange(width, device=heat.device).sub(width / 2).expand(height, width)
     grid = torch.stack([rows, columns]).flatten(1)
@@ -70,35 +74,37 @@ def group(
 def watershed(
     probability: npt.NDArray[np.floating[Any]], threshold: float = 0.5, min_area: int = 1
 ) -> npt.NDArray[np.int32]:
-    """The region map, int32 (H, W) from 1, that boundaries enclose: calm basins, grown at equal pace until they meet.
+    """The region map, int32 (H, W) from 1, of the basins that boundaries enclose, grown until they meet.
 
-    Basins are the 4-connected components of unlikely boundary; without any, all pixels are region 1. A boundary pixel
-    joins the nearest basin. `cv2.watershed` is no better way to get there: it floods by steps of the probability rather
-    than by its height, so that one region swallows a plateau, and came out slower and with less covering.
+    Basins are the 4-connected components of pixels without a likely boundary; without any, all pixels are
+    region 1. Every other pixel joins the nearest basin. `cv2.watershed` floods by differences of the
+    probability rather than by its height, so that one region takes a whole plateau; it was slower and
+    reached less covering.
 
     Args:
-        probability: How likely every pixel is a boundary, (H, W) in [0, 1].
-        threshold: Pixels below are in a basin.
-        min_area: Basins of fewer pixels go to their neighbors.
+        probability: Probability of a boundary, (H, W) in [0, 1].
+        threshold: Pixels with a smaller probability belong to basins.
+        min_area: Basins of fewer pixels are merged into their neighbors.
     """
     labels = _connected(probability < threshold)
     return filled(_numbers(labels, min_area).astype(np.int32)[labels])
 
 
 def _connected(image: npt.NDArray[Any]) -> npt.NDArray[np.int32]:
-    """The 4-connected components of what is not 0, numbered from 1 in the order of their first pixels."""
+    """The 4-connected components of the pixels that are not 0, numbered from 1 by their first pixels."""
     _, labels = cv2.connectedComponents(image.astype(np.uint8), connectivity=4, ltype=cv2.CV_32S)
     return np.asarray(labels, np.int32)
 
 
 def _numbers(labels: npt.NDArray[np.int32], min_area: int) -> npt.NDArray[np.int64]:
-    """The new number of every label: 0 if it is 0 or has fewer pixels, else counted from 1."""
+    """New numbers of the labels, from 1; 0 for label 0 and labels of fewer than `min_area` pixels."""
     kept = np.bincount(labels.ravel()) >= min_area
     kept[0] = False
     return np.where(kept, kept.cumsum(), 0)
 
 
 def _window_maximum(values: Tensor, kernel: int) -> Tensor:
+    """The maximum of (1, H, W) over a square window around every pixel."""
     if kernel < 1 or kernel % 2 == 0:
         raise ValueError(f"a window needs a pixel in its middle: expected an odd kernel, found {kernel}")
     rows = F.max_pool2d(values.unsqueeze(0), (1, kernel), stride=1, padding=(0, kernel // 2))
@@ -106,9 +112,9 @@ def _window_maximum(values: Tensor, kernel: int) -> Tensor:
 
 
 def _nearest(points: Tensor, centers: Tensor) -> Tensor:
-    """The position in `centers` (2, K) of the one that is nearest to each of `points` (2, N)."""
-    # The square of a point's own length is the same for all centers. No matrix product: autocast and the TF32 setting
-    # would round coordinates to whole pixels and worse.
+    """The index (N,) of the nearest of `centers` (2, K) to each of `points` (2, N)."""
+    # |p - c|^2 without |p|^2, which is the same for all centers. Not as a matrix product: under autocast or
+    # TF32 it would round coordinates to whole pixels or worse.
     rows, columns = -2 * centers
     squares = centers.square().sum(0)
     parts = torch.split(points.T.contiguous(), _CHUNK)

@@ -1,27 +1,36 @@
-"""Which class is this pixel."""
+"""A class for every pixel."""
 
 from collections.abc import Callable
-from typing import ClassVar
+from typing import Any, ClassVar
 
+import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fusionseg.heads.base import Head, resized, scaled
 from fusionseg.losses import CrossEntropy, Loss
-from fusionseg.sample import VOID, Frame, Sample
+from fusionseg.sample import VOID, Classes, Frame, Picture, Sample, Truth
+from fusionseg.visualize import semantic_colors
 
 
 class SemanticHead(Head):
-    """A class for every pixel; the output is the logits (B, num_classes, h, w), or (B, 1, h, w) in the binary form.
+    """Predicts a class for every pixel.
+
+    The output is the logits of the classes (B, C, h, w). In the binary form, for two classes, it is the
+    logit of class 1 (B, 1, h, w).
 
     Args:
         in_channels: Channels of the features.
-        num_classes: Number of classes.
+        num_classes: Number of classes C.
         losses: Recipes of the losses, which are added.
         dropout: Share of the feature channels that are zeroed in training.
         binary: For two classes: one logit, whose sigmoid is the probability of class 1.
-        threshold: In the binary form, class 1 is at least this likely.
+        threshold: In the binary form, the smallest probability of class 1 at which it is predicted.
+
+    Raises:
+        ValueError: If `losses` is empty, `threshold` not in (0, 1), or the binary form is asked for other
+            than two classes.
     """
 
     task: ClassVar[str] = "semantic"
@@ -30,7 +39,7 @@ class SemanticHead(Head):
         self,
         in_channels: int,
         num_classes: int,
-        losses: list[Callable[[], Loss]] = [CrossEntropy],  # noqa: B006 (a list that nobody changes)
+        losses: list[Callable[[], Loss]] = [CrossEntropy],  # noqa: B006 (never changed)
         dropout: float = 0.0,
         binary: bool = False,
         threshold: float = 0.5,
@@ -42,35 +51,53 @@ class SemanticHead(Head):
             raise ValueError("a semantic head needs at least one loss, found an empty list")
         if not 0 < threshold < 1:
             raise ValueError(f"expected a threshold in (0, 1), found {threshold}")
-        self.num_classes, self.binary, self.threshold = num_classes, binary, threshold
-        self.layers = nn.Sequential(
-            nn.Dropout2d(dropout), nn.Conv2d(in_channels, 1 if binary else num_classes, 1)
-        )
+        self.num_classes = num_classes
+        self.binary = binary
+        self.threshold = threshold
+        channels = 1 if binary else num_classes
+        self.layers = nn.Sequential(nn.Dropout2d(dropout), nn.Conv2d(in_channels, channels, 1))
         self.losses = nn.ModuleList(loss() for loss in losses)
 
     def forward(self, features: Tensor) -> Tensor:
-        """The logits at the resolution of the features (B, in_channels, h, w)."""
+        """The logits (B, C or 1, h, w) from features (B, in_channels, h, w)."""
         return self.layers(features)  # type: ignore[no-any-return]
 
     def target(self, batch: Sample) -> Tensor:
-        """The semantic map (B, H, W) itself."""
+        """The semantic map (B, H, W) int64 itself, `VOID` where unlabelled."""
         return batch["semantic"]  # type: ignore[no-any-return]
 
     def loss(self, output: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-        """A term for each loss, over the pixels that are not void."""
-        logits, mask = scaled(output, target.shape[-2:]), target != VOID
+        """The sums and weights (K,) of the K losses over the labelled pixels.
+
+        Args:
+            output: Logits (B, C or 1, h, w).
+            target: Class ids (B, H, W).
+        """
+        logits = scaled(output, target.shape[-2:])
+        mask = target != VOID
         sums, weights = zip(*(loss(logits, target, mask) for loss in self.losses), strict=True)
         return torch.stack(sums), torch.stack(weights)
 
     def labels(self, output: Tensor, frame: Frame) -> Tensor:
-        """The most likely class of every pixel."""
+        """The most likely class of every pixel (B, H, W) int64, from logits (B, C or 1, h, w)."""
         logits = resized(output, frame)
-        return (logits[:, 0].sigmoid() >= self.threshold).long() if self.binary else logits.max(1).indices
+        if self.binary:
+            return (logits[:, 0].sigmoid() >= self.threshold).long()
+        return logits.max(1).indices
 
     def ideal(self, target: Tensor) -> Tensor:
-        """Logits of +-20, and 0 on void."""
-        known = (target != VOID)[:, None]
+        """Logits (B, C or 1, H, W) of +-20, and 0 where unlabelled."""
+        labelled = (target != VOID)[:, None]
         if self.binary:
-            return torch.where(known, 40.0 * (target == 1)[:, None] - 20.0, 0.0)
-        hot = F.one_hot(torch.where(known[:, 0], target, 0), self.num_classes).permute(0, 3, 1, 2)
-        return torch.where(known, 40.0 * hot - 20.0, 0.0)
+            return torch.where(labelled, 40.0 * (target == 1)[:, None] - 20.0, 0.0)
+        ids = torch.where(labelled[:, 0], target, 0)
+        one_hot = F.one_hot(ids, self.num_classes).permute(0, 3, 1, 2)
+        return torch.where(labelled, 40.0 * one_hot - 20.0, 0.0)
+
+    def truth(self, truth: Truth) -> npt.NDArray[Any] | None:
+        """The class ids (H, W), `VOID` where unlabelled; None if no pixel is labelled."""
+        return truth.semantic if (truth.semantic != VOID).any() else None
+
+    def draw(self, labels: npt.NDArray[Any], classes: Classes) -> Picture:
+        """Class ids (H, W) in the classes' colors, void black."""
+        return semantic_colors(labels, classes)

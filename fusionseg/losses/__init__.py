@@ -1,7 +1,8 @@
-"""What an output costs: every loss gives an unnormalised sum and its weight, and leaves the division to the module."""
+"""Losses: each returns an unnormalized sum and its weight, and the module divides over the global batch."""
 
 from fusionseg.losses.base import Loss
-from fusionseg.losses.dense import AbsoluteError, BalancedBCE, MeanSquaredError
+from fusionseg.losses.dense import AbsoluteError, BalancedBCE, CosineError, MeanSquaredError
+from fusionseg.losses.depth import InverseDepthError, ScaleInvariantError
 from fusionseg.losses.mean_loss import MeanLoss
 from fusionseg.losses.overlap import Dice, Lovasz
 from fusionseg.losses.pixelwise import CrossEntropy, Focal
@@ -9,11 +10,14 @@ from fusionseg.losses.pixelwise import CrossEntropy, Focal
 __all__ = [
     "AbsoluteError",
     "BalancedBCE",
+    "CosineError",
     "CrossEntropy",
     "Dice",
     "Focal",
+    "InverseDepthError",
     "Loss",
     "Lovasz",
     "MeanLoss",
     "MeanSquaredError",
+    "ScaleInvariantError",
 ]

@@ -1,4 +1,4 @@
-"""The contract of a loss."""
+"""The base class of all losses."""
 
 from abc import ABC, abstractmethod
 
@@ -9,10 +9,11 @@ from torch import Tensor, nn
 class Loss(nn.Module, ABC):
     """A sum over the labelled part of a batch, and the weight to divide it by.
 
-    Neither is normalised, so that sums and weights of images and of ranks may be added: the loss of a global batch is
-    the global sum over the global weight. A loss that is a sum over pixels weighs the labelled pixels, one that is
-    defined per image weighs the images with at least one labelled pixel. Without any label both are zero, and so is
-    every gradient. A loss never waits for the device.
+    Neither is normalized, so that sums and weights of images and of ranks may be added: the loss of a global
+    batch is the global sum over the global weight. The weight of a loss that is a sum over pixels is the
+    number of labelled pixels; that of a loss that is defined per image is the number of images with at least
+    one labelled pixel. Without any label sum, weight and every gradient are exactly 0. A loss never waits
+    for the device.
     """
 
     @property
@@ -21,7 +22,7 @@ class Loss(nn.Module, ABC):
         return False
 
     def balance(self, counts: Tensor) -> None:
-        """Learns how frequent the classes are.
+        """Sets what depends on how frequent the classes are; by default nothing does.
 
         Args:
             counts: Labelled pixels of each class in the training data, shape (C,).
@@ -31,14 +32,18 @@ class Loss(nn.Module, ABC):
         """The sum and its weight, two scalars in float32 (float64 for a float64 output), under autocast too.
 
         Args:
-            output: What the network says, shape (B, K, H, W).
-            target: What it should say, shape (B, H, W) or (B, K, H, W). May hold anything where nothing is labelled.
-            mask: Which pixels are labelled, bool, shape (B, H, W).
+            output: Predictions, shape (B, K, H, W).
+            target: Ground truth, shape (B, H, W) or (B, K, H, W), with any values where nothing is labelled.
+            mask: Labelled pixels, bool, shape (B, H, W).
+
+        Raises:
+            ValueError: If the mask is not bool or not of the output's size.
         """
         if mask.dtype != torch.bool or mask.shape != (output.shape[0], *output.shape[2:]):
             raise ValueError(
                 f"{type(self).__name__} expects a bool mask (B, H, W) for an output (B, K, H, W), "
-                f"found {mask.dtype} {tuple(mask.shape)} for {tuple(output.shape)}: resize the output to the labels"
+                f"found {mask.dtype} {tuple(mask.shape)} for {tuple(output.shape)}: "
+                "resize the output to the labels"
             )
         target = target.where(mask.unsqueeze(1) if target.ndim == 4 else mask, 0)
         with torch.autocast(output.device.type, enabled=False):
@@ -46,4 +51,21 @@ class Loss(nn.Module, ABC):
 
     @abstractmethod
     def total(self, output: Tensor, target: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """What `forward` gives, from an output of full precision and a target that is 0 where nothing is labelled."""
+        """The result of `forward`, computed without autocast.
+
+        Args:
+            output: Predictions (B, K, H, W) in float32 or float64.
+            target: Ground truth (B, H, W) or (B, K, H, W), 0 where nothing is labelled.
+            mask: Labelled pixels (B, H, W) bool.
+        """
+
+
+def check_same_shape(loss: Loss, output: Tensor, target: Tensor) -> None:
+    """Refuses shapes that would otherwise be broadcast.
+
+    Raises:
+        ValueError: If output and target differ in shape.
+    """
+    if output.shape != target.shape:
+        found = f"{tuple(output.shape)} and {tuple(target.shape)}"
+        raise ValueError(f"{type(loss).__name__} expects output and target of one shape, found {found}")

@@ -1,52 +1,88 @@
-"""Losses of dense targets: numbers or probabilities at every pixel. The weight is the number of labelled pixels."""
+"""Losses of dense targets: numbers, vectors or probabilities at every pixel."""
 
 import torch.nn.functional as F
 from torch import Tensor
 
-from fusionseg.losses.base import Loss
+from fusionseg.losses.base import Loss, check_same_shape
+
+_SHORT = 1e-4
+"""Vectors shorter than this are divided by it instead of by their length, which bounds the gradient."""
 
 
 class MeanSquaredError(Loss):
-    """Squared distance of output and target (B, K, H, W): summed over the channels, so K adds to the scale."""
+    """Squared difference of output and target (B, K, H, W), summed over the channels.
+
+    The weight is the number of labelled pixels, whatever K is.
+    """
 
     def total(self, output: Tensor, target: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """The sum of the labelled pixels' losses, and their number."""
-        _check_shapes(self, output, target)
+        """The sum of the labelled pixels' losses, and their number.
+
+        Raises:
+            ValueError: If output and target differ in shape.
+        """
+        check_same_shape(self, output, target)
         output = output.where(mask.unsqueeze(1), 0)
         return F.mse_loss(output, target.to(output.dtype), reduction="sum"), mask.sum().to(output.dtype)
 
 
 class AbsoluteError(Loss):
-    """Absolute distance of output and target (B, K, H, W): summed over the channels, so K adds to the scale."""
+    """Absolute difference of output and target (B, K, H, W), summed over the channels.
+
+    The weight is the number of labelled pixels, whatever K is.
+    """
 
     def total(self, output: Tensor, target: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """The sum of the labelled pixels' losses, and their number."""
-        _check_shapes(self, output, target)
+        """The sum of the labelled pixels' losses, and their number.
+
+        Raises:
+            ValueError: If output and target differ in shape.
+        """
+        check_same_shape(self, output, target)
         output = output.where(mask.unsqueeze(1), 0)
         return F.l1_loss(output, target.to(output.dtype), reduction="sum"), mask.sum().to(output.dtype)
+
+
+class CosineError(Loss):
+    """One minus the cosine of the angle between output and target vectors (B, K, H, W).
+
+    The target is a unit vector wherever it is labelled; the output's length does not matter, and a vector of
+    length zero costs 1. The weight is the number of labelled pixels. This is the loss of surface normals of
+    MTAN (arXiv:1803.10704) and LibMTL, 1 - mean(output . target).
+    """
+
+    def total(self, output: Tensor, target: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """The sum of the labelled pixels' losses, and their number.
+
+        Raises:
+            ValueError: If output and target differ in shape.
+        """
+        check_same_shape(self, output, target)
+        output = F.normalize(output.where(mask.unsqueeze(1), 0), dim=1, eps=_SHORT)
+        cosine = (output * target.to(output.dtype)).sum(1)
+        return (1 - cosine).where(mask, 0).sum(), mask.sum().to(output.dtype)
 
 
 class BalancedBCE(Loss):
     """Class-balanced cross-entropy of a boundary's logit (B, 1, H, W) (HED, arXiv:1504.06375, eq. 2).
 
-    The target (B, H, W) is 1 on boundaries and 0 elsewhere. Boundary pixels weigh beta, the others 1 - beta, where beta
-    is the share of non-boundary pixels among the labelled pixels of the same image. HED adds the pixels up; here the
-    weight of the sum is that of its pixels, so that chance is log 2 however rare boundaries are. An image without
-    boundaries, or of nothing else, neither costs nor weighs anything.
+    The target (B, H, W) is 1 on boundaries and 0 elsewhere. Boundary pixels weigh beta, the others 1 - beta,
+    where beta is the share of non-boundary pixels among the labelled pixels of the same image. HED adds the
+    pixels up; here the weight of the sum is that of its pixels, so that chance is log 2 however rare
+    boundaries are. An image without boundaries, or of nothing else, neither costs nor weighs anything.
     """
 
     def total(self, output: Tensor, target: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """The weighted sum of the labelled pixels' losses, and the sum of their weights."""
-        logit, boundary = output.squeeze(1), target.to(output.dtype)
-        _check_shapes(self, logit, boundary)
+        """The weighted sum of the labelled pixels' losses, and the sum of their weights.
+
+        Raises:
+            ValueError: If output (B, 1, H, W) and target (B, H, W) differ in size.
+        """
+        logit = output.squeeze(1)
+        boundary = target.to(output.dtype)
+        check_same_shape(self, logit, boundary)
         labelled = mask.sum((1, 2), keepdim=True)
         beta = 1 - boundary.sum((1, 2), keepdim=True) / labelled.clamp_min(1)
         weight = (beta * boundary + (1 - beta) * (1 - boundary)).where(mask, 0)
         losses = (1 - boundary) * logit - F.logsigmoid(logit)
         return (weight * losses).sum(), weight.sum()
-
-
-def _check_shapes(loss: Loss, output: Tensor, target: Tensor) -> None:
-    if output.shape != target.shape:
-        found = f"{tuple(output.shape)} and {tuple(target.shape)}"
-        raise ValueError(f"{type(loss).__name__} expects output and target of one shape, found {found}")

@@ -1,4 +1,4 @@
-"""The door for losses that were written elsewhere."""
+"""An adapter for external losses that return a mean."""
 
 from collections.abc import Callable
 
@@ -10,15 +10,17 @@ from fusionseg.sample import VOID
 
 
 class MeanLoss(Loss):
-    """A foreign loss of the form `loss(output, target) -> mean`, applied to one image at a time.
+    """An external loss of the form `loss(output, target) -> mean`, applied to one image at a time.
 
-    The weight is the number of images with a labelled pixel. Images without any are shown to the foreign loss as zeros
-    and left out of the sum, so that it may be undefined there. Whether it waits for the device is its own affair.
+    The weight is the number of images with a labelled pixel. Images without any are passed to the external
+    loss as zeros and left out of the sum, so that it may be undefined there. The external loss may wait for
+    the device.
 
     Args:
-        loss: Recipe of the foreign loss, for example `segmentation_models_pytorch.losses.JaccardLoss` with
+        loss: Recipe of the external loss, for example `segmentation_models_pytorch.losses.JaccardLoss` with
             `mode: multiclass` and `ignore_index: 255`.
-        ignore_index: Written into the target wherever a pixel is not labelled; the foreign loss must ignore it.
+        ignore_index: Written into the target wherever a pixel is not labelled; the external loss must ignore
+            it.
     """
 
     def __init__(self, loss: Callable[[], nn.Module], ignore_index: int = VOID) -> None:
@@ -32,7 +34,6 @@ class MeanLoss(Loss):
         output = output.where(labelled[:, None, None, None], 0)
         void = labelled[:, None, None] & ~mask
         target = target.masked_fill(void.unsqueeze(1) if target.ndim == 4 else void, self.ignore_index)
-        images = torch.stack(
-            [self.loss(*pair) for pair in zip(output.unsqueeze(1), target.unsqueeze(1), strict=True)]
-        )
-        return images.where(labelled, 0).sum(), labelled.sum().to(output.dtype)
+        images = zip(output.unsqueeze(1), target.unsqueeze(1), strict=True)
+        losses = torch.stack([self.loss(*image) for image in images])
+        return losses.where(labelled, 0).sum(), labelled.sum().to(output.dtype)

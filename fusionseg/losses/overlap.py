@@ -1,8 +1,9 @@
-"""Losses of semantic logits that are defined per image: overlap of prediction and truth.
+"""Losses of semantic logits that are defined per image: the overlap of prediction and ground truth.
 
-Logits have shape (B, C, H, W), targets are class ids (B, H, W). One channel is the logit of class 1 against class 0. An
-image with C channels costs the mean over the classes that its truth shows, an image with one channel that of class 1,
-shown or not. The weight is the number of images with a labelled pixel.
+Logits have shape (B, C, H, W), targets are class ids (B, H, W). With one channel (B, 1, H, W), it is the
+logit of class 1 against class 0. The loss of an image is the mean over the classes that occur in its ground
+truth; with one channel it is that of class 1, whether it occurs or not. The weight is the number of images
+with a labelled pixel.
 """
 
 import torch
@@ -15,7 +16,11 @@ class Dice(Loss):
     """Soft Dice loss, 1 - (2 |P T| + s) / (|P| + |T| + s) of probabilities P and truth T (arXiv:1707.03237).
 
     Args:
-        smooth: The s in the formula; makes small regions count less, and defines the loss where class 1 is not shown.
+        smooth: The s in the formula; makes small regions count less, and defines the loss where class 1 does
+            not occur.
+
+    Raises:
+        ValueError: If `smooth` is negative.
     """
 
     def __init__(self, smooth: float = 1.0) -> None:
@@ -26,8 +31,8 @@ class Dice(Loss):
 
     def total(self, output: Tensor, target: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """The sum of the images' losses, and the number of labelled images."""
-        probability, truth = _flat(output, target, mask)
-        probability = probability.sigmoid() if output.shape[1] == 1 else probability.softmax(1)
+        logits, truth = _flat(output, target, mask)
+        probability = logits.sigmoid() if output.shape[1] == 1 else logits.softmax(1)
         probability = probability.where(mask.flatten(1).unsqueeze(1), 0)
         both = probability.where(truth, 0).sum(-1)
         sizes = probability.sum(-1) + truth.sum(-1)
@@ -38,7 +43,7 @@ class Dice(Loss):
 class Lovasz(Loss):
     """Lovász extension of the Jaccard index: its convex surrogate (arXiv:1705.08790).
 
-    C channels cost the Lovász-Softmax of the classes, one channel the Lovász hinge of class 1.
+    With C channels it is the Lovász-Softmax of the classes, with one channel the Lovász hinge of class 1.
     """
 
     def total(self, output: Tensor, target: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
@@ -48,7 +53,8 @@ class Lovasz(Loss):
             errors = 1 - torch.where(truth, logits, -logits)
         else:
             errors = (truth.to(logits.dtype) - logits.softmax(1)).abs()
-        # Below every error that counts, so that unlabelled pixels come last and change no other pixel's rank.
+        # Errors below 0 cost nothing, so unlabelled pixels come after, and do not change the rank of, those
+        # that cost something.
         errors = errors.where(mask.flatten(1).unsqueeze(1), -1)
         ranked, order = errors.sort(dim=-1, descending=True)
         steps = _jaccard_steps(truth.gather(-1, order), errors.dtype)
@@ -56,7 +62,7 @@ class Lovasz(Loss):
 
 
 def _jaccard_steps(truth: Tensor, dtype: torch.dtype) -> Tensor:
-    """How much every pixel, in the order of the errors, adds to the Jaccard loss if it is wrong too."""
+    """How much the Jaccard loss grows when one more pixel, in the order of the errors, is wrong."""
     found = truth.cumsum(-1, dtype=torch.int32)
     ranks = torch.arange(1, truth.shape[-1] + 1, dtype=torch.int32, device=truth.device)
     missed = found[..., -1:] - found
@@ -65,18 +71,19 @@ def _jaccard_steps(truth: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 def _flat(output: Tensor, target: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-    """The logits and the labelled truth of every channel, both (B, C, H * W)."""
+    """The logits, and where each channel's class is labelled, both (B, C, H * W)."""
     channels = output.shape[1]
-    classes = (
-        torch.arange(channels, device=output.device) if channels > 1 else torch.ones(1, device=output.device)
-    )
+    if channels > 1:
+        classes = torch.arange(channels, device=output.device)
+    else:
+        classes = torch.ones(1, device=output.device)
     truth = (target.flatten(1).unsqueeze(1) == classes.unsqueeze(1)) & mask.flatten(1).unsqueeze(1)
     return output.flatten(2), truth
 
 
 def _over_images(losses: Tensor, truth: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-    """Sum and weight from the losses (B, C) of the classes of each image."""
-    shown = truth.any(-1) if losses.shape[1] > 1 else torch.ones_like(losses, dtype=torch.bool)
+    """Sum and weight from the losses (B, C) of the classes of each image, averaged over those that occur."""
+    occurring = truth.any(-1) if losses.shape[1] > 1 else torch.ones_like(losses, dtype=torch.bool)
     labelled = mask.flatten(1).any(1)
-    images = losses.where(shown, 0).sum(1) / shown.sum(1).clamp_min(1)
+    images = losses.where(occurring, 0).sum(1) / occurring.sum(1).clamp_min(1)
     return images.where(labelled, 0).sum(), labelled.sum().to(losses.dtype)

@@ -1,8 +1,10 @@
-"""Losses of semantic logits that are sums over pixels.
+"""Losses of semantic logits that are sums over pixels: cross-entropy and focal loss.
 
-Logits have shape (B, C, H, W), targets are class ids (B, H, W). One channel is the logit of class 1 against class 0.
+Logits have shape (B, C, H, W), targets are class ids (B, H, W). With one channel (B, 1, H, W), it is the
+logit of class 1 against class 0.
 """
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import torch
@@ -14,18 +16,23 @@ from fusionseg.sample import VOID
 
 
 class CrossEntropy(Loss):
-    """Cross-entropy, the same as PyTorch's mean for the batch: class weights, label smoothing and void included.
+    """Cross-entropy; sum over weight equals PyTorch's mean with class weights, label smoothing and void.
 
-    `hardest` mines hard pixels: of each image only those with the largest losses are kept (bootstrapped cross-entropy,
-    arXiv:1902.05093; OHEM, arXiv:1604.03540). The weight is the number of kept pixels, or the sum of their class
-    weights. Pixels of a class that weighs 0 count as unlabelled.
+    `hardest` mines hard pixels: of each image only those with the largest losses are kept (bootstrapped
+    cross-entropy, arXiv:1902.05093; OHEM, arXiv:1604.03540). The weight is the number of kept pixels, or the
+    sum of their class weights. Pixels of a class that weighs 0 count as unlabelled.
 
     Args:
-        class_weights: One weight for each class (two if there is one channel), or "balanced": median-frequency
-            balancing (Eigen & Fergus, arXiv:1411.4734), the median share of a class over the class's share
-            of the labelled pixels of the training data; classes that do not occur weigh 0.
+        class_weights: One weight for each class (two if there is one channel), or "balanced":
+            median-frequency balancing (Eigen & Fergus, arXiv:1411.4734), the median share of a class over
+            the class's share of the labelled pixels of the training data; classes that do not occur weigh 0.
         label_smoothing: Share of the target that is spread over all classes, in [0, 1].
-        hardest: Fraction of the labelled pixels of each image that is kept, rounded up to whole pixels, in (0, 1].
+        hardest: Fraction of the labelled pixels of each image that is kept, rounded up to whole pixels, in
+            (0, 1].
+
+    Raises:
+        ValueError: If `label_smoothing` is not in [0, 1], `hardest` not in (0, 1], or a class weight is
+            negative or all are 0.
     """
 
     weight: Tensor | None
@@ -45,7 +52,8 @@ class CrossEntropy(Loss):
         self.hardest = hardest
         self.balanced = class_weights == "balanced"
         self._counted = False
-        # As many slots as there may be classes: a fresh instance has to take the weights of a checkpoint.
+        # The number of classes is not known yet, but loading a checkpoint needs a buffer of the stored
+        # shape: it has a slot for every possible class.
         weight = torch.zeros(VOID) if self.balanced else _class_weights("class_weights", class_weights)
         self.register_buffer("weight", weight, persistent=self.balanced)
 
@@ -55,28 +63,39 @@ class CrossEntropy(Loss):
         return self.balanced
 
     def balance(self, counts: Tensor) -> None:
-        """Sets the class weights, if they are to be balanced.
+        """Sets the class weights from the classes' frequencies, if they are "balanced".
 
         Args:
             counts: Labelled pixels of each class in the training data, shape (C,).
+
+        Raises:
+            ValueError: If no pixel is labelled.
         """
         if not self.balanced or self.weight is None:
             return
         counts = counts.to(self.weight.device, self.weight.dtype)
         present = counts > 0
         if not present.any():
-            told = "the training data has no labelled pixel: leave class_weights out"
-            raise ValueError(f"cannot balance {len(counts)} classes: {told}")
+            raise ValueError(
+                f"cannot balance {len(counts)} classes: the training data has no labelled pixel: "
+                "leave class_weights out"
+            )
         weights = (counts[present].quantile(0.5) / counts).where(present, 0)
         self.weight.zero_()[: len(counts)] = weights
         self._counted = True
 
     def total(self, output: Tensor, target: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """The sum of the kept pixels' losses, and their number or class weights."""
+        """The sum of the kept pixels' losses, and their number or the sum of their class weights.
+
+        Raises:
+            RuntimeError: If the class weights are "balanced", and neither `balance` was called nor a
+                checkpoint loaded.
+            ValueError: If the number of class weights is not that of the classes.
+        """
         logits = _two_classes(output)
         weight = self._weight(logits)
         weights = mask.to(logits.dtype) if weight is None else weight[target].where(mask, 0)
-        # PyTorch's own sum is not reproducible on CUDA.
+        # Summed here, because PyTorch's own reduction is not deterministic on CUDA.
         losses = F.cross_entropy(
             logits,
             target.where(weights > 0, VOID),
@@ -90,6 +109,7 @@ class CrossEntropy(Loss):
         return losses.sum(), weights.sum()
 
     def _weight(self, logits: Tensor) -> Tensor | None:
+        """The class weights (C,) in the precision of the logits, or None if all classes weigh the same."""
         if self.weight is None:
             return None
         if not self.balanced:
@@ -102,6 +122,7 @@ class CrossEntropy(Loss):
         return self.weight[: logits.shape[1]].to(logits.dtype)
 
     def _hardest(self, losses: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+        """Losses and weights (B, H * W) by falling loss, 0 beyond the hardest pixels of each image."""
         counts = (weights > 0).flatten(1)
         ranked, order = losses.flatten(1).masked_fill(~counts, -torch.inf).sort(descending=True, stable=True)
         number = (self.hardest * counts.sum(1, keepdim=True)).ceil()
@@ -117,12 +138,15 @@ class CrossEntropy(Loss):
 class Focal(Loss):
     """Focal loss: cross-entropy that fades where the truth is already likely (arXiv:1708.02002, eq. 5).
 
-    With p the probability of the true class, a pixel costs alpha * (1 - p)^gamma * -log(p). The weight is the number of
-    labelled pixels.
+    With p the probability of the true class, a pixel costs alpha * (1 - p)^gamma * -log(p). The weight is
+    the number of labelled pixels.
 
     Args:
         gamma: How fast easy pixels fade; 0 is cross-entropy.
         alpha: One factor for each class; the paper's single alpha, of two classes, is [1 - alpha, alpha].
+
+    Raises:
+        ValueError: If `gamma` or a factor is negative, or all factors are 0.
     """
 
     alpha: Tensor | None
@@ -135,10 +159,14 @@ class Focal(Loss):
         self.register_buffer("alpha", _class_weights("alpha", alpha), persistent=False)
 
     def total(self, output: Tensor, target: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """The sum of the labelled pixels' losses, and their number."""
+        """The sum of the labelled pixels' losses, and their number.
+
+        Raises:
+            ValueError: If the number of factors `alpha` is not that of the classes.
+        """
         logits = _two_classes(output)
         log_p = -F.cross_entropy(logits, target, reduction="none")
-        # Away from 0, where the slope of a power below 1 is infinite.
+        # Kept away from 0, where the derivative of a power below 1 is infinite.
         rest = (-log_p.expm1()).clamp_min(torch.finfo(log_p.dtype).tiny)
         losses = -log_p * rest**self.gamma
         if self.alpha is not None:
@@ -147,12 +175,12 @@ class Focal(Loss):
 
 
 def _two_classes(logits: Tensor) -> Tensor:
-    """The same logits, one channel as the two classes that its sigmoid means."""
+    """The logits (B, C, H, W) unchanged, or those of class 0 and 1 (B, 2, H, W) if there is one channel."""
     return F.pad(logits, (0, 0, 0, 0, 1, 0)) if logits.shape[1] == 1 else logits
 
 
-def _class_weights(name: str, values: Any) -> Tensor | None:
-    """A constructor's list as a tensor; refuses negative weights and a list without a positive one."""
+def _class_weights(name: str, values: Sequence[float] | str | None) -> Tensor | None:
+    """A constructor's list as a tensor (C,); refuses negative weights and a list without a positive one."""
     if values is None:
         return None
     if isinstance(values, str) or min(values, default=-1) < 0 or max(values) == 0:
@@ -163,7 +191,7 @@ def _class_weights(name: str, values: Any) -> Tensor | None:
 
 
 def _for_classes(name: str, weights: Tensor, logits: Tensor) -> Tensor:
-    """The weights in the precision of the logits; refuses another number of classes."""
+    """The weights (C,) in the precision of the logits (B, C, H, W); refuses another number of classes."""
     if len(weights) != logits.shape[1]:
         raise ValueError(f"expected {name} for {logits.shape[1]} classes, found {len(weights)} values")
     return weights.to(logits.dtype)

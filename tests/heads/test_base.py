@@ -1,6 +1,7 @@
-"""What holds for every head, whatever it says."""
+"""Contract tests of all heads."""
 
 import inspect
+import math
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -12,15 +13,26 @@ from torch import Tensor
 
 from fusionseg import heads
 from fusionseg.data.coco_panoptic import CocoPanoptic
-from fusionseg.heads import BoundaryHead, CenterOffsetHead, Head, SceneHead, SemanticHead
+from fusionseg.heads import (
+    BoundaryHead,
+    CenterOffsetHead,
+    DepthHead,
+    Head,
+    NormalsHead,
+    SceneHead,
+    SemanticHead,
+)
+from fusionseg.losses import AbsoluteError, InverseDepthError, ScaleInvariantError
 from fusionseg.metrics.regions import region_figures, region_sums
 from fusionseg.metrics.scene import scene_figures, scene_sums
 from fusionseg.metrics.semantic import semantic_figures, semantic_sums
 from fusionseg.metrics.suite import total
-from fusionseg.sample import VOID, Frame, Sample
+from fusionseg.sample import VOID, Classes, Frame, Sample, Truth
 
 Scenes = Callable[..., Sample]
 CLASSES = 6
+UNLABELLED = {"semantic": VOID, "region": 0, "depth": 0, "normals": 0}
+"""The label maps of a batch, and their value where nothing is labelled."""
 
 
 def binary(batch: Sample) -> Sample:
@@ -40,11 +52,10 @@ def uniform(batch: Sample) -> Sample:
     return batch | {"semantic": semantic.where(semantic == VOID, first[:, None, None])}
 
 
-# what a perfect network would reach: on synthetic scenes, on crops of COCO, and on scenes of twice the input's size;
-# 0.91 is the most that connected regions can reach on either data, where parts of a region lie apart
-EXAMPLES: dict[
-    str, tuple[Callable[[int, int], Head], Callable[[Sample], Sample], tuple[float, float, float]]
-] = {
+# What a perfect network reaches on synthetic scenes, on crops of COCO (None: no such labels), and on scenes of twice
+# the input's size. 0.91 is the most that connected regions can reach on either data, where parts of a region lie apart.
+Scores = tuple[float, float | None, float]
+EXAMPLES: dict[str, tuple[Callable[[int, int], Head], Callable[[Sample], Sample], Scores]] = {
     "semantic": (SemanticHead, same, (1, 1, 1)),
     "semantic, binary": (lambda width, classes: SemanticHead(width, 2, binary=True), binary, (1, 1, 1)),
     "boundary": (lambda width, classes: BoundaryHead(width, min_area=1), same, (0.85, 0.9, 0.81)),
@@ -52,20 +63,49 @@ EXAMPLES: dict[
     "center and offset": (lambda width, classes: CenterOffsetHead(width), same, (1, 1, 0.97)),
     "scene": (SceneHead, same, (1, 1, 1)),
     "scene, single": (partial(SceneHead, single=True), uniform, (1, 1, 1)),
+    "depth": (lambda width, classes: DepthHead(width), same, (1, None, 0.95)),
+    "depth, three losses": (
+        lambda width, classes: DepthHead(width, [AbsoluteError, InverseDepthError, ScaleInvariantError], 4.0),
+        same,
+        (1, None, 0.95),
+    ),
+    "normals": (lambda width, classes: NormalsHead(width), same, (1, None, 0.95)),
 }
 LABELS = {
     "semantic": ((4, 160, 200), torch.int64),
     "region": ((4, 160, 200), torch.int64),
+    "depth": ((4, 160, 200), torch.float32),
+    "normals": ((4, 3, 160, 200), torch.float32),
     "scene": ((4, CLASSES), torch.float32),
 }
 every_head = pytest.mark.parametrize(("recipe", "view", "scores"), EXAMPLES.values(), ids=EXAMPLES.keys())
+every_head_of_photos = pytest.mark.parametrize(
+    ("recipe", "view", "score"),
+    [
+        pytest.param(recipe, view, scores[1], id=name)
+        for name, (recipe, view, scores) in EXAMPLES.items()
+        if scores[1] is not None
+    ],
+)
 head_and_view = pytest.mark.parametrize(
     ("recipe", "view"), [example[:2] for example in EXAMPLES.values()], ids=EXAMPLES.keys()
 )
 
 
 def agreement(head: Head, labels: Tensor, batch: Sample, num_classes: int) -> float:
-    """How well labels agree with the truth: mIoU, covering or right decisions, over all images."""
+    """How well labels agree with the truth over all images.
+
+    It is the mIoU, the covering, the share of right decisions, or the share of valid pixels whose depth is within 1 %
+    or whose normal within 2 degrees of the truth.
+    """
+    if head.task == "depth":
+        valid = batch["depth"] > 0
+        close = (labels / batch["depth"] - 1).abs() < 0.01
+        return close[valid].float().mean().item()
+    if head.task == "normals":
+        valid = batch["normals"].any(1)
+        close = (labels * batch["normals"]).sum(1) > math.cos(math.radians(2))
+        return close[valid].float().mean().item()
     if isinstance(head, SceneHead):
         answered = zip(labels.numpy(), batch["semantic"].numpy(), strict=True)
         return scene_figures(total(scene_sums(*pair, head.single) for pair in answered))["scene_accuracy"]
@@ -88,7 +128,7 @@ def crops(root: Path, number: int, side: int) -> Iterator[Sample]:
 
 
 def oracle(head: Head, batches: list[Sample], num_classes: int) -> float:
-    whole = {key: torch.cat([batch[key] for batch in batches]) for key in ("semantic", "region")}
+    whole = {key: torch.cat([batch[key] for batch in batches]) for key in UNLABELLED if key in batches[0]}
     _, height, width = whole["region"].shape
     labels = torch.cat(
         [head.labels(head.ideal(head.target(batch)), Frame.whole((height, width))) for batch in batches]
@@ -102,7 +142,7 @@ def per_weight(head: Head, output: Tensor, batch: Sample) -> Tensor:
 
 
 def void(batch: Sample) -> Sample:
-    return {"semantic": torch.full_like(batch["semantic"], VOID), "region": torch.zeros_like(batch["region"])}
+    return {key: torch.full_like(batch[key], value) for key, value in UNLABELLED.items()}
 
 
 def test_every_head_is_held_to_the_contract() -> None:
@@ -115,44 +155,41 @@ def test_every_head_is_held_to_the_contract() -> None:
         head for head in known if head.__module__.startswith("fusionseg.") and not inspect.isabstract(head)
     }
     assert {type(recipe(4, CLASSES)) for recipe, _, _ in EXAMPLES.values()} == ours
-    assert ours == {value for name, value in vars(heads).items() if name != "Head" and inspect.isclass(value)}
+    public = {value for value in vars(heads).values() if inspect.isclass(value)}
+    assert ours == {head for head in public if not inspect.isabstract(head)}
 
 
 @every_head
 def test_labels_invert_ideal_targets(
     recipe: Callable[[int, int], Head],
     view: Callable[[Sample], Sample],
-    scores: tuple[float, ...],
+    scores: Scores,
     scenes: Scenes,
 ) -> None:
     assert oracle(recipe(4, CLASSES), [view(scenes(4))], CLASSES) >= scores[0]
 
 
-@every_head
+@every_head_of_photos
 def test_labels_invert_ideal_targets_of_photos(
-    recipe: Callable[[int, int], Head],
-    view: Callable[[Sample], Sample],
-    scores: tuple[float, ...],
-    data: Path,
+    recipe: Callable[[int, int], Head], view: Callable[[Sample], Sample], score: float, data: Path
 ) -> None:
     batches = [view(batch) for batch in crops(data / "coco_panoptic", 8, 192)]
-    assert oracle(recipe(4, 133), batches, 133) >= scores[1]
+    assert oracle(recipe(4, 133), batches, 133) >= score
 
 
 @every_head
 def test_labels_at_the_file_s_size_are_those_of_the_part_that_is_no_padding(
     recipe: Callable[[int, int], Head],
     view: Callable[[Sample], Sample],
-    scores: tuple[float, ...],
+    scores: Scores,
     scenes: Scenes,
 ) -> None:
     head, batch = recipe(4, CLASSES), view(scenes(4, (80, 100)))
     room = (0, 28, 0, 16)
-    fill = {"semantic": VOID, "region": 0}
-    padded = {key: torch.nn.functional.pad(batch[key], room, value=value) for key, value in fill.items()}
+    padded = {key: torch.nn.functional.pad(batch[key], room, value=v) for key, v in UNLABELLED.items()}
     labels = head.labels(head.ideal(head.target(padded)), Frame((96, 128), (80, 100), (160, 200)))
     assert (labels.shape, labels.dtype) == LABELS[head.task]
-    doubled = {key: batch[key].repeat_interleave(2, 1).repeat_interleave(2, 2) for key in fill}
+    doubled = {key: batch[key].repeat_interleave(2, -2).repeat_interleave(2, -1) for key in UNLABELLED}
     assert agreement(head, labels, doubled, CLASSES) >= scores[2]
 
 
@@ -203,13 +240,12 @@ def test_sums_and_weights_of_parts_add_up_to_the_whole_batch(
     recipe: Callable[[int, int], Head], view: Callable[[Sample], Sample], scenes: Scenes
 ) -> None:
     head, batch = recipe(8, CLASSES), view(scenes(3))
-    batch["semantic"][1, 10:], batch["region"][1, 10:] = VOID, 0
+    for key, value in UNLABELLED.items():
+        batch[key][1, ..., 10:, :] = value
     output = head(torch.randn(3, 8, 16, 24))
     whole = torch.stack(head.loss(output, head.target(batch)))
     parts = [
-        torch.stack(
-            head.loss(output[part], head.target({key: batch[key][part] for key in ("semantic", "region")}))
-        )
+        torch.stack(head.loss(output[part], head.target({key: batch[key][part] for key in UNLABELLED})))
         for part in (slice(0, 1), slice(1, 3))
     ]
     torch.testing.assert_close(parts[0] + parts[1], whole)
@@ -235,12 +271,47 @@ def test_targets_do_not_wait_for_the_device(
     recipe: Callable[[int, int], Head], view: Callable[[Sample], Sample], scenes: Scenes
 ) -> None:
     head, batch = recipe(8, CLASSES), view(scenes())
-    # a tensor on the meta device has no values: whoever reads one, or a shape that depends on one, fails
-    target, known = (
-        head.target({key: batch[key].to(d) for key in ("semantic", "region")}) for d in ("meta", "cpu")
-    )
+    # a tensor on the meta device has no values: reading one, or a shape that depends on one, fails
+    target, known = (head.target({key: batch[key].to(d) for key in UNLABELLED}) for d in ("meta", "cpu"))
     tensors, expected = ([t] if isinstance(t, Tensor) else list(t) for t in (target, known))
     assert all(tensor.is_meta for tensor in tensors)
     assert [(t.shape, t.dtype) for t in tensors] == [(t.shape, t.dtype) for t in expected]
     with pytest.raises(RuntimeError):
         tensors[0].sum().item()
+
+
+def truth_of(batch: Sample, i: int) -> Truth:
+    """The labels of the i-th image of a batch."""
+    maps = {key: batch[key][i].numpy() for key in UNLABELLED}
+    return Truth(maps["semantic"], maps["region"], maps={key: maps[key] for key in ("depth", "normals")})
+
+
+@head_and_view
+def test_truth_is_the_label_map_of_the_task_and_none_without_labels(
+    recipe: Callable[[int, int], Head], view: Callable[[Sample], Sample], scenes: Scenes
+) -> None:
+    head, batch = recipe(4, CLASSES), scenes()
+    found = head.truth(truth_of(batch, 1))
+    if head.task == "scene":
+        assert found is None
+    else:
+        np.testing.assert_array_equal(found, batch[head.task][1].numpy())
+    empty = Truth(np.full((4, 5), VOID), np.zeros((4, 5), int))
+    assert head.truth(empty) is None
+
+
+@head_and_view
+def test_labels_and_truth_of_a_task_are_drawn_alike(
+    recipe: Callable[[int, int], Head], view: Callable[[Sample], Sample], scenes: Scenes
+) -> None:
+    head, batch = recipe(4, CLASSES), scenes()
+    classes = Classes(tuple("abcdef"), tuple((40 * i, 255 - 40 * i, 99) for i in range(CLASSES)))
+    labels = head.labels(head.ideal(head.target(batch)), Frame.whole((64, 96))).numpy()
+    truth = head.truth(truth_of(batch, 0))
+    if truth is None:
+        assert head.draw(labels[0], classes) is None
+        return
+    for drawn in (head.draw(labels[0], classes), head.draw(truth, classes)):
+        assert drawn is not None
+        assert (drawn.shape, drawn.dtype) == ((64, 96, 3), np.uint8)
+        assert len(np.unique(drawn.reshape(-1, 3), axis=0)) > 1

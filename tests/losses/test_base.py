@@ -1,4 +1,4 @@
-"""What holds for every loss, whatever it measures."""
+"""Contract tests of all losses."""
 
 import inspect
 from collections.abc import Callable
@@ -15,13 +15,16 @@ from fusionseg import losses
 from fusionseg.losses import (
     AbsoluteError,
     BalancedBCE,
+    CosineError,
     CrossEntropy,
     Dice,
     Focal,
+    InverseDepthError,
     Loss,
     Lovasz,
     MeanLoss,
     MeanSquaredError,
+    ScaleInvariantError,
 )
 
 WEIGHTS = [0.5, 2.0, 1.0, 0.25]
@@ -46,6 +49,20 @@ def edges(seed: int) -> Batch:
     return output, (target == 1).double(), mask
 
 
+def directions(seed: int) -> Batch:
+    """Vectors of any length, and unit vectors."""
+    output, _, mask = semantic(seed, 3)
+    target = torch.randn(3, 3, 5, 7, generator=torch.Generator().manual_seed(seed + 1)).double()
+    return output, target / target.norm(dim=1, keepdim=True), mask
+
+
+def depths(seed: int) -> Batch:
+    """Positive depths, and a ground truth of 0 where it is invalid."""
+    output, _, mask = semantic(seed, 1)
+    target = torch.rand(3, 1, 5, 7, generator=torch.Generator().manual_seed(seed + 1)).double() + 0.5
+    return output.exp(), target.where(mask.unsqueeze(1), 0), mask
+
+
 binary = partial(semantic, channels=1)
 EXAMPLES: dict[str, tuple[Callable[[], Loss], Callable[[int], Batch]]] = {
     "cross-entropy": (CrossEntropy, semantic),
@@ -64,7 +81,11 @@ EXAMPLES: dict[str, tuple[Callable[[], Loss], Callable[[int], Batch]]] = {
     "squared": (MeanSquaredError, vectors),
     "absolute": (AbsoluteError, vectors),
     "boundary": (BalancedBCE, edges),
-    "foreign, undefined without labels": (
+    "cosine": (CosineError, directions),
+    "inverse depth": (InverseDepthError, depths),
+    "scale-invariant": (ScaleInvariantError, depths),
+    "scale-invariant, entirely": (partial(ScaleInvariantError, 1.0), depths),
+    "external, undefined without labels": (
         partial(MeanLoss, partial(CrossEntropyLoss, ignore_index=255)),
         semantic,
     ),

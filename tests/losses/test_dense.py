@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from fusionseg.losses import AbsoluteError, BalancedBCE, Loss, MeanSquaredError
+from fusionseg.losses import AbsoluteError, BalancedBCE, CosineError, Loss, MeanSquaredError
 
 
 @pytest.fixture
@@ -25,6 +25,35 @@ def test_errors_add_up_over_channels_and_labelled_pixels(loss: Loss, power: int,
     total, weight = loss(output, target, mask)
     assert total.item() == pytest.approx(expected)
     assert weight.item() == mask.sum().item()
+
+
+def test_cosine_error_is_one_minus_the_cosine_of_the_angle(mask: Tensor) -> None:
+    output, target = torch.randn(2, 3, 3, 4, 5, generator=torch.Generator().manual_seed(3)).double()
+    target = target / target.norm(dim=1, keepdim=True)
+    expected = 0.0
+    for b, y, x in mask.nonzero().tolist():
+        u, v = output[b, :, y, x], target[b, :, y, x]
+        angle = torch.atan2(torch.linalg.cross(u, v).norm(), u @ v)
+        expected += 1 - math.cos(angle)
+    total, weight = CosineError()(output, target, mask)
+    assert total.item() == pytest.approx(expected)
+    assert weight.item() == mask.sum().item()
+
+
+@pytest.mark.parametrize("length", [1e-3, 1.0, 1e4])
+def test_cosine_error_does_not_depend_on_the_length_of_the_output(length: float, mask: Tensor) -> None:
+    output, target = torch.randn(2, 3, 3, 4, 5, generator=torch.Generator().manual_seed(4)).double()
+    output = output / output.norm(dim=1, keepdim=True)
+    torch.testing.assert_close(
+        CosineError()(length * output, target, mask), CosineError()(output, target, mask)
+    )
+
+
+def test_a_vector_of_length_zero_costs_one_and_has_a_finite_gradient(mask: Tensor) -> None:
+    output = torch.zeros(3, 3, 4, 5, requires_grad=True)
+    total, weight = CosineError()(output, torch.ones(3, 3, 4, 5) / 3**0.5, mask)
+    assert total == weight > 0
+    assert torch.autograd.grad(total, output)[0].isfinite().all()
 
 
 def test_boundaries_are_balanced_within_each_image(mask: Tensor) -> None:
@@ -54,7 +83,7 @@ def test_an_image_of_one_kind_neither_costs_nor_weighs(everywhere: float, mask: 
     assert weight.item() == pytest.approx(0, abs=1e-5)
 
 
-@pytest.mark.parametrize("loss", [MeanSquaredError(), AbsoluteError(), BalancedBCE()])
+@pytest.mark.parametrize("loss", [MeanSquaredError(), AbsoluteError(), CosineError(), BalancedBCE()])
 def test_shapes_that_would_be_broadcast_are_refused(loss: Loss, mask: Tensor) -> None:
     with pytest.raises(
         ValueError, match=rf"{type(loss).__name__} expects output and target of one shape, found \(3,"

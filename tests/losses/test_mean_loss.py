@@ -31,11 +31,11 @@ def batch() -> tuple[Tensor, Tensor, Tensor]:
     return torch.randn(3, 4, 6, 5, generator=chance), target, mask
 
 
-@pytest.mark.parametrize("foreign", [JaccardLoss, DiceLoss, LovaszLoss])
+@pytest.mark.parametrize("external", [JaccardLoss, DiceLoss, LovaszLoss])
 def test_the_sum_runs_over_the_labelled_images(
-    foreign: type[nn.Module], batch: tuple[Tensor, Tensor, Tensor]
+    external: type[nn.Module], batch: tuple[Tensor, Tensor, Tensor]
 ) -> None:
-    recipe = partial(foreign, "multiclass", ignore_index=255)
+    recipe = partial(external, "multiclass", ignore_index=255)
     output, target, _ = batch
     expected = sum(recipe()(output[i : i + 1], target[i : i + 1]) for i in (0, 2))
     total, weight = MeanLoss(recipe)(*batch)
@@ -43,7 +43,7 @@ def test_the_sum_runs_over_the_labelled_images(
     assert weight.item() == 2
 
 
-def test_unlabelled_pixels_carry_the_index_that_the_foreign_loss_ignores() -> None:
+def test_unlabelled_pixels_carry_the_index_that_the_external_loss_ignores() -> None:
     recipe = partial(SoftBCEWithLogitsLoss, ignore_index=-7, reduction="sum")
     output, mask = torch.randn(1, 1, 2, 2), torch.tensor([[[True, False], [True, True]]])
     target = torch.ones(1, 1, 2, 2)
@@ -51,7 +51,7 @@ def test_unlabelled_pixels_carry_the_index_that_the_foreign_loss_ignores() -> No
     torch.testing.assert_close(total, nn.functional.softplus(-output[:, 0][mask]).sum())
 
 
-def test_foreign_losses_work_in_full_precision_under_autocast() -> None:
+def test_external_losses_work_in_full_precision_under_autocast() -> None:
     output, target = torch.rand(2, 1, 1, 4, 5, generator=torch.Generator().manual_seed(0))
     with torch.autocast("cpu", torch.bfloat16):
         total, _ = MeanLoss(Product)(output, target, torch.ones(1, 4, 5, dtype=torch.bool))

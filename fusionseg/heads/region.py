@@ -1,0 +1,27 @@
+"""The base class of all heads that predict regions."""
+
+from typing import Any, ClassVar
+
+import numpy.typing as npt
+
+from fusionseg.heads.base import Head
+from fusionseg.sample import Classes, Picture, Truth
+from fusionseg.visualize import region_colors
+
+
+class RegionHead(Head):
+    """Predicts a region id for every pixel.
+
+    Region ids are arbitrary, so a head predicts something that does not depend on their order, such as
+    boundaries, and `labels` makes the region map (B, H, W) int64 of positive ids from it.
+    """
+
+    task: ClassVar[str] = "region"
+
+    def truth(self, truth: Truth) -> npt.NDArray[Any] | None:
+        """The region ids (H, W), 0 where unlabelled; None if no pixel is labelled."""
+        return truth.region if truth.region.any() else None
+
+    def draw(self, labels: npt.NDArray[Any], classes: Classes) -> Picture:
+        """Region ids (H, W), each in a color of its own with a white outline; 0 is black."""
+        return region_colors(labels)
