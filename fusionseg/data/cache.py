@@ -133,8 +133,8 @@ def _fill(dataset: SegmentationDataset, file: Path, index_file: Path) -> None:
                 maps = [np.asarray(pixels.maps[kind], np.float32) for kind in dataset.kinds]
                 map_channels = [0 if plane.ndim == 2 else plane.shape[2] for plane in maps]
                 places.append((start, *pixels.image.shape, *map_channels))
-                planes = [*maps, pixels.region, pixels.image, pixels.semantic]
-                record = b"".join(plane.tobytes() for plane in planes)
+                record = b"".join(plane.tobytes() for plane in maps)
+                record += pixels.region.tobytes() + pixels.image.tobytes() + pixels.semantic.tobytes()
                 record += bytes(-len(record) % _ALIGNMENT)
                 pixels_out.write(record)
                 start += len(record)
@@ -184,8 +184,8 @@ def _check_room(dataset: SegmentationDataset, free: float, where: str, remedy: s
 
 
 def _bytes(pixels: Pixels) -> int:
-    planes = (pixels.image, pixels.semantic, pixels.region, *pixels.maps.values())
-    return sum(plane.nbytes for plane in planes)
+    maps = sum(plane.nbytes for plane in pixels.maps.values())
+    return pixels.image.nbytes + pixels.semantic.nbytes + pixels.region.nbytes + maps
 
 
 def _free_memory() -> float:

@@ -105,7 +105,9 @@ def resized(pixels: Pixels, scale: float) -> Pixels:
     region: npt.NDArray[np.uint16] = cv2.resize(  # type: ignore[assignment]
         pixels.region, size, interpolation=cv2.INTER_NEAREST_EXACT
     )
-    maps = {kind: _nearest(plane, size) for kind, plane in pixels.maps.items()} if pixels.maps else pixels.maps
+    maps = (
+        {kind: _nearest(plane, size) for kind, plane in pixels.maps.items()} if pixels.maps else pixels.maps
+    )
     return Pixels(image.reshape(height, width, -1), semantic, region, maps)
 
 

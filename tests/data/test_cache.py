@@ -19,7 +19,7 @@ class Sizes(SyntheticScenes):
 
     def read(self, index: int) -> Pixels:
         type(self).drawn += 1
-        image, semantic, region = SyntheticScenes("train", size=(33 + index, 47 + 2 * index)).read(index)
+        image, semantic, region, _ = SyntheticScenes("train", size=(33 + index, 47 + 2 * index)).read(index)
         return Pixels(np.dstack((image, image[..., 0])), semantic, region)
 
 

@@ -71,7 +71,7 @@ def test_pixels_have_the_shapes_types_and_ids_that_are_promised(recipe: Recipe) 
     for split in recipe("train").splits:
         dataset = recipe(split)
         for index in some(dataset):
-            image, semantic, region = dataset.read(index)
+            image, semantic, region, _ = dataset.read(index)
             assert image.shape == (*semantic.shape, dataset.channels)
             assert semantic.shape == region.shape
             assert [plane.dtype.name for plane in (image, semantic, region)] == ["uint8", "uint8", "uint16"]
@@ -84,7 +84,7 @@ def test_labels_and_truth_are_those_of_the_pixels(recipe: Recipe) -> None:
     dataset = recipe("train")
     for index in some(dataset):
         pixels, labels, truth = dataset.read(index), dataset.labels(index), dataset.truth(index)
-        for semantic, region in (labels, (truth.semantic, truth.region)):
+        for semantic, region in ((labels.semantic, labels.region), (truth.semantic, truth.region)):
             assert np.array_equal(semantic, pixels.semantic)
             assert np.array_equal(region, pixels.region)
 
@@ -92,7 +92,7 @@ def test_labels_and_truth_are_those_of_the_pixels(recipe: Recipe) -> None:
 def test_regions_lie_within_one_class(recipe: Recipe) -> None:
     dataset = recipe("val")
     for index in some(dataset):
-        semantic, region = dataset.labels(index)
+        semantic, region, _ = dataset.labels(index)
         pairs = np.unique(semantic[region > 0].astype(int) * 65536 + region[region > 0])
         assert len(pairs) == len(np.unique(pairs % 65536))
 

@@ -11,9 +11,10 @@ from torch import Tensor
 
 from fusionseg.data.base import DataError, Split
 from fusionseg.data.cache import Cache
-from fusionseg.data.datamodule import SegmentationDataModule, fraction_of
+from fusionseg.data.datamodule import SegmentationDataModule
 from fusionseg.data.mixture import MixtureDataset
 from fusionseg.data.samplers import TrainOrder
+from fusionseg.data.subset import fraction_of
 from fusionseg.data.synthetic import SyntheticScenes
 from fusionseg.sample import Sample
 

@@ -43,7 +43,7 @@ class Ramp(SegmentationDataset):
         return Pixels(np.full((4, 5, self.channels), index, np.uint8), lines, region)
 
     def truth(self, index: int) -> Truth:
-        semantic, region = self.labels(index)
+        semantic, region, _ = self.labels(index)
         crowd = np.where(semantic == 2, semantic, VOID)
         return Truth(semantic, region, crowd, others=(region + 1,))
 
@@ -126,7 +126,7 @@ def test_labels_that_do_not_count_are_nowhere() -> None:
         mixed("val", labels={"a": "semantic", "b": "region"}),
         mixed("val", labels={"a": "semantic"}),
     ):
-        semantic, region = dataset.read(0)[1:]
+        semantic, region, _ = dataset.read(0)[1:]
         assert semantic[:, 0].tolist() == [0, 1, 2, VOID]
         assert not region.any()
         truth = dataset.truth(0)

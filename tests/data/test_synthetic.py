@@ -27,7 +27,7 @@ def test_all_classes_occur_and_things_are_a_fifth_of_the_pixels() -> None:
 
 def test_a_region_has_one_class_and_every_pixel_a_label() -> None:
     for index in range(20):
-        _, semantic, region = SyntheticScenes("val").read(index)
+        _, semantic, region, _ = SyntheticScenes("val").read(index)
         assert region.all()
         assert semantic.max() < 6
         for identity in np.unique(region):
@@ -38,7 +38,7 @@ def test_things_of_a_class_touch_so_that_components_are_not_the_regions() -> Non
     scenes = SyntheticScenes("train")
     touching = 0
     for index in range(20):
-        _, semantic, region = scenes.read(index)
+        _, semantic, region, _ = scenes.read(index)
         parts = components(np.where(semantic < 2, 255, semantic), 1)
         touching += any(len(np.unique(region[parts == part])) > 1 for part in range(1, parts.max() + 1))
     assert touching >= 15
