@@ -185,10 +185,11 @@ def _image_view(image: _Image, warp: _Matrix, crop_size: tuple[int, int]) -> _Im
 
 def _nearest(plane: LabelMap, warp: _Matrix, crop_size: tuple[int, int]) -> LabelMap:
     """The crop of a label map (H, W) or (H, W, C) at the nearest pixels, 0 beyond the border."""
-    groups = [plane] if plane.ndim == 2 else channel_groups(plane)
-    warped = [_warp(group, warp, crop_size, cv2.INTER_NEAREST, (0, 0, 0, 0)) for group in groups]
-    joined = warped[0] if len(warped) == 1 else np.dstack(warped)
-    return joined.reshape(*crop_size, *plane.shape[2:])
+    if plane.ndim == 2:
+        return _warp(plane, warp, crop_size, cv2.INTER_NEAREST, (0,))
+    # One by one: OpenCV rounds the places of planes of two channels in another way than those of one.
+    channels = [np.ascontiguousarray(plane[..., i]) for i in range(plane.shape[2])]
+    return np.dstack([_warp(channel, warp, crop_size, cv2.INTER_NEAREST, (0,)) for channel in channels])
 
 
 def _turned(normals: LabelMap, warp: _Matrix) -> LabelMap:

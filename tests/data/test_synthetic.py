@@ -57,6 +57,28 @@ def test_an_index_beyond_the_end_is_refused() -> None:
         SyntheticScenes("train", length=3).read(3)
 
 
+def test_depth_and_normals_change_nothing_else_and_are_a_function_of_the_same_key() -> None:
+    kinds = {(): {}, ("depth",): {"depth": True}, ("depth", "normals"): {"depth": True, "normals": True}}
+    plain, deep, both = (SyntheticScenes("val", **asked) for asked in kinds.values())
+    assert (plain.kinds, deep.kinds, both.kinds) == tuple(kinds)
+    for index in (0, 5):
+        read = [scenes.read(index) for scenes in (plain, deep, both, both)]
+        assert all(np.array_equal(read[0][i], other[i]) for other in read[1:] for i in range(3))
+        assert [tuple(pixels.maps) for pixels in read[:3]] == list(kinds)
+        assert np.array_equal(read[1].maps["depth"], read[2].maps["depth"])
+        assert np.array_equal(read[2].maps["normals"], read[3].maps["normals"])
+    assert not np.array_equal(both.read(0).maps["depth"], both.read(1).maps["depth"])
+    assert plain.sources() != deep.sources() != both.sources()
+
+
+def test_the_sky_has_neither_depth_nor_normals_and_all_else_has_both() -> None:
+    scenes = SyntheticScenes("train", depth=True, normals=True)
+    for index in range(10):
+        pixels = scenes.read(index)
+        assert np.array_equal(pixels.maps["depth"] == 0, pixels.semantic == 0)
+        assert np.array_equal(~pixels.maps["normals"].any(2), pixels.semantic == 0)
+
+
 def test_impossible_arguments_are_refused() -> None:
     with pytest.raises(ValueError, match="at least one scene, found a length of 0"):
         SyntheticScenes("train", length=0)
