@@ -16,14 +16,12 @@ from fusionseg.config.recipe import plain
 from fusionseg.data.augmentation import Augmentation
 from fusionseg.data.base import DataError, SegmentationDataset, Split, class_pixels
 from fusionseg.data.cache import Cache, cached
+from fusionseg.data.checks import check_apart, check_numbers, check_sizes
 from fusionseg.data.samplers import EvaluationOrder, TrainOrder
 from fusionseg.data.samples import EvaluationSamples, TrainSamples, collated, quiet_worker, widened
 from fusionseg.data.subset import fraction_of
 from fusionseg.data.synthetic import SyntheticScenes
 from fusionseg.sample import Classes, Sample
-
-LARGEST_CROP = 8192
-"""Largest side of a crop in pixels."""
 
 
 class SegmentationDataModule(LightningDataModule):
@@ -69,8 +67,8 @@ class SegmentationDataModule(LightningDataModule):
         self.save_hyperparameters(
             {**given, "_instantiator": "lightning.pytorch.cli.instantiate_module"}, logger=False
         )
-        _check_sizes(batch_size, eval_batch_size, crop_size, scale)
-        _check_numbers(workers, fraction, seed)
+        check_sizes(batch_size, eval_batch_size, crop_size, scale)
+        check_numbers(workers, fraction, seed)
         self.dataset = dataset
         self.batch_size = batch_size
         self.eval_batch_size = eval_batch_size
@@ -111,7 +109,7 @@ class SegmentationDataModule(LightningDataModule):
             raise ValueError(f"expected one of the stages {', '.join(wanted)}, found {stage!r}")
         for split in wanted[stage]:
             self._split(split)
-        _check_apart(self.datasets)
+        check_apart(self.datasets)
         self._fill_caches(wanted[stage])
 
     @override
@@ -246,40 +244,3 @@ class LateLoader(DataLoader[Sample]):
 def _default_workers(ranks: int) -> int:
     """Worker processes of each of the ranks on this machine."""
     return min(8, max(0, len(os.sched_getaffinity(0)) // ranks - 1))
-
-
-def _check_sizes(batch_size: int, eval_batch_size: int, crop_size: tuple[int, int], scale: float) -> None:
-    """Raises a ValueError unless the sizes of images and batches are possible."""
-    if any(length % 32 or not 32 <= length <= LARGEST_CROP for length in crop_size):
-        found = f"{crop_size[0]} x {crop_size[1]}"
-        raise ValueError(f"expected data.crop_size of multiples of 32 up to {LARGEST_CROP}, found {found}")
-    if not 0 < scale <= 16:
-        raise ValueError(f"expected data.scale above 0 and up to 16, found {scale}")
-    if batch_size < 1 or eval_batch_size < 1:
-        sizes = f"{batch_size} and {eval_batch_size}"
-        raise ValueError(f"expected data.batch_size and data.eval_batch_size above 0, found {sizes}")
-
-
-def _check_numbers(workers: int | None, fraction: float, seed: int | None) -> None:
-    """Raises a ValueError unless the number of workers, the fraction and the seed are possible."""
-    if not 0 < fraction <= 1:
-        raise ValueError(f"expected a fraction of the training images in (0, 1], found {fraction}")
-    if not 0 <= (workers or 0) <= 512 or (seed or 0) < 0:
-        raise ValueError(
-            f"expected data.workers in 0..512 and data.seed of 0 or more, found {workers} and {seed}"
-        )
-
-
-def _check_apart(datasets: dict[Split, SegmentationDataset]) -> None:
-    """Raises a DataError unless every image is in one split once and all splits have the same classes."""
-    owners: dict[str, str] = {}
-    first = next(iter(datasets.values()))
-    for split, dataset in datasets.items():
-        if dataset.classes != first.classes:
-            raise DataError(f"expected the same classes in {first.split} and {split}, found different ones")
-        for name in map(dataset.name, range(len(dataset))):
-            if name in owners:
-                raise DataError(
-                    f"expected each image in one split once, found {name} in {owners[name]} and in {split}"
-                )
-            owners[name] = split

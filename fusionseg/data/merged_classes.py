@@ -10,6 +10,9 @@ import numpy.typing as npt
 from fusionseg.data.base import DataError
 from fusionseg.sample import VOID, Classes
 
+Counting: TypeAlias = Literal["both", "semantic", "region"]
+"""Which of a part's classes and regions count."""
+
 _Renamed: TypeAlias = Mapping[str, Mapping[str, str | None]]
 _Names: TypeAlias = Mapping[str, Sequence[str | None]]
 

@@ -1,12 +1,10 @@
 """A dataset that mixes several datasets."""
 
 import functools
-import math
-import re
 from bisect import bisect_right
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import accumulate
-from typing import Literal, NamedTuple, TypeAlias, get_args
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -23,11 +21,9 @@ from fusionseg.data.base import (
     Split,
     channels_first,
 )
-from fusionseg.data.merged_classes import merged_classes
+from fusionseg.data.checks import check_part_names, check_part_values
+from fusionseg.data.merged_classes import Counting, merged_classes
 from fusionseg.sample import Truth
-
-Counting: TypeAlias = Literal["both", "semantic", "region"]
-"""Which of a part's classes and regions count."""
 
 
 class MixtureDataset(SegmentationDataset):
@@ -69,8 +65,8 @@ class MixtureDataset(SegmentationDataset):
         super().__init__(split)
         counting = dict.fromkeys(datasets, "both") | (labels or {})
         renamed = {} if classes == "apart" else classes
-        _check_names(datasets, weights=weights or {}, labels=counting, classes=renamed)
-        _check_values(datasets, weights, counting, epoch_length)
+        check_part_names(datasets, weights=weights or {}, labels=counting, classes=renamed)
+        check_part_values(datasets, weights, counting, epoch_length)
         splits = {name: getattr(made(recipe), "splits", self.splits) for name, recipe in datasets.items()}
         if not any(split in known for known in splits.values()):
             raise DataError(f"expected a part with the split {split}, found none among {', '.join(datasets)}")
@@ -193,39 +189,6 @@ class _Part(NamedTuple):
     dataset: SegmentationDataset
     table: npt.NDArray[np.uint8]
     regions: bool
-
-
-def _check_names(datasets: Collection[str], **settings: Mapping[str, object]) -> None:
-    """Raises a DataError unless the parts' names are fit for files and every setting is of a known part."""
-    wrong = [name for name in datasets if not re.fullmatch(r"[\w.-]+", name)]
-    if wrong or not datasets:
-        raise DataError(
-            f"expected datasets by names of letters, digits, '_', '-' and '.', found {wrong or 'none'}"
-        )
-    for setting, given in settings.items():
-        if unknown := [name for name in given if name not in datasets]:
-            raise DataError(
-                f"expected {setting} of the parts {', '.join(datasets)}, found {', '.join(unknown)}"
-            )
-
-
-def _check_values(
-    datasets: Collection[str],
-    weights: Mapping[str, float] | None,
-    counting: Mapping[str, str],
-    epoch_length: int | None,
-) -> None:
-    """Raises a DataError unless weights, labels and the length of an epoch are possible."""
-    if weights is not None:
-        if missing := [name for name in datasets if name not in weights]:
-            raise DataError(f"expected a weight for each part, found none for {', '.join(missing)}")
-        if not all(0 <= weight < math.inf for weight in weights.values()) or not any(weights.values()):
-            raise DataError(f"expected weights of 0 or more, not all 0, found {dict(weights)}")
-    known = get_args(Counting)
-    if unknown := [f"{labels} of {name}" for name, labels in counting.items() if labels not in known]:
-        raise DataError(f"expected labels {', '.join(known)}, found {', '.join(unknown)}")
-    if epoch_length is not None and epoch_length < 1:
-        raise DataError(f"expected an epoch_length above 0, found {epoch_length}")
 
 
 def _channels(parts: Mapping[str, SegmentationDataset]) -> int:

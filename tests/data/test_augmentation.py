@@ -10,7 +10,7 @@ from fusionseg.data.base import Pixels
 from fusionseg.data.synthetic import SyntheticScenes
 
 RNG = np.random.default_rng
-GEOMETRY = {"brightness": 0.0, "contrast": 0.0, "saturation": 0.0, "hue": 0.0}
+GEOMETRY: dict[str, Any] = {"brightness": 0.0, "contrast": 0.0, "saturation": 0.0, "hue": 0.0}
 
 
 def pixels(height: int = 40, width: int = 56, channels: int = 3) -> Pixels:
@@ -23,7 +23,7 @@ def pixels(height: int = 40, width: int = 56, channels: int = 3) -> Pixels:
 
 
 def same(a: Pixels, b: Pixels) -> bool:
-    return all(np.array_equal(a[i], b[i]) for i in range(3))
+    return all(map(np.array_equal, a[:3], b[:3]))
 
 
 def cut(given: Pixels, rows: slice, columns: slice) -> Pixels:
@@ -186,8 +186,9 @@ def test_normals_of_a_mirrored_view_are_those_of_its_depth() -> None:
 
     def differences(depth: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
         along_y, along_x = np.gradient(depth.astype(np.float64))
-        normals = np.dstack((along_x, along_y, np.full(depth.shape, -1.0)))
-        return normals / np.linalg.norm(normals, axis=2, keepdims=True)
+        normals: npt.NDArray[np.float64] = np.dstack((along_x, along_y, np.full(depth.shape, -1.0)))
+        normals /= np.linalg.norm(normals, axis=2, keepdims=True)
+        return normals
 
     given = with_maps({"depth": depth.astype(np.float32), "normals": differences(depth).astype(np.float32)})
     found = Augmentation((1.0, 1.0), 0.0, flip=1.0, **GEOMETRY)(given, (48, 64), 1.0, RNG(0)).maps

@@ -31,7 +31,7 @@ def test_a_cache_gives_what_the_dataset_gives(kind: Cache, tmp_path: Path) -> No
     for index in (5, 0, 3):
         ours, theirs = kept.read(index), dataset.read(index)
         assert [plane.dtype for plane in ours[:3]] == [np.uint8, np.uint8, np.uint16]
-        assert all(np.array_equal(ours[i], theirs[i]) for i in range(3))
+        assert all(map(np.array_equal, ours[:3], theirs[:3]))
         assert np.array_equal(kept.labels(index).region, dataset.labels(index).region)
         assert kept.name(index) == dataset.name(index)
         assert np.array_equal(kept.truth(index).region, dataset.truth(index).region)

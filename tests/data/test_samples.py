@@ -1,3 +1,5 @@
+from functools import partial
+
 import cv2
 import numpy as np
 import pytest
@@ -91,11 +93,11 @@ def test_any_number_of_channels_is_resized_alike() -> None:
         assert np.array_equal(small.image[..., i], alone)
 
 
-DEEP = {"depth": True, "normals": True}
+DeepScenes = partial(SyntheticScenes, depth=True, normals=True)
 
 
 def test_a_batch_has_the_further_kinds_of_its_dataset() -> None:
-    samples = TrainSamples(SyntheticScenes("train", length=4, **DEEP), Augmentation(), (64, 96))
+    samples = TrainSamples(DeepScenes("train", length=4), Augmentation(), (64, 96))
     batch = widened(collated([samples[0, i] for i in range(4)]))
     assert batch["depth"].shape == (4, 64, 96)
     assert batch["normals"].shape == (4, 3, 64, 96)
@@ -110,7 +112,7 @@ def test_a_batch_has_the_further_kinds_of_its_dataset() -> None:
 
 
 def test_evaluation_resizes_further_maps_to_the_nearest_pixel_but_not_their_truth() -> None:
-    scenes = SyntheticScenes("val", length=2, size=(48, 72), **DEEP)
+    scenes = DeepScenes("val", length=2, size=(48, 72))
     samples, maps = EvaluationSamples(scenes, scale=1 / 3), scenes.read(1).maps
     assert samples.kinds == ("depth", "normals")
     assert np.array_equal(samples[1]["depth"].numpy(), maps["depth"][1::3, 1::3])

@@ -12,7 +12,8 @@ DEGREE = np.pi / 180
 def angles(a: npt.NDArray[np.floating], b: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
     """The angles in degrees between vectors (..., 3); by atan2, which is exact for small ones."""
     a, b = a.astype(np.float64), b.astype(np.float64)
-    return np.arctan2(np.linalg.norm(np.cross(a, b), axis=-1), (a * b).sum(-1)) / DEGREE
+    apart: npt.NDArray[np.float64] = np.arctan2(np.linalg.norm(np.cross(a, b), axis=-1), (a * b).sum(-1))
+    return apart / DEGREE
 
 
 def differences(depth: npt.NDArray[np.float32], pitch: float) -> npt.NDArray[np.float64]:
@@ -23,15 +24,17 @@ def differences(depth: npt.NDArray[np.float32], pitch: float) -> npt.NDArray[np.
     along_x[..., 2] = z[1:-1, 2:] - z[1:-1, :-2]
     along_y[..., 2] = z[2:, 1:-1] - z[:-2, 1:-1]
     # y x x points to the camera in these axes, whose z points away from it
-    normals = np.cross(along_y, along_x)
-    return normals / np.linalg.norm(normals, axis=-1, keepdims=True)
+    normals: npt.NDArray[np.float64] = np.cross(along_y, along_x)
+    normals /= np.linalg.norm(normals, axis=-1, keepdims=True)
+    return normals
 
 
 def interior(region: npt.NDArray[np.uint16]) -> npt.NDArray[np.bool_]:
     """Which pixels (H - 2, W - 2) have their four neighbors in their own region."""
     own = region[1:-1, 1:-1]
     neighbors = (region[1:-1, 2:], region[1:-1, :-2], region[2:, 1:-1], region[:-2, 1:-1])
-    return np.logical_and.reduce([own == other for other in neighbors])
+    inner: npt.NDArray[np.bool_] = np.logical_and.reduce([own == other for other in neighbors])
+    return inner
 
 
 @pytest.mark.parametrize(("size", "seed"), [((128, 128), 0), ((96, 160), 1), ((256, 192), 2)])
