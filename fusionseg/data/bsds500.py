@@ -80,6 +80,7 @@ class BSDS500(SegmentationDataset):
         return [*self.photos.values(), *self.label_files.values()]
 
     def _label_file(self, index: int) -> Path:
+        """The file with the annotators' regions of an image."""
         return self.label_files[self.names[index]]
 
 

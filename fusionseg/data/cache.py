@@ -109,7 +109,7 @@ class DiskCache(_Cached):
         area = height * width
         sizes = [4 * area * (count or 1) for count in map_channels] + [2 * area, channels * area, area]
         flat = np.memmap(self.file, np.uint8, "r", start, (sum(sizes),)).view(np.ndarray)
-        *maps, region, image, semantic, _ = np.split(flat, list(accumulate(sizes)))
+        *maps, region, image, semantic = np.split(flat, list(accumulate(sizes[:-1])))
         pixels = Pixels(
             image.reshape(height, width, channels),
             semantic.reshape(height, width),
@@ -184,6 +184,7 @@ def _check_room(dataset: SegmentationDataset, free: float, where: str, remedy: s
 
 
 def _bytes(pixels: Pixels) -> int:
+    """The size of an image and its labels in memory."""
     maps = sum(plane.nbytes for plane in pixels.maps.values())
     return pixels.image.nbytes + pixels.semantic.nbytes + pixels.region.nbytes + maps
 

@@ -83,6 +83,7 @@ class CocoPanoptic(SegmentationDataset):
         return list(files)
 
     def _label_file(self, index: int) -> Path:
+        """The file with the segment ids of an image."""
         return self.label_folder / f"{self.names[index]}.png"
 
     def _decoded(self, index: int) -> "_Decoded":

@@ -188,6 +188,7 @@ class SegmentationDataModule(LightningDataModule):
         return self.trainer.fit_loop.epoch_loop.batch_progress.current.ready if self.trainer else 0
 
     def _evaluation(self, split: Split) -> DataLoader[Sample]:
+        """This rank's share of a split's whole images."""
         dataset = self._split(split)
         rank, world_size = self._rank()
         if len(dataset) < world_size:
@@ -204,6 +205,7 @@ class SegmentationDataModule(LightningDataModule):
         batch_size: int,
         drop_last: bool = False,
     ) -> DataLoader[Sample]:
+        """A loader of batches of the samples, by the number of workers and the device of this run."""
         workers = self.workers
         if workers is None:
             workers = _default_workers(self.trainer.num_devices if self.trainer else 1)

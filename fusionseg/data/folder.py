@@ -120,6 +120,7 @@ class Folder(SegmentationDataset):
         return [self.min_area, self.root / "classes.yaml", *photos, *labels]
 
     def _file(self, part: str, index: int) -> Path:
+        """The label file of an image in one of the label folders."""
         return self.root / part / f"{self.names[index]}.png"
 
 
@@ -155,7 +156,7 @@ def _declared(path: Path) -> tuple[Classes, int, int]:
         )
     if channels < 3:
         raise DataError(
-            f"expected at least 3 channels (grey photos are read as RGB), found {channels} in {path}"
+            f"expected at least 3 channels (gray photos are read as RGB), found {channels} in {path}"
         )
     return classes, void, channels
 

@@ -75,7 +75,7 @@ def test_zoom_by_two_doubles_every_label_pixel() -> None:
 
 @pytest.mark.parametrize("zoom", [0.5, 0.25])
 def test_a_small_view_averages_the_image(zoom: float) -> None:
-    """A checkerboard of single pixels is grey from afar; sampling it would show black, white or stripes."""
+    """A checkerboard of single pixels is gray from afar; sampling it would show black, white or stripes."""
     board = (np.indices((64, 64)).sum(0) % 2 * 255).astype(np.uint8)
     given = Pixels(np.dstack([board] * 3), np.zeros((64, 64), np.uint8), np.ones((64, 64), np.uint16))
     found = Augmentation.none()(given, (int(64 * zoom), int(64 * zoom)), zoom, RNG(0))
