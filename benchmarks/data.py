@@ -102,9 +102,9 @@ def tensors(pixels: Pixels) -> tuple[Tensor, Tensor, Tensor]:
 
 def decoded(dataset: CamVid, index: int) -> tuple[Tensor, Tensor, Tensor]:
     """An image and its labels from the files, the photo by torchvision."""
-    semantic, region = dataset.labels(index)
+    labels = dataset.labels(index)
     image = decode_image(str(dataset.pairs[index][0]), ImageReadMode.RGB)
-    return image, torch.from_numpy(semantic), torch.from_numpy(region.astype(np.int32))
+    return image, torch.from_numpy(labels.semantic), torch.from_numpy(labels.region.astype(np.int32))
 
 
 def main() -> None:

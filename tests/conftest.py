@@ -55,7 +55,7 @@ def scenes() -> Callable[..., Sample]:
     def batch(number: int = 2, size: tuple[int, int] = (64, 96)) -> Sample:
         dataset = SyntheticScenes("val", number, size)
         images, semantic, region = (
-            np.stack(maps) for maps in zip(*map(dataset.read, range(number)), strict=True)
+            np.stack(maps) for maps in zip(*(dataset.read(i)[:3] for i in range(number)), strict=True)
         )
         return {
             "image": torch.from_numpy(images).permute(0, 3, 1, 2),

@@ -31,7 +31,7 @@ SHARED = {
     "losses": "base",
     "balancing": "base gradient branch simplex task_adam checks",
     "metrics": "base contingency",
-    "data": "base layout subset samples augmentation components samplers cache",
+    "data": "base layout subset samples augmentation components samplers cache checks merged_classes surfaces",
     "networks": "base backbone pretrained stages",
 }
 """The files that others of their package may import; the other files are one part each."""

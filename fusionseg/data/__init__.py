@@ -1,0 +1,39 @@
+"""Datasets, their augmentation and their combinations: all parts of the data that a configuration can name.
+
+A dataset is a subclass of `SegmentationDataset`, one split of some images with their labels. `CamVid`, `CocoPanoptic`
+and `BSDS500` read the official layouts of these data sets, `Folder` reads images of your own, and `SyntheticScenes`
+draws scenes without any files. `MixtureDataset` mixes several datasets, and `Subset` selects images of one.
+`Augmentation` makes the random views to train on.
+
+`fusionseg.SegmentationDataModule` makes batches of any of them. It is not here because it imports Lightning, which
+nothing in this package needs.
+
+Example:
+    >>> from fusionseg.data import SyntheticScenes
+    >>> scenes = SyntheticScenes("val", depth=True)
+    >>> pixels = scenes.read(0)
+    >>> pixels.image.shape, pixels.semantic.shape, pixels.maps["depth"].shape
+    ((128, 128, 3), (128, 128), (128, 128))
+"""
+
+from fusionseg.data.augmentation import Augmentation
+from fusionseg.data.base import SegmentationDataset
+from fusionseg.data.bsds500 import BSDS500
+from fusionseg.data.camvid import CamVid
+from fusionseg.data.coco_panoptic import CocoPanoptic
+from fusionseg.data.folder import Folder
+from fusionseg.data.mixture import MixtureDataset
+from fusionseg.data.subset import Subset
+from fusionseg.data.synthetic import SyntheticScenes
+
+__all__ = [
+    "BSDS500",
+    "Augmentation",
+    "CamVid",
+    "CocoPanoptic",
+    "Folder",
+    "MixtureDataset",
+    "SegmentationDataset",
+    "Subset",
+    "SyntheticScenes",
+]

@@ -1,32 +1,61 @@
-"""What a segmentation dataset is: one split, its classes, and the pixels and labels of its images."""
+"""Base class of all datasets: one split, its classes, and the image and labels of each index."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
 from typing import ClassVar, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+from typing_extensions import override
 
 from fusionseg.sample import Classes, IntMap, Truth
 
 Split: TypeAlias = Literal["train", "val", "test"]
 
+LabelMap: TypeAlias = npt.NDArray[np.float32]
+"""A label map of a further kind: (H, W) or (H, W, C), 0 (in all channels) where there is no valid label."""
+
 
 class DataError(ValueError):
-    """Files that are not what a dataset expects; keeps its type on the way out of a worker (see `message_of`)."""
+    """Files or arguments that do not fit a dataset; the type survives the way out of a worker process."""
+
+
+class _NoMaps(Mapping[str, LabelMap]):
+    """The empty mapping. Unlike a dict it is immutable, and unlike a `MappingProxyType` it can be pickled."""
+
+    @override
+    def __getitem__(self, kind: str) -> LabelMap:
+        raise KeyError(kind)
+
+    @override
+    def __iter__(self) -> Iterator[str]:
+        return iter(())
+
+    @override
+    def __len__(self) -> int:
+        return 0
+
+
+NO_MAPS: Mapping[str, LabelMap] = _NoMaps()
+"""The further label maps of an image that has none."""
 
 
 class Pixels(NamedTuple):
-    """An image with its label maps, all of one size.
+    """An image with its label maps, all of one height and width.
 
     Args:
         image: (H, W, C) uint8, RGB or RGB and more.
-        semantic: Class ids (H, W) uint8, 255 where unlabelled.
-        region: Region ids (H, W) uint16, 0 where unlabelled.
+        semantic: Class ids (H, W) uint8, 255 where unlabeled.
+        region: Region ids (H, W) uint16, 0 where unlabeled.
+        maps: Label maps of further kinds by their task's name, float32 with channels last, as OpenCV wants them:
+            `depth` (H, W) in meters, 0 where invalid; `normals` (H, W, 3), unit vectors (x right, y down, z away from
+            the camera) of the visible side of surfaces, the zero vector where invalid.
     """
 
     image: npt.NDArray[np.uint8]
     semantic: npt.NDArray[np.uint8]
     region: npt.NDArray[np.uint16]
+    maps: Mapping[str, LabelMap] = NO_MAPS
 
 
 class Labels(NamedTuple):
@@ -34,16 +63,23 @@ class Labels(NamedTuple):
 
     semantic: npt.NDArray[np.uint8]
     region: npt.NDArray[np.uint16]
+    maps: Mapping[str, LabelMap] = NO_MAPS
 
 
 class SegmentationDataset(ABC):
     """One split of a dataset.
 
-    Constructing one reads lists and checks that the files are there, but decodes no image. The facts of the dataset,
-    its classes and what a region is, stand in `classes`.
+    The constructor reads lists and checks that files exist, but decodes no image.
 
     Args:
         split: Which part of the data.
+
+    Attributes:
+        splits: The splits that the dataset has.
+        classes: Names, colors and kinds of the classes, and what a region is.
+        channels: Channels of an image.
+        kinds: Kinds of labels beside `semantic` and `region`, such as `("depth", "normals")`. Every image has a map
+            of each of them; one of zeros where the image has no such labels.
 
     Raises:
         DataError: The dataset has no such split.
@@ -52,6 +88,7 @@ class SegmentationDataset(ABC):
     splits: ClassVar[tuple[Split, ...]] = ("train", "val", "test")
     classes: Classes
     channels: int = 3
+    kinds: tuple[str, ...] = ()
 
     def __init__(self, split: Split) -> None:
         if split not in self.splits:
@@ -66,45 +103,57 @@ class SegmentationDataset(ABC):
 
     @abstractmethod
     def name(self, index: int) -> str:
-        """A name that no other image of the dataset has and that can be part of a file's name."""
+        """The image's name: unique in the dataset and fit to be part of a file name."""
 
     @abstractmethod
     def read(self, index: int) -> Pixels:
         """The image and its labels at the size of the files."""
 
     def labels(self, index: int) -> Labels:
-        """The labels alone; a dataset of files reads them without decoding the photo."""
+        """The labels alone; a dataset of files overrides this to read them without decoding the photo."""
         return Labels(*self.read(index)[1:])
 
     def truth(self, index: int) -> Truth:
-        """What an answer is scored against, at the size of the label file."""
-        return Truth(*self.labels(index))
+        """The labels that predictions are scored against, at the size of the label file."""
+        labels = self.labels(index)
+        return Truth(labels.semantic, labels.region, maps=channels_first(labels.maps))
 
     def annotation(self, index: int, rng: np.random.Generator) -> npt.NDArray[np.uint16] | None:
-        """The regions (H, W) of one of several annotators, for training; nothing where `read` gives all there is.
+        """The regions (H, W) of one of several annotators, for training; None where `read` gives all there is.
 
         Args:
             index: Which image.
-            rng: The only source of chance.
+            rng: The only source of randomness.
         """
         return None
 
     def order(self, rng: np.random.Generator, among: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        """The images of an epoch of training, in order and equally many in each: every one once, unless overridden.
+        """The indices of an epoch of training, in order; the same number in every epoch.
+
+        By default every index once, shuffled.
 
         Args:
-            rng: The only source of chance.
+            rng: The only source of randomness.
             among: The indices to choose from.
         """
         return rng.permutation(among)
 
     def sources(self) -> list[object]:
-        """All that the pixels depend on: parameters, and the path of every file; a cache on disk is keyed by it."""
+        """All that the pixels depend on: parameters, and the path of every file. The cache on disk is keyed by it.
+
+        Raises:
+            DataError: The dataset does not override this.
+        """
         raise DataError(
             f"{type(self).__name__} does not say what it reads: override `sources` or set cache to memory"
         )
 
 
+def channels_first(maps: Mapping[str, LabelMap]) -> dict[str, LabelMap]:
+    """The maps (H, W) or (H, W, C) of `Pixels` as (H, W) or (C, H, W), as samples and truths hold them."""
+    return {kind: plane if plane.ndim == 2 else np.moveaxis(plane, 2, 0) for kind, plane in maps.items()}
+
+
 def class_pixels(semantic: IntMap, num_classes: int) -> npt.NDArray[np.int64]:
-    """The number of pixels of each class (C,) in a label map; void is not counted."""
+    """The number of pixels of each class (C,) in a label map (H, W); void is not counted."""
     return np.bincount(semantic.ravel(), minlength=num_classes)[:num_classes]

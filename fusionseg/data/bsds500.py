@@ -1,4 +1,4 @@
-"""BSDS500: photos of nature, each cut into regions by several people."""
+"""BSDS500: photos of nature, each segmented into regions by several people."""
 
 from pathlib import Path
 
@@ -19,13 +19,16 @@ LAYOUT = """    data/images/{train,val,test}/<id>.jpg
 class BSDS500(SegmentationDataset):
     """BSDS500 in its official layout: 200 / 100 / 200 photos of 481 x 321 or 321 x 481 pixels, 4 to 9 annotators each.
 
-    There are regions only, so that all classes are void: train on it alone with `--model.semantic_head null`. Training
+    It has regions only and every pixel's class is void: train on it alone with `--model.semantic_head null`. Training
     sees the regions of one annotator, drawn anew in every epoch; evaluation scores against all of them, by the rules of
     the Berkeley benchmark (Arbelaez et al., TPAMI 2011): tune on val, report on test once.
 
     Args:
         split: Which photos; the official split.
         root: The folder that holds `data`.
+
+    Raises:
+        DataError: Files are missing, or photos and label files do not match.
     """
 
     classes = Classes(
@@ -34,9 +37,11 @@ class BSDS500(SegmentationDataset):
 
     def __init__(self, split: Split, root: str | Path) -> None:
         super().__init__(split)
-        photos, labels = (Path(root) / "data" / part / split for part in ("images", "groundTruth"))
+        photos = Path(root) / "data" / "images" / split
+        labels = Path(root) / "data" / "groundTruth" / split
         check_layout([photos, labels], LAYOUT)
-        self.photos, self.label_files = by_stem(photos, (".jpg",)), by_stem(labels, (".mat",))
+        self.photos = by_stem(photos, (".jpg",))
+        self.label_files = by_stem(labels, (".mat",))
         check_matched(self.photos, self.label_files, labels)
         self.names = list(self.photos)
 
@@ -50,13 +55,15 @@ class BSDS500(SegmentationDataset):
     @override
     def read(self, index: int) -> Pixels:
         photo = self.photos[self.names[index]]
-        image, labels = read_image(photo), self.labels(index)
+        image = read_image(photo)
+        labels = self.labels(index)
         check_size(labels.region, image, self._label_file(index), photo)
         return Pixels(image, *labels)
 
     @override
     def labels(self, index: int) -> Labels:
-        return Labels(*_labels(_annotations(self._label_file(index))[0]))
+        region = _annotations(self._label_file(index))[0]
+        return Labels(_void(region), region)
 
     @override
     def annotation(self, index: int, rng: np.random.Generator) -> npt.NDArray[np.uint16]:
@@ -66,31 +73,38 @@ class BSDS500(SegmentationDataset):
     @override
     def truth(self, index: int) -> Truth:
         first, *others = _annotations(self._label_file(index))
-        return Truth(*_labels(first), others=tuple(others))
+        return Truth(_void(first), first, others=tuple(others))
 
     @override
     def sources(self) -> list[object]:
         return [*self.photos.values(), *self.label_files.values()]
 
     def _label_file(self, index: int) -> Path:
+        """The file with the annotators' regions of an image."""
         return self.label_files[self.names[index]]
 
 
-def _labels(region: npt.NDArray[np.uint16]) -> Labels:
-    return Labels(np.full(region.shape, VOID, np.uint8), region)
+def _void(region: npt.NDArray[np.uint16]) -> npt.NDArray[np.uint8]:
+    """The class ids (H, W) that belong to a region map: void everywhere."""
+    return np.full(region.shape, VOID, np.uint8)
 
 
 def _annotations(path: Path) -> npt.NDArray[np.uint16]:
-    """The regions that each annotator drew, (A, H, W)."""
+    """The regions (A, H, W) that each annotator drew.
+
+    Raises:
+        DataError: The file has another content.
+    """
     try:
         people = loadmat(path)["groundTruth"][0]
         regions = np.stack([person["Segmentation"][0, 0] for person in people])
-    except Exception as error:  # nobody lists what MATLAB's formats raise
+    except Exception as error:  # the reader of MATLAB's formats does not document what it raises
         raise DataError(
             f"expected BSDS500's cell array groundTruth with a Segmentation from each annotator, found {error!r} in "
             f"{path}: download it again"
         ) from error
-    low, high = regions.min(initial=0), regions.max(initial=0)
+    low = regions.min(initial=0)
+    high = regions.max(initial=0)
     if regions.ndim != 3 or not regions.size or regions.dtype.kind not in "iu" or low < 0 or high > 65535:
         raise DataError(
             f"expected label maps of integer region ids 0..65535, found {regions.dtype} {regions.shape[1:]} with "

@@ -1,4 +1,4 @@
-"""Decoded images kept in memory or in one file, so that an epoch decodes nothing."""
+"""Caches of decoded images, in memory or in one file on disk, so that later epochs decode nothing."""
 
 import hashlib
 import os
@@ -6,6 +6,7 @@ import shutil
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import accumulate
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -18,14 +19,15 @@ from fusionseg.data.subset import Subset
 
 Cache: TypeAlias = Literal["none", "memory", "disk"]
 
-_FORMAT = 1
+_FORMAT = 2
 _ALIGNMENT = 64
+"""Bytes; the images of the file on disk begin at multiples of it."""
 
 
 def cached(
     dataset: SegmentationDataset, cache: Cache, folder: str | Path | None = None
 ) -> SegmentationDataset:
-    """The dataset, its decoded images kept as asked.
+    """The dataset, with its decoded images kept in memory, on disk or not at all.
 
     Args:
         dataset: One split.
@@ -34,6 +36,7 @@ def cached(
 
     Raises:
         DataError: There is not enough room.
+        ValueError: A cache on disk has no folder.
     """
     if cache == "memory":
         return MemoryCache(dataset)
@@ -45,7 +48,7 @@ def cached(
 
 
 class _Cached(Subset):
-    """A dataset of which the pixels are kept and the rest is asked for."""
+    """A dataset whose pixels are cached; everything else comes from the dataset itself."""
 
     def __init__(self, dataset: SegmentationDataset) -> None:
         super().__init__(dataset, range(len(dataset)))
@@ -75,8 +78,12 @@ class MemoryCache(_Cached):
 class DiskCache(_Cached):
     """Decoded images in one file, mapped into memory; processes and runs on the same machine share it.
 
-    The file's name is a hash of what the dataset says its pixels depend on, with the files' sizes and times. It knows
-    nothing of code: empty the folder after a change to the dataset's class.
+    The file's name is a hash of what the dataset says its pixels depend on (`sources`), with the files' sizes and
+    times. It does not depend on code: empty the folder after a change to the dataset's class.
+
+    An image's record is its further label maps, its regions, the image and the class ids, in this order: the wider a
+    value the earlier, so that all are aligned whatever the image's size. The index has one line for each image: the
+    record's start, height, width, channels, and the channels of each further map (0 where it has no such axis).
 
     Args:
         dataset: One split.
@@ -88,7 +95,7 @@ class DiskCache(_Cached):
         folder.mkdir(parents=True, exist_ok=True)
         self.file = folder / f"{type(dataset).__name__}-{dataset.split}-{_key(dataset)}.pixels"
         self.index_file = self.file.with_suffix(".npy")
-        # The index comes last, so where it is the pixels are complete.
+        # The index is written last, so if it exists the pixels are complete.
         if not self.index_file.exists():
             _check_room(
                 dataset, shutil.disk_usage(folder).free, f"{folder}", "set data.cache_dir to a larger disk"
@@ -98,27 +105,36 @@ class DiskCache(_Cached):
 
     @override
     def read(self, index: int) -> Pixels:
-        start, height, width, channels = self.places[index].tolist()
+        start, height, width, channels, *map_channels = self.places[index].tolist()
         area = height * width
-        flat = np.memmap(self.file, np.uint8, "r", start, (area * (channels + 3),)).view(np.ndarray)
-        region, image, semantic = np.split(flat, [2 * area, (2 + channels) * area])
-        return Pixels(
+        sizes = [4 * area * (count or 1) for count in map_channels] + [2 * area, channels * area, area]
+        flat = np.memmap(self.file, np.uint8, "r", start, (sum(sizes),)).view(np.ndarray)
+        *maps, region, image, semantic = np.split(flat, list(accumulate(sizes[:-1])))
+        pixels = Pixels(
             image.reshape(height, width, channels),
             semantic.reshape(height, width),
             region.view(np.uint16).reshape(height, width),
         )
+        if not maps:
+            return pixels
+        shapes = [(height, width, count) if count else (height, width) for count in map_channels]
+        planes = (plane.view(np.float32).reshape(shape) for plane, shape in zip(maps, shapes, strict=True))
+        return pixels._replace(maps=dict(zip(self.kinds, planes, strict=True)))
 
 
 def _fill(dataset: SegmentationDataset, file: Path, index_file: Path) -> None:
-    """Writes both files, each complete or not at all."""
-    places, start = [], 0
+    """Writes the file of pixels and its index, each complete or not at all."""
+    places = []
+    start = 0
     part, index_part = (path.with_name(f"{path.name}.{os.getpid()}.part") for path in (file, index_file))
     try:
         with part.open("wb") as pixels_out:
-            for image, semantic, region in _decoded(dataset, str(file.parent)):
-                places.append((start, *image.shape))
-                # Regions first: their two bytes are then aligned whatever the image's size.
-                record = region.tobytes() + image.tobytes() + semantic.tobytes()
+            for pixels in _decoded(dataset, str(file.parent)):
+                maps = [np.asarray(pixels.maps[kind], np.float32) for kind in dataset.kinds]
+                map_channels = [0 if plane.ndim == 2 else plane.shape[2] for plane in maps]
+                places.append((start, *pixels.image.shape, *map_channels))
+                record = b"".join(plane.tobytes() for plane in maps)
+                record += pixels.region.tobytes() + pixels.image.tobytes() + pixels.semantic.tobytes()
                 record += bytes(-len(record) % _ALIGNMENT)
                 pixels_out.write(record)
                 start += len(record)
@@ -132,9 +148,9 @@ def _fill(dataset: SegmentationDataset, file: Path, index_file: Path) -> None:
 
 
 def _decoded(dataset: SegmentationDataset, where: str) -> Iterator[Pixels]:
-    """All images in order, decoded by a few threads, with a bar where somebody can see it."""
+    """All images in order, decoded by several threads, with a progress bar on a terminal."""
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-        # in windows, because a pool decodes all that it is given, however slowly it is taken
+        # In windows, because a pool decodes all that it is given, however slowly the results are taken.
         windows = (range(start, min(start + 64, len(dataset))) for start in range(0, len(dataset), 64))
         images = track(
             (pixels for window in windows for pixels in pool.map(dataset.read, window)),
@@ -147,9 +163,9 @@ def _decoded(dataset: SegmentationDataset, where: str) -> Iterator[Pixels]:
 
 
 def _key(dataset: SegmentationDataset) -> str:
-    digest = hashlib.sha256(
-        f"{_FORMAT} {type(dataset).__module__}.{type(dataset).__qualname__} {dataset.split}".encode()
-    )
+    """A hash of all that the cached pixels depend on."""
+    name = f"{type(dataset).__module__}.{type(dataset).__qualname__}"
+    digest = hashlib.sha256(f"{_FORMAT} {name} {dataset.split} {dataset.kinds}".encode())
     for source in dataset.sources():
         if isinstance(source, Path):
             state = source.stat()
@@ -159,18 +175,25 @@ def _key(dataset: SegmentationDataset) -> str:
 
 
 def _check_room(dataset: SegmentationDataset, free: float, where: str, remedy: str) -> None:
-    """Raises unless the images, judged by some of them, fit."""
+    """Raises a DataError unless the images fit, as far as some of them tell."""
     probes = range(0, len(dataset), max(1, len(dataset) // 8))
-    size = sum(sum(plane.nbytes for plane in dataset.read(i)) for i in probes) / len(probes) * len(dataset)
+    size = sum(_bytes(dataset.read(index)) for index in probes) / len(probes) * len(dataset)
     if size > 0.9 * free:
         found = f"{size / 2**30:.1f} GiB of decoded images in {dataset.split}, {free / 2**30:.1f} GiB free"
         raise DataError(f"expected the cache to fit into {where} ({found}): {remedy}")
 
 
+def _bytes(pixels: Pixels) -> int:
+    """The size of an image and its labels in memory."""
+    maps = sum(plane.nbytes for plane in pixels.maps.values())
+    return pixels.image.nbytes + pixels.semantic.nbytes + pixels.region.nbytes + maps
+
+
 def _free_memory() -> float:
-    """Bytes that this process may still take: what the machine has, or what the container leaves."""
+    """Bytes that this process may still allocate, limited by the machine or by the container's control group."""
     available = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    meminfo, group = Path("/proc/meminfo"), Path("/sys/fs/cgroup")
+    meminfo = Path("/proc/meminfo")
+    group = Path("/sys/fs/cgroup")
     if meminfo.exists():
         lines = dict(line.split(":") for line in meminfo.read_text().splitlines())
         available = 1024 * int(lines["MemAvailable"].split()[0])

@@ -20,13 +20,16 @@ _VOID_ID = 11
 class CamVid(SegmentationDataset):
     """CamVid as the SegNet tutorial distributes it: 480 x 360, 11 classes, 367 / 101 / 233 frames.
 
-    There are no region labels: a region is a 4-connected component of a class.
+    There are no region labels, so a region is a 4-connected component of a class.
 
     Args:
         split: Which frames; the official split.
         root: The folder that holds `train.txt`.
         min_area: Smallest region in pixels. Smaller components, most of them noise of the labels, belong to no region;
-            50 keeps 99.5 % of the labelled pixels and a fifth of the components.
+            50 keeps 99.5 % of the labeled pixels and a fifth of the components.
+
+    Raises:
+        DataError: Files are missing, or a list has another format.
     """
 
     classes = Classes(
@@ -45,7 +48,8 @@ class CamVid(SegmentationDataset):
 
     def __init__(self, split: Split, root: str | Path, min_area: int = 50) -> None:
         super().__init__(split)
-        self.root, self.min_area = Path(root), min_area
+        self.root = Path(root)
+        self.min_area = min_area
         list_file = self.root / f"{split}.txt"
         check_layout([list_file], LAYOUT)
         self.pairs: list[tuple[Path, Path]] = []
@@ -55,7 +59,7 @@ class CamVid(SegmentationDataset):
                     f"expected a photo path, a space and a label path, found {line!r} in {list_file}"
                 )
             if parts:
-                # The official lists begin with /SegNet/CamVid/, wherever the data are.
+                # The official lists have absolute paths that begin with /SegNet/CamVid/.
                 photo, label = (self.root.joinpath(*Path(part).parts[-2:]) for part in parts)
                 self.pairs.append((photo, label))
         if not self.pairs:
@@ -73,7 +77,8 @@ class CamVid(SegmentationDataset):
     @override
     def read(self, index: int) -> Pixels:
         photo, label = self.pairs[index]
-        image, labels = read_image(photo), self.labels(index)
+        image = read_image(photo)
+        labels = self.labels(index)
         check_size(labels.semantic, image, label, photo)
         return Pixels(image, *labels)
 

@@ -1,4 +1,4 @@
-"""COCO panoptic: photos whose every pixel belongs to a thing or to an area of stuff."""
+"""COCO panoptic: photos in which every pixel belongs to a thing or to an area of stuff."""
 
 import functools
 import json
@@ -28,6 +28,9 @@ class CocoPanoptic(SegmentationDataset):
     Args:
         split: `train` for train2017, `val` for val2017.
         root: The folder that holds `annotations`.
+
+    Raises:
+        DataError: Files are missing or damaged, or photos and label files do not match.
     """
 
     splits: ClassVar[tuple[Split, ...]] = ("train", "val")
@@ -36,7 +39,8 @@ class CocoPanoptic(SegmentationDataset):
         super().__init__(split)
         self.root = Path(root)
         annotations = self.root / "annotations" / f"panoptic_{split}2017.json"
-        photos, labels = self.root / f"{split}2017", annotations.with_suffix("")
+        photos = self.root / f"{split}2017"
+        labels = annotations.with_suffix("")
         check_layout([annotations, photos, labels], LAYOUT)
         self.index = _index(annotations, annotations.stat().st_mtime_ns)
         self.classes = self.index.classes
@@ -56,30 +60,38 @@ class CocoPanoptic(SegmentationDataset):
     @override
     def read(self, index: int) -> Pixels:
         photo = self.photos[self.names[index]]
-        image, truth = read_image(photo), self._decoded(index)
+        image = read_image(photo)
+        truth = self._decoded(index)
         check_size(truth.semantic, image, self._label_file(index), photo)
         return Pixels(image, truth.semantic, truth.region)
 
     @override
     def labels(self, index: int) -> Labels:
-        return Labels(*self._decoded(index)[:2])
+        decoded = self._decoded(index)
+        return Labels(decoded.semantic, decoded.region)
 
     @override
     def truth(self, index: int) -> Truth:
-        return Truth(*self._decoded(index))
+        decoded = self._decoded(index)
+        return Truth(decoded.semantic, decoded.region, decoded.crowd)
 
     @override
     def sources(self) -> list[object]:
-        files = (
-            file for i, name in enumerate(self.names) for file in (self.photos[name], self._label_file(i))
-        )
-        return [self.label_folder.with_suffix(".json"), *files]
+        files = [self.label_folder.with_suffix(".json")]
+        for index, name in enumerate(self.names):
+            files += [self.photos[name], self._label_file(index)]
+        return list(files)
 
     def _label_file(self, index: int) -> Path:
+        """The file with the segment ids of an image."""
         return self.label_folder / f"{self.names[index]}.png"
 
     def _decoded(self, index: int) -> "_Decoded":
-        """The maps of classes, regions and crowds, from the label file's colors: id = red + 256 green + 65536 blue."""
+        """The maps of classes, regions and crowds, from the label file's colors: id = red + 256 green + 65536 blue.
+
+        Raises:
+            DataError: The label file has segments that the JSON file does not list.
+        """
         path = self._label_file(index)
         segments = self.index.segments[self.names[index]]
         known = np.append(np.uint32(0), segments["id"])
@@ -97,7 +109,7 @@ class CocoPanoptic(SegmentationDataset):
 
 
 class _Decoded(NamedTuple):
-    """What a `Truth` is made of."""
+    """The maps (H, W) of a `Truth`: class ids, region ids, and the class ids of crowds."""
 
     semantic: npt.NDArray[np.uint8]
     region: npt.NDArray[np.uint16]
@@ -105,7 +117,7 @@ class _Decoded(NamedTuple):
 
 
 class _Index(NamedTuple):
-    """What is kept of the JSON file: the classes, and by image the id, label and crowd flag of its segments."""
+    """The content of the JSON file: the classes, and by image the id, class and crowd flag of its segments."""
 
     classes: Classes
     segments: dict[str, npt.NDArray[np.void]]
@@ -116,7 +128,15 @@ _SEGMENT = np.dtype([("id", np.uint32), ("label", np.uint8), ("crowd", np.bool_)
 
 @functools.lru_cache(maxsize=4)
 def _index(path: Path, modified: int) -> _Index:
-    """Parses a JSON file once in a process; the file has half a gigabyte."""
+    """Parses a JSON file of half a gigabyte, once in a process.
+
+    Args:
+        path: The JSON file.
+        modified: Its modification time, so that a changed file is parsed again.
+
+    Raises:
+        DataError: The file has another content.
+    """
     try:
         content = json.loads(path.read_bytes())
         categories = sorted(content["categories"], key=lambda category: category["id"])

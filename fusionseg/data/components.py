@@ -12,19 +12,19 @@ def components(semantic: IntMap, min_area: int = 1) -> npt.NDArray[np.uint16]:
     """The 4-connected components of every class, numbered from 1 in the order of their first pixels.
 
     Args:
-        semantic: Class ids (H, W), `VOID` where unlabelled.
+        semantic: Class ids (H, W), `VOID` where unlabeled.
         min_area: Components of fewer pixels become 0, like void.
 
     Raises:
-        ValueError: If there are more than 65535 components.
+        ValueError: There are more than 65535 components.
     """
-    # Label maps are made of long horizontal runs, so it is runs that are joined, where they touch from line to line.
+    # Label maps consist of long horizontal runs, so runs of neighboring lines are joined instead of pixels.
     starts = np.ones(semantic.shape, bool)
     np.not_equal(semantic[:, 1:], semantic[:, :-1], out=starts[:, 1:])
     run = starts.cumsum(dtype=np.int32) - 1
     first = np.flatnonzero(starts)
     length = np.diff(first, append=starts.size)
-    # Two runs overlap from where the later one begins; one link is enough.
+    # Two runs overlap from where the later one begins; one link for each pair is enough.
     below = np.flatnonzero((semantic[1:] == semantic[:-1]) & (starts[1:] | starts[:-1])) + semantic.shape[1]
     links = coo_array(
         (np.ones(below.size, bool), (run[below - semantic.shape[1]], run[below])), 2 * first.shape

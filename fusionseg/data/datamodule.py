@@ -1,6 +1,5 @@
-"""The LightningDataModule: any dataset as batches, the same ones for any number of workers and ranks."""
+"""The LightningDataModule: batches of any dataset, the same for any number of workers and ranks."""
 
-import hashlib
 import os
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -17,31 +16,33 @@ from fusionseg.config.recipe import plain
 from fusionseg.data.augmentation import Augmentation
 from fusionseg.data.base import DataError, SegmentationDataset, Split, class_pixels
 from fusionseg.data.cache import Cache, cached
+from fusionseg.data.checks import check_apart, check_numbers, check_sizes
 from fusionseg.data.samplers import EvaluationOrder, TrainOrder
 from fusionseg.data.samples import EvaluationSamples, TrainSamples, collated, quiet_worker, widened
-from fusionseg.data.subset import Subset
+from fusionseg.data.subset import fraction_of
 from fusionseg.data.synthetic import SyntheticScenes
 from fusionseg.sample import Classes, Sample
-
-LARGEST = 8192
-"""Largest side of a crop in pixels."""
 
 
 class SegmentationDataModule(LightningDataModule):
     """Batches of a dataset for training, and its whole images for evaluation.
 
     Args:
-        dataset: Which data: a recipe that takes the split.
+        dataset: The dataset: a recipe that takes the split.
         batch_size: Samples of one step over all ranks; each rank takes an equal share.
         crop_size: Height and width of a training crop, multiples of 32.
-        scale: Size of all images relative to their files. Answers are scored at the files' own size.
-        augmentation: Recipe of the random views to train on; without one, a crop's position is all that is random.
+        scale: Size of all images relative to their files. Predictions are scored at the files' own size.
+        augmentation: Recipe of the random views to train on; without one, only the position of a crop is random.
         eval_batch_size: Images of one batch in evaluation on one rank; above 1 all images must have one size.
         workers: Processes that prepare batches on each rank; 0 for none, by default as many as help on this machine.
-        cache: Where decoded images are kept for the next epochs; `memory` takes H x W x (C + 3) bytes an image.
+        cache: Where decoded images are kept for the next epochs; `memory` takes H x W x (C + 3) bytes an image, and 4
+            for each further label value.
         cache_dir: Folder of the cache on disk.
         fraction: Part of the training images to use; a smaller one is a subset of a larger one of the same seed.
         seed: What order, views and fraction depend on; by default `seed_everything`'s, or 0.
+
+    Raises:
+        ValueError: An argument is out of its range.
     """
 
     def __init__(
@@ -62,30 +63,21 @@ class SegmentationDataModule(LightningDataModule):
         given = {
             name: plain(value) for name, value in dict(locals()).items() if name not in ("self", "__class__")
         }
-        # plain, so that a checkpoint and a run's config.yaml can hold it
+        # In plain form, so that a checkpoint and a run's config.yaml can hold it.
         self.save_hyperparameters(
             {**given, "_instantiator": "lightning.pytorch.cli.instantiate_module"}, logger=False
         )
-        if any(length % 32 or not 32 <= length <= LARGEST for length in crop_size):
-            found = f"{crop_size[0]} x {crop_size[1]}"
-            raise ValueError(f"expected data.crop_size of multiples of 32 up to {LARGEST}, found {found}")
-        if not 0 < fraction <= 1:
-            raise ValueError(f"expected a fraction of the training images in (0, 1], found {fraction}")
-        if not 0 < scale <= 16:
-            raise ValueError(f"expected data.scale above 0 and up to 16, found {scale}")
-        if batch_size < 1 or eval_batch_size < 1:
-            sizes = f"{batch_size} and {eval_batch_size}"
-            raise ValueError(f"expected data.batch_size and data.eval_batch_size above 0, found {sizes}")
-        if not 0 <= (workers or 0) <= 512 or (seed or 0) < 0:
-            raise ValueError(
-                f"expected data.workers in 0..512 and data.seed of 0 or more, found {workers} and {seed}"
-            )
+        check_sizes(batch_size, eval_batch_size, crop_size, scale)
+        check_numbers(workers, fraction, seed)
         self.dataset = dataset
-        self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
-        self.crop_size, self.scale = (crop_size[0], crop_size[1]), scale
+        self.batch_size = batch_size
+        self.eval_batch_size = eval_batch_size
+        self.crop_size = (crop_size[0], crop_size[1])
+        self.scale = scale
         self.augmentation = Augmentation.none() if augmentation is None else augmentation()
         self.workers = workers
-        self.cache, self.cache_dir = cache, cache_dir
+        self.cache: Cache = cache
+        self.cache_dir = cache_dir
         self.fraction = fraction
         self.seed = int(os.environ.get("PL_GLOBAL_SEED", 0)) if seed is None else seed
         self.datasets: dict[Split, SegmentationDataset] = {}
@@ -101,6 +93,11 @@ class SegmentationDataModule(LightningDataModule):
         """Channels of an image."""
         return self._any().channels
 
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Kinds of labels of the data beside `semantic` and `region`, such as `depth`."""
+        return self._any().kinds
+
     @override
     def setup(self, stage: str) -> None:
         wanted: dict[str, tuple[Split, ...]] = {
@@ -112,12 +109,13 @@ class SegmentationDataModule(LightningDataModule):
             raise ValueError(f"expected one of the stages {', '.join(wanted)}, found {stage!r}")
         for split in wanted[stage]:
             self._split(split)
-        _check_apart(self.datasets)
+        check_apart(self.datasets)
         self._fill_caches(wanted[stage])
 
     @override
     def train_dataloader(self) -> DataLoader[Sample]:
-        dataset, (rank, world_size) = self._split("train"), self._rank()
+        dataset = self._split("train")
+        rank, world_size = self._rank()
         if self.batch_size % world_size:
             raise ValueError(
                 f"expected a batch_size that {world_size} ranks can share equally, found {self.batch_size}: "
@@ -157,10 +155,11 @@ class SegmentationDataModule(LightningDataModule):
         return torch.from_numpy(counts)
 
     def _any(self) -> SegmentationDataset:
+        """Any split that exists already, else the training split."""
         return next(iter(self.datasets.values()), None) or self._split("train")
 
     def _split(self, split: Split) -> SegmentationDataset:
-        """One split's dataset, constructed once."""
+        """The dataset of a split, constructed once."""
         if split not in self.datasets:
             dataset = self.dataset(split)
             if split == "train" and self.fraction < 1:
@@ -181,19 +180,22 @@ class SegmentationDataModule(LightningDataModule):
             trainer.strategy.barrier()
 
     def _rank(self) -> tuple[int, int]:
+        """This process's rank and the number of ranks."""
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
 
     def _done(self) -> int:
-        """Batches of this epoch that lie behind; more than 0 only where a run is resumed within an epoch."""
+        """Batches of this epoch that were taken already; above 0 only where a run is resumed within an epoch."""
         return self.trainer.fit_loop.epoch_loop.batch_progress.current.ready if self.trainer else 0
 
     def _evaluation(self, split: Split) -> DataLoader[Sample]:
+        """This rank's share of a split's whole images."""
         dataset = self._split(split)
-        if len(dataset) < self._rank()[1]:
+        rank, world_size = self._rank()
+        if len(dataset) < world_size:
             raise DataError(
-                f"expected at least one {split} image for each of {self._rank()[1]} ranks, found {len(dataset)}"
+                f"expected at least one {split} image for each of {world_size} ranks, found {len(dataset)}"
             )
-        order = EvaluationOrder(len(dataset), *self._rank())
+        order = EvaluationOrder(len(dataset), rank, world_size)
         return self._loader(EvaluationSamples(dataset, self.scale), order, self.eval_batch_size)
 
     def _loader(
@@ -203,11 +205,10 @@ class SegmentationDataModule(LightningDataModule):
         batch_size: int,
         drop_last: bool = False,
     ) -> DataLoader[Sample]:
-        workers = (
-            _workers(self.trainer.num_devices if self.trainer else 1)
-            if self.workers is None
-            else self.workers
-        )
+        """A loader of batches of the samples, by the number of workers and the device of this run."""
+        workers = self.workers
+        if workers is None:
+            workers = _default_workers(self.trainer.num_devices if self.trainer else 1)
         return LateLoader(
             samples,
             batch_size,
@@ -218,48 +219,30 @@ class SegmentationDataModule(LightningDataModule):
             worker_init_fn=quiet_worker,
             persistent_workers=workers > 0,
             pin_memory=self.trainer is not None and self.trainer.strategy.root_device.type == "cuda",
-            # Its own generator, or the loader would draw from the global one, more or less often with more workers.
+            # A generator of its own: else the loader would draw from the global one, as often as there are workers.
             generator=torch.Generator(),
         )
 
 
 class LateLoader(DataLoader[Sample]):
-    """A loader that begins with its first batch: Lightning asks for it before it knows where a resumed run stands."""
+    """A loader whose workers start at the first batch.
+
+    Lightning makes the iterator before it restores the position of a resumed run, so an ordinary loader would begin
+    with the wrong samples.
+    """
 
     @override
     def __iter__(self) -> Any:
         yield from super().__iter__()
 
     def state_dict(self) -> dict[str, Any]:
-        """Nothing, for where it stands follows from the trainer's step; that it can go on is what Lightning asks."""
+        """Empty: the position follows from the trainer's step. Lightning asks only whether the loader has a state."""
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Nothing to do."""
 
 
-def fraction_of(dataset: SegmentationDataset, fraction: float, seed: int) -> Subset:
-    """A part of a dataset that any larger part of the same seed contains, in the dataset's own order."""
-    ranking = sorted(
-        range(len(dataset)), key=lambda i: hashlib.sha256(f"{seed}/{dataset.name(i)}".encode()).digest()
-    )
-    return Subset(dataset, sorted(ranking[: round(fraction * len(dataset))]))
-
-
-def _workers(ranks: int) -> int:
-    """Worker processes of one of the ranks on this machine."""
+def _default_workers(ranks: int) -> int:
+    """Worker processes of each of the ranks on this machine."""
     return min(8, max(0, len(os.sched_getaffinity(0)) // ranks - 1))
-
-
-def _check_apart(datasets: dict[Split, SegmentationDataset]) -> None:
-    """Raises unless every name stands for one image and all splits have the same classes."""
-    owners: dict[str, str] = {}
-    for split, dataset in datasets.items():
-        if dataset.classes != (first := next(iter(datasets.values()))).classes:
-            raise DataError(f"expected the same classes in {first.split} and {split}, found different ones")
-        for name in map(dataset.name, range(len(dataset))):
-            if name in owners:
-                raise DataError(
-                    f"expected each image in one split once, found {name} in {owners[name]} and in {split}"
-                )
-            owners[name] = split

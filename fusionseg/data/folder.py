@@ -1,4 +1,4 @@
-"""Your own images: a folder of photos, a folder of label maps, and a file that names the classes."""
+"""Datasets of your own: a folder of images, folders of label maps, and a file that declares the classes."""
 
 import hashlib
 from pathlib import Path
@@ -38,8 +38,8 @@ LAYOUT = """    images/<name>.{jpg,png,tif,bmp,webp,npy}
 class Folder(SegmentationDataset):
     """Images with class ids, region ids or both, one PNG file for each image.
 
-    Without `regions/` a region is a connected component of a class; without `semantic/` all classes are void. The split
-    is that of the lists `train.txt`, `val.txt`, `test.txt` where there are any, else drawn from the names' hashes.
+    Without `regions/` a region is a connected component of a class; without `semantic/` every pixel's class is void.
+    The splits are given by the lists `train.txt`, `val.txt`, `test.txt` where there are any, else by the names' hashes.
     Images of 4 channels are RGBA files, those of any other number above 3 arrays (H, W, C) of uint8 in `.npy` files.
 
     Args:
@@ -48,6 +48,10 @@ class Folder(SegmentationDataset):
         val_fraction: Part of the images to validate on, without lists.
         test_fraction: Part of the images to test on, without lists.
         min_area: Smallest region in pixels, where regions are connected components.
+
+    Raises:
+        DataError: Files are missing or do not match, or `classes.yaml` has another content.
+        ValueError: The fractions leave no images to train on.
     """
 
     def __init__(
@@ -59,20 +63,19 @@ class Folder(SegmentationDataset):
         min_area: int = 1,
     ) -> None:
         super().__init__(split)
-        self.root, self.min_area = Path(root), min_area
+        self.root = Path(root)
+        self.min_area = min_area
         check_layout([self.root / "images", self.root / "classes.yaml"], LAYOUT)
         self.classes, self.void, self.channels = _declared(self.root / "classes.yaml")
         self.photos = by_stem(self.root / "images", (*PHOTO_SUFFIXES, ".npy"))
-        self.has_semantic, self.has_regions = (
-            (self.root / part).is_dir() for part in ("semantic", "regions")
-        )
-        if not (self.has_semantic or self.has_regions):
+        self.label_folders = [part for part in ("semantic", "regions") if (self.root / part).is_dir()]
+        if not self.label_folders:
             check_layout([self.root / "semantic", self.root / "regions"], LAYOUT)
-        for part in [*["semantic"] * self.has_semantic, *["regions"] * self.has_regions]:
+        for part in self.label_folders:
             check_matched(self.photos, by_stem(self.root / part, (".png",)), self.root / part)
-        splits = _listed(self.root, set(self.photos)) or _drawn(
-            list(self.photos), val_fraction, test_fraction
-        )
+        splits = _listed_splits(self.root, set(self.photos))
+        if not splits:
+            splits = _drawn_splits(list(self.photos), val_fraction, test_fraction)
         self.names = splits.get(split, [])
         if not self.names:
             raise DataError(
@@ -88,46 +91,41 @@ class Folder(SegmentationDataset):
 
     @override
     def read(self, index: int) -> Pixels:
-        photo, labels = self.photos[self.names[index]], self.labels(index)
+        photo = self.photos[self.names[index]]
+        labels = self.labels(index)
         image = _read(photo, self.channels)
-        check_size(
-            labels.semantic, image, self._file("semantic" if self.has_semantic else "regions", index), photo
-        )
+        check_size(labels.semantic, image, self._file(self.label_folders[0], index), photo)
         return Pixels(image, *labels)
 
     @override
     def labels(self, index: int) -> Labels:
-        if not self.has_semantic:
-            region = region_map(self._file("regions", index))
+        semantic_file = self._file("semantic", index)
+        region_file = self._file("regions", index)
+        if "semantic" not in self.label_folders:
+            region = region_map(region_file)
             return Labels(np.full(region.shape, VOID, np.uint8), region)
-        semantic = class_map(self._file("semantic", index), len(self.classes), self.void)
-        if not self.has_regions:
+        semantic = class_map(semantic_file, len(self.classes), self.void)
+        if "regions" not in self.label_folders:
             return Labels(semantic, components(semantic, self.min_area))
-        region = region_map(self._file("regions", index))
+        region = region_map(region_file)
         if region.shape != semantic.shape:
-            found = f"{region.shape} in {self._file('regions', index)}, {semantic.shape} in {self._file('semantic', index)}"
+            found = f"{region.shape} in {region_file}, {semantic.shape} in {semantic_file}"
             raise DataError(f"expected label maps of one size, found {found}")
         return Labels(semantic, region)
 
     @override
     def sources(self) -> list[object]:
-        parts = [
-            part for part, there in (("semantic", self.has_semantic), ("regions", self.has_regions)) if there
-        ]
-        labels = [self._file(part, index) for index in range(len(self)) for part in parts]
-        return [
-            self.min_area,
-            self.root / "classes.yaml",
-            *(self.photos[name] for name in self.names),
-            *labels,
-        ]
+        photos = [self.photos[name] for name in self.names]
+        labels = [self._file(part, index) for index in range(len(self)) for part in self.label_folders]
+        return [self.min_area, self.root / "classes.yaml", *photos, *labels]
 
     def _file(self, part: str, index: int) -> Path:
+        """The label file of an image in one of the label folders."""
         return self.root / part / f"{self.names[index]}.png"
 
 
 def _declared(path: Path) -> tuple[Classes, int, int]:
-    """The classes, the void id of the label files, and the channels of the images."""
+    """The content of `classes.yaml`: the classes, the void id of the label files, and the channels of the images."""
     try:
         content = yaml.safe_load(path.read_text())
         entries = content["classes"]
@@ -137,7 +135,8 @@ def _declared(path: Path) -> tuple[Classes, int, int]:
             things=tuple(i for i, entry in enumerate(entries) if entry.get("thing", False)),
             region=content.get("region", "an area with an id of its own"),
         )
-        void, channels = int(content.get("void", VOID)), int(content.get("channels", 3))
+        void = int(content.get("void", VOID))
+        channels = int(content.get("channels", 3))
     except (
         yaml.YAMLError,
         LookupError,
@@ -147,9 +146,9 @@ def _declared(path: Path) -> tuple[Classes, int, int]:
         ValueError,
         RecursionError,
     ) as error:
-        told = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
         raise DataError(
-            f"expected classes as below, found something else in {path} ({told})\n{LAYOUT}"
+            f"expected classes as below, found something else in {path} ({reason})\n{LAYOUT}"
         ) from error
     if not len(classes) <= void <= 255:
         raise DataError(
@@ -157,24 +156,27 @@ def _declared(path: Path) -> tuple[Classes, int, int]:
         )
     if channels < 3:
         raise DataError(
-            f"expected at least 3 channels (grey photos are read as RGB), found {channels} in {path}"
+            f"expected at least 3 channels (gray photos are read as RGB), found {channels} in {path}"
         )
     return classes, void, channels
 
 
 def _color(values: Any) -> tuple[int, int, int]:
+    """A color of `classes.yaml`, checked."""
     red, green, blue = (int(value) for value in values)
     if not 0 <= min(red, green, blue) <= max(red, green, blue) <= 255:
         raise ValueError(f"expected a color of three values in 0..255, found {values}")
     return red, green, blue
 
 
-def _listed(root: Path, known: set[str]) -> dict[str, list[str]]:
-    """The splits that the lists give, none if there is no list."""
-    lists: dict[str, Path] = {
-        s: root / f"{s}.txt" for s in SegmentationDataset.splits if (root / f"{s}.txt").is_file()
-    }
-    splits = {split: names_in(path) for split, path in lists.items()}
+def _listed_splits(root: Path, known: set[str]) -> dict[str, list[str]]:
+    """The names of the images of each split that has a list.
+
+    Raises:
+        DataError: A list has an unknown name, or a name is in two lists or in one twice.
+    """
+    lists: dict[str, Path] = {split: root / f"{split}.txt" for split in SegmentationDataset.splits}
+    splits = {split: names_in(path) for split, path in lists.items() if path.is_file()}
     owners: dict[str, str] = {}
     for split, names in splits.items():
         if strange := [name for name in names if name not in known]:
@@ -190,8 +192,8 @@ def _listed(root: Path, known: set[str]) -> dict[str, list[str]]:
     return splits
 
 
-def _drawn(names: list[str], val_fraction: float, test_fraction: float) -> dict[str, list[str]]:
-    """Splits of about the given sizes, from the hashes of the names."""
+def _drawn_splits(names: list[str], val_fraction: float, test_fraction: float) -> dict[str, list[str]]:
+    """The names of the images of each split, of the given fractions, drawn by the hashes of the names."""
     if min(val_fraction, test_fraction) < 0 or val_fraction + test_fraction >= 1:
         raise ValueError(
             f"expected fractions that leave images to train on, found {val_fraction} + {test_fraction}"
@@ -204,7 +206,7 @@ def _drawn(names: list[str], val_fraction: float, test_fraction: float) -> dict[
 
 
 def _read(path: Path, channels: int) -> npt.NDArray[np.uint8]:
-    """An image (H, W, C), RGB first."""
+    """The image (H, W, C) of a photo or an array file, RGB first."""
     if channels == 3 and path.suffix != ".npy":
         return read_image(path)
     with path.open("rb") as file, decoding(path):

@@ -1,4 +1,4 @@
-"""Photos and their label files: found, matched and read with errors that name the file."""
+"""Finds, matches and reads photos and their label files, with errors that name the file."""
 
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
@@ -14,11 +14,11 @@ PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp")
 
 
 def check_layout(paths: Iterable[Path], layout: str) -> None:
-    """Raises unless all files and folders exist.
+    """Raises a DataError unless all files and folders exist.
 
     Args:
-        paths: What must be there.
-        layout: What the dataset looks like on disk, for the message.
+        paths: The files and folders.
+        layout: The layout of the dataset on disk, for the message.
     """
     if missing := [str(path) for path in paths if not path.exists()]:
         raise DataError(
@@ -30,7 +30,7 @@ def by_stem(folder: Path, suffixes: Collection[str]) -> dict[str, Path]:
     """The files of a folder with one of the suffixes, by their names without it, sorted.
 
     Raises:
-        DataError: Two files differ in nothing but the suffix.
+        DataError: Two files differ only in their suffix.
     """
     found: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
@@ -45,10 +45,10 @@ def by_stem(folder: Path, suffixes: Collection[str]) -> dict[str, Path]:
 
 
 def names_in(path: Path) -> list[str]:
-    """The lines of a list, without those that are empty.
+    """The lines of a list file, without empty ones.
 
     Raises:
-        DataError: The file is no text.
+        DataError: The file is not text.
     """
     try:
         return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
@@ -57,7 +57,7 @@ def names_in(path: Path) -> list[str]:
 
 
 def check_matched(photos: Mapping[str, object], labels: Mapping[str, object], where: Path) -> None:
-    """Raises unless every photo has a label file, every label file a photo, and there are any."""
+    """Raises a DataError unless there are photos, each has a label file, and each label file has a photo."""
     if not photos and not labels:
         raise DataError(f"no images found in {where}: expected one of {' '.join(PHOTO_SUFFIXES)}")
     if lonely := [name for name in photos if name not in labels]:
@@ -77,9 +77,10 @@ def some(names: Collection[str]) -> str:
 
 
 def check_size(labels: IntMap, image: npt.NDArray[np.uint8], label_file: Path, photo: Path) -> None:
-    """Raises unless a label map has the image's height and width."""
+    """Raises a DataError unless a label map has the image's height and width."""
     if labels.shape != image.shape[:2]:
-        (h, w), (height, width) = labels.shape, image.shape[:2]
+        h, w = labels.shape
+        height, width = image.shape[:2]
         raise DataError(
             f"expected labels of the image's size {width} x {height} ({photo}), found {w} x {h} in {label_file}"
         )
@@ -89,7 +90,8 @@ def class_map(path: Path, num_classes: int, void: int) -> npt.NDArray[np.uint8]:
     """The class ids (H, W) of a label file, its own void id replaced by 255.
 
     Raises:
-        ValueError: The file is damaged or has an id that is neither a class nor void.
+        DataError: The file has an id that is neither a class nor void.
+        ValueError: The file is damaged.
     """
     labels = read_labels(path)
     table = np.full(256, VOID + 1, np.uint16)
@@ -104,10 +106,11 @@ def class_map(path: Path, num_classes: int, void: int) -> npt.NDArray[np.uint8]:
 
 
 def region_map(path: Path) -> npt.NDArray[np.uint16]:
-    """The region ids (H, W) of a label file, 0 where unlabelled.
+    """The region ids (H, W) of a label file, 0 where unlabeled.
 
     Raises:
-        ValueError: The file is damaged or has an id above 65535.
+        DataError: The file has an id outside of 0..65535.
+        ValueError: The file is damaged.
     """
     labels = read_labels(path)
     if labels.min() < 0 or labels.max() > 65535:

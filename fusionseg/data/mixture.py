@@ -1,44 +1,53 @@
-"""Several datasets as one."""
+"""A dataset that mixes several datasets."""
 
-import math
-import re
+import functools
 from bisect import bisect_right
-from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import accumulate
-from typing import Literal, NamedTuple, TypeAlias, get_args
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from typing_extensions import override
 
 from fusionseg.config.recipe import made
-from fusionseg.data.base import DataError, Labels, Pixels, SegmentationDataset, Split
-from fusionseg.sample import VOID, Classes, Truth
-
-Kinds: TypeAlias = Literal["both", "semantic", "region"]
-_Renamed: TypeAlias = Mapping[str, Mapping[str, str | None]]
-_Names: TypeAlias = Mapping[str, Sequence[str | None]]
+from fusionseg.data.base import (
+    NO_MAPS,
+    DataError,
+    LabelMap,
+    Labels,
+    Pixels,
+    SegmentationDataset,
+    Split,
+    channels_first,
+)
+from fusionseg.data.checks import check_part_names, check_part_values
+from fusionseg.data.merged_classes import Counting, merged_classes
+from fusionseg.sample import Truth
 
 
 class MixtureDataset(SegmentationDataset):
-    """Several datasets as one: classes from one, regions from another, each as often as the weights say.
+    """Several datasets as one, such as classes from one and regions from another.
 
-    In evaluation these are all images of all parts that have the split, and labels that do not count are not scored. In
-    training each part has its share of every epoch, and none of its images comes again before all the others have.
+    Evaluation takes all images of all parts that have the split, and labels that do not count are not scored. In
+    training each part has its share of every epoch, and no image is repeated before all others of its part were taken.
 
-    Classes are merged by renaming: what has one name afterwards is one class, with the color of the first. A class that
-    is not mentioned keeps its name, and one that becomes null is void:
+    Classes are merged by renaming: classes of one name become one class, with the color of the first. A class that is
+    not mentioned keeps its name, and one that is renamed to null becomes void:
     `classes: {CamVid: {Road: street, Pavement: street, Sky: null}, mine: {road: street}}`.
+
+    The mixture has the further kinds of labels (`depth`, `normals` ...) of all parts together. The images of a part
+    that lacks a kind have a map of zeros, that is without valid labels, so that any images make a batch.
 
     Args:
         split: Which part of the data.
-        datasets: Recipes by names of your choice, with which the names of the images begin.
+        datasets: Recipes by names of your choice; the images' names begin with these.
         weights: Share of each part in an epoch of training, relative to the others; by default its number of images.
-        labels: Which labels of a part count where not both do. A part of which regions alone count adds no classes.
-        classes: New names for classes of parts; or `apart`, which keeps all of them and puts the part's name before
+        labels: Whether only classes (`semantic`) or only regions (`region`) of a part count; by default both. A part
+            whose classes do not count adds none. Further kinds of labels always count.
+        classes: New names for classes of parts; or `apart`, which keeps all classes and puts the part's name before
             names that occur twice.
-        epoch_length: Images in an epoch of training; by default as many as there are.
+        epoch_length: Images in an epoch of training; by default the number of all images.
 
     Raises:
         DataError: The parts do not fit together, or an argument does not fit the parts.
@@ -49,28 +58,33 @@ class MixtureDataset(SegmentationDataset):
         split: Split,
         datasets: dict[str, Callable[[Split], SegmentationDataset]],
         weights: dict[str, float] | None = None,
-        labels: dict[str, Kinds] | None = None,
+        labels: dict[str, Counting] | None = None,
         classes: Literal["apart"] | dict[str, dict[str, str | None]] = "apart",
         epoch_length: int | None = None,
     ) -> None:
         super().__init__(split)
-        kinds = dict.fromkeys(datasets, "both") | (labels or {})
-        _check_names(
-            datasets, weights=weights or {}, labels=kinds, classes={} if classes == "apart" else classes
-        )
-        _check_values(datasets, weights, kinds, epoch_length)
+        counting = dict.fromkeys(datasets, "both") | (labels or {})
+        renamed = {} if classes == "apart" else classes
+        check_part_names(datasets, weights=weights or {}, labels=counting, classes=renamed)
+        check_part_values(datasets, weights, counting, epoch_length)
         splits = {name: getattr(made(recipe), "splits", self.splits) for name, recipe in datasets.items()}
-        # a part that lacks the split has no images here, but its classes are the mixture's all the same
-        every = {n: recipe(split if split in splits[n] else splits[n][0]) for n, recipe in datasets.items()}
+        if not any(split in known for known in splits.values()):
+            raise DataError(f"expected a part with the split {split}, found none among {', '.join(datasets)}")
+        # A part that lacks the split has no images here, but the mixture has its classes and kinds all the same.
+        every = {
+            name: recipe(split if split in splits[name] else splits[name][0])
+            for name, recipe in datasets.items()
+        }
+        self.every = every
         self.channels = _channels(every)
-        self.classes, tables = _united({name: part.classes for name, part in every.items()}, kinds, classes)
+        self.kinds = tuple(dict.fromkeys(kind for dataset in every.values() for kind in dataset.kinds))
+        declared = {name: dataset.classes for name, dataset in every.items()}
+        self.classes, tables = merged_classes(declared, counting, classes)
         self.parts = [
-            _Part(name, part, tables[name], kinds[name] != "semantic")
-            for name, part in every.items()
+            _Part(name, dataset, tables[name], counting[name] != "semantic")
+            for name, dataset in every.items()
             if split in splits[name]
         ]
-        if not self.parts:
-            raise DataError(f"expected a part with the split {split}, found none among {', '.join(datasets)}")
         self.starts = [0, *accumulate(len(part.dataset) for part in self.parts)]
         self.weights = weights and [weights[part.name] for part in self.parts]
         self.epoch_length = epoch_length
@@ -86,13 +100,13 @@ class MixtureDataset(SegmentationDataset):
     @override
     def read(self, index: int) -> Pixels:
         part, place = self._at(index)
-        image, semantic, region = part.dataset.read(place)
-        return Pixels(image, *part.counted(Labels(semantic, region)))
+        pixels = part.dataset.read(place)
+        return Pixels(pixels.image, *self._counted(part, Labels(*pixels[1:])))
 
     @override
     def labels(self, index: int) -> Labels:
         part, place = self._at(index)
-        return part.counted(part.dataset.labels(place))
+        return self._counted(part, part.dataset.labels(place))
 
     @override
     def annotation(self, index: int, rng: np.random.Generator) -> npt.NDArray[np.uint16] | None:
@@ -104,10 +118,12 @@ class MixtureDataset(SegmentationDataset):
         part, place = self._at(index)
         truth = part.dataset.truth(place)
         semantic = part.table.take(truth.semantic)
+        absent = {kind: self._zeros(kind, semantic.shape) for kind in self.kinds if kind not in truth.maps}
+        maps = {**truth.maps, **channels_first(absent)}
         if not part.regions:
-            return Truth(semantic, np.zeros_like(truth.region), has_regions=False)
+            return Truth(semantic, np.zeros_like(truth.region), has_regions=False, maps=maps)
         crowd = None if truth.crowd is None else part.table.take(truth.crowd)
-        return Truth(semantic, truth.region, crowd, truth.others, truth.has_regions)
+        return Truth(semantic, truth.region, crowd, truth.others, truth.has_regions, maps)
 
     @override
     def order(self, rng: np.random.Generator, among: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
@@ -130,10 +146,33 @@ class MixtureDataset(SegmentationDataset):
 
     @override
     def sources(self) -> list[object]:
-        found: list[object] = []
+        sources: list[object] = []
         for name, dataset, table, regions in self.parts:
-            found += [name, type(dataset), table.tobytes(), regions, *dataset.sources()]
-        return found
+            sources += [name, type(dataset), table.tobytes(), regions, *dataset.sources()]
+        return sources
+
+    def _counted(self, part: "_Part", labels: Labels) -> Labels:
+        """The labels of an image that count, with the mixture's classes and kinds."""
+        region = labels.region if part.regions else np.zeros_like(labels.region)
+        maps = {
+            kind: labels.maps[kind] if kind in labels.maps else self._zeros(kind, region.shape)
+            for kind in self.kinds
+        }
+        return Labels(part.table.take(labels.semantic), region, maps or NO_MAPS)
+
+    def _zeros(self, kind: str, size: tuple[int, ...]) -> LabelMap:
+        """A map without valid labels for an image (H, W) of a part that lacks the kind."""
+        return np.zeros((*size, *self._map_channels[kind]), np.float32)
+
+    @functools.cached_property
+    def _map_channels(self) -> dict[str, tuple[int, ...]]:
+        """The axes behind (H, W) of each kind of map, as in the first image of a part that has it."""
+        channels: dict[str, tuple[int, ...]] = {}
+        for dataset in self.every.values():
+            if set(dataset.kinds) - set(channels):
+                first = dataset.labels(0).maps
+                channels = {kind: first[kind].shape[2:] for kind in dataset.kinds} | channels
+        return channels
 
     def _at(self, index: int) -> "tuple[_Part, int]":
         """The part that an image belongs to, and its index there."""
@@ -144,109 +183,24 @@ class MixtureDataset(SegmentationDataset):
 
 
 class _Part(NamedTuple):
-    """One of the datasets, the table (256,) of its class ids in the mixture, and whether its regions count."""
+    """One of the datasets, the table (256,) from its class ids to the mixture's, and whether its regions count."""
 
     name: str
     dataset: SegmentationDataset
     table: npt.NDArray[np.uint8]
     regions: bool
 
-    def counted(self, labels: Labels) -> Labels:
-        """What counts of an image's labels."""
-        return Labels(
-            self.table.take(labels.semantic), labels.region if self.regions else np.zeros_like(labels.region)
-        )
-
-
-def _check_names(datasets: Collection[str], **settings: Mapping[str, object]) -> None:
-    wrong = [name for name in datasets if not re.fullmatch(r"[\w.-]+", name)]
-    if wrong or not datasets:
-        raise DataError(
-            f"expected datasets by names of letters, digits, '_', '-' and '.', found {wrong or 'none'}"
-        )
-    for setting, given in settings.items():
-        if unknown := [name for name in given if name not in datasets]:
-            raise DataError(
-                f"expected {setting} of the parts {', '.join(datasets)}, found {', '.join(unknown)}"
-            )
-
-
-def _check_values(
-    datasets: Collection[str],
-    weights: Mapping[str, float] | None,
-    kinds: Mapping[str, str],
-    epoch_length: int | None,
-) -> None:
-    if weights is not None:
-        if missing := [name for name in datasets if name not in weights]:
-            raise DataError(f"expected a weight for each part, found none for {', '.join(missing)}")
-        if not all(0 <= weight < math.inf for weight in weights.values()) or not any(weights.values()):
-            raise DataError(f"expected weights of 0 or more, not all 0, found {dict(weights)}")
-    if strange := [f"{kind} of {name}" for name, kind in kinds.items() if kind not in get_args(Kinds)]:
-        raise DataError(f"expected labels {', '.join(get_args(Kinds))}, found {', '.join(strange)}")
-    if epoch_length is not None and epoch_length < 1:
-        raise DataError(f"expected an epoch_length above 0, found {epoch_length}")
-
 
 def _channels(parts: Mapping[str, SegmentationDataset]) -> int:
+    """The number of channels that all parts share; a DataError where they differ."""
     if len(channels := {part.channels for part in parts.values()}) > 1:
         found = ", ".join(f"{part.channels} in {name}" for name, part in parts.items())
         raise DataError(f"expected images of the same number of channels in all parts, found {found}")
     return channels.pop()
 
 
-def _united(
-    every: Mapping[str, Classes], kinds: Mapping[str, str], renamed: Literal["apart"] | _Renamed
-) -> tuple[Classes, dict[str, npt.NDArray[np.uint8]]]:
-    """The classes of the mixture, and for each part the table (256,) from its own class ids to theirs."""
-    # without any class that counts, those that never occur are as good as any
-    declared = {part: classes for part, classes in every.items() if kinds[part] != "region"} or every
-    names = _apart(declared) if renamed == "apart" else _new_names(declared, every, renamed)
-    colors: dict[str, tuple[int, int, int]] = {}
-    thing: dict[str, bool] = {}
-    for part, classes in declared.items():
-        for i, name in enumerate(names[part]):
-            if name is not None:
-                colors.setdefault(name, classes.colors[i])
-                if thing.setdefault(name, i in classes.things) != (i in classes.things):
-                    raise DataError(
-                        f"expected {name} to be a thing in all parts or in none: give it two names"
-                    )
-    position = {name: i for i, name in enumerate(colors)}
-    region = "; ".join(f"{part}: {c.region}" for part, c in every.items() if kinds[part] != "semantic")
-    things = tuple(position[name] for name in colors if thing[name])
-    united = Classes(tuple(colors), tuple(colors.values()), things, region or Classes.region)
-    tables = {part: np.full(VOID + 1, VOID, np.uint8) for part in every}
-    for part in (part for part in declared if kinds[part] != "region"):
-        tables[part][: len(names[part])] = [VOID if name is None else position[name] for name in names[part]]
-    return united, tables
-
-
-def _apart(declared: Mapping[str, Classes]) -> _Names:
-    """The names of the classes of each part, such that no two are the same."""
-    counts = Counter(name for classes in declared.values() for name in classes.names)
-    names = {p: [n if counts[n] == 1 else f"{p} {n}" for n in c.names] for p, c in declared.items()}
-    counts = Counter(name for part in names.values() for name in part)
-    if twice := [name for name, count in counts.items() if count > 1]:
-        raise DataError(
-            f"expected classes with different names in a part, found {', '.join(twice)} more than once"
-        )
-    return names
-
-
-def _new_names(declared: Mapping[str, Classes], every: Mapping[str, Classes], renamed: _Renamed) -> _Names:
-    """The names of the classes of each part after renaming."""
-    for part, new in renamed.items():
-        if unknown := [name for name in new if name not in every[part].names]:
-            known = ", ".join(every[part].names)
-            raise DataError(f"expected classes of {part} ({known}), found {', '.join(unknown)}")
-    return {
-        part: [renamed.get(part, {}).get(n, n) for n in classes.names] for part, classes in declared.items()
-    }
-
-
 def _shares(length: int, weights: Sequence[float]) -> list[int]:
-    """Whole numbers that add up to `length`, each within 1 of its weight's share (the largest remainders win)."""
+    """Integers that add up to `length`, each within 1 of its weight's share (largest remainder method)."""
     if not sum(weights):
         raise DataError("expected a weight above 0 for a part with the split train, found none")
     exact = length * np.asarray(weights, np.float64) / sum(weights)
@@ -258,7 +212,7 @@ def _shares(length: int, weights: Sequence[float]) -> list[int]:
 def _rounds(
     dataset: SegmentationDataset, rng: np.random.Generator, pool: npt.NDArray[np.int64], count: int
 ) -> npt.NDArray[np.int64]:
-    """So many images of a part: all of them, as often as needed, each time in a new order."""
+    """The indices (count,) of images of a part: all of them, as often as needed, each time in a new order."""
     drawn = np.empty(0, np.int64)
     while len(drawn) < count:
         drawn = np.concatenate([drawn, dataset.order(rng, pool)])

@@ -1,7 +1,6 @@
-"""Which images a step sees, from the seed and the epoch alone.
+"""Samplers: the images of every step, a function of the seed and the epoch.
 
-Both orders are `DistributedSampler`s, because Lightning leaves those as they are and tells them the
-epoch, with any strategy.
+Both are `DistributedSampler`s, because Lightning keeps those and sets their epoch, with any strategy.
 """
 
 from collections.abc import Callable, Iterator
@@ -16,17 +15,17 @@ class TrainOrder(DistributedSampler[Any]):
     """The keys (epoch, index) of one rank's training samples.
 
     An epoch's order is cut into global batches, and each rank takes its contiguous share of each one: any number of
-    ranks sees the same global batches. What is left over at the end is not seen in this epoch. The epoch is part of the
-    key, so that workers that outlive an epoch know it.
+    ranks sees the same global batches. An incomplete last batch is dropped. The epoch is part of the key, so that
+    workers that live for several epochs know it.
 
     Args:
-        num_samples: Number of images that an epoch goes through.
+        num_samples: Number of images of an epoch.
         batch_size: Samples of one batch of one rank.
-        rank: Which share is this process's.
+        rank: This process's rank.
         world_size: Number of ranks.
         seed: What the order depends on besides the epoch.
-        done: Tells, as an epoch's first key is wanted, how many of its batches an earlier run has seen.
-        order: What gives the `num_samples` images of an epoch, in order; by default a permutation.
+        done: Called at the start of an epoch for the number of its batches that an earlier run has seen.
+        order: Gives the `num_samples` images of an epoch, in order; by default a permutation.
     """
 
     def __init__(
@@ -61,7 +60,7 @@ class EvaluationOrder(DistributedSampler[int]):
 
     Args:
         num_samples: Number of images.
-        rank: Which share is this process's.
+        rank: This process's rank.
         world_size: Number of ranks.
     """
 

@@ -1,16 +1,16 @@
-"""Samples and batches: what stands between a dataset and a DataLoader."""
+"""Samples and batches: the layer between a dataset and a DataLoader."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 from torch.utils.data import Dataset
 
-from fusionseg.data.augmentation import Augmentation, fours
-from fusionseg.data.base import DataError, Pixels, SegmentationDataset
+from fusionseg.data.augmentation import Augmentation, channel_groups
+from fusionseg.data.base import DataError, LabelMap, Pixels, SegmentationDataset, channels_first
 from fusionseg.sample import Classes, Sample, Truth
 
 
@@ -22,7 +22,7 @@ class TrainSamples(Dataset[Sample]):
         augmentation: What makes a view.
         crop_size: Height and width of a view.
         scale: Size of the images relative to their files.
-        seed: What chance depends on besides the key.
+        seed: What the views depend on besides the key.
     """
 
     def __init__(
@@ -43,11 +43,12 @@ class TrainSamples(Dataset[Sample]):
         return len(self.dataset)
 
     def __getitem__(self, key: tuple[int, int] | int) -> Sample:
-        # A foreign sampler, such as the one behind Lightning's overfit_batches, knows no epoch.
+        # Samplers that are not ours, such as the one behind Lightning's overfit_batches, give no epoch.
         epoch, index = key if isinstance(key, tuple) else (0, key)
-        # The last word keeps this stream apart from the order's, which shares (seed, epoch).
+        # The last number keeps this random stream apart from that of the order, which shares (seed, epoch).
         rng = np.random.default_rng((self.seed, epoch, index, 1))
-        pixels, region = self.dataset.read(index), self.dataset.annotation(index, rng)
+        pixels = self.dataset.read(index)
+        region = self.dataset.annotation(index, rng)
         if region is not None:
             pixels = pixels._replace(region=region)
         pixels = self.augmentation(pixels, self.crop_size, self.scale, rng)
@@ -55,7 +56,7 @@ class TrainSamples(Dataset[Sample]):
 
 
 class EvaluationSamples(Dataset[Sample]):
-    """A dataset's whole images and the way to their `Truth`.
+    """A dataset's whole images, and the `Truth` of each.
 
     Args:
         dataset: One split.
@@ -68,11 +69,16 @@ class EvaluationSamples(Dataset[Sample]):
 
     @property
     def classes(self) -> Classes:
-        """The dataset's."""
+        """The dataset's classes."""
         return self.dataset.classes
 
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The dataset's kinds of labels beside `semantic` and `region`."""
+        return self.dataset.kinds
+
     def truth(self, index: int) -> Truth:
-        """The dataset's, for a sample's `index`."""
+        """The dataset's truth for a sample's `index`."""
         return self.dataset.truth(index)
 
     def __len__(self) -> int:
@@ -84,59 +90,81 @@ class EvaluationSamples(Dataset[Sample]):
 
 
 def resized(pixels: Pixels, scale: float) -> Pixels:
-    """An image and its labels at another size: averaged or linear for the image, nearest for the labels."""
+    """An image and its labels at another size: averaged or linear for the image, nearest for all labels."""
     height, width = (max(1, round(length * scale)) for length in pixels.semantic.shape)
     if (height, width) == pixels.semantic.shape:
         return pixels
-    way = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-    parts = [cv2.resize(group, (width, height), interpolation=way) for group in fours(pixels.image)]
-    image: npt.NDArray[Any] = parts[0] if len(parts) == 1 else np.dstack(parts)
+    size = (width, height)
+    interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    groups = [cv2.resize(group, size, interpolation=interpolation) for group in channel_groups(pixels.image)]
+    image: npt.NDArray[np.uint8] = groups[0] if len(groups) == 1 else np.dstack(groups)  # type: ignore[assignment]
     # The exact variant is the one that looks at pixel centers.
-    semantic: npt.NDArray[Any] = cv2.resize(
-        pixels.semantic, (width, height), interpolation=cv2.INTER_NEAREST_EXACT
+    semantic: npt.NDArray[np.uint8] = cv2.resize(  # type: ignore[assignment]
+        pixels.semantic, size, interpolation=cv2.INTER_NEAREST_EXACT
     )
-    region: npt.NDArray[Any] = cv2.resize(
-        pixels.region, (width, height), interpolation=cv2.INTER_NEAREST_EXACT
+    region: npt.NDArray[np.uint16] = cv2.resize(  # type: ignore[assignment]
+        pixels.region, size, interpolation=cv2.INTER_NEAREST_EXACT
     )
-    return Pixels(image.reshape(height, width, -1), semantic, region)
+    maps = (
+        {kind: _nearest(plane, size) for kind, plane in pixels.maps.items()} if pixels.maps else pixels.maps
+    )
+    return Pixels(image.reshape(height, width, -1), semantic, region, maps)
 
 
 def collated(samples: Sequence[Sample]) -> Sample:
     """A batch (B, ...) of samples; images are channels-last in memory and labels still narrow integers (see `widened`).
 
     Raises:
-        DataError: The images have different sizes.
+        DataError: The images have different sizes or different kinds of labels.
     """
+    first = samples[0]
     for other in samples[1:]:
-        if other["image"].shape != samples[0]["image"].shape:
-            found = ", ".join(f"{s['name']} {tuple(s['image'].shape[1:])}" for s in (samples[0], other))
+        if other["image"].shape != first["image"].shape:
+            found = ", ".join(f"{s['name']} {tuple(s['image'].shape[1:])}" for s in (first, other))
             raise DataError(
                 f"expected images of one size in a batch, found {found}: set eval_batch_size to 1"
             )
-    batch: Sample = {key: [sample[key] for sample in samples] for key in samples[0]}
+        if other.keys() != first.keys():
+            found = f"{sorted(first)} of {first['name']}, {sorted(other)} of {other['name']}"
+            raise DataError(
+                f"expected the same kinds of labels for all images of a batch, found {found}: where an image has no "
+                "labels of a kind, let the dataset give a map of zeros"
+            )
+    batch: Sample = {key: [sample[key] for sample in samples] for key in first}
     batch["image"] = torch.stack([image.permute(1, 2, 0) for image in batch["image"]]).permute(0, 3, 1, 2)
-    batch["semantic"] = torch.stack(batch["semantic"])
-    batch["region"] = torch.stack(batch["region"])
+    for key, value in first.items():
+        if key != "image" and isinstance(value, Tensor):
+            batch[key] = torch.stack(batch[key])
     if "index" in batch:
         batch["index"] = torch.tensor(batch["index"])
     return batch
 
 
 def widened(batch: Sample) -> Sample:
-    """The batch with label maps as int64; they travel as uint8 and int32, which is a quarter of the bytes."""
+    """The batch with class and region ids as int64; they travel as uint8 and int32, a quarter of the bytes."""
     return batch | {"semantic": batch["semantic"].long(), "region": batch["region"].long()}
 
 
 def quiet_worker(worker: int) -> None:
-    """Keeps a worker to one thread: the workers are the parallelism."""
+    """Limits OpenCV to one thread in a worker process, because the workers already use all cores."""
     cv2.setNumThreads(0)
 
 
+def _nearest(plane: LabelMap, size: tuple[int, int]) -> LabelMap:
+    """A label map (H, W) or (H, W, C) at another size (width, height)."""
+    resized_plane = cv2.resize(plane, size, interpolation=cv2.INTER_NEAREST_EXACT)
+    return resized_plane.reshape(*size[::-1], *plane.shape[2:])  # type: ignore[return-value]
+
+
 def _tensors(pixels: Pixels) -> Sample:
+    """The tensors of a sample: the image, class ids as uint8, region ids as int32, further maps as float32."""
     # A copy where the pixels belong to a cache that cannot be written to, which torch does not know.
     image, semantic = (np.require(plane, requirements=["C", "W"]) for plane in pixels[:2])
-    return {
+    sample: Sample = {
         "image": torch.from_numpy(image).permute(2, 0, 1),
         "semantic": torch.from_numpy(semantic),
         "region": torch.from_numpy(pixels.region.astype(np.int32)),
     }
+    for kind, plane in channels_first(pixels.maps).items():
+        sample[kind] = torch.from_numpy(np.require(plane, np.float32, ["C", "W"]))
+    return sample

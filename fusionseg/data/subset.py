@@ -1,5 +1,6 @@
-"""Some images of a dataset."""
+"""Selections of a dataset's images."""
 
+import hashlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,18 +12,21 @@ from fusionseg.sample import Truth
 
 
 class Subset(SegmentationDataset):
-    """Some images of a dataset, which is asked for everything.
+    """Some images of a dataset.
 
     Args:
-        dataset: The whole.
-        indices: Which of its images, in the order wanted.
+        dataset: The whole dataset.
+        indices: Which of its images, in the wanted order.
     """
 
     def __init__(self, dataset: SegmentationDataset, indices: Sequence[int]) -> None:
-        # Not the base's constructor: the split has been checked and what splits there are is the whole's affair.
+        # The base's constructor is not called: it would check the split against this class's own list of splits.
         self.dataset = dataset
         self.indices = tuple(indices)
-        self.split, self.classes, self.channels = dataset.split, dataset.classes, dataset.channels
+        self.split = dataset.split
+        self.classes = dataset.classes
+        self.channels = dataset.channels
+        self.kinds = dataset.kinds
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -56,3 +60,18 @@ class Subset(SegmentationDataset):
     @override
     def sources(self) -> list[object]:
         return [type(self.dataset), self.indices, *self.dataset.sources()]
+
+
+def fraction_of(dataset: SegmentationDataset, fraction: float, seed: int) -> Subset:
+    """A part of a dataset, in the dataset's order; a larger fraction of the same seed contains a smaller one.
+
+    Args:
+        dataset: The whole dataset.
+        fraction: Part of its images, in [0, 1].
+        seed: Which of them.
+    """
+    hashes = [
+        hashlib.sha256(f"{seed}/{dataset.name(index)}".encode()).digest() for index in range(len(dataset))
+    ]
+    ranking = sorted(range(len(dataset)), key=hashes.__getitem__)
+    return Subset(dataset, sorted(ranking[: round(fraction * len(dataset))]))

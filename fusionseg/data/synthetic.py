@@ -1,8 +1,8 @@
-"""Scenes of overlapping shapes, drawn on the fly: something to train on without any files."""
+"""Synthetic scenes of overlapping shapes, drawn on the fly, to train on without any files."""
 
 import functools
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import cv2
 import numpy as np
@@ -10,9 +10,10 @@ import numpy.typing as npt
 from typing_extensions import override
 
 from fusionseg.data.base import Pixels, SegmentationDataset, Split
+from fusionseg.data.surfaces import Thing, bent, bowl, cap, flat, surfaces
 from fusionseg.sample import Classes
 
-_Plane = npt.NDArray[np.floating[Any]]
+_Plane: TypeAlias = npt.NDArray[np.floating[Any]]
 
 _SKY, _GROUND, _DISK, _SQUARE, _TRIANGLE, _STAR = range(6)
 _LENGTHS: dict[Split, int] = {"train": 512, "val": 64, "test": 64}
@@ -35,11 +36,22 @@ class SyntheticScenes(SegmentationDataset):
     class. A class shows in shape, texture and a range of hues; instances differ in color and brightness. Labels are
     exact.
 
+    On request there are depth and normals of a geometry of its own random stream, which changes neither the image nor
+    the other labels. The ground is a tilted plane, disks are caps of balls, squares tilted planes, triangles bent
+    plates and stars bowls; what is painted over a thing is nearer than it. The camera is orthographic, with pixels of
+    4 / min(size) meters, and all depths exceed 0.5 meters. Normals point to the camera (z < 0). The sky has no
+    surface, so it is invalid in both, as it is in the labels of real outdoor scenes.
+
     Args:
         split: Which scenes; no two splits share one.
         length: Number of scenes, by default 512 to train and 64 else.
         size: Height and width in pixels.
-        seed: Which world of scenes.
+        seed: Seed of all scenes.
+        depth: Whether there are labels `depth` (H, W) in meters.
+        normals: Whether there are labels `normals` (H, W, 3), unit vectors.
+
+    Raises:
+        ValueError: The length or the size is too small.
     """
 
     classes = Classes(
@@ -57,7 +69,13 @@ class SyntheticScenes(SegmentationDataset):
     )
 
     def __init__(
-        self, split: Split, length: int | None = None, size: tuple[int, int] = (128, 128), seed: int = 0
+        self,
+        split: Split,
+        length: int | None = None,
+        size: tuple[int, int] = (128, 128),
+        seed: int = 0,
+        depth: bool = False,
+        normals: bool = False,
     ) -> None:
         super().__init__(split)
         if length is not None and length < 1:
@@ -67,6 +85,7 @@ class SyntheticScenes(SegmentationDataset):
         self.length = length or _LENGTHS[split]
         self.size = (size[0], size[1])
         self.seed = seed
+        self.kinds = ("depth",) * depth + ("normals",) * normals
 
     def __len__(self) -> int:
         return self.length
@@ -79,23 +98,35 @@ class SyntheticScenes(SegmentationDataset):
     def read(self, index: int) -> Pixels:
         if not 0 <= index < self.length:
             raise IndexError(f"expected a scene in 0..{self.length - 1}, found {index}")
-        return scene(np.random.default_rng((self.seed, index, _SALT[self.split])), self.size)
+        key = (self.seed, index, _SALT[self.split])
+        pixels, things = scene(np.random.default_rng(key), self.size)
+        if not self.kinds:
+            return pixels
+        # NumPy pads short keys with zeros, so the further number must not be 0.
+        depth, normals = surfaces(things, self.size, np.random.default_rng((*key, 2)))
+        maps = {"depth": depth, "normals": normals}
+        for plane in maps.values():
+            plane[pixels.semantic == _SKY] = 0
+        return pixels._replace(maps={kind: maps[kind] for kind in self.kinds})
 
     @override
     def sources(self) -> list[object]:
-        return [self.length, self.size, self.seed]
+        return [self.length, self.size, self.seed, self.kinds]
 
 
-def scene(rng: np.random.Generator, size: tuple[int, int]) -> Pixels:
-    """A drawn scene (H, W) of two areas of stuff (regions 1 and 2) and groups of things (a region each)."""
+def scene(rng: np.random.Generator, size: tuple[int, int]) -> tuple[Pixels, list[Thing]]:
+    """A scene (H, W) of two areas of stuff (regions 1 and 2) and groups of things (a region each), and the things."""
     canvas = _background(rng, size)
+    things: list[Thing] = []
     for _ in range(rng.integers(3, 6)):
         label = int(rng.integers(_DISK, _STAR + 1))
         center = rng.uniform(0.15, 0.85, 2) * size
         radius = rng.uniform(0.1, 0.18) * min(size)
         value = rng.uniform(150, 235)
         for _ in range(rng.integers(1, 5)):
-            _add_thing(canvas, rng, label, center, radius * rng.uniform(0.8, 1.2), value)
+            thing = _painted(canvas, rng, label, center, radius * rng.uniform(0.8, 1.2), value)
+            if thing is not None:
+                things.append(thing)
             angle = rng.uniform(0, 2 * np.pi)
             center = center + radius * rng.uniform(1.1, 1.7) * np.array([np.sin(angle), np.cos(angle)])
             # The next one in the group is clearly lighter or darker, so that the border between the two can be seen.
@@ -106,11 +137,11 @@ def scene(rng: np.random.Generator, size: tuple[int, int]) -> Pixels:
     light = 1 + slope[0] * (x / size[1] - 0.5) + slope[1] * (y / size[0] - 0.5)
     rgb *= light[..., None].astype(np.float32)
     rgb += 7 * rng.standard_normal(rgb.shape, dtype=np.float32)
-    return Pixels(rgb.clip(0, 255).astype(np.uint8), canvas.semantic, canvas.region)
+    return Pixels(rgb.clip(0, 255).astype(np.uint8), canvas.semantic, canvas.region), things
 
 
 class _Canvas(NamedTuple):
-    """What is painted on: hue in half degrees, saturation and value (H, W, 3), and the labels."""
+    """The picture in the making: hue in half degrees, saturation and value (H, W, 3), and the label maps (H, W)."""
 
     hsv: npt.NDArray[np.float32]
     semantic: npt.NDArray[np.uint8]
@@ -119,6 +150,7 @@ class _Canvas(NamedTuple):
 
 @functools.lru_cache(maxsize=2)
 def _grid(size: tuple[int, int]) -> tuple[_Plane, _Plane]:
+    """The coordinates x and y (H, W) of all pixels."""
     y, x = np.mgrid[: size[0], : size[1]].astype(np.float32)
     return x, y
 
@@ -143,41 +175,47 @@ def _background(rng: np.random.Generator, size: tuple[int, int]) -> _Canvas:
     return _Canvas(hsv, ground.astype(np.uint8), ground.astype(np.uint16) + np.uint16(1))
 
 
-def _add_thing(
+def _painted(
     canvas: _Canvas,
     rng: np.random.Generator,
     label: int,
     center: npt.NDArray[np.float64],
     radius: float,
     value: float,
-) -> None:
-    """Paints an instance over what is there."""
-    turn, hue, saturation = rng.uniform(0, 2 * np.pi), rng.uniform(*_HUES[label]), rng.uniform(140, 230)
+) -> Thing | None:
+    """Paints an instance over what is there; None where it lies outside of the picture."""
+    turn = rng.uniform(0, 2 * np.pi)
+    hue = rng.uniform(*_HUES[label])
+    saturation = rng.uniform(140, 230)
     top, left = np.maximum(center - radius, 0).astype(int)
     bottom, right = np.minimum(center + radius + 1, canvas.semantic.shape).astype(int)
     if top >= bottom or left >= right:
-        return
+        return None
     window = (slice(top, bottom), slice(left, right))
     y = np.arange(top, bottom, dtype=np.float32)[:, None] - center[0]
     x = np.arange(left, right, dtype=np.float32)[None] - center[1]
-    u, v = (x * np.cos(turn) + y * np.sin(turn)) / radius, (y * np.cos(turn) - x * np.sin(turn)) / radius
-    depth = _DEPTHS[label](u, v)
-    inside = depth > 0
-    rim = np.where(depth < 0.15, 45, 0)
-    patch = np.empty((*depth.shape, 3), np.float32)
-    patch[..., 0], patch[..., 1], patch[..., 2] = hue, saturation, value + _TEXTURES[label](u, v) - rim
+    u = (x * np.cos(turn) + y * np.sin(turn)) / radius
+    v = (y * np.cos(turn) - x * np.sin(turn)) / radius
+    inset = _INSETS[label](u, v)
+    inside = inset > 0
+    rim = np.where(inset < 0.15, 45, 0)
+    patch = np.empty((*inset.shape, 3), np.float32)
+    patch[..., 0] = hue
+    patch[..., 1] = saturation
+    patch[..., 2] = value + _TEXTURES[label](u, v) - rim
     canvas.hsv[window][inside] = patch[inside]
     canvas.semantic[window][inside] = label
     canvas.region[window][inside] = canvas.region.max() + 1
+    return Thing(_BODIES[label], center, radius, turn, window, inside)
 
 
 def _star(u: _Plane, v: _Plane) -> _Plane:
-    """The depth below the border of a star with five arms."""
-    depth: _Plane = 1 - np.hypot(u, v) / (0.76 + 0.24 * np.cos(5 * np.arctan2(v, u)))
-    return depth
+    """The distance to the border of a star with five arms, as in `_INSETS`."""
+    inset: _Plane = 1 - np.hypot(u, v) / (0.76 + 0.24 * np.cos(5 * np.arctan2(v, u)))
+    return inset
 
 
-_DEPTHS: dict[int, Callable[[_Plane, _Plane], _Plane]] = {
+_INSETS: dict[int, Callable[[_Plane, _Plane], _Plane]] = {
     _DISK: lambda u, v: 1 - np.hypot(u, v),
     _SQUARE: lambda u, v: 1 - np.maximum(np.abs(u), np.abs(v)) / 0.7,
     _TRIANGLE: lambda u, v: 1 - 2 * np.maximum(v, np.abs(u) * (3**0.5 / 2) - v / 2),
@@ -192,3 +230,6 @@ _TEXTURES: dict[int, Callable[[_Plane, _Plane], _Plane]] = {
     _STAR: lambda u, v: 35 * np.cos(16 * np.hypot(u, v)),
 }
 """What is added to an instance's value, over the same coordinates."""
+
+_BODIES = {_DISK: cap, _SQUARE: flat, _TRIANGLE: bent, _STAR: bowl}
+"""The shape of the surface of each class of things."""

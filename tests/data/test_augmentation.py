@@ -10,7 +10,7 @@ from fusionseg.data.base import Pixels
 from fusionseg.data.synthetic import SyntheticScenes
 
 RNG = np.random.default_rng
-GEOMETRY = {"brightness": 0.0, "contrast": 0.0, "saturation": 0.0, "hue": 0.0}
+GEOMETRY: dict[str, Any] = {"brightness": 0.0, "contrast": 0.0, "saturation": 0.0, "hue": 0.0}
 
 
 def pixels(height: int = 40, width: int = 56, channels: int = 3) -> Pixels:
@@ -23,7 +23,7 @@ def pixels(height: int = 40, width: int = 56, channels: int = 3) -> Pixels:
 
 
 def same(a: Pixels, b: Pixels) -> bool:
-    return all(np.array_equal(a[i], b[i]) for i in range(3))
+    return all(map(np.array_equal, a[:3], b[:3]))
 
 
 def cut(given: Pixels, rows: slice, columns: slice) -> Pixels:
@@ -75,7 +75,7 @@ def test_zoom_by_two_doubles_every_label_pixel() -> None:
 
 @pytest.mark.parametrize("zoom", [0.5, 0.25])
 def test_a_small_view_averages_the_image(zoom: float) -> None:
-    """A checkerboard of single pixels is grey from afar; sampling it would show black, white or stripes."""
+    """A checkerboard of single pixels is gray from afar; sampling it would show black, white or stripes."""
     board = (np.indices((64, 64)).sum(0) % 2 * 255).astype(np.uint8)
     given = Pixels(np.dstack([board] * 3), np.zeros((64, 64), np.uint8), np.ones((64, 64), np.uint16))
     found = Augmentation.none()(given, (int(64 * zoom), int(64 * zoom)), zoom, RNG(0))
@@ -153,6 +153,126 @@ def test_chance_is_the_generator_alone() -> None:
     views = [Augmentation()(given, (32, 32), 1.0, RNG(seed)) for seed in (1, 1, 2)]
     assert same(views[0], views[1])
     assert not same(views[0], views[2])
+
+
+def ball(size: int, center: tuple[float, float], radius: float) -> dict[str, npt.NDArray[np.float32]]:
+    """Depth and normals of a ball seen from afar, one pixel wide in meters; all around it is invalid."""
+    y, x = np.mgrid[:size, :size].astype(np.float64)
+    y, x = (y - center[0]) / radius, (x - center[1]) / radius
+    inside = np.hypot(x, y) < 0.95
+    towards = np.sqrt(np.where(inside, 1 - x**2 - y**2, 1))
+    depth = np.where(inside, 3 * radius - radius * towards, 0).astype(np.float32)
+    normals = np.where(inside[..., None], np.dstack((x, y, -towards)), 0).astype(np.float32)
+    return {"depth": depth, "normals": normals}
+
+
+def plane(size: int, slope: tuple[float, float]) -> dict[str, npt.NDArray[np.float32]]:
+    """Depth and normals of a plane by its derivatives in x and y, one pixel wide in meters."""
+    y, x = np.mgrid[:size, :size]
+    normal = np.array([*slope, -1.0]) / np.linalg.norm([*slope, 1.0])
+    depth = (900 + slope[0] * x + slope[1] * y).astype(np.float32)
+    return {"depth": depth, "normals": np.tile(normal.astype(np.float32), (size, size, 1))}
+
+
+def with_maps(maps: dict[str, npt.NDArray[np.float32]]) -> Pixels:
+    height, width = next(iter(maps.values())).shape[:2]
+    return pixels(height, width)._replace(maps=maps)
+
+
+def test_normals_of_a_mirrored_view_are_those_of_its_depth() -> None:
+    """A wave has another slope everywhere; its normals come from finite differences, before and after."""
+    y, x = np.mgrid[:48, :64].astype(np.float64)
+    depth = 50 + 4 * np.sin(x / 7 + y / 11) + 0.3 * x - 0.2 * y
+
+    def differences(depth: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+        along_y, along_x = np.gradient(depth.astype(np.float64))
+        normals: npt.NDArray[np.float64] = np.dstack((along_x, along_y, np.full(depth.shape, -1.0)))
+        normals /= np.linalg.norm(normals, axis=2, keepdims=True)
+        return normals
+
+    given = with_maps({"depth": depth.astype(np.float32), "normals": differences(depth).astype(np.float32)})
+    found = Augmentation((1.0, 1.0), 0.0, flip=1.0, **GEOMETRY)(given, (48, 64), 1.0, RNG(0)).maps
+    assert np.array_equal(found["depth"], given.maps["depth"][:, ::-1])
+    assert np.abs(found["normals"] - differences(found["depth"])).max() < 1e-5
+    assert np.abs(found["normals"] - given.maps["normals"][:, ::-1]).max() > 0.5
+
+
+@pytest.mark.parametrize("flip", [0.0, 1.0])
+def test_normals_of_a_rotated_plane_are_those_of_the_plane_through_its_depths(flip: float) -> None:
+    """The reference is a least squares fit: the slopes of the view's own depth values."""
+    augmentation = Augmentation((1.0, 1.0), 180.0, flip, **GEOMETRY)
+    rows, columns = np.indices((60, 60))
+    for seed, slope in enumerate([(0.5, 0.0), (0.0, -1.0), (0.7, 0.4), (-0.2, 0.9), (1.0, -0.6)]):
+        found = augmentation(with_maps(plane(100, slope)), (60, 60), 1.0, RNG(seed)).maps
+        inside = found["depth"] > 0
+        places = np.column_stack((columns[inside], rows[inside], np.ones(inside.sum())))
+        fitted = np.linalg.lstsq(places, found["depth"][inside].astype(np.float64))[0]
+        expected = np.array([fitted[0], fitted[1], -1]) / np.linalg.norm([fitted[0], fitted[1], 1])
+        assert inside.sum() > 1000
+        assert np.abs(found["normals"][inside] - expected).max() < 3e-3
+
+
+def test_normals_of_a_ball_point_away_from_its_middle_in_every_view() -> None:
+    given = with_maps(ball(120, (60.0, 60.0), 40.0))
+    augmentation = Augmentation((0.5, 1.5), 180.0, **GEOMETRY)
+    whole = 0
+    for seed in range(12):
+        rng = RNG(seed)
+        zoom = np.exp(rng.uniform(*np.log(augmentation.scale)))
+        found = augmentation(given, (200, 200), 1.0, RNG(seed)).maps
+        valid = found["depth"] > 0
+        assert np.array_equal(valid, found["normals"].any(2))
+        rows, columns = np.nonzero(valid)
+        if min(rows.min(), columns.min()) == 0 or max(rows.max(), columns.max()) == 199:
+            continue
+        whole += 1
+        x, y = (axis - axis.mean() for axis in (columns, rows))
+        normals = found["normals"][valid]
+        assert np.abs(normals[:, 0] - x / (40 * zoom)).max() < 0.06
+        assert np.abs(normals[:, 1] - y / (40 * zoom)).max() < 0.06
+        # a ball's depth says the third component: 3 r at its middle plane
+        assert np.abs(normals[:, 2] - (found["depth"][valid] / 40 - 3)).max() < 1e-5
+        assert np.abs(np.linalg.norm(normals, axis=1) - 1).max() < 1e-5
+    assert whole >= 6
+
+
+@pytest.mark.parametrize("channels", [0, 1, 3, 6])
+def test_maps_are_sampled_as_regions_are_and_invalid_beyond_the_image(channels: int) -> None:
+    given = pixels()
+    values = given.region.astype(np.float32)
+    stack = values if channels == 0 else np.dstack([values * (i + 1) for i in range(channels)])
+    stack = stack.reshape(40, 56, *[channels] * (channels > 0))
+    augmentation = Augmentation((0.3, 2.5), 90.0, **GEOMETRY)
+    for seed in range(6):
+        found = augmentation(given._replace(maps={"further": stack}), (48, 64), 1.0, RNG(seed))
+        further = found.maps["further"]
+        assert further.shape == (48, 64, *stack.shape[2:])
+        assert further.dtype == np.float32
+        for i in range(max(channels, 1)):
+            channel = further if channels == 0 else further[..., i]
+            assert np.array_equal(channel, found.region.astype(np.float32) * (i + 1))
+
+
+def test_depth_is_divided_by_the_random_zoom_only_if_asked() -> None:
+    given = with_maps(plane(64, (0.3, 0.1)))
+    views = [
+        Augmentation((2.0, 2.0), 20.0, depth_by_zoom=divided)(given, (48, 48), 0.5, RNG(1)).maps
+        for divided in (False, True)
+    ]
+    kept, divided = (view["depth"] for view in views)
+    assert kept.any()
+    assert set(np.unique(kept)) <= {0, *np.unique(given.maps["depth"])}
+    assert np.array_equal(divided, kept / 2)
+    assert np.array_equal(views[0]["normals"], views[1]["normals"])
+
+
+def test_maps_change_nothing_of_image_and_labels() -> None:
+    given = pixels()
+    maps = {"depth": RNG(1).random((40, 56), np.float32), "normals": RNG(1).random((40, 56, 3), np.float32)}
+    for seed in range(5):
+        alone = Augmentation()(given, (32, 32), 1.0, RNG(seed))
+        assert same(Augmentation()(given._replace(maps=maps), (32, 32), 1.0, RNG(seed)), alone)
+        assert not alone.maps
 
 
 def test_brightness_contrast_and_saturation_follow_their_definitions() -> None:

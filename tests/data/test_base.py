@@ -1,3 +1,4 @@
+import pickle
 import traceback
 
 import numpy as np
@@ -6,7 +7,7 @@ from torch._utils import ExceptionWrapper
 from torch.utils.data import DataLoader, Dataset
 
 from fusionseg.cli.entry import message_of
-from fusionseg.data.base import DataError, Pixels, SegmentationDataset, class_pixels
+from fusionseg.data.base import NO_MAPS, DataError, Pixels, SegmentationDataset, class_pixels
 from fusionseg.sample import Classes
 
 MESSAGE = "expected this, found that in a.png: do so\n    and so"
@@ -85,3 +86,33 @@ def test_a_dataset_that_does_not_tell_its_sources_has_no_key() -> None:
 
 def test_class_pixels_leave_void_out() -> None:
     assert class_pixels(np.array([[0, 2, 2], [255, 255, 1]], np.uint8), 3).tolist() == [1, 1, 2]
+
+
+class WithMaps(TrainOnly):
+    kinds = ("depth", "normals")
+
+    def read(self, index: int) -> Pixels:
+        depth, normals = np.full((2, 3), 4, np.float32), np.zeros((2, 3, 3), np.float32)
+        normals[..., 2] = -1
+        return super().read(index)._replace(maps={"depth": depth, "normals": normals})
+
+
+def test_a_truth_has_the_further_maps_with_channels_first() -> None:
+    dataset = WithMaps("train")
+    assert dataset.labels(0).maps["normals"].shape == (2, 3, 3)
+    maps = dataset.truth(0).maps
+    assert list(maps) == ["depth", "normals"]
+    assert (maps["depth"] == np.full((2, 3), 4)).all()
+    assert maps["normals"].shape == (3, 2, 3)
+    assert maps["normals"][:, 1, 2].tolist() == [0, 0, -1]
+
+
+def test_without_further_kinds_the_maps_are_empty_cannot_be_written_to_and_can_be_pickled() -> None:
+    pixels = TrainOnly("train").read(0)
+    assert TrainOnly("train").kinds == ()
+    assert pixels.maps is NO_MAPS
+    assert dict(pickle.loads(pickle.dumps(pixels)).maps) == {} == TrainOnly("train").truth(0).maps
+    with pytest.raises(KeyError):
+        pixels.maps["depth"]
+    with pytest.raises(TypeError, match="item assignment"):
+        pixels.maps["depth"] = np.zeros((2, 3), np.float32)  # type: ignore[index]

@@ -83,7 +83,7 @@ def test_a_model_without_semantic_head_trains_on_it_alone(
     bsds: Path, tiny: list[str], tmp_path: Path
 ) -> None:
     at = tiny.index("--data.dataset")
-    words = [
+    arguments = [
         "--data.dataset",
         "BSDS500",
         "--data.dataset.root",
@@ -92,7 +92,7 @@ def test_a_model_without_semantic_head_trains_on_it_alone(
         "--data.batch_size",
         "2",
     ]
-    main([*words, "--model.semantic_head", "null", "--out", str(tmp_path / "run")])
+    main([*arguments, "--model.semantic_head", "null", "--out", str(tmp_path / "run")])
     assert (tmp_path / "run" / "summary.json").is_file()
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from fusionseg.data import cache
-from fusionseg.data.base import DataError, Pixels, SegmentationDataset
+from fusionseg.data.base import DataError, Pixels, SegmentationDataset, Split
 from fusionseg.data.cache import Cache, cached
 from fusionseg.data.subset import Subset
 from fusionseg.data.synthetic import SyntheticScenes
@@ -19,7 +19,7 @@ class Sizes(SyntheticScenes):
 
     def read(self, index: int) -> Pixels:
         type(self).drawn += 1
-        image, semantic, region = SyntheticScenes("train", size=(33 + index, 47 + 2 * index)).read(index)
+        image, semantic, region, _ = SyntheticScenes("train", size=(33 + index, 47 + 2 * index)).read(index)
         return Pixels(np.dstack((image, image[..., 0])), semantic, region)
 
 
@@ -31,11 +31,53 @@ def test_a_cache_gives_what_the_dataset_gives(kind: Cache, tmp_path: Path) -> No
     for index in (5, 0, 3):
         ours, theirs = kept.read(index), dataset.read(index)
         assert [plane.dtype for plane in ours[:3]] == [np.uint8, np.uint8, np.uint16]
-        assert all(np.array_equal(ours[i], theirs[i]) for i in range(3))
+        assert all(map(np.array_equal, ours[:3], theirs[:3]))
         assert np.array_equal(kept.labels(index).region, dataset.labels(index).region)
         assert kept.name(index) == dataset.name(index)
         assert np.array_equal(kept.truth(index).region, dataset.truth(index).region)
     assert (kept.classes, kept.channels, kept.split) == (dataset.classes, 4, "train")
+
+
+class Deep(SyntheticScenes):
+    """Scenes of several sizes, many of them odd, with depth, normals and a map of one channel."""
+
+    def __init__(self, split: Split, length: int) -> None:
+        super().__init__(split, length)
+        self.kinds = ("normals", "mask", "depth")
+
+    def read(self, index: int) -> Pixels:
+        scenes = SyntheticScenes("train", size=(33 + index, 47 + 2 * index), depth=True, normals=True)
+        pixels = scenes.read(index)
+        mask = (pixels.semantic[..., None] > 1).astype(np.float32)
+        return pixels._replace(maps={**pixels.maps, "mask": mask})
+
+
+@pytest.mark.parametrize("kind", ["memory", "disk"])
+def test_a_cache_keeps_further_maps(kind: Cache, tmp_path: Path) -> None:
+    dataset = Deep("train", length=4)
+    kept = cached(dataset, kind, tmp_path)
+    assert kept.kinds == dataset.kinds
+    for index in (3, 0, 2, 1):
+        theirs = dataset.read(index)
+        for ours in (kept.read(index), kept.labels(index)):
+            assert np.array_equal(ours.region, theirs.region)
+            assert ours.maps.keys() == theirs.maps.keys()
+            for name, plane in theirs.maps.items():
+                assert ours.maps[name].dtype == np.float32
+                assert ours.maps[name].flags.aligned
+                assert np.array_equal(ours.maps[name], plane)
+        assert np.array_equal(kept.truth(index).maps["normals"], np.moveaxis(theirs.maps["normals"], 2, 0))
+
+
+def test_further_maps_make_another_file_and_need_their_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain, deep = (SyntheticScenes("train", length=3, depth=depth) for depth in (False, True))
+    assert cache._key(plain) != cache._key(deep)
+    monkeypatch.setattr(cache, "_free_memory", lambda: 3 * 128 * 128 * 8)
+    cached(plain, "memory")
+    with pytest.raises(DataError, match="fit into memory"):
+        cached(deep, "memory")
 
 
 @pytest.mark.parametrize("kind", ["memory", "disk"])

@@ -16,7 +16,7 @@ def test_official_lists_name_files_below_the_root(camvid: Path) -> None:
 
 
 def test_void_is_255_and_specks_are_no_region(camvid: Path) -> None:
-    semantic, region = CamVid("val", camvid, min_area=5).labels(0)
+    semantic, region, _ = CamVid("val", camvid, min_area=5).labels(0)
     assert (semantic[19] == 255).all()
     assert (semantic[12, 12], region[12, 12]) == (8, 0)
     assert len(np.unique(region[2:8, 2:8])) == 1

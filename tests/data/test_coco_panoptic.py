@@ -20,7 +20,7 @@ def test_classes_are_the_categories_in_the_order_of_their_ids(coco: Path) -> Non
 
 
 def test_regions_are_the_segments_in_the_order_of_the_file(coco: Path) -> None:
-    _, semantic, region = CocoPanoptic("val", coco).read(0)
+    _, semantic, region, _ = CocoPanoptic("val", coco).read(0)
     assert (semantic[2:8, 2:12] == 0).all()
     assert (region[2:8, 2:8] == 4).all()
     assert (region[2:8, 8:12] == 1).all()

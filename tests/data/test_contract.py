@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import fusionseg.data
-from fusionseg.data.base import SegmentationDataset, Split
+from fusionseg.data.base import SegmentationDataset, Split, channels_first
 from fusionseg.data.bsds500 import BSDS500
 from fusionseg.data.cache import _Cached
 from fusionseg.data.camvid import CamVid
@@ -48,13 +48,13 @@ def subclasses() -> list[type[SegmentationDataset]]:
 def recipe(request: pytest.FixtureRequest, folder: Callable[..., Path]) -> Recipe:
     kind = request.param
     if kind is SyntheticScenes:
-        return lambda split: SyntheticScenes(split, length=6)
+        return lambda split: SyntheticScenes(split, length=6, depth=True, normals=True)
     if kind is Folder:
         top = folder()
         return lambda split: Folder(split, top, test_fraction=0.2)
     if kind is MixtureDataset:
         parts = {
-            "scenes": partial(SyntheticScenes, length=6),
+            "scenes": partial(SyntheticScenes, length=6, normals=True),
             "mine": partial(Folder, root=folder(), test_fraction=0.2),
         }
         return lambda split: MixtureDataset(split, parts)
@@ -71,28 +71,36 @@ def test_pixels_have_the_shapes_types_and_ids_that_are_promised(recipe: Recipe) 
     for split in recipe("train").splits:
         dataset = recipe(split)
         for index in some(dataset):
-            image, semantic, region = dataset.read(index)
+            image, semantic, region, maps = dataset.read(index)
             assert image.shape == (*semantic.shape, dataset.channels)
             assert semantic.shape == region.shape
             assert [plane.dtype.name for plane in (image, semantic, region)] == ["uint8", "uint8", "uint16"]
             assert np.isin(semantic, [*range(len(dataset.classes)), VOID]).all()
             assert (semantic != VOID).any() != isinstance(dataset, WITHOUT_CLASSES)
             assert region.any()
+            assert tuple(maps) == dataset.kinds
+            for plane in maps.values():
+                assert plane.shape[:2] == semantic.shape
+                assert plane.dtype == np.float32
 
 
 def test_labels_and_truth_are_those_of_the_pixels(recipe: Recipe) -> None:
     dataset = recipe("train")
     for index in some(dataset):
         pixels, labels, truth = dataset.read(index), dataset.labels(index), dataset.truth(index)
-        for semantic, region in (labels, (truth.semantic, truth.region)):
+        for semantic, region in ((labels.semantic, labels.region), (truth.semantic, truth.region)):
             assert np.array_equal(semantic, pixels.semantic)
             assert np.array_equal(region, pixels.region)
+        assert labels.maps.keys() == truth.maps.keys() == pixels.maps.keys()
+        for kind, plane in channels_first(pixels.maps).items():
+            assert np.array_equal(channels_first(labels.maps)[kind], plane)
+            assert np.array_equal(truth.maps[kind], plane)
 
 
 def test_regions_lie_within_one_class(recipe: Recipe) -> None:
     dataset = recipe("val")
     for index in some(dataset):
-        semantic, region = dataset.labels(index)
+        semantic, region, _ = dataset.labels(index)
         pairs = np.unique(semantic[region > 0].astype(int) * 65536 + region[region > 0])
         assert len(pairs) == len(np.unique(pairs % 65536))
 

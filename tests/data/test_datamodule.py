@@ -11,9 +11,10 @@ from torch import Tensor
 
 from fusionseg.data.base import DataError, Split
 from fusionseg.data.cache import Cache
-from fusionseg.data.datamodule import SegmentationDataModule, fraction_of
+from fusionseg.data.datamodule import SegmentationDataModule
 from fusionseg.data.mixture import MixtureDataset
 from fusionseg.data.samplers import TrainOrder
+from fusionseg.data.subset import fraction_of
 from fusionseg.data.synthetic import SyntheticScenes
 from fusionseg.sample import Sample
 
@@ -251,3 +252,27 @@ def test_the_trainer_tells_the_epoch_and_widens_the_labels(workers: int) -> None
     assert all(
         torch.equal(a["image"], b["image"]) for a, b in zip(model.batches, epochs(data()), strict=True)
     )
+
+
+@pytest.mark.parametrize("cache", ["none", "memory", "disk"])
+def test_further_kinds_reach_the_batches_through_fraction_and_cache(cache: Cache, tmp_path: Path) -> None:
+    module = SegmentationDataModule(
+        partial(SCENES, depth=True, normals=True),
+        batch_size=2,
+        crop_size=(32, 32),
+        workers=0,
+        cache=cache,
+        cache_dir=str(tmp_path),
+        fraction=0.5,
+    )
+    assert module.kinds == ("depth", "normals")
+    module.setup("fit")
+    for loader, size in (
+        (module.train_dataloader(), (2, 3, 32, 32)),
+        (module.val_dataloader(), (1, 3, 64, 64)),
+    ):
+        batch = module.on_after_batch_transfer(next(iter(loader)), 0)
+        assert batch["normals"].shape == size
+        assert batch["depth"].any()
+    truth = module.val_dataloader().dataset.truth(0)  # type: ignore[attr-defined]
+    assert truth.maps["normals"].shape == (3, 64, 64)

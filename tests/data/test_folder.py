@@ -24,7 +24,7 @@ def test_classes_and_the_region_are_those_of_the_file(folder: Writer) -> None:
 
 
 def test_both_label_maps_are_read(folder: Writer) -> None:
-    _, semantic, region = Folder("train", folder()).read(0)
+    _, semantic, region, _ = Folder("train", folder()).read(0)
     assert (semantic[:10] == 0).all()
     assert (semantic[19] == 255).all()
     assert np.unique(region).tolist() == [0, 1, 2, 300]
@@ -37,7 +37,7 @@ def test_without_regions_they_are_components(folder: Writer) -> None:
 
 
 def test_without_classes_all_are_void(folder: Writer) -> None:
-    semantic, region = Folder("train", folder(semantic=False)).labels(0)
+    semantic, region, _ = Folder("train", folder(semantic=False)).labels(0)
     assert (semantic == 255).all()
     assert region.any()
 

@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 import torch
 
-from fusionseg.data.base import DataError, Pixels, SegmentationDataset, Split
+from fusionseg.data.augmentation import Augmentation
+from fusionseg.data.base import DataError, Pixels, SegmentationDataset, Split, channels_first
 from fusionseg.data.camvid import CamVid
 from fusionseg.data.coco_panoptic import CocoPanoptic
 from fusionseg.data.datamodule import SegmentationDataModule
 from fusionseg.data.mixture import MixtureDataset
+from fusionseg.data.samples import TrainSamples, collated
 from fusionseg.data.synthetic import SyntheticScenes
 from fusionseg.engine.objective import divided
 from fusionseg.heads import BoundaryHead, CenterOffsetHead
@@ -43,7 +45,7 @@ class Ramp(SegmentationDataset):
         return Pixels(np.full((4, 5, self.channels), index, np.uint8), lines, region)
 
     def truth(self, index: int) -> Truth:
-        semantic, region = self.labels(index)
+        semantic, region, _ = self.labels(index)
         crowd = np.where(semantic == 2, semantic, VOID)
         return Truth(semantic, region, crowd, others=(region + 1,))
 
@@ -126,7 +128,7 @@ def test_labels_that_do_not_count_are_nowhere() -> None:
         mixed("val", labels={"a": "semantic", "b": "region"}),
         mixed("val", labels={"a": "semantic"}),
     ):
-        semantic, region = dataset.read(0)[1:]
+        semantic, region, _ = dataset.read(0)[1:]
         assert semantic[:, 0].tolist() == [0, 1, 2, VOID]
         assert not region.any()
         truth = dataset.truth(0)
@@ -140,6 +142,41 @@ def test_labels_that_do_not_count_are_nowhere() -> None:
     assert dataset.truth(5).region[:, 0].tolist() == [1, 2, 0, 3]
     assert len(dataset.truth(5).others) == 1
     assert len(mixed(labels={"a": "region", "b": "region"}).classes) == 6
+
+
+def test_a_part_without_a_further_kind_has_maps_of_zeros() -> None:
+    deep = partial(SyntheticScenes, length=4, size=(32, 48), depth=True, normals=True)
+    only = partial(SyntheticScenes, length=2, size=(32, 48), depth=True)
+    plain = partial(SyntheticScenes, length=3, size=(32, 48))
+    parts = {"plain": plain, "only": only, "deep": deep}
+    dataset = mixed("train", datasets=parts, labels={"deep": "semantic"})
+    assert dataset.kinds == ("depth", "normals")
+    for index, valid in ((0, (False, False)), (3, (True, False)), (5, (True, True))):
+        labels, truth = dataset.labels(index), dataset.truth(index)
+        for maps in (dataset.read(index).maps, labels.maps):
+            assert [maps[kind].shape for kind in dataset.kinds] == [(32, 48), (32, 48, 3)]
+            assert tuple(bool(maps[kind].any()) for kind in dataset.kinds) == valid
+            assert all(plane.dtype == np.float32 for plane in maps.values())
+        for kind, plane in channels_first(labels.maps).items():
+            assert np.array_equal(truth.maps[kind], plane)
+    assert np.array_equal(dataset.read(6).maps["normals"], deep("train").read(1).maps["normals"])
+    samples = TrainSamples(dataset, Augmentation(), (32, 32))
+    assert collated([samples[0, i] for i in range(9)])["normals"].shape == (9, 3, 32, 32)
+
+
+def test_all_splits_have_the_kinds_of_all_parts() -> None:
+    class Deep(Ramp):
+        kinds = ("depth",)
+
+        def read(self, index: int) -> Pixels:
+            return super().read(index)._replace(maps={"depth": np.ones((4, 5), np.float32)})
+
+    dataset = mixed("test", datasets={"a": Deep, "b": Other})
+    assert dataset.kinds == ("depth",)
+    assert not dataset.read(0).maps["depth"].any()
+    assert mixed("val", datasets={"a": Deep, "b": Other}).read(0).maps["depth"].all()
+    assert mixed("val").kinds == ()
+    assert not mixed("val").read(0).maps
 
 
 def test_what_it_was_made_of_is_kept_in_plain_form_and_its_cache_is_keyed_by_it() -> None:

@@ -9,10 +9,10 @@ import torch
 
 from fusionseg.data.base import DataError, SegmentationDataset
 from fusionseg.data.cache import Cache
-from fusionseg.data.datamodule import SegmentationDataModule, fraction_of
+from fusionseg.data.datamodule import SegmentationDataModule
 from fusionseg.data.mixture import MixtureDataset
 from fusionseg.data.samplers import EvaluationOrder, TrainOrder
-from fusionseg.data.subset import Subset
+from fusionseg.data.subset import Subset, fraction_of
 from fusionseg.data.synthetic import SyntheticScenes
 
 

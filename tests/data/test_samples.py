@@ -1,3 +1,5 @@
+from functools import partial
+
 import cv2
 import numpy as np
 import pytest
@@ -89,3 +91,38 @@ def test_any_number_of_channels_is_resized_alike() -> None:
     for i in range(6):
         alone = cv2.resize(np.ascontiguousarray(image[..., i]), (42, 28), interpolation=cv2.INTER_AREA)
         assert np.array_equal(small.image[..., i], alone)
+
+
+DeepScenes = partial(SyntheticScenes, depth=True, normals=True)
+
+
+def test_a_batch_has_the_further_kinds_of_its_dataset() -> None:
+    samples = TrainSamples(DeepScenes("train", length=4), Augmentation(), (64, 96))
+    batch = widened(collated([samples[0, i] for i in range(4)]))
+    assert batch["depth"].shape == (4, 64, 96)
+    assert batch["normals"].shape == (4, 3, 64, 96)
+    assert batch["depth"].dtype == batch["normals"].dtype == torch.float32
+    assert torch.equal(batch["depth"] > 0, batch["normals"].norm(dim=1) > 0.5)
+    # the sky and what lies beyond the image are invalid
+    assert torch.equal(batch["depth"] > 0, (batch["semantic"] != 0) & (batch["semantic"] != 255))
+    plain = TrainSamples(SyntheticScenes("train", length=4), Augmentation(), (64, 96))
+    alone = widened(collated([plain[0, i] for i in range(4)]))
+    assert set(batch) - set(alone) == {"depth", "normals"}
+    assert all(torch.equal(batch[key], alone[key]) for key in ("image", "semantic", "region"))
+
+
+def test_evaluation_resizes_further_maps_to_the_nearest_pixel_but_not_their_truth() -> None:
+    scenes = DeepScenes("val", length=2, size=(48, 72))
+    samples, maps = EvaluationSamples(scenes, scale=1 / 3), scenes.read(1).maps
+    assert samples.kinds == ("depth", "normals")
+    assert np.array_equal(samples[1]["depth"].numpy(), maps["depth"][1::3, 1::3])
+    assert np.array_equal(samples[1]["normals"].permute(1, 2, 0).numpy(), maps["normals"][1::3, 1::3])
+    truth = samples.truth(1).maps
+    assert np.array_equal(truth["depth"], maps["depth"])
+    assert np.array_equal(truth["normals"].transpose(1, 2, 0), maps["normals"])
+
+
+def test_samples_with_different_kinds_do_not_share_a_batch() -> None:
+    samples = [EvaluationSamples(SyntheticScenes("val", depth=depth))[0] for depth in (False, True)]
+    with pytest.raises(DataError, match=r"'depth', .* let the dataset give a map of zeros"):
+        collated(samples)

@@ -118,7 +118,7 @@ def agreement(head: Head, labels: Tensor, batch: Sample, num_classes: int) -> fl
 def crops(root: Path, number: int, side: int) -> Iterator[Sample]:
     dataset = CocoPanoptic("val", root)
     for index in range(number):
-        _, semantic, region = dataset.read(index)
+        _, semantic, region, _ = dataset.read(index)
         top, left = ((length - side) // 2 for length in semantic.shape)
         maps = (
             torch.from_numpy(m[top : top + side, left : left + side].astype(np.int64))

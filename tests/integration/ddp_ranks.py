@@ -66,7 +66,7 @@ class Uneven(SyntheticScenes):
     """
 
     def read(self, index: int) -> Pixels:
-        image, semantic, region = super().read(index)
+        image, semantic, region, _ = super().read(index)
         semantic[: 3 * index], region[:, : 2 * index] = 255, 0
         if index in NO_SEMANTIC:
             semantic[:] = 255

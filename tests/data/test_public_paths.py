@@ -1,0 +1,28 @@
+import importlib
+import inspect
+import pkgutil
+import subprocess
+import sys
+
+import fusionseg.data
+from fusionseg.data import SegmentationDataset
+from fusionseg.data.cache import DiskCache, MemoryCache, _Cached
+
+
+def test_every_dataset_is_exported() -> None:
+    datasets = set()
+    for module in pkgutil.iter_modules(fusionseg.data.__path__, "fusionseg.data."):
+        for _, member in inspect.getmembers(importlib.import_module(module.name), inspect.isclass):
+            if issubclass(member, SegmentationDataset):
+                datasets.add(member)
+    datasets -= {_Cached, MemoryCache, DiskCache}
+    assert {dataset.__name__ for dataset in datasets} | {"Augmentation"} == set(fusionseg.data.__all__)
+    assert all(getattr(fusionseg.data, dataset.__name__) is dataset for dataset in datasets)
+
+
+def test_the_package_is_imported_without_lightning() -> None:
+    code = "import sys, fusionseg.data; print([name for name in sys.modules if 'lightning' in name.lower()])"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout == "[]\n"
