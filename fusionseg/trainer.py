@@ -23,8 +23,8 @@ from fusionseg.config.lightning_messages import quiet
 from fusionseg.engine.precision import fast_precision, precision_notice
 from fusionseg.engine.sync_batch_norm import BatchNormSync
 from fusionseg.files.atomic import remove_drafts
-from fusionseg.runs.checkpoints import WholeCheckpoints
-from fusionseg.runs.csv_logger import MetricsTable
+from fusionseg.runs.checkpoints import AtomicCheckpointIO
+from fusionseg.runs.csv_logger import MetricsLogger
 from fusionseg.runs.folder import _clear, check_unused, new_folder, tracked_as
 from fusionseg.runs.wandb_logger import wandb_logger
 
@@ -63,7 +63,7 @@ class Trainer(pl.Trainer):
     ) -> None:
         check_plan(max_epochs, **kwargs)
         folder = Path(default_root_dir or new_folder("python"))
-        given, plugins = _several(callbacks), [*_several(kwargs.pop("plugins", None)), WholeCheckpoints()]
+        given, plugins = _several(callbacks), [*_several(kwargs.pop("plugins", None)), AtomicCheckpointIO()]
         if kwargs.get("sync_batchnorm"):
             plugins.append(BatchNormSync())
         self.claimed = False
@@ -172,7 +172,7 @@ def _loggers(folder: Path, given: Logger | Iterable[Logger] | bool | None) -> li
         return False
     more = [] if given is None or given is True else [given] if isinstance(given, Logger) else list(given)
     tracked = rank_zero_only(wandb_logger)(folder, tracked_as(folder), job_type="fit")
-    return [MetricsTable(folder / "metrics.csv"), *([tracked] if tracked else []), *more]
+    return [MetricsLogger(folder / "metrics.csv"), *([tracked] if tracked else []), *more]
 
 
 def _callbacks(folder: Path, minutes: float, options: dict[str, Any]) -> list[Callback]:

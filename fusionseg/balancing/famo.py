@@ -5,7 +5,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from fusionseg.balancing.base import Balancer
-from fusionseg.balancing.task_adam import Learned
+from fusionseg.balancing.task_adam import TaskAdam
 
 
 class FAMO(Balancer):
@@ -25,7 +25,7 @@ class FAMO(Balancer):
 
     def __init__(self, tasks: int, lr: float = 0.025, weight_decay: float = 1e-3) -> None:
         super().__init__(tasks)
-        self.logits = Learned(torch.zeros(tasks), lr, weight_decay)
+        self.logits = TaskAdam(torch.zeros(tasks), lr, weight_decay)
 
     def loss_weights(self, losses: Tensor, active: Tensor) -> Tensor:
         """Z / L, rescaled to the sum 1, with z = softmax(logits)."""

@@ -7,7 +7,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from fusionseg.balancing.gradient import GradientBalancer
-from fusionseg.balancing.task_adam import Learned
+from fusionseg.balancing.task_adam import TaskAdam
 
 
 class GradNorm(GradientBalancer):
@@ -32,7 +32,7 @@ class GradNorm(GradientBalancer):
             raise ValueError(f"expected an asymmetry of 0 or more, found {asymmetry}")
         super().__init__(tasks, **shared)
         self.asymmetry = asymmetry
-        self.learned = Learned(torch.ones(tasks), lr)
+        self.learned = TaskAdam(torch.ones(tasks), lr)
         self.register_buffer("first", torch.zeros(tasks))
         self.slope: tuple[Tensor, Tensor] | None = None
 

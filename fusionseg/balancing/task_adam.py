@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 
-class Learned(nn.Module):
+class TaskAdam(nn.Module):
     """A number for each task that Adam (arXiv:1412.6980, algorithm 1) moves where the task is active, and nowhere else.
 
     An optimizer of torch would go on moving a task without labels by its momentum.

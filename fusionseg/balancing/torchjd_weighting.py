@@ -14,7 +14,7 @@ if TYPE_CHECKING:  # or every command would wait for torchjd
     from torchjd.aggregation import Weighting
 
 
-class ForeignWeighting(GradientBalancer):
+class TorchJDWeighting(GradientBalancer):
     """Any weighting of torchjd that takes a Gramian, such as `torchjd.aggregation.FairGradWeighting`.
 
     It waits for the device in every step, to leave out tasks that are not active.

@@ -5,7 +5,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from fusionseg.balancing.base import Balancer
-from fusionseg.balancing.task_adam import Learned
+from fusionseg.balancing.task_adam import TaskAdam
 
 
 class UW(Balancer):
@@ -22,7 +22,7 @@ class UW(Balancer):
 
     def __init__(self, tasks: int, lr: float = 1e-3) -> None:
         super().__init__(tasks)
-        self.log_variance = Learned(torch.zeros(tasks), lr)
+        self.log_variance = TaskAdam(torch.zeros(tasks), lr)
 
     def loss_weights(self, losses: Tensor, active: Tensor) -> Tensor:
         """e^-s / 2."""
