@@ -1,4 +1,4 @@
-"""Balancers: a file for each way in which the losses of several tasks become one gradient."""
+"""Balancers: one file per way to combine the losses or gradients of several tasks."""
 
 from fusionseg.balancing.aligned_mtl import AlignedMTL
 from fusionseg.balancing.base import Balancer, Sum
