@@ -26,7 +26,7 @@ from torchjd.autojac import backward, jac_to_grad, mtl_backward
 from benchmarks.sharing import Setting, Training, peak, squares, trained
 from benchmarks.timing import Quartiles, Target, ratios, seconds, show
 from fusionseg import balancing
-from fusionseg.balancing import ForeignWeighting, GradientBalancer
+from fusionseg.balancing import GradientBalancer, TorchJDWeighting
 from fusionseg.engine.precision import fast_precision
 from fusionseg.engine.task_gradients import reached
 from fusionseg.module import FusionModule
@@ -151,7 +151,7 @@ class Model(NamedTuple):
         for name, kind in BALANCERS.items():
             of_gradients = issubclass(kind, GradientBalancer)
             if name in only and of_gradients != (level == "losses"):
-                more = {"weighting": MGDAWeighting} if kind is ForeignWeighting else {}
+                more = {"weighting": MGDAWeighting} if kind is TorchJDWeighting else {}
                 balancer = partial(kind, level=level, **more) if of_gradients else kind
                 found[name] = partial(Training, self.setting, {**self.options, "balancer": balancer})
         return found

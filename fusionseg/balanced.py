@@ -11,7 +11,7 @@ from fusionseg.balancing import Balancer, GradientBalancer
 from fusionseg.balancing.branch import combined, gramian
 from fusionseg.balancing.checks import check_weights
 from fusionseg.engine.distributed import reduced, world_size
-from fusionseg.engine.loss_log import RunningLosses
+from fusionseg.engine.loss_log import LossLog
 from fusionseg.engine.objective import FACTORS, divided, shares, table
 from fusionseg.engine.seeding import reseed
 from fusionseg.engine.task_gradients import averaged, deposit, reached
@@ -48,7 +48,7 @@ class BalancedModule(MeasuredModule):
         super().__init__(classes, loss_weights)
         self.network, self.balancer, self.l1 = network, balancer, l1
         self.register_buffer("factors", torch.tensor(list(loss_weights.values())), persistent=False)
-        self.running = RunningLosses(self.tasks)
+        self.running = LossLog(self.tasks)
         self.parts: list[Tensor] = []
         """The loss of each task in this step, times its weight: this rank's share times the number of ranks."""
         self.loss, self.scale = torch.zeros(()), torch.ones(())

@@ -12,7 +12,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from fusionseg.balanced import BalancedModule
 from fusionseg.balancing import Balancer, Sum
 from fusionseg.config.recipe import made, plain
-from fusionseg.engine.loss_log import RunningLosses, check_finite
+from fusionseg.engine.loss_log import LossLog, check_finite
 from fusionseg.engine.objective import check_parts, loss_weights
 from fusionseg.engine.optimization import WarmupPoly, grouped, scheduled
 from fusionseg.heads import BoundaryHead, Head, SceneHead, SemanticHead
@@ -105,7 +105,7 @@ class FusionModule(BalancedModule):
         self._tell({**self.latest, "train/lr": self.trainer.optimizers[0].param_groups[-1]["lr"]})
 
     def on_train_start(self) -> None:
-        self.running = RunningLosses(self.tasks)
+        self.running = LossLog(self.tasks)
         self.running.logged = self.global_step
         if self.unread is not None:
             self.running.restore(self.unread, self.global_rank, self.device)

@@ -23,8 +23,8 @@ from fusionseg.callbacks.signals import Signals, Stopped
 from fusionseg.config.lightning_messages import quiet
 from fusionseg.engine.precision import fast_precision, precision_notice
 from fusionseg.engine.sync_batch_norm import BatchNormSync
-from fusionseg.runs.checkpoints import WholeCheckpoints
-from fusionseg.runs.csv_logger import MetricsTable
+from fusionseg.runs.checkpoints import AtomicCheckpointIO
+from fusionseg.runs.csv_logger import MetricsLogger
 from fusionseg.runs.folder import RunFolder
 from fusionseg.runs.wandb_logger import wandb_logger
 
@@ -64,7 +64,7 @@ class Trainer(pl.Trainer):
         check_plan(max_epochs, **kwargs)
         self.run = RunFolder(default_root_dir) if default_root_dir else RunFolder.new("python")
         weakref.finalize(self, self.run.release)
-        given, plugins = _several(callbacks), [*_several(kwargs.pop("plugins", None)), WholeCheckpoints()]
+        given, plugins = _several(callbacks), [*_several(kwargs.pop("plugins", None)), AtomicCheckpointIO()]
         if kwargs.get("sync_batchnorm"):
             plugins.append(BatchNormSync())
         self.started = False
@@ -172,7 +172,7 @@ def _loggers(run: RunFolder, given: Logger | Iterable[Logger] | bool | None) -> 
         return False
     more = [] if given is None or given is True else [given] if isinstance(given, Logger) else list(given)
     tracked = rank_zero_only(wandb_logger)(run.path, run.wandb_id, job_type="fit")
-    return [MetricsTable(run.metrics), *([tracked] if tracked else []), *more]
+    return [MetricsLogger(run.metrics), *([tracked] if tracked else []), *more]
 
 
 def _callbacks(run: RunFolder, minutes: float, options: dict[str, Any]) -> list[Callback]:

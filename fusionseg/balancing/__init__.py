@@ -1,4 +1,4 @@
-"""Balancers: a file for each way in which the losses of several tasks become one gradient."""
+"""Balancers: one file per way to combine the losses or gradients of several tasks."""
 
 from fusionseg.balancing.aligned_mtl import AlignedMTL
 from fusionseg.balancing.base import Balancer, Sum
@@ -16,7 +16,7 @@ from fusionseg.balancing.nash_mtl import NashMTL
 from fusionseg.balancing.pcgrad import PCGrad
 from fusionseg.balancing.rlw import RLW
 from fusionseg.balancing.stch import STCH
-from fusionseg.balancing.torchjd_weighting import ForeignWeighting
+from fusionseg.balancing.torchjd_weighting import TorchJDWeighting
 from fusionseg.balancing.upgrad import UPGrad
 from fusionseg.balancing.uw import UW
 
@@ -33,12 +33,12 @@ __all__ = [
     "AlignedMTL",
     "Balancer",
     "CAGrad",
-    "ForeignWeighting",
     "GradNorm",
     "GradVac",
     "GradientBalancer",
     "NashMTL",
     "PCGrad",
     "Sum",
+    "TorchJDWeighting",
     "UPGrad",
 ]

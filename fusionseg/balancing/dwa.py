@@ -8,13 +8,16 @@ from fusionseg.balancing.base import Balancer
 
 
 class DWA(Balancer):
-    """Dynamic weight average: tasks whose loss falls slowly from epoch to epoch weigh more (arXiv:1803.10704, eq. 7).
+    """Dynamic weight average: tasks whose loss decreases slowly get larger weights (arXiv:1803.10704, eq. 7).
 
     The weights add up to T. They are 1 until every active task has had two epochs with labels.
 
     Args:
-        tasks: Number of tasks.
-        temperature: The higher, the more equal the weights.
+        tasks: Number of tasks, T.
+        temperature: The higher, the more uniform the weights; above 0.
+
+    Raises:
+        ValueError: If the temperature is not above 0.
     """
 
     total: Tensor
@@ -26,15 +29,18 @@ class DWA(Balancer):
         if not temperature > 0:
             raise ValueError(f"expected a temperature above 0, found {temperature}")
         self.temperature = temperature
+        # the sum of this epoch's losses and the number of steps with labels, then the means of the last two
+        # epochs
         self.register_buffer("total", torch.zeros(tasks))
         self.register_buffer("steps", torch.zeros(tasks))
         self.register_buffer("means", torch.zeros(2, tasks))
 
     def loss_weights(self, losses: Tensor, active: Tensor) -> Tensor:
-        """T softmax(r / temperature), where r is the ratio of the mean losses of the last two epochs."""
-        rates = self.means[1] / self.means[0]
-        weights = torch.softmax((rates / self.temperature).where(active, -torch.inf), 0) * active.sum()
-        return torch.where((rates.isfinite() | ~active).all(), weights, 1.0)
+        """T softmax(r / temperature) (T,), where r is the ratio of the mean losses of the last two epochs."""
+        ratios = self.means[1] / self.means[0]
+        known = (ratios.isfinite() | ~active).all()
+        logits = (ratios / self.temperature).where(active, -torch.inf)
+        return torch.where(known, torch.softmax(logits, 0) * active.sum(), 1.0)
 
     @override
     def learn(self, losses: Tensor, active: Tensor) -> None:
@@ -43,6 +49,8 @@ class DWA(Balancer):
 
     @override
     def epoch_ended(self) -> None:
+        """Moves the epoch's mean losses into the history; tasks without labels in it keep theirs."""
         newer = torch.stack([self.means[1], self.total / self.steps])
         self.means.copy_(torch.where(self.steps > 0, newer, self.means))
-        self.total.zero_(), self.steps.zero_()
+        self.total.zero_()
+        self.steps.zero_()

@@ -7,11 +7,13 @@ from fusionseg.balancing.base import Balancer
 
 
 class GLS(Balancer):
-    """The geometric mean of the losses (Chennupati et al., CVPR workshops 2019, eq. 4), for losses above 0."""
+    """The geometric mean of the losses (Chennupati et al., CVPR workshops 2019, eq. 4)."""
 
     absorbs = True
 
     def loss_weights(self, losses: Tensor, active: Tensor) -> Tensor:
-        """The derivatives M / (T L), where M is the geometric mean."""
-        count, logs = active.sum(), torch.log(losses.clamp(min=1e-8)).where(active, 0.0)
-        return torch.exp(logs.sum() / count - torch.log(losses.clamp(min=1e-8))) / count
+        """The derivatives M / (T L) (T,) of the geometric mean M."""
+        count = active.sum()
+        logs = torch.log(losses.clamp(min=1e-8))
+        log_mean = logs.where(active, 0.0).sum() / count
+        return torch.exp(log_mean - logs) / count

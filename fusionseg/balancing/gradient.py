@@ -1,4 +1,4 @@
-"""What all balancers of gradients have in common."""
+"""The base class of balancers that weigh gradients."""
 
 from abc import abstractmethod
 from typing import Literal
@@ -12,68 +12,75 @@ from fusionseg.balancing.base import Balancer
 Level = Literal["branch", "parameters"]
 
 CANCELED = 0.01
-"""Weights of which so little is left when they are added up are not rescaled."""
+"""Weights are not rescaled if their sum is less than this fraction of the sum of their absolute values."""
 
 
 class GradientBalancer(Balancer):
-    """Weights for the tasks' gradients in what they share, from the inner products of these gradients.
+    """Weighs the tasks' gradients of what they share, given the inner products of these gradients.
 
-    Only what is shared sees the weights: heads, and decoders of one task, learn from their own loss. Under accumulation
-    each micro-batch is balanced by itself.
+    Only the shared part sees the weights: heads and task-specific decoders learn from their own loss. With
+    gradient accumulation each micro-batch is balanced by itself.
 
     Args:
-        tasks: Number of tasks.
-        level: Where gradients are compared: at the `branch`, the shared maps at which the tasks part, which costs next
-            to nothing; or those of the shared `parameters`, by a backward pass for each task.
-        normalize: Rescale the weights to the sum that ones would have, unless they all but cancel. The weights of MGDA,
-            for one, add up to 1, and the shared part then makes smaller steps than under a plain sum.
-        double: Add up inner products in float64.
+        tasks: Number of tasks, T.
+        level: Where gradients are compared: at the `branch`, with respect to the shared maps at the branching
+            point, which costs next to nothing; or with respect to the shared `parameters`, by one backward
+            pass per task.
+        normalize: Rescale the weights so that they add up to the number of active tasks, unless they nearly
+            cancel. The weights of MGDA, for example, add up to 1, so that its steps are smaller than those of
+            a plain sum.
+        double: Accumulate inner products in float64.
     """
 
     def __init__(
         self, tasks: int, level: Level = "branch", normalize: bool = False, double: bool = False
     ) -> None:
         super().__init__(tasks)
-        self.level, self.normalize = level, normalize
+        self.level = level
+        self.normalize = normalize
         self.dtype = torch.float64 if double else torch.float32
-        self.losses, self.active = torch.ones(tasks), torch.ones(tasks, dtype=torch.bool)
+        self.losses = torch.ones(tasks)
+        """The losses of the last micro-batch (T,)."""
+        self.active = torch.ones(tasks, dtype=torch.bool)
+        """Which tasks were active in it (T,)."""
         self.next: dict[str, Tensor] = {}
-        """New values of buffers, which hold once the step was taken."""
+        """New values of buffers by name, which are copied into them once the optimizer step was taken."""
 
     def loss_weights(self, losses: Tensor, active: Tensor) -> Tensor:
-        """Ones: every head learns from its own loss."""
-        self.losses, self.active = losses, active
+        """Ones (T,): every head learns from its own loss."""
+        self.losses = losses
+        self.active = active
         return torch.ones_like(losses)
 
     @abstractmethod
     def gradient_weights(self, gramian: Tensor, active: Tensor) -> Tensor:
-        """The weights of the gradients (T,) float64, anything where a task is not active or is alone.
+        """The weights of the gradients (T,), float64; entries of tasks that are not active are ignored.
 
         Args:
-            gramian: Inner products of the gradients of the global losses (T, T) float64; 0 where not active.
-            active: Which tasks are balanced (T,), bool; others must not move what is in `next`.
+            gramian: Inner products of the gradients of the global losses (T, T), float64; 0 for inactive
+                tasks.
+            active: Which tasks are balanced (T,), bool; the others must not change the values in `next`.
         """
 
     @torch.no_grad()
     def weigh(self, gramian: Tensor) -> Tensor:
-        """The weights (T,) of gradients with these inner products (T, T), in the gramian's precision."""
+        """The weights (T,) for gradients with these inner products (T, T), in the dtype of the Gramian."""
         exact = gramian.double()
         active = self.active & (exact.diagonal() > 0)
         exact = exact.where(active[:, None] & active, 0.0)
-        # a task that is alone is not balanced, so that nothing is remembered of it
+        # a single task is not balanced, so that it does not change the balancer's state
         weights = self.settled(self.gradient_weights(exact, active & (active.sum() > 1)), active)
         if self.normalize:
             total = weights.sum()
-            # of weights that all but cancel the sum says nothing, and without an active task there is none
-            weights = torch.where(
-                total > CANCELED * weights.abs().sum(), weights * (active.sum() / total), weights
-            )
+            # the sum is meaningless if the weights nearly cancel, and 0 without an active task
+            meaningful = total > CANCELED * weights.abs().sum()
+            weights = torch.where(meaningful, weights * (active.sum() / total), weights)
         self.weights = weights.to(gramian.dtype)
         return self.weights
 
     @override
     def learn(self, losses: Tensor, active: Tensor) -> None:
-        """Lets the values that the last micro-batch gave hold."""
+        """Copies the values that the last micro-batch left in `next` into the buffers."""
         for name, value in self.next.items():
             self.get_buffer(name).copy_(value)
         self.next = {}
@@ -85,5 +92,5 @@ class GradientBalancer(Balancer):
 
 
 def orders(tasks: int) -> list[tuple[int, list[int]]]:
-    """Each task with all others in a random order, drawn on the host."""
-    return [(i, [j for j in torch.randperm(tasks).tolist() if j != i]) for i in range(tasks)]
+    """For each task all others in random order, drawn on the host so that all ranks draw the same."""
+    return [(task, [j for j in torch.randperm(tasks).tolist() if j != task]) for task in range(tasks)]

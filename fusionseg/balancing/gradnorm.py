@@ -1,4 +1,4 @@
-"""GradNorm."""
+"""GradNorm: learned weights that equalize gradient norms and training rates."""
 
 from typing import Any
 
@@ -7,20 +7,24 @@ from torch import Tensor
 from typing_extensions import override
 
 from fusionseg.balancing.gradient import GradientBalancer
-from fusionseg.balancing.task_adam import Learned
+from fusionseg.balancing.task_adam import TaskAdam
 
 
 class GradNorm(GradientBalancer):
-    """Weights that are learned so that slow tasks have the larger gradients (arXiv:1711.02257, algorithm 1).
+    """GradNorm (Chen et al., ICML 2018, arXiv:1711.02257, algorithm 1).
 
-    The gradient of a task is to be as long as the mean, times its relative loss L / L(0) to the power of `asymmetry`,
-    where L(0) is its first loss. The weights add up to T and stay above 0. They act on what is shared alone, not on the
-    heads.
+    The weighted gradient of a task is pulled towards the mean norm times (r / mean r)^asymmetry, where r = L
+    / L(0) is the task's loss relative to its first one. The weights add up to T and stay above 0. They act
+    only on what is shared, not on the heads.
 
     Args:
-        tasks: Number of tasks.
-        asymmetry: How strongly slow tasks are pulled; 0 makes all gradients equally long.
+        tasks: Number of tasks, T.
+        asymmetry: How strongly slow tasks are favored, at least 0; 0 makes all gradients equally long.
         lr: Learning rate of the weights.
+        shared: The arguments of `GradientBalancer`.
+
+    Raises:
+        ValueError: If the asymmetry is negative, or the learning rate negative or infinite.
     """
 
     absorbs = True
@@ -32,32 +36,37 @@ class GradNorm(GradientBalancer):
             raise ValueError(f"expected an asymmetry of 0 or more, found {asymmetry}")
         super().__init__(tasks, **shared)
         self.asymmetry = asymmetry
-        self.learned = Learned(torch.ones(tasks), lr)
+        self.learned = TaskAdam(torch.ones(tasks), lr)
         self.register_buffer("first", torch.zeros(tasks))
         self.slope: tuple[Tensor, Tensor] | None = None
+        """The gradient of the weights (T,) and the active tasks (T,), until the optimizer step is taken."""
 
     def gradient_weights(self, gramian: Tensor, active: Tensor) -> Tensor:
-        """The weights in force; the next ones follow once the step was taken."""
-        lengths, count = gramian.diagonal().sqrt(), active.sum().clamp(min=1)
+        """The current weights (T,); their update is computed here, and applied after the optimizer step."""
+        norms = gramian.diagonal().sqrt()
+        count = active.sum().clamp(min=1)
         first = torch.where(active & (self.first == 0), self.losses, self.first)
         rates = (self.losses / first).where(active, 0.0)
-        own = (self.learned.value * lengths).where(active, 0.0)
-        goals = own.sum() / count * (rates / (rates.sum() / count)) ** self.asymmetry
-        self.slope = (torch.sign(own - goals) * lengths).to(first.dtype), active
+        weighted_norms = (self.learned.value * norms).where(active, 0.0)
+        relative_rates = rates / (rates.sum() / count)
+        targets = weighted_norms.sum() / count * relative_rates**self.asymmetry
+        slope = torch.sign(weighted_norms - targets) * norms
+        self.slope = slope.to(first.dtype), active
         self.next["first"] = first
         return self.learned.value.double()
 
     @override
     def learn(self, losses: Tensor, active: Tensor) -> None:
+        """Moves the weights of the active tasks, and rescales them so that their sum stays the same."""
         super().learn(losses, active)
         if self.slope is None:
             return
         slope, active = self.slope
-        before = self.learned.value.where(active, 0.0).sum()
+        sum_before = self.learned.value.where(active, 0.0).sum()
         self.learned.step(slope, active)
         value = self.learned.value.clamp(min=1e-3)
-        share = before / value.where(active, 0.0).sum()
-        self.learned.value.copy_(torch.where(active, value * share, self.learned.value))
+        scale = sum_before / value.where(active, 0.0).sum()
+        self.learned.value.copy_(torch.where(active, value * scale, self.learned.value))
         self.slope = None
 
     @override

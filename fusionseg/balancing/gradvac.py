@@ -1,4 +1,4 @@
-"""Gradient Vaccine."""
+"""Gradient Vaccine: gradients are turned towards each other until their cosines reach a running mean."""
 
 from typing import Any
 
@@ -9,13 +9,18 @@ from fusionseg.balancing.gradient import GradientBalancer, orders
 
 
 class GradVac(GradientBalancer):
-    """The sum of the gradients, each turned until its cosines are what they usually are (arXiv:2010.05874).
+    """Gradient Vaccine (Wang et al., ICLR 2021, arXiv:2010.05874, algorithm 1).
 
-    Algorithm 1: where a cosine falls below its running mean, equation 4 adds a part of the other gradient.
+    Where the cosine of two gradients is below its exponential moving average, equation 4 adds a multiple of
+    the other gradient. The result is the sum of all gradients that were turned in this way.
 
     Args:
-        tasks: Number of tasks.
-        beta: How fast the running means follow, in [0, 1].
+        tasks: Number of tasks, T.
+        beta: Weight of the current cosine in the moving average, in [0, 1].
+        shared: The arguments of `GradientBalancer`.
+
+    Raises:
+        ValueError: If `beta` is outside of [0, 1].
     """
 
     cosines: Tensor
@@ -28,20 +33,22 @@ class GradVac(GradientBalancer):
         self.register_buffer("cosines", torch.zeros(tasks, tasks, dtype=torch.float64))
 
     def gradient_weights(self, gramian: Tensor, active: Tensor) -> Tensor:
-        """The coefficients of all turned gradients, added."""
+        """The coefficients of all turned gradients, added up (T,)."""
         identity = torch.eye(len(gramian), dtype=gramian.dtype, device=gramian.device)
-        lengths, usual, rows = gramian.diagonal().sqrt(), self.cosines.clone(), []
+        norms = gramian.diagonal().sqrt()
+        averages = self.cosines.clone()
+        coefficients = []
         for i, others in orders(len(gramian)):
-            own = identity[i]
+            own = identity[i]  # coefficients of the turned gradient of task i
             for j in others:
-                length = (own @ gramian @ own).clamp(min=0).sqrt()
-                cosine = ((own @ gramian[j]) / (length * lengths[j])).clamp(-1, 1)
-                goal = usual[i, j].clone()
-                part = length * (goal * (1 - cosine**2).sqrt() - cosine * (1 - goal**2).sqrt())
-                part = part / (lengths[j] * (1 - goal**2).clamp(min=1e-12).sqrt())
-                both = active[i] & active[j] & (length > 0)
-                own = own + torch.where(both & (cosine < goal), part, 0.0) * identity[j]
-                usual[i, j] = torch.where(both, (1 - self.beta) * goal + self.beta * cosine, goal)
-            rows.append(own.where(active[i], 0.0))
-        self.next["cosines"] = usual
-        return torch.stack(rows).sum(0)
+                norm = (own @ gramian @ own).clamp(min=0).sqrt()
+                cosine = ((own @ gramian[j]) / (norm * norms[j])).clamp(-1, 1)
+                goal = averages[i, j].clone()
+                added = norm * (goal * (1 - cosine**2).sqrt() - cosine * (1 - goal**2).sqrt())
+                added = added / (norms[j] * (1 - goal**2).clamp(min=1e-12).sqrt())
+                both = active[i] & active[j] & (norm > 0)
+                own = own + torch.where(both & (cosine < goal), added, 0.0) * identity[j]
+                averages[i, j] = torch.where(both, (1 - self.beta) * goal + self.beta * cosine, goal)
+            coefficients.append(own.where(active[i], 0.0))
+        self.next["cosines"] = averages
+        return torch.stack(coefficients).sum(0)

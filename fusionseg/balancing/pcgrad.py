@@ -1,4 +1,4 @@
-"""PCGrad."""
+"""PCGrad: gradients are projected onto the normal planes of conflicting ones."""
 
 import torch
 from torch import Tensor
@@ -7,20 +7,21 @@ from fusionseg.balancing.gradient import GradientBalancer, orders
 
 
 class PCGrad(GradientBalancer):
-    """The sum of the gradients after each has lost what conflicts with another (arXiv:2001.06782, algorithm 1).
+    """Projecting conflicting gradients (Yu et al., NeurIPS 2020, arXiv:2001.06782, algorithm 1).
 
-    Without a conflict it is the plain sum. The others are visited in random order.
+    Each gradient is projected onto the normal plane of every other one that it conflicts with, in random
+    order, and the results are added. Without conflicts this is the plain sum.
     """
 
     def gradient_weights(self, gramian: Tensor, active: Tensor) -> Tensor:
-        """The coefficients of all projected gradients, added."""
+        """The coefficients of all projected gradients, added up (T,)."""
         identity = torch.eye(len(gramian), dtype=gramian.dtype, device=gramian.device)
-        rows = []
+        coefficients = []
         for i, others in orders(len(gramian)):
-            own = identity[i]
+            own = identity[i]  # coefficients of the projected gradient of task i
             for j in others:
-                overlap = gramian[j] @ own
-                share = torch.where(overlap < 0, overlap / gramian[j, j], 0.0)
-                own = own - share * identity[j]
-            rows.append(own.where(active[i], 0.0))
-        return torch.stack(rows).sum(0)
+                product = gramian[j] @ own
+                removed = torch.where(product < 0, product / gramian[j, j], 0.0)
+                own = own - removed * identity[j]
+            coefficients.append(own.where(active[i], 0.0))
+        return torch.stack(coefficients).sum(0)

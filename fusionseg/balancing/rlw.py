@@ -7,9 +7,12 @@ from fusionseg.balancing.base import Balancer
 
 
 class RLW(Balancer):
-    """Random weights that add up to 1, anew in each step: the litmus test of balancers (arXiv:2111.10603, alg. 2)."""
+    """Random loss weighting (Lin et al., arXiv:2111.10603, algorithm 2).
+
+    New weights are drawn in each step, which makes it the baseline of all balancers. The weights add up to 1.
+    """
 
     def loss_weights(self, losses: Tensor, active: Tensor) -> Tensor:
-        """The softmax of normal numbers, drawn on the host."""
-        drawn = torch.randn(self.tasks).to(losses.device, losses.dtype, non_blocking=True)
-        return torch.softmax(drawn.where(active, -torch.inf), 0)
+        """The softmax of standard normal numbers (T,), drawn on the host so that all ranks draw the same."""
+        logits = torch.randn(self.tasks).to(losses.device, losses.dtype, non_blocking=True)
+        return torch.softmax(logits.where(active, -torch.inf), 0)

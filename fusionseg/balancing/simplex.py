@@ -1,7 +1,8 @@
-"""Small convex programs solved on the device, without waiting for it: every face is tried.
+"""Small convex programs over the simplex, solved exactly and on the device by enumerating all faces.
 
-The minimum of a convex function over the simplex or the positive orthant lies within one of its faces, where it is free
-of constraints and has a closed form. For T tasks there are 2^T faces, few enough to solve all of them at once.
+The minimum of a convex function over the simplex or the positive orthant lies in the interior of one of its
+faces, where it is unconstrained and has a closed form. T tasks have 2^T faces, few enough to solve all of
+them at once, without synchronizing with the device.
 """
 
 import torch
@@ -9,35 +10,54 @@ from torch import Tensor
 
 
 def faces(active: Tensor) -> Tensor:
-    """The non-empty subsets of the tasks as masks (2^T - 1, T); those with a task that is not active are empty."""
+    """The non-empty subsets of the tasks as masks (2^T - 1, T), bool.
+
+    Subsets that contain an inactive task are replaced by empty ones, so that the shape does not depend on
+    `active`.
+
+    >>> faces(torch.tensor([True, False, True])).int().tolist()
+    [[1, 0, 0], [0, 0, 0], [0, 0, 0], [0, 0, 1], [1, 0, 1], [0, 0, 0], [0, 0, 0]]
+
+    Args:
+        active: Which tasks are balanced (T,), bool.
+    """
     tasks = len(active)
     numbers = torch.arange(1, 2**tasks, device=active.device)
-    masks = (numbers[:, None] >> torch.arange(tasks, device=active.device)) & 1 > 0
+    bits = torch.arange(tasks, device=active.device)
+    masks = (numbers[:, None] >> bits) & 1 > 0
     return masks & (masks <= active).all(1, keepdim=True)
 
 
 def inverses(matrix: Tensor, masks: Tensor) -> Tensor:
-    """The inverse of each face's part of a positive semi-definite matrix (T, T), zero elsewhere: (F, T, T).
+    """The inverse of each face's block of a Gramian, zero outside of the block (F, T, T).
 
-    The identity times 1e-14, added to the matrix of cosines, keeps faces of parallel gradients from dividing by zero.
+    The matrix is scaled to cosines, and 1e-14 is added to its diagonal, so that faces of parallel gradients
+    have an inverse too.
+
+    Args:
+        matrix: A positive semi-definite matrix (T, T).
+        masks: Faces (F, T), bool.
     """
     inside = (masks[:, :, None] & masks[:, None, :]).to(matrix.dtype)
-    lengths = matrix.diagonal().sqrt().where(matrix.diagonal() > 0, 1.0)
-    scale = lengths * lengths[:, None]
+    norms = matrix.diagonal().sqrt().where(matrix.diagonal() > 0, 1.0)
+    scale = norms * norms[:, None]
     identity = torch.eye(len(matrix), dtype=matrix.dtype, device=matrix.device)
-    blocks = (matrix / scale + 1e-14 * identity) * inside + identity * (~masks[:, :, None])
-    found: Tensor = torch.linalg.inv_ex(blocks).inverse
-    return found * inside / scale
+    cosines = matrix / scale + 1e-14 * identity
+    # ones on the diagonal outside of the block make the whole matrix invertible
+    blocks = cosines * inside + identity * (~masks[:, :, None])
+    inverse: Tensor = torch.linalg.inv_ex(blocks).inverse
+    return inverse * inside / scale
 
 
 def best(candidates: Tensor, values: Tensor, possible: Tensor) -> Tensor:
-    """The candidate (T,) of lowest value among those that lie in their face.
+    """The feasible candidate of lowest value (T,).
 
     Args:
-        candidates: A point for each face (F, T), of which no coordinate may be negative.
-        values: The function's value at each (F,).
-        possible: Which faces there are (F,), bool.
+        candidates: A point for each face (F, T); it is feasible if no coordinate is negative.
+        values: The value of the objective at each point (F,).
+        possible: Which faces exist (F,), bool.
     """
-    lies_within = (candidates >= 0).all(1) & possible & values.isfinite()
-    lowest = values.where(lies_within, torch.inf).argmin()
-    return candidates.index_select(0, lowest[None])[0]  # candidates[lowest] would wait for it
+    feasible = (candidates >= 0).all(1) & possible & values.isfinite()
+    lowest = values.where(feasible, torch.inf).argmin()
+    # candidates[lowest] would synchronize with the device
+    return candidates.index_select(0, lowest[None])[0]

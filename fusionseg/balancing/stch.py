@@ -1,4 +1,4 @@
-"""Smooth Tchebycheff."""
+"""Smooth Tchebycheff scalarization."""
 
 import torch
 from torch import Tensor
@@ -7,11 +7,16 @@ from fusionseg.balancing.base import Balancer
 
 
 class STCH(Balancer):
-    """Smooth Tchebycheff: mu log sum exp(L / (T mu)), close to the largest loss (arXiv:2402.19078, eq. 5).
+    """Smooth Tchebycheff scalarization (arXiv:2402.19078, eq. 5).
+
+    A smooth maximum of the losses: mu log sum exp(L / (T mu)).
 
     Args:
-        tasks: Number of tasks.
-        mu: The smaller, the more the largest loss weighs.
+        tasks: Number of tasks, T.
+        mu: Smoothness, above 0: the smaller, the more the largest loss dominates.
+
+    Raises:
+        ValueError: If `mu` is not above 0.
     """
 
     def __init__(self, tasks: int, mu: float = 0.1) -> None:
@@ -21,6 +26,7 @@ class STCH(Balancer):
         self.mu = mu
 
     def loss_weights(self, losses: Tensor, active: Tensor) -> Tensor:
-        """The derivatives, which add up to 1 / T."""
-        share = 1 / active.sum()
-        return share * torch.softmax((share * losses / self.mu).where(active, -torch.inf), 0)
+        """The derivatives (T,), which add up to 1 / T."""
+        preference = 1 / active.sum()
+        logits = (preference * losses / self.mu).where(active, -torch.inf)
+        return preference * torch.softmax(logits, 0)

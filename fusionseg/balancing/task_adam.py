@@ -1,4 +1,4 @@
-"""Numbers of tasks that a balancer learns by itself."""
+"""Adam for one number per task, which leaves inactive tasks alone."""
 
 import math
 
@@ -6,37 +6,56 @@ import torch
 from torch import Tensor, nn
 
 
-class Learned(nn.Module):
-    """A number for each task that Adam (arXiv:1412.6980, algorithm 1) moves where the task is active, and nowhere else.
+class TaskAdam(nn.Module):
+    """One learned number per task, updated by Adam (arXiv:1412.6980, algorithm 1) if the task is active.
 
-    An optimizer of torch would go on moving a task without labels by its momentum.
+    An optimizer of torch would keep moving the number of a task without labels by its momentum. The betas are
+    0.9 and 0.999, epsilon is 1e-8.
 
     Args:
-        start: Where it starts (T,).
+        start: Initial values (T,).
         lr: Learning rate.
-        weight_decay: Factor of the number itself that is added to its gradient.
+        weight_decay: L2 penalty: this factor times the number is added to its gradient.
+
+    Raises:
+        ValueError: If the learning rate or the weight decay is negative or infinite.
     """
 
     value: Tensor
+    """The numbers (T,)."""
     mean: Tensor
+    """Moving averages of the gradients (T,)."""
     square: Tensor
+    """Moving averages of the squared gradients (T,)."""
     steps: Tensor
+    """Number of steps in which each task was active (T,)."""
 
     def __init__(self, start: Tensor, lr: float, weight_decay: float = 0.0) -> None:
         super().__init__()
         for name, number in (("lr", lr), ("weight_decay", weight_decay)):
             if not 0 <= number < math.inf:
                 raise ValueError(f"expected {name} of 0 or more, found {number}")
-        self.lr, self.weight_decay = lr, weight_decay
-        for name in ("value", "mean", "square", "steps"):
-            self.register_buffer(name, start.clone() if name == "value" else torch.zeros_like(start))
+        self.lr = lr
+        self.weight_decay = weight_decay
+        self.register_buffer("value", start.clone())
+        self.register_buffer("mean", torch.zeros_like(start))
+        self.register_buffer("square", torch.zeros_like(start))
+        self.register_buffer("steps", torch.zeros_like(start))
 
     def step(self, gradient: Tensor, active: Tensor) -> None:
-        """Moves the numbers of the active tasks against their gradient (T,)."""
+        """Makes one step of Adam.
+
+        Args:
+            gradient: The gradient of each number (T,).
+            active: Which numbers are updated (T,), bool.
+        """
         gradient = gradient + self.weight_decay * self.value
         steps = self.steps + 1
-        mean, square = 0.9 * self.mean + 0.1 * gradient, 0.999 * self.square + 0.001 * gradient**2
+        mean = 0.9 * self.mean + 0.1 * gradient
+        square = 0.999 * self.square + 0.001 * gradient**2
         rate = self.lr / (1 - 0.9**steps)
         value = self.value - rate * mean / ((square / (1 - 0.999**steps)).sqrt() + 1e-8)
-        for old, new in ((self.value, value), (self.mean, mean), (self.square, square), (self.steps, steps)):
-            old.copy_(torch.where(active, new, old))
+        self.value.copy_(torch.where(active, value, self.value))
+        self.mean.copy_(torch.where(active, mean, self.mean))
+        self.square.copy_(torch.where(active, square, self.square))
+        self.steps.copy_(torch.where(active, steps, self.steps))

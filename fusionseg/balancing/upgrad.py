@@ -1,4 +1,4 @@
-"""UPGrad."""
+"""UPGrad: the mean of the gradients, each projected onto the dual cone."""
 
 import torch
 from torch import Tensor
@@ -8,23 +8,23 @@ from fusionseg.balancing.simplex import best, faces, inverses
 
 
 class UPGrad(GradientBalancer):
-    """The mean of the gradients, each projected onto the cone that conflicts with none (arXiv:2406.16232, eq. 6).
+    """Unconflicting projection of gradients (Quinton and Rey, arXiv:2406.16232, eq. 6).
 
-    With two tasks this has the direction of PCGrad. Solved exactly, face by face, without a solver.
+    Each gradient is projected onto the dual cone, the set of directions that conflict with no gradient, and
+    the results are averaged. For two tasks the direction is that of PCGrad. The projections are exact,
+    without a QP solver.
     """
 
     def gradient_weights(self, gramian: Tensor, active: Tensor) -> Tensor:
-        """The mean of the solutions of: minimize w G w over w >= e_i, for each task i."""
-        masks = torch.cat(
-            [torch.zeros_like(active)[None], faces(active)]
-        )  # the first: nothing needs to be added
-        inverse, anywhere = (
-            inverses(gramian, masks),
-            torch.ones(len(masks), dtype=torch.bool, device=active.device),
-        )
-        rows = []
+        """The mean over tasks i of the minimizers of w G w over w >= e_i (T,)."""
+        # the empty face comes first, where a gradient conflicts with none and nothing is added to it
+        masks = torch.cat([torch.zeros_like(active)[None], faces(active)])
+        inverse = inverses(gramian, masks)
+        every = torch.ones(len(masks), dtype=torch.bool, device=active.device)
+        projections = []
         for own in torch.eye(len(gramian), dtype=gramian.dtype, device=gramian.device):
             added = -inverse @ (gramian @ own)
             points = own + added
-            rows.append(own + best(added, ((points @ gramian) * points).sum(1), anywhere))
-        return (torch.stack(rows) * active[:, None]).sum(0) / active.sum()
+            squared_norms = ((points @ gramian) * points).sum(1)
+            projections.append(own + best(added, squared_norms, every))
+        return (torch.stack(projections) * active[:, None]).sum(0) / active.sum()

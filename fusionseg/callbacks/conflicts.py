@@ -11,7 +11,7 @@ from torch import Tensor
 
 from fusionseg.balanced import BalancedModule
 from fusionseg.callbacks.conflict_curves import Row, conflict_curves
-from fusionseg.callbacks.shared_maps import Pairs, Taps, compiled
+from fusionseg.callbacks.shared_maps import Pairs, SharedMaps, compiled
 from fusionseg.files.images import write_png
 from fusionseg.runs.folder import RunFolder
 from fusionseg.runs.wandb_logger import log_picture
@@ -49,7 +49,7 @@ class Conflicts(Callback):
         self.every_n_steps = every_n_steps
         self.history: list[Row] = []
         """What was logged."""
-        self.taps: Taps | None = None
+        self.taps: SharedMaps | None = None
         self.sample: tuple[int, dict[str, Pairs], Tensor] | None = None
         """The step of a sample, and what its taps gave, until it is read."""
 
@@ -75,7 +75,7 @@ class Conflicts(Callback):
         module = _balanced(pl_module)
         begins = batch_idx % trainer.accumulate_grad_batches == 0
         if begins and trainer.global_step % self.every_n_steps == 0 and len(module.tasks) > 1:
-            self.taps = Taps(module.network)
+            self.taps = SharedMaps(module.network)
 
     def on_before_backward(self, trainer: Trainer, pl_module: LightningModule, loss: Tensor) -> None:
         if self.taps is not None:

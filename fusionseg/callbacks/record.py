@@ -18,7 +18,7 @@ from rich.table import Table
 from fusionseg.callbacks.signals import Stopped
 from fusionseg.config.recipe import plain
 from fusionseg.files.atomic import write_json, write_text
-from fusionseg.runs.csv_logger import MetricsTable
+from fusionseg.runs.csv_logger import MetricsLogger
 from fusionseg.runs.folder import RunFolder
 from fusionseg.runs.wandb_logger import log_tables, runs
 from fusionseg.sample import Sample
@@ -68,7 +68,7 @@ class RunRecord(Callback):
     def on_save_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        tables = [logger for logger in trainer.loggers if isinstance(logger, MetricsTable)]
+        tables = [logger for logger in trainer.loggers if isinstance(logger, MetricsLogger)]
         for table in tables:
             table.save()
         rows, spent = [len(table.rows) for table in tables], self.spent + time.time() - self.start
@@ -90,7 +90,7 @@ class RunRecord(Callback):
             known[k] for k in ("best", "images", "seconds", "spent")
         )
         self.metrics, self.resumed = known["metrics"], True
-        tables = (logger for logger in trainer.loggers if isinstance(logger, MetricsTable))
+        tables = (logger for logger in trainer.loggers if isinstance(logger, MetricsLogger))
         for table, rows in zip(tables, known["rows"], strict=False):
             table.keep(rows)
         if known["ranks"] != trainer.world_size and trainer.is_global_zero:

@@ -16,7 +16,7 @@ Pairs: TypeAlias = list[tuple[int, int]]
 """Pairs of tasks, by their positions."""
 
 
-class Taps:
+class SharedMaps:
     """The places of a forward pass at which gradients of tasks can be compared.
 
     The place "" is the branching point, where the derivative is that of what lies behind it alone, as balancers see it.

@@ -13,7 +13,7 @@ class NotFiniteError(ValueError):
     """A training whose losses or weights are no numbers any more."""
 
 
-class RunningLosses:
+class LossLog:
     """The mean losses since they were last read, over all ranks, and the first step at which one was not finite.
 
     Args:

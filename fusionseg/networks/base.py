@@ -1,4 +1,4 @@
-"""The contract of a network."""
+"""The base class of all networks."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -10,20 +10,24 @@ from fusionseg.balancing.branch import Branch
 from fusionseg.heads.base import Head
 
 HeadRecipe: TypeAlias = Callable[[int], Head]
-"""A head from the number of channels that it reads."""
+"""Builds a head, given the number of channels of the features that it reads."""
 
 
 class Network(nn.Module, ABC):
-    """How tasks share: from an image to a list of refinements, first guess to final answer.
+    """Maps an image to a list of refinements of each task's output, from first guess to final answer.
 
-    It keeps its parts under these names, which optimization, freezing, balancing and weights from elsewhere rely on.
+    A network defines how tasks share parameters. Subclasses keep their modules under the names below, which
+    optimization, freezing, balancing and the loading of pretrained weights rely on.
     """
 
     encoder: nn.Module
+    """Maps an image (B, C, H, W) to a pyramid of feature maps."""
     decoders: nn.ModuleDict
+    """Decoders by task, or a single one named `shared`."""
     heads: nn.ModuleDict
+    """The heads of the final answer, by task."""
     branch: Branch | None
-    """The point behind which no path of one task meets another's, if there is one: gradients can be balanced there."""
+    """The branching point, where gradients can be balanced and behind which tasks do not mix, if any."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -31,11 +35,23 @@ class Network(nn.Module, ABC):
 
     @property
     def parts(self) -> list[nn.Module]:
-        """What can be compiled one by one: all but the branching point."""
-        whole = [part for part in self.children() if not isinstance(part, Branch)]
-        apart = (nn.ModuleDict, nn.ModuleList)
-        return [m for part in whole for m in (part.children() if isinstance(part, apart) else [part])]
+        """The modules that can be compiled one by one: all children, but for the branching point."""
+        parts: list[nn.Module] = []
+        for child in self.children():
+            if isinstance(child, nn.ModuleDict | nn.ModuleList):
+                parts += child.children()
+            elif not isinstance(child, Branch):
+                parts.append(child)
+        return parts
 
     @abstractmethod
     def forward(self, image: Tensor) -> list[dict[str, Any]]:
-        """For each refinement the output of each task's head; the image's sides are multiples of 32."""
+        """The outputs of the heads.
+
+        Args:
+            image: Images (B, C, H, W), whose height and width are multiples of 32.
+
+        Returns:
+            For each refinement the output of each task's head, by task; heads define the type of their
+            output.
+        """

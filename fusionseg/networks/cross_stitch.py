@@ -1,4 +1,4 @@
-"""Cross-stitch networks."""
+"""Cross-stitch networks: one encoder per task, whose features are mixed after each stage."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -29,23 +29,26 @@ FAMILIES = (
     "timm-tf_efficientnet_lite",
     "most of timm's convolutional encoders (tu-resnet18, tu-convnext_tiny ...)",
 )
+"""The encoders that can be cut into stages, as error messages list them."""
 
 
 class CrossStitch(Network):
-    """An encoder and a decoder for each task; the encoders' features are mixed after each stage (arXiv:1604.03539).
+    """Cross-stitch networks (Misra et al., CVPR 2016, arXiv:1604.03539).
 
-    What is mixed goes on into the next stage and into the decoders. The paper lets the mixing learn 100 to 1000 times
-    as fast as the rest; here it learns with the encoder, for which optimizers such as AdamW, whose steps do not depend
-    on the size of a gradient, do well.
+    Each task has its own encoder and decoder. The features of all encoders are mixed linearly after each
+    stage; the mixtures feed both the next stage and the decoders. The paper trains the mixing weights 100 to
+    1000 times as fast as the rest. Here they have the learning rate of the encoder, which works well with
+    optimizers such as AdamW, whose steps do not depend on the scale of a gradient.
 
     Args:
         heads: The recipe of each task's head.
-        backbone: What encoders and decoders to build.
-        own: Share of a task's own features in the mixture at first; the other tasks' share the rest equally.
-        per_channel: A mixture for each channel instead of one for all channels of a stage.
+        backbone: Which encoders and decoders to build.
+        own: Initial weight of a task's own features in the mixture, in [0, 1]; the other tasks share the rest
+            equally.
+        per_channel: Learn a mixture for each channel instead of one per stage.
 
     Raises:
-        ValueError: If the encoder cannot be cut into stages, or the share is not in [0, 1].
+        ValueError: If the encoder cannot be cut into stages, or `own` is outside of [0, 1].
     """
 
     encoder: Encoder
@@ -56,38 +59,45 @@ class CrossStitch(Network):
         super().__init__()
         if not 0 <= own <= 1:
             raise ValueError(f"expected own, the share of a task's own features, in [0, 1], found {own}")
-        pairs = {task: backbone.build() for task in heads}
-        first, _ = next(iter(pairs.values()))
+        encoders: dict[str, Encoder] = {}
+        decoders: dict[str, nn.Module] = {}
+        channels: dict[str, int] = {}
+        for task in heads:
+            encoders[task], (decoder,) = backbone.build()
+            decoders[task] = decoder
+            channels[task] = decoder.out_channels
+        first = next(iter(encoders.values()))
         cut = stages(first.body, backbone.in_channels)
         if cut is None:
             raise ValueError(
-                f"CrossStitch cannot cut {backbone.encoder!r} into stages; it works with: {', '.join(FAMILIES)}"
+                f"CrossStitch cannot cut {backbone.encoder!r} into stages; "
+                f"it works with: {', '.join(FAMILIES)}"
             )
-        body = StitchedEncoders(
-            {task: encoder.body for task, (encoder, _) in pairs.items()}, cut, own, per_channel
-        )
-        self.encoder = Encoder(body, first.mean.flatten().tolist(), first.std.flatten().tolist())
-        self.decoders = nn.ModuleDict({task: decoder for task, (_, (decoder,)) in pairs.items()})
-        self.heads = nn.ModuleDict(
-            {task: head(pairs[task][1][0].out_channels) for task, head in heads.items()}
-        )
+        bodies = {task: encoder.body for task, encoder in encoders.items()}
+        stitched = StitchedEncoders(bodies, cut, own, per_channel)
+        self.encoder = Encoder(stitched, first.mean.flatten().tolist(), first.std.flatten().tolist())
+        self.decoders = nn.ModuleDict(decoders)
+        self.heads = nn.ModuleDict({task: head(channels[task]) for task, head in heads.items()})
 
     def forward(self, image: Tensor) -> list[dict[str, Any]]:
-        """A single guess, which is the final answer."""
-        maps, levels = self.encoder(image), len(self.encoder.out_channels)
-        pyramids = [maps[i : i + levels] for i in range(0, len(maps), levels)]
-        seen = {task: decoder(p) for p, (task, decoder) in zip(pyramids, self.decoders.items(), strict=True)}
-        return [{task: head(seen[task]) for task, head in self.heads.items()}]
+        """A single refinement for images (B, C, H, W): the output of each task's head."""
+        maps = self.encoder(image)
+        levels = len(self.encoder.out_channels)
+        outputs = {}
+        for number, (task, head) in enumerate(self.heads.items()):
+            pyramid = maps[number * levels : (number + 1) * levels]
+            outputs[task] = head(self.decoders[task](pyramid))
+        return [outputs]
 
 
 class StitchedEncoders(nn.Module):
-    """Encoders of one architecture, stage by stage side by side.
+    """Encoders of the same architecture that run side by side, with a stitch after each stage.
 
     Args:
         bodies: An encoder of segmentation-models-pytorch for each task.
         cut: The stages of such an encoder.
-        own: Share of a task's own features in the mixture at first.
-        per_channel: A mixture for each channel instead of one for all channels of a stage.
+        own: Initial weight of a task's own features in the mixture, in [0, 1].
+        per_channel: Learn a mixture for each channel instead of one per stage.
     """
 
     def __init__(
@@ -95,47 +105,59 @@ class StitchedEncoders(nn.Module):
     ) -> None:
         super().__init__()
         first: Any = next(iter(bodies.values()))
-        self.bodies, self.stages, self.out_channels = nn.ModuleDict(bodies), cut, list(first.out_channels)
-        widths = [width if per_channel else 1 for width in self.out_channels]
-        self.stitches = nn.ModuleDict(
-            {str(i): Stitch(len(bodies), widths[i], own) for i, steps in enumerate(cut) if steps}
-        )
+        self.bodies = nn.ModuleDict(bodies)
+        self.stages = cut
+        self.out_channels: list[int] = list(first.out_channels)
+        self.stitches = nn.ModuleDict()
+        for i, (steps, channels) in enumerate(zip(cut, self.out_channels, strict=True)):
+            if steps:
+                self.stitches[str(i)] = Stitch(len(bodies), channels if per_channel else 1, own)
 
     def forward(self, image: Tensor) -> list[Tensor]:
-        """The pyramids of the tasks, one after another."""
+        """The feature pyramids of all tasks for images (B, C, H, W), concatenated into one list."""
         maps = [image] * len(self.bodies)
-        levels = []
-        for i, (steps, width) in enumerate(zip(self.stages, self.out_channels, strict=True)):
+        pyramids: list[list[Tensor]] = [[] for _ in self.bodies]
+        for i, (steps, channels) in enumerate(zip(self.stages, self.out_channels, strict=True)):
             if steps:
                 maps = [stage(body, steps, m) for body, m in zip(self.bodies.values(), maps, strict=True)]
                 maps = self.stitches[str(i)](maps)
-            levels.append([entry(m, width) for m in maps])
-        return [m for pyramid in zip(*levels, strict=True) for m in pyramid]
+            for pyramid, m in zip(pyramids, maps, strict=True):
+                pyramid.append(entry(m, channels))
+        return [m for pyramid in pyramids for m in pyramid]
 
 
 class Stitch(nn.Module):
-    """A learned linear mixture of the tasks' features (equation 1 of the paper, for any number of tasks).
+    """A cross-stitch unit: a learned linear mixture of the tasks' features (eq. 1 of the paper, for T tasks).
 
     Args:
-        tasks: Number of tasks.
-        width: Number of mixtures: the channels, or 1 for all channels alike.
-        own: What a task's own features weigh at first; the other tasks' weigh the rest, so that the sum is 1.
+        tasks: Number of tasks, T.
+        width: Number of mixtures: the number of channels, or 1 for one mixture of all channels.
+        own: Initial weight of a task's own features; the others have equal weights, and all add up to 1.
     """
 
     def __init__(self, tasks: int, width: int, own: float) -> None:
         super().__init__()
-        eye = torch.eye(tasks)
-        mixture = own * eye + (1 - own) / (tasks - 1) * (1 - eye) if tasks > 1 else eye
+        identity = torch.eye(tasks)
+        mixture = identity
+        if tasks > 1:
+            mixture = own * identity + (1 - own) / (tasks - 1) * (1 - identity)
         self.mixture = nn.Parameter(mixture[..., None].repeat(1, 1, width))
 
     def forward(self, maps: list[Tensor]) -> list[Tensor]:
-        """For each task the sum of all tasks' maps (B, C, H, W), weighted by its row of the mixture (T, T, C)."""
+        """The mixtures of the tasks' features.
+
+        Args:
+            maps: The features of each task (B, C, H, W).
+
+        Returns:
+            For each task the sum of all features, weighted by its row of the mixture (T, T, C).
+        """
         rows = self.mixture.to(maps[0].dtype)[..., None, None].unbind()
-        return [weighted(maps, row.unbind()) for row in rows]
+        return [_weighted_sum(maps, row.unbind()) for row in rows]
 
 
-def weighted(maps: Sequence[Tensor], weights: Sequence[Tensor]) -> Tensor:
-    """The weighted sum of maps, in their memory layout."""
+def _weighted_sum(maps: Sequence[Tensor], weights: Sequence[Tensor]) -> Tensor:
+    """The weighted sum of maps (B, C, H, W) in their memory layout, which stacking them would change."""
     total = maps[0] * weights[0]
     for m, weight in zip(maps[1:], weights[1:], strict=True):
         total = torch.addcmul(total, m, weight)

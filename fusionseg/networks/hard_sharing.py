@@ -1,4 +1,4 @@
-"""Hard parameter sharing."""
+"""Hard parameter sharing: one encoder for all tasks."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,14 +11,14 @@ from fusionseg.networks.base import HeadRecipe, Network
 
 
 class HardSharing(Network):
-    """One encoder for all tasks, one decoder for all or one for each, one head for each (Caruana, 1997).
+    """One encoder for all tasks, one decoder for all or one per task, and one head per task (Caruana, 1997).
 
-    The tasks part behind the shared decoder, or else behind the encoder.
+    The branching point is behind the shared decoder, or behind the encoder if there is one decoder per task.
 
     Args:
         heads: The recipe of each task's head.
-        backbone: What encoder and decoders to build.
-        shared_decoder: One decoder for all tasks instead of one for each.
+        backbone: Which encoder and decoders to build.
+        shared_decoder: Use one decoder for all tasks instead of one per task.
     """
 
     branch: Branch
@@ -34,13 +34,13 @@ class HardSharing(Network):
         self.branch = Branch()
 
     def forward(self, image: Tensor) -> list[dict[str, Any]]:
-        """A single guess, which is the final answer."""
-        features, tasks = self.encoder(image), list(self.heads)
+        """A single refinement for images (B, C, H, W): the output of each task's head."""
+        pyramid = self.encoder(image)
+        tasks = list(self.heads)
         if "shared" in self.decoders:
-            maps = {
-                task: part
-                for task, (part,) in self.branch([self.decoders["shared"](features)], tasks).items()
-            }
+            copies = self.branch([self.decoders["shared"](pyramid)], tasks)
+            features = {task: maps[0] for task, maps in copies.items()}
         else:
-            maps = {task: self.decoders[task](part) for task, part in self.branch(features, tasks).items()}
-        return [{task: head(maps[task]) for task, head in self.heads.items()}]
+            copies = self.branch(pyramid, tasks)
+            features = {task: self.decoders[task](maps) for task, maps in copies.items()}
+        return [{task: head(features[task]) for task, head in self.heads.items()}]

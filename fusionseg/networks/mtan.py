@@ -1,4 +1,4 @@
-"""The multi-task attention network."""
+"""Multi-task attention network: each task attends to the stages of a shared encoder."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,16 +14,17 @@ from fusionseg.networks.base import HeadRecipe, Network
 
 
 class MTAN(Network):
-    """One encoder for all tasks, from whose stages each task takes what it attends to (MTAN, arXiv:1803.10704).
+    """Multi-task attention network (MTAN, Liu et al., CVPR 2019, arXiv:1803.10704).
 
-    The paper puts masks into the blocks of a VGG SegNet, on two features u and p of each. Here any encoder will do: u
-    and p are both the feature that a stage gives, a task's masked pyramid feeds a decoder of its own, and the
-    convolution f, which the paper shares, is each task's own, so that nothing is shared behind the encoder.
+    Each task applies attention masks to the stages of one shared encoder. The paper puts masks into the
+    blocks of a VGG SegNet, on two features u and p of each block. Here any encoder works: u and p are both
+    the output of a stage, and a task's masked pyramid feeds its own decoder. The convolution f, which the
+    paper shares between tasks, is task-specific, so that nothing is shared behind the encoder.
 
     Args:
         heads: The recipe of each task's head.
-        backbone: What encoder and decoders to build.
-        reduction: A mask is made from so many times fewer channels than its stage has.
+        backbone: Which encoder and decoders to build.
+        reduction: The hidden layer of a mask has this many times fewer channels than its stage.
 
     Raises:
         ValueError: If the reduction is less than 1.
@@ -45,48 +46,58 @@ class MTAN(Network):
         self.branch = Branch()
 
     def forward(self, image: Tensor) -> list[dict[str, Any]]:
-        """A single guess, which is the final answer."""
-        parts = self.branch(self.encoder(image), list(self.heads))
-        maps = {task: self.decoders[task](self.attentions[task](part)) for task, part in parts.items()}
-        return [{task: head(maps[task]) for task, head in self.heads.items()}]
+        """A single refinement for images (B, C, H, W): the output of each task's head."""
+        pyramids = self.branch(self.encoder(image), list(self.heads))
+        features = {}
+        for task, pyramid in pyramids.items():
+            features[task] = self.decoders[task](self.attentions[task](pyramid))
+        return [{task: head(features[task]) for task, head in self.heads.items()}]
 
 
 class StageAttention(nn.Module):
-    """What one task takes from a shared pyramid: each stage times a mask in [0, 1] (equations 1 and 2 of the paper).
+    """Multiplies each stage of a shared pyramid by a mask in [0, 1] (eq. 1 and 2 of the paper), for one task.
 
-    A mask is made from the stage and from what the task took from the stage before; the latter is pooled to the stage's
-    size first, and not after its convolution as in the paper, at a quarter of the cost. What has the image's own size,
-    or no channels, passes unchanged.
+    A mask is computed from the stage and from the masked stage before it. The latter is pooled to the size of
+    the stage before its convolution, not after it as in the paper, which costs a quarter. Levels at the size
+    of the image, or without channels, pass unchanged.
 
     Args:
-        widths: Channels of the pyramid.
-        reduction: A mask is made from so many times fewer channels than its stage has.
+        widths: Channels of the levels of the pyramid.
+        reduction: The hidden layer of a mask has this many times fewer channels than its stage.
     """
 
     def __init__(self, widths: Sequence[int], reduction: int) -> None:
         super().__init__()
         self.attended = [i for i, width in enumerate(widths) if i > 0 and width > 0]
-        self.masks, self.onward = nn.ModuleDict(), nn.ModuleDict()
+        """The levels that have a mask."""
+        self.masks = nn.ModuleDict()
+        self.onward = nn.ModuleDict()
         before = 0
         for i in self.attended:
-            width, inner = widths[i], max(widths[i] // reduction, 1)
+            width = widths[i]
+            hidden = max(width // reduction, 1)
             self.masks[str(i)] = nn.Sequential(
-                Conv2dNormActivation(2 * width if before else width, inner, 1),
-                Conv2dNormActivation(inner, width, 1, activation_layer=nn.Sigmoid, inplace=None),
+                Conv2dNormActivation(2 * width if before else width, hidden, 1),
+                Conv2dNormActivation(hidden, width, 1, activation_layer=nn.Sigmoid, inplace=None),
             )
             if before:
                 self.onward[str(i)] = Conv2dNormActivation(before, width, 3)
             before = width
 
     def forward(self, pyramid: Sequence[Tensor]) -> list[Tensor]:
-        """A pyramid of the same shapes."""
-        taken = list(pyramid)
-        read: Tensor | None = None
+        """The masked pyramid, with the shapes of the given one.
+
+        Args:
+            pyramid: Feature maps (B, width, h, w), from fine to coarse.
+        """
+        masked = list(pyramid)
+        previous: Tensor | None = None
         for i in self.attended:
             shared = pyramid[i]
-            seen = shared
-            if read is not None:
-                small = F.max_pool2d(read, read.shape[-1] // shared.shape[-1])
-                seen = torch.cat([shared, self.onward[str(i)](small)], 1)
-            read = taken[i] = self.masks[str(i)](seen) * shared
-        return taken
+            features = shared
+            if previous is not None:
+                small = F.max_pool2d(previous, previous.shape[-1] // shared.shape[-1])
+                features = torch.cat([shared, self.onward[str(i)](small)], 1)
+            masked[i] = self.masks[str(i)](features) * shared
+            previous = masked[i]
+        return masked

@@ -1,4 +1,4 @@
-"""Prediction and distillation."""
+"""PAD-Net: first guesses of all tasks are distilled into second ones."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,17 +11,18 @@ from fusionseg.networks.base import HeadRecipe, Network
 
 
 class PADNet(Network):
-    """First guesses, from which each task learns what the others know, then second guesses (PAD-Net, arXiv:1805.04409).
+    """Prediction-and-distillation network (Xu et al., CVPR 2018, arXiv:1805.04409), with a shared decoder.
 
-    Encoder and decoder are shared. The paper distills features that it computes from the maps of the first guesses.
-    Here a head's output is its own business, so the features that it read are distilled: each task's own, of which the
-    first guess is a linear or otherwise small function. Between distillation and second guess is a convolution, where
-    the paper has its two deconvolutions.
+    First guesses supervise the features of each task, which are then distilled into those of the other tasks
+    for the second guesses. The paper distills features that it computes from the maps of the first guesses.
+    Here only a head knows its output, so the features that it reads are distilled, of which the first guess
+    is a linear or otherwise small function. One convolution stands between distillation and second guess,
+    where the paper has two deconvolutions.
 
     Args:
         heads: The recipe of each task's head, called once for the first guess and once for the second.
-        backbone: What encoder and decoder to build.
-        width: Channels of each task's own features; the decoder's where left out.
+        backbone: Which encoder and decoder to build.
+        width: Channels of each task's features; by default those of the decoder.
 
     Raises:
         ValueError: If the width is less than 1.
@@ -33,34 +34,32 @@ class PADNet(Network):
             raise ValueError(f"expected a width of 1 or more, found {width}")
         self.encoder, (decoder,) = backbone.build()
         self.decoders = nn.ModuleDict({"shared": decoder})
-        width = width or decoder.out_channels
-        self.features = nn.ModuleDict(
-            {task: Conv2dNormActivation(decoder.out_channels, width) for task in heads}
-        )
+        channels = decoder.out_channels
+        width = width or channels
+        self.features = nn.ModuleDict({task: Conv2dNormActivation(channels, width) for task in heads})
         self.first = nn.ModuleDict({task: head(width) for task, head in heads.items()})
         self.distillation = Distillation(list(heads), width)
         self.second = nn.ModuleDict({task: Conv2dNormActivation(width, width) for task in heads})
         self.heads = nn.ModuleDict({task: head(width) for task, head in heads.items()})
 
     def forward(self, image: Tensor) -> list[dict[str, Any]]:
-        """The first guess and the second."""
+        """Two refinements for images (B, C, H, W): the outputs of the first heads and of the second ones."""
         shared = self.decoders["shared"](self.encoder(image))
-        own = {task: layer(shared) for task, layer in self.features.items()}
-        distilled = self.distillation(own)
-        return [
-            {task: head(own[task]) for task, head in self.first.items()},
-            {task: head(self.second[task](distilled[task])) for task, head in self.heads.items()},
-        ]
+        features = {task: layer(shared) for task, layer in self.features.items()}
+        distilled = self.distillation(features)
+        first = {task: head(features[task]) for task, head in self.first.items()}
+        second = {task: head(self.second[task](distilled[task])) for task, head in self.heads.items()}
+        return [first, second]
 
 
 class Distillation(nn.Module):
-    """Attention-guided message passing between tasks (module C of the paper).
+    """Attention-guided message passing between tasks (multi-modal distillation module C of the paper).
 
-    The features of task k become `F_k + sum over t != k of sigmoid(G_t * F_t) . (W_t * F_t)`, with convolutions G and W
-    of 3 x 3.
+    The features of task k become `F_k + sum over t != k of sigmoid(G_t * F_t) . (W_t * F_t)`, where G and W
+    are 3 x 3 convolutions.
 
     Args:
-        tasks: The tasks.
+        tasks: The names of the tasks.
         width: Channels of each task's features.
     """
 
@@ -71,9 +70,16 @@ class Distillation(nn.Module):
         self.messages = nn.ModuleDict({task: nn.Conv2d(width, width, 3, padding=1) for task in senders})
 
     def forward(self, features: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Features (B, width, h, w) of each task, with the messages of all others."""
-        sent = {
-            task: gate(features[task]).sigmoid() * self.messages[task](features[task])
-            for task, gate in self.gates.items()
-        }
-        return {task: sum((m for t, m in sent.items() if t != task), own) for task, own in features.items()}
+        """The features of each task (B, width, h, w) plus the messages of all other tasks.
+
+        Args:
+            features: The features of each task (B, width, h, w).
+        """
+        messages = {}
+        for task, gate in self.gates.items():
+            messages[task] = gate(features[task]).sigmoid() * self.messages[task](features[task])
+        distilled = {}
+        for task, own in features.items():
+            received = (message for sender, message in messages.items() if sender != task)
+            distilled[task] = sum(received, own)
+        return distilled

@@ -13,7 +13,7 @@ from fusionseg.files.atomic import replacing
 from fusionseg.files.state_dicts import WeightsError, broken, is_state, reason, unpickled
 
 
-class WholeCheckpoints(TorchCheckpointIO):
+class AtomicCheckpointIO(TorchCheckpointIO):
     """Checkpoints that are whole or not there, and from which nothing is unpickled but tensors and plain containers."""
 
     def save_checkpoint(

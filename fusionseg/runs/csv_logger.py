@@ -13,7 +13,7 @@ from lightning.pytorch.loggers import Logger
 from fusionseg.files.atomic import write_text
 
 
-class MetricsTable(Logger):
+class MetricsLogger(Logger):
     """A CSV file with a row for each thing that is logged, on disk as soon as it is.
 
     Columns appear in the order in which they are first needed. A run that is continued goes on behind the rows that its

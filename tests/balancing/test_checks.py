@@ -51,7 +51,7 @@ def test_a_loss_must_not_be_made_larger_and_a_gradient_may_be_turned_around() ->
 def test_all_of_ours_are_let_through(tasks: int) -> None:
     kinds = [getattr(balancing, name) for name in balancing.__all__]
     for kind in kinds:
-        if kind not in (Balancer, GradientBalancer, balancing.ForeignWeighting):
+        if kind not in (Balancer, GradientBalancer, balancing.TorchJDWeighting):
             check_weights(kind(tasks))
 
 

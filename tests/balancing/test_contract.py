@@ -20,14 +20,14 @@ from fusionseg.balancing import (
     STCH,
     UW,
     Balancer,
-    ForeignWeighting,
     GradientBalancer,
+    TorchJDWeighting,
 )
 
 EVERY = [
     kind
     for kind in (getattr(balancing, name) for name in balancing.__all__)
-    if kind not in (Balancer, GradientBalancer, ForeignWeighting)
+    if kind not in (Balancer, GradientBalancer, TorchJDWeighting)
 ]
 LOSSES = torch.tensor([[0.8, 2.5], [0.7, 2.9], [0.75, 1.0], [0.3, 0.9]])
 FALL = torch.tensor([0.9, 0.7, 1.0])
@@ -264,9 +264,9 @@ def test_a_foreign_weighting_must_take_a_gramian_and_remember_nothing() -> None:
     from torchjd import aggregation
 
     with pytest.raises(ValueError, match=r"takes a Gramian.*RandomWeighting"):
-        ForeignWeighting(2, aggregation.RandomWeighting)
+        TorchJDWeighting(2, aggregation.RandomWeighting)
     with pytest.raises(ValueError, match="GradVacWeighting remembers"):
-        ForeignWeighting(2, aggregation.GradVacWeighting)
+        TorchJDWeighting(2, aggregation.GradVacWeighting)
 
 
 def test_a_foreign_weighting_that_answers_nonsense_is_refused_before_the_first_step() -> None:
@@ -277,4 +277,4 @@ def test_a_foreign_weighting_that_answers_nonsense_is_refused_before_the_first_s
             return torch.full((len(gramian),), torch.nan)
 
     with pytest.raises(ValueError, match=r"Broken: expected 2 finite weights.*found \[nan, nan\]"):
-        ForeignWeighting(2, Broken)
+        TorchJDWeighting(2, Broken)

@@ -10,15 +10,15 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torchjd.aggregation import MGDAWeighting
 
 from fusionseg import balancing
-from fusionseg.balancing import DWA, UW, CAGrad, ForeignWeighting, GradientBalancer, GradNorm, GradVac, UPGrad
+from fusionseg.balancing import DWA, UW, CAGrad, GradientBalancer, GradNorm, GradVac, TorchJDWeighting, UPGrad
 from fusionseg.balancing.branch import combined, gramian
 
-Foreign = partial(ForeignWeighting, weighting=MGDAWeighting)
+Foreign = partial(TorchJDWeighting, weighting=MGDAWeighting)
 GRADIENT = {
     name: kind
     for name, kind in vars(balancing).items()
     if name in balancing.__all__ and issubclass(kind, GradientBalancer) and kind is not GradientBalancer
-} | {"ForeignWeighting": Foreign}
+} | {"TorchJDWeighting": Foreign}
 
 every_one = pytest.mark.parametrize("kind", GRADIENT.values(), ids=GRADIENT.keys())
 
@@ -44,7 +44,7 @@ def test_only_what_says_so_waits_for_the_device(kind: Any, tasks: int) -> None:
         balancer.begin()
         balancer.weigh(rows @ rows.T)
         balancer.stepped(torch.zeros(()))
-    assert (reads.count > 0) == (isinstance(balancer, ForeignWeighting))
+    assert (reads.count > 0) == (isinstance(balancer, TorchJDWeighting))
 
 
 @pytest.mark.parametrize("tasks", [2, 3])

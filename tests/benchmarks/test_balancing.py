@@ -92,10 +92,10 @@ def run(monkeypatch: pytest.MonkeyPatch, *more: str) -> None:
 
 
 def test_balancing_runs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    run(monkeypatch, "--only", "FAMO", "ForeignWeighting", "--levels", "losses", "branch", "parameters")
+    run(monkeypatch, "--only", "FAMO", "TorchJDWeighting", "--levels", "losses", "branch", "parameters")
     out = " ".join(capsys.readouterr().out.split())
     assert out.count("│ FAMO") == 1
-    assert out.count("│ ForeignWeighting") == 2
+    assert out.count("│ TorchJDWeighting") == 2
     assert out.count("(time <= 1.05, memory <= 1.1)") == 1
 
 

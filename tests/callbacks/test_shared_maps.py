@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from fusionseg import networks
 from fusionseg.balancing import MGDA
 from fusionseg.balancing.branch import Branch
-from fusionseg.callbacks.shared_maps import Taps, tensors
+from fusionseg.callbacks.shared_maps import SharedMaps, tensors
 from fusionseg.data.synthetic import SyntheticScenes
 from fusionseg.module import FusionModule
 from fusionseg.networks import HardSharing, Network
@@ -35,7 +35,7 @@ def tapped(
     module: FusionModule, batch: Sample, scale: float = 1.0
 ) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """The pairs of tasks and the Gramian at each place."""
-    taps = Taps(module.network)
+    taps = SharedMaps(module.network)
     loss = module.training_step(batch, 0)
     pairs, products = taps.gramians(module.parts, torch.tensor(scale, dtype=loss.dtype))
     taps.close()
@@ -129,7 +129,7 @@ class Linear(Network):
 def test_a_stage_counts_what_follows_in_the_encoder_and_the_branching_point_does_not() -> None:
     (u1, u2), (v1, v2) = first, second = torch.randn(2, 2, 7, dtype=torch.float64)
     network = Linear({"a": first, "b": second})
-    taps = Taps(network)
+    taps = SharedMaps(network)
     losses = list(network(torch.randn(7, dtype=torch.float64))[0].values())
     pairs, products = taps.gramians(losses, ONE)
     assert list(pairs) == ["", "_stage2", "_stage1"]

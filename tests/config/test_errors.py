@@ -39,7 +39,7 @@ WRONG = {
     "--model.balancer torch.nn.Linear": f"model.balancer: expected a Balancer, found torch.nn.Linear; {BALANCERS}",
     "--model.balancer torch.zeros": f"model.balancer: expected a Balancer, found torch.zeros; {BALANCERS}",
     "--model.network [MTAN]": "model.network: expected a Network, found ['MTAN']; did you mean MTAN?",
-    "--model.balancer ForeignWeighting --model.balancer.weighting torch.nn.Linear": "model.balancer.weighting: "
+    "--model.balancer TorchJDWeighting --model.balancer.weighting torch.nn.Linear": "model.balancer.weighting: "
     "expected a Weighting, found torch.nn.Linear; expected one of ...",
     "--trainer.callbacks+ torch.nn.Linear": "trainer.callbacks: expected a Callback, found torch.nn.Linear",
     "--model.balancer Balancer": f"model.balancer: found Balancer, which is abstract; {BALANCERS}",

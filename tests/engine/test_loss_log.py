@@ -3,19 +3,19 @@ import math
 import pytest
 import torch
 
-from fusionseg.engine.loss_log import NotFiniteError, RunningLosses, check_finite
+from fusionseg.engine.loss_log import LossLog, NotFiniteError, check_finite
 
 
-def added(values: torch.Tensor) -> RunningLosses:
+def added(values: torch.Tensor) -> LossLog:
     """The losses of some steps, a row (sum, first task, second task) each."""
-    running = RunningLosses(["a", "b"])
+    running = LossLog(["a", "b"])
     for step, row in enumerate(values):
         running.add(row[0], row[1:], step, [f"photo {step}"])
     return running
 
 
 def test_reading_gives_the_mean_since_the_last_reading() -> None:
-    running = RunningLosses(["a", "b"])
+    running = LossLog(["a", "b"])
     for start in (0.0, 10.0):
         values = torch.rand(7, 3) + start
         for value in values:
@@ -46,7 +46,7 @@ def test_the_first_step_that_is_no_number_is_named_with_its_task_and_images(brok
 
 def test_losses_go_on_from_where_they_were_kept() -> None:
     values = torch.rand(8, 3)
-    first, second = added(values[:5]), RunningLosses(["a", "b"])
+    first, second = added(values[:5]), LossLog(["a", "b"])
     second.restore(first.state(), 0, torch.device("cpu"))
     for row in values[5:]:
         second.add(row[0], row[1:], 9, [])
@@ -54,7 +54,7 @@ def test_losses_go_on_from_where_they_were_kept() -> None:
 
 
 def test_another_number_of_ranks_goes_on_with_the_mean() -> None:
-    running = RunningLosses(["a"])
+    running = LossLog(["a"])
     running.restore(
         {"total": torch.tensor([[2.0, 4.0], [4.0, 8.0]]), "count": 3, "logged": 0}, 0, torch.device("cpu")
     )

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torchjd import aggregation
 
 from fusionseg import balancing, networks
-from fusionseg.balancing import CAGrad, ForeignWeighting, GradientBalancer
+from fusionseg.balancing import CAGrad, GradientBalancer, TorchJDWeighting
 from fusionseg.data.synthetic import SyntheticScenes
 from fusionseg.heads import BoundaryHead, CenterOffsetHead
 from fusionseg.module import FusionModule
@@ -25,9 +25,9 @@ from fusionseg.sample import Sample
 Scenes = Callable[..., Sample]
 OWN = [getattr(balancing, name) for name in balancing.__all__]
 GRADIENT = [
-    k for k in OWN if issubclass(k, GradientBalancer) and k not in (GradientBalancer, ForeignWeighting)
+    k for k in OWN if issubclass(k, GradientBalancer) and k not in (GradientBalancer, TorchJDWeighting)
 ]
-DUAL_PROJECTION = partial(ForeignWeighting, weighting=aggregation.MGDAWeighting)
+DUAL_PROJECTION = partial(TorchJDWeighting, weighting=aggregation.MGDAWeighting)
 NETWORKS: dict[str, dict[str, Any]] = {
     "U-Net, one decoder": {
         "backbone": Backbone("tu-mobilenetv3_small_050", options={"decoder_channels": [16, 16, 8, 8, 8]})

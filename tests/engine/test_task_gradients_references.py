@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from fusionseg import balancing
-from fusionseg.balancing import DWA, IMTLL, UW, Balancer, ForeignWeighting, GradientBalancer, GradNorm, Sum
+from fusionseg.balancing import DWA, IMTLL, UW, Balancer, GradientBalancer, GradNorm, Sum, TorchJDWeighting
 from fusionseg.data.synthetic import SyntheticScenes
 from fusionseg.module import FusionModule
 from fusionseg.networks import HardSharing
@@ -20,7 +20,7 @@ Scenes = Callable[..., Sample]
 SMALL = Backbone("tu-mobilenetv3_small_050", options={"decoder_channels": [16, 16, 8, 8, 8]})
 OWN = [getattr(balancing, name) for name in balancing.__all__]
 GRADIENT = [
-    k for k in OWN if issubclass(k, GradientBalancer) and k not in (GradientBalancer, ForeignWeighting)
+    k for k in OWN if issubclass(k, GradientBalancer) and k not in (GradientBalancer, TorchJDWeighting)
 ]
 LOSS = [k for k in OWN if not issubclass(k, GradientBalancer) and k not in (Balancer, Sum)]
 LEVELS = {

@@ -31,7 +31,7 @@ DROPPING = partial(SemanticHead, dropout=0.3)
 EVERY = [
     getattr(balancing, name)
     for name in balancing.__all__
-    if name not in ("Balancer", "GradientBalancer", "ForeignWeighting")
+    if name not in ("Balancer", "GradientBalancer", "TorchJDWeighting")
 ]
 LEVELS = [
     partial(kind, level=level)

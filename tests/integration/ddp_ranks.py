@@ -131,7 +131,7 @@ def balancer(word: str) -> Any:
     """The recipe of `name:` or `name:level`."""
     name, _, level = word.partition(":")
     options: dict[str, Any] = {"level": level, "double": True} if level else {}
-    if name == "ForeignWeighting":
+    if name == "TorchJDWeighting":
         options["weighting"] = AlignedMTLWeighting
     return partial(getattr(balancing, name), **options)
 

@@ -33,7 +33,7 @@ SHARING = (
     ),
 )
 GRADIENT = ("MGDA", "PCGrad", "UPGrad", "CAGrad", "IMTLG", "AlignedMTL", "NashMTL", "GradVac", "GradNorm")
-FOREIGN = ("ForeignWeighting:branch", "ForeignWeighting:parameters")
+FOREIGN = ("TorchJDWeighting:branch", "TorchJDWeighting:parameters")
 PAIRS = ("resnet18 Unet", "efficientnet-b0 FPN", "mobilenet_v2 DeepLabV3Plus", "efficientnet-b0 PSPNet")
 MATRIX = (
     *(f"{pair} semantic+{region} synced double held" for pair in PAIRS for region in ("boundary", "center")),

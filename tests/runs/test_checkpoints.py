@@ -13,17 +13,17 @@ import torch
 
 from fusionseg.callbacks.signals import Stopped
 from fusionseg.files.state_dicts import WeightsError
-from fusionseg.runs.checkpoints import WholeCheckpoints
+from fusionseg.runs.checkpoints import AtomicCheckpointIO
 
 WITH_LITTLE_ROOM = """
 import resource, signal, sys, torch
 from pathlib import Path
 from fusionseg.callbacks.signals import Stopped
-from fusionseg.runs.checkpoints import WholeCheckpoints
+from fusionseg.runs.checkpoints import AtomicCheckpointIO
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
 try:
-    WholeCheckpoints().save_checkpoint({"state_dict": {"w": torch.ones(10_000)}}, sys.argv[1])
+    AtomicCheckpointIO().save_checkpoint({"state_dict": {"w": torch.ones(10_000)}}, sys.argv[1])
 except OSError as error:
     print(error)
 """
@@ -33,7 +33,7 @@ except OSError as error:
 def test_without_room_on_the_disk_the_checkpoint_before_stays_whole(before: bool, tmp_path: Path) -> None:
     path = tmp_path / "last.ckpt"
     if before:
-        WholeCheckpoints().save_checkpoint({"state_dict": {"w": torch.ones(3)}}, path)
+        AtomicCheckpointIO().save_checkpoint({"state_dict": {"w": torch.ones(3)}}, path)
     told = subprocess.run(
         [sys.executable, "-c", WITH_LITTLE_ROOM, str(path)], capture_output=True, text=True, check=True
     ).stdout
@@ -41,7 +41,7 @@ def test_without_room_on_the_disk_the_checkpoint_before_stays_whole(before: bool
     assert told.strip().endswith("the one before it is whole" if before else "there was none before")
     assert [p.name for p in tmp_path.iterdir()] == (["last.ckpt"] if before else [])
     if before:
-        assert torch.equal(WholeCheckpoints().load_checkpoint(path)["state_dict"]["w"], torch.ones(3))
+        assert torch.equal(AtomicCheckpointIO().load_checkpoint(path)["state_dict"]["w"], torch.ones(3))
 
 
 class Signalled(io.FileIO):
@@ -75,17 +75,17 @@ def test_a_signal_that_stops_at_once_leaves_the_checkpoint_before_whenever_it_co
 ) -> None:
     path, content = tmp_path / "last.ckpt", {"state_dict": {"w": torch.zeros(9)}}
     if before:
-        WholeCheckpoints().save_checkpoint({"state_dict": {"w": torch.ones(3)}}, path)
+        AtomicCheckpointIO().save_checkpoint({"state_dict": {"w": torch.ones(3)}}, path)
     kept = {path.name: path.read_bytes()} if before else {}
     monkeypatch.setattr(Path, "open", lambda self, mode: Signalled(self, mode))
     Signalled.left = 1000
-    WholeCheckpoints().save_checkpoint(content, tmp_path / "whole.ckpt")
+    AtomicCheckpointIO().save_checkpoint(content, tmp_path / "whole.ckpt")
     writings = 1000 - Signalled.left
     (tmp_path / "whole.ckpt").unlink()
     for number in range(1, writings + 1):
         Signalled.left = number
         with pytest.raises(Stopped, match="SIGTERM"):
-            WholeCheckpoints().save_checkpoint(content, path)
+            AtomicCheckpointIO().save_checkpoint(content, path)
         assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == kept
     assert writings > 5
 
@@ -105,5 +105,5 @@ def test_code_in_a_checkpoint_is_refused_and_not_run(tmp_path: Path) -> None:
     (tmp_path / "pickle.ckpt").write_bytes(pickle.dumps({"state_dict": {}, "extra": Code(tmp_path / "ran")}))
     for name in ("torch.ckpt", "pickle.ckpt"):
         with pytest.raises(WeightsError, match=name):
-            WholeCheckpoints().load_checkpoint(tmp_path / name)
+            AtomicCheckpointIO().load_checkpoint(tmp_path / name)
     assert not (tmp_path / "ran").exists()

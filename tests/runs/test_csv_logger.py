@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from fusionseg.runs.csv_logger import MetricsTable
+from fusionseg.runs.csv_logger import MetricsLogger
 
 
 def rows(path: Path) -> list[dict[str, str]]:
@@ -11,9 +11,9 @@ def rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def filled(path: Path, start: int = 0, stop: int = 6) -> MetricsTable:
+def filled(path: Path, start: int = 0, stop: int = 6) -> MetricsLogger:
     """A table of steps of which every third has a column of its own."""
-    table = MetricsTable(path)
+    table = MetricsLogger(path)
     if start:
         table.keep(start)
     for step in range(start, stop):
@@ -24,7 +24,7 @@ def filled(path: Path, start: int = 0, stop: int = 6) -> MetricsTable:
 
 
 def test_every_row_is_on_disk_at_once(tmp_path: Path) -> None:
-    table = MetricsTable(tmp_path / "metrics.csv")
+    table = MetricsLogger(tmp_path / "metrics.csv")
     for step in range(3):
         table.log_metrics({"a": 0.1 * step, "epoch": 0}, step)
         assert rows(table.path)[-1] == {"epoch": "0", "step": str(step), "a": str(0.1 * step)}
@@ -43,7 +43,7 @@ def test_a_table_goes_on_behind_the_rows_that_are_kept(written: int, torn: bytes
     filled(other)
     other.write_bytes(other.read_bytes() + torn)
     kept = written + written // 3
-    table = MetricsTable(other)
+    table = MetricsLogger(other)
     table.keep(kept)
     assert len(rows(other)) == kept
     for step in range(written, 6):
@@ -55,7 +55,7 @@ def test_a_table_goes_on_behind_the_rows_that_are_kept(written: int, torn: bytes
 
 def test_rows_that_are_gone_are_missed(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"metrics.csv: expected the 3 rows .*, found 0"):
-        MetricsTable(tmp_path / "metrics.csv").keep(3)
+        MetricsLogger(tmp_path / "metrics.csv").keep(3)
     filled(tmp_path / "metrics.csv", stop=2)
     with pytest.raises(ValueError, match=r"expected the 3 rows .*, found 2"):
-        MetricsTable(tmp_path / "metrics.csv").keep(3)
+        MetricsLogger(tmp_path / "metrics.csv").keep(3)
