@@ -2,28 +2,43 @@
 
 import inspect
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
+from lightning.pytorch import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor
 from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LRScheduler
+from typing_extensions import override
 
-from fusionseg.balanced import BalancedModule
 from fusionseg.balancing import Balancer, Sum
-from fusionseg.config.recipe import made, plain
+from fusionseg.balancing.checks import check_weights
+from fusionseg.config.recipe import made, record
+from fusionseg.engine.distributed import world_size
+from fusionseg.engine.evaluation import Evaluation, Scored, Truths
 from fusionseg.engine.loss_log import LossLog, check_finite
-from fusionseg.engine.objective import check_parts, loss_weights
-from fusionseg.engine.optimization import WarmupPoly, grouped, scheduled
+from fusionseg.engine.objective import ExtraHead, Objective, Step, check_heads, loss_weights, padded_terms
+from fusionseg.engine.optimization import (
+    WarmupPoly,
+    allows_fused,
+    balance_losses,
+    check_factors,
+    configured,
+    scheduled,
+)
+from fusionseg.engine.predictions import frame_of, padded, predictions
+from fusionseg.engine.seeding import reseed
+from fusionseg.engine.task_gradients import TaskGradients
 from fusionseg.heads import BoundaryHead, Head, SceneHead, SemanticHead
-from fusionseg.losses import Loss
-from fusionseg.metrics import MetricSuite
+from fusionseg.metrics import FusedMetrics, MetricSuite, PanopticQuality
 from fusionseg.networks import HardSharing, Network
-from fusionseg.networks.backbone import Backbone, Encoder
-from fusionseg.sample import Classes, Sample
+from fusionseg.networks.backbone import Backbone
+from fusionseg.sample import Classes, Prediction, Sample
 
 
-class FusionModule(BalancedModule):
+class FusionModule(LightningModule):
     """Semantic and region segmentation together: `L = alpha * L_semantic + beta * L_region`.
 
     Args:
@@ -34,16 +49,21 @@ class FusionModule(BalancedModule):
         semantic_head: Recipe of the head that says which class a pixel is; null trains the regions alone.
         region_head: Recipe of the head that says which pixels belong together; null trains the classes alone.
         scene_head: Recipe of the head that says which classes the image shows.
+        extra_heads: Further tasks by name, such as `depth: {head: DepthHead, weight: 0.5}`.
         network: Recipe of how the tasks share.
         backbone: Which encoder and decoder.
         balancer: Recipe of how the weighted losses become a gradient: a plain sum, or weights of losses or gradients.
         optimizer: Recipe of the optimizer.
         schedule: Recipe of the learning-rate schedule, such as `WarmupPoly` or any of torch's. One that has an argument
-            `total_steps` is told the number of optimizer steps and is stepped with each, others are stepped each epoch.
+            `total_steps` is given the number of optimizer steps and is stepped with each, others are stepped each epoch.
         encoder_lr: Learning rate of the encoder as a factor of the optimizer's.
         freeze_encoder_epochs: For so many first epochs the encoder does not change.
         l1: Weight of the sum of the absolute values of all parameters.
         compile: Compile the parts of the network, such as encoder, decoders and heads, with torch.compile.
+
+    Raises:
+        ValueError: If there is no head, a weight is negative or not finite, the balancer does not give each task a finite
+            weight, or it balances at a branching point that the network does not have.
     """
 
     def __init__(
@@ -55,6 +75,7 @@ class FusionModule(BalancedModule):
         semantic_head: Callable[[int, int], Head] | None = SemanticHead,
         region_head: Callable[[int], Head] | None = BoundaryHead,
         scene_head: Callable[[int, int], Head] = SceneHead,
+        extra_heads: dict[str, ExtraHead] | None = None,
         network: Callable[[dict[str, Callable[[int], Head]], Backbone], Network] = HardSharing,
         backbone: Backbone = Backbone(),  # noqa: B008 (frozen)
         balancer: Callable[[int], Balancer] = Sum,
@@ -65,130 +86,237 @@ class FusionModule(BalancedModule):
         l1: float = 0.0,
         compile: bool = False,
     ) -> None:
-        recipe = {
-            name: plain(value) for name, value in dict(locals()).items() if name not in ("self", "__class__")
+        super().__init__()
+        record(self, locals())
+        self.classes = classes if isinstance(classes, Classes) else Classes(**classes)
+        extra = extra_heads or {}
+        recipes = {"semantic": semantic_head, "region": region_head, "scene": scene_head if gamma else None}
+        recipes |= {task: one.head for task, one in extra.items()}
+        factors = {"semantic": alpha, "region": beta, "scene": gamma} | {
+            task: one.weight for task, one in extra.items()
         }
-        classes = classes if isinstance(classes, Classes) else Classes(**classes)
-        labelers = {"semantic": semantic_head, "region": region_head, "scene": scene_head if gamma else None}
-        check_parts(labelers, encoder_lr, l1)
-        heads = {task: sized(recipe, len(classes)) for task, recipe in labelers.items() if recipe}
-        factors = {"semantic": alpha, "region": beta, "scene": gamma}
-        tasks = loss_weights(**{task: factor if task in heads else None for task, factor in factors.items()})
-        super().__init__(classes, tasks, network(heads, backbone), balancer(len(tasks)), l1)
-        single = bool(getattr(self.network.heads["scene"], "single", False)) if gamma else False
-        self.measures = MetricSuite.standard(classes, single=single)
-        # named as the command line does, so that Lightning's load_from_checkpoint rebuilds the recipes
-        self.save_hyperparameters(
-            {**recipe, "_instantiator": "lightning.pytorch.cli.instantiate_module"}, logger=False
+        heads = {task: sized(recipe, len(self.classes)) for task, recipe in recipes.items() if recipe}
+        check_heads({task: recipe for task, recipe in recipes.items() if recipe})
+        check_factors(encoder_lr, l1)
+        weights = loss_weights(
+            **{task: factor if task in heads else None for task, factor in factors.items()}
         )
-        self.optimizer, self.schedule, self.encoder_lr = optimizer, schedule, encoder_lr
+        self.network = network(heads, backbone)
+        self.balancer = balancer(len(weights))
+        check_weights(self.balancer)
+        self.suite = self.metrics()
+        self.objective = Objective(self.network, self.balancer, weights, l1)
+        self.task_gradients = TaskGradients(self.network, self.balancer, self.objective)
+        self.evaluation = Evaluation(self.suite, weights)
+        self.loss_log = LossLog(self.tasks)
+        self.current_step = Step()
+        self.optimizer = optimizer
+        self.schedule = schedule
+        self.encoder_lr = encoder_lr
         self.freeze_encoder_epochs = freeze_encoder_epochs
-        self.unread: dict[str, Any] | None = None
-        self.latest: dict[str, float] = {}
-        self.to(memory_format=getattr(self.network.encoder, "layout", torch.channels_last))
+        self.to(memory_format=self.network.memory_format)
         if compile:
-            self.compile_parts()
+            self.network.compile_parts()
 
-    def compile_parts(self, backend: str = "inductor") -> None:
-        """Compiles the network's parts one by one, so that the branching point between them stays as it is."""
-        from torch._functorch import config
+    @property
+    def tasks(self) -> list[str]:
+        """The tasks that are trained, in the order in which losses are listed."""
+        return self.objective.tasks
 
-        config.donated_buffer = False  # or a graph could not be gone through for one task after the other
-        for part in self.network.parts:
-            part.compile(backend=backend)
+    @property
+    def heads(self) -> dict[str, Head]:
+        """The head of each task."""
+        heads: Any = self.network.heads
+        return dict(heads.items())
 
-    def log_losses(self) -> None:
-        """Logs the mean losses since the last call: the only place where training waits for the device."""
-        if not self.running.count:
-            return
-        self.latest = self.running.read(self.global_step)
-        self._tell({**self.latest, "train/lr": self.trainer.optimizers[0].param_groups[-1]["lr"]})
+    @property
+    def notice(self) -> str:
+        """A line for users who set a loss weight that the balancer cancels; empty if there is none."""
+        return self.objective.notice
 
+    def metrics(self) -> MetricSuite:
+        """What is measured: what each head says of itself, and the fusion of classes and regions."""
+        measured = [metric for head in self.heads.values() for metric in head.metrics(self.classes)]
+        if {"semantic", "region"} <= self.heads.keys():
+            number = len(self.classes)
+            measured += [FusedMetrics(number), PanopticQuality(number, self.classes.things)]
+        return MetricSuite(measured)
+
+    @override
+    def forward(self, image: Tensor) -> list[dict[str, Any]]:
+        """The outputs of the heads for each refinement, of images (B, C, H, W) with sides that are multiples of 32."""
+        return self.network(image)  # type: ignore[no-any-return]
+
+    @torch.no_grad()
+    def predictions(self, batch: Sample, size: tuple[int, int]) -> list[Prediction]:
+        """The predictions for a batch with images of any size, at the size of its label files (H, W)."""
+        outputs = self(padded(batch)["image"])[-1]
+        return predictions(outputs, self.heads, frame_of(batch, size), batch["name"], self.classes)
+
+    @override
+    def setup(self, stage: str) -> None:
+        if stage == "fit":
+            balance_losses(self, getattr(self.trainer, "datamodule", None))
+
+    @override
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        optimizer = configured(self.optimizer, self.network, self.encoder_lr, allows_fused(self.trainer))
+        optimizer.register_step_post_hook(self._stepped)
+        if self.schedule is None:
+            return optimizer
+        schedule, interval = scheduled(self.schedule, optimizer, self.trainer.estimated_stepping_batches)
+        # the figure is for ReduceLROnPlateau alone
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": schedule, "interval": interval, "monitor": "val/loss"},
+        }
+
+    @override
     def on_train_start(self) -> None:
-        self.running = LossLog(self.tasks)
-        self.running.logged = self.global_step
-        if self.unread is not None:
-            self.running.restore(self.unread, self.global_rank, self.device)
-        self.unread = None
-        self.hold_encoder(
-            self.current_epoch < self.freeze_encoder_epochs
-        )  # an epoch that goes on does not start
+        self.loss_log.start(self.global_step, self.global_rank, self.device)
+        self._freeze_encoder()  # an epoch that is resumed does not start
 
+    @override
     def on_train_epoch_start(self) -> None:
-        self.hold_encoder(self.current_epoch < self.freeze_encoder_epochs)
+        self._freeze_encoder()
 
+    @override
     def on_train_batch_start(self, batch: Sample, batch_idx: int) -> None:
         # here and not after a step, so that a checkpoint written there has what was not logged yet
-        if self.running.count and self.running.due(self.global_step, self.trainer.log_every_n_steps):  # type: ignore[attr-defined]
+        if self.loss_log.due(self.global_step, self.trainer.log_every_n_steps):  # type: ignore[attr-defined]
             self.log_losses()
-        self.place = (self.current_epoch, batch_idx)
-        self.reseed_dropout()
+        reseed(self.device, self.current_epoch, batch_idx, self.global_rank)
 
+    @override
+    def training_step(self, batch: Sample, batch_idx: int) -> Tensor:
+        step = self.objective.step(self(batch["image"]), batch, (self.current_epoch, batch_idx))
+        self.loss_log.add(step.total, step.losses, self.global_step, batch["name"])
+        self.current_step = step
+        return step.loss
+
+    @override
+    def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
+        self.task_gradients.measure_scale(loss, self.current_step)
+        if self.task_gradients.by_task:
+            self.task_gradients.backward(self.current_step)
+        else:
+            super().backward(loss, *args, **kwargs)
+
+    @override
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        self.network.drop_frozen_gradients()
+
+    @override
+    def optimizer_zero_grad(self, epoch: int, batch_idx: int, optimizer: Optimizer) -> None:
+        super().optimizer_zero_grad(epoch, batch_idx, optimizer)
+        self.balancer.begin()
+
+    @override
     def on_train_batch_end(self, *_: Any) -> None:
         if self.trainer.is_last_batch or self.global_step == self.trainer.max_steps:
             self.log_losses()  # before the epoch's line is printed
 
-    def on_validation_start(self) -> None:
-        self.log_losses()
-
+    @override
     def on_train_epoch_end(self) -> None:
         self.log_losses()
         self.balancer.epoch_ended()
 
-    def hold_encoder(self, frozen: bool) -> None:
-        """Keeps the encoder as it is, or lets it learn again."""
-        encoder: Any = self.network.encoder
-        encoder.frozen = frozen
-        encoder.train(self.training)
-        self.balance_at_branch(not frozen or "shared" in self.network.decoders)
+    @override
+    def on_validation_start(self) -> None:
+        self.log_losses()
 
-    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
-        if getattr(self.network.encoder, "frozen", False):
-            for parameter in self.network.encoder.parameters():
-                parameter.grad = None  # a zero gradient would still decay weights and move momenta
+    @override
+    def on_validation_epoch_start(self) -> None:
+        self.evaluation.begin()
 
-    def setup(self, stage: str) -> None:
-        hungry = [m for m in self.modules() if isinstance(m, Loss) and m.needs_counts]
-        if stage == "fit" and hungry:
-            count = getattr(getattr(self.trainer, "datamodule", None), "class_counts", None)
-            if count is None:
-                raise ValueError(
-                    "expected a datamodule with class_counts() to balance by: give class weights instead"
-                )
-            counts = count()
-            for loss in hungry:
-                loss.balance(counts)
+    @override
+    def on_test_epoch_start(self) -> None:
+        self.evaluation.begin()
 
-    def configure_optimizers(self) -> OptimizerLRScheduler:
-        scaler = getattr(self.trainer.precision_plugin, "scaler", None)
-        # under a GradScaler a fused optimizer unscales by itself, which Lightning refuses together with clipping
-        allowed = scaler is None or not self.trainer.gradient_clip_val
-        optimizer = grouped(self.optimizer, self.network, self.network.encoder, self.encoder_lr, allowed)
-        optimizer.register_step_post_hook(self.stepped)
-        if self.schedule is None:
-            return optimizer
-        rule, interval = scheduled(self.schedule, optimizer, self.trainer.estimated_stepping_batches)
-        # the figure is for ReduceLROnPlateau alone
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": rule, "interval": interval, "monitor": "val/loss"},
-        }
+    @override
+    def validation_step(self, batch: Sample, batch_idx: int) -> Any:
+        return self._evaluate(batch, self.trainer.val_dataloaders)
 
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        self.unread = checkpoint.get("losses")
+    @override
+    def test_step(self, batch: Sample, batch_idx: int) -> Any:
+        return self._evaluate(batch, self.trainer.test_dataloaders)
 
+    @override
+    def on_validation_epoch_end(self) -> None:
+        self._log_figures("val")
+
+    @override
+    def on_test_epoch_end(self) -> None:
+        self._log_figures("test")
+
+    @override
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["losses"] = self.running.state()
+        checkpoint["losses"] = self.loss_log.state()
         check_finite(checkpoint["state_dict"], self.global_step)
-        # a checkpoint is rebuilt without the file or download that its weights once began with
-        own, encoder = checkpoint["hyper_parameters"], self.network.encoder
-        if isinstance(encoder, Encoder):
-            seen = {"mean": encoder.mean.flatten().tolist(), "std": encoder.std.flatten().tolist()}
-            own["backbone"] = {**own["backbone"], "weights": None, **seen}
+        # a checkpoint is rebuilt without the file or download that its weights began with
+        arguments = checkpoint["hyper_parameters"]
+        if normalization := self.network.normalization():
+            arguments["backbone"] = {**arguments["backbone"], "weights": None, **normalization}
+
+    @override
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.loss_log.resume(checkpoint.get("losses"))
+
+    def log_losses(self) -> None:
+        """Logs the mean losses since the last call: the only place where training waits for the device."""
+        if self.loss_log.count:
+            rate = self.trainer.optimizers[0].param_groups[-1]["lr"]
+            self._log_now({**self.loss_log.read(self.global_step), "train/lr": rate})
+
+    def _evaluate(self, batch: Sample, loader: Any) -> list[Scored]:
+        truths = Truths(batch, loader.dataset)
+        extended = padded(batch)
+        refinements = self(extended["image"])
+        self.evaluation.add_losses(padded_terms(self.objective.terms(refinements, extended)))
+        frame = frame_of(batch, truths.size)
+        found = predictions(refinements[-1], self.heads, frame, batch["name"], self.classes)
+        return self.evaluation.score(found, truths)
+
+    def _log_figures(self, stage: str) -> None:
+        named = {f"{stage}/{name}": value for name, value in self.evaluation.figures().items()}
+        fits = self.trainer.state.fn == "fit"
+        # while fitting by hand, because Lightning counts steps from 0 and differently after a resume
+        self.log_dict(named, logger=False if fits else None, sync_dist=world_size() > 1)
+        if fits:
+            self._log_now(named)
+
+    def _log_now(self, figures: dict[str, float]) -> None:
+        if self.trainer.sanity_checking:
+            return
+        for logger in self.loggers:
+            logger.log_metrics({**figures, "epoch": self.current_epoch}, self.global_step)
+
+    def _freeze_encoder(self) -> None:
+        frozen = self.current_epoch < self.freeze_encoder_epochs
+        self.network.freeze_encoder(frozen)
+        self.task_gradients.balance_at_branch(not frozen or self.network.shares_decoder)
+
+    def _stepped(self, optimizer: Optimizer, *_: Any) -> None:
+        """Tells the balancer that the optimizer made a step, or that a gradient scaler made it leave the step out."""
+        again = self._losses_again() if self.balancer.looks_again else None
+        self.balancer.stepped(getattr(optimizer, "found_inf", None), again)
+
+    @torch.no_grad()
+    def _losses_again(self) -> Tensor:
+        """The weighted losses of the last batch (T,) after the step, with the dropout of the step."""
+        batch = self.current_step.batch
+        assert batch is not None
+        reseed(self.device, *self.current_step.position, self.global_rank)
+        with self.network.kept_buffers(), self.trainer.precision_plugin.train_step_context():
+            return self.objective.weighted_losses(self(batch["image"]), batch)
 
 
 def sized(head: Callable[..., Head], classes: int) -> Callable[[int], Head]:
-    """A head's recipe from the number of channels alone, told the number of classes where it has such an argument."""
+    """A head's recipe from the number of channels alone, given the number of classes where it has such an argument."""
     if "num_classes" in inspect.signature(made(head)).parameters:
-        return lambda channels: head(channels, classes)
+        return partial(_with_classes, head, classes)
     return head
+
+
+def _with_classes(head: Callable[..., Head], classes: int, channels: int) -> Head:
+    return head(channels, classes)

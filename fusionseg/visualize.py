@@ -2,7 +2,7 @@
 
 import colorsys
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import cv2
 import numpy as np
@@ -81,22 +81,44 @@ def overlay(image: Picture, colors: Picture, opacity: float = 0.5) -> Picture:
     return np.where(colors.any(axis=2, keepdims=True), mixed, image)
 
 
-def sample_row(image: Picture, truth: Truth, prediction: Prediction, classes: Classes) -> dict[str, Picture]:
-    """One row of a panel: the image, then truth and prediction of each task that has labels or an answer."""
-    row = {"image": image}
-    if (truth.semantic != VOID).any():
-        row["semantic truth"] = semantic_colors(truth.semantic, classes)
-    if "semantic" in prediction:
-        row["semantic prediction"] = semantic_colors(prediction["semantic"], classes)
-    if truth.region.any():
-        row["region truth"] = region_colors(truth.region)
-    if "region" in prediction:
-        row["region prediction"] = region_colors(prediction["region"])
+class Drawable(Protocol):
+    """What knows how the labels of a task are drawn, such as the task's head."""
+
+    def truth(self, truth: Truth) -> npt.NDArray[Any] | None:
+        """The labels of the task in a truth; None where there are none."""
+
+    def draw(self, labels: npt.NDArray[Any], classes: Classes) -> Picture | None:
+        """The labels as a picture (H, W, 3); None where they cannot be drawn."""
+
+
+def sample_row(
+    image: Picture,
+    truth: Truth,
+    prediction: Prediction,
+    classes: Classes,
+    tasks: Mapping[str, Drawable],
+) -> dict[str, Picture]:
+    """One row of a panel: the image, then truth and prediction of each task that has labels or an answer.
+
+    Args:
+        image: RGB (H, W, 3).
+        truth: The labels of the image.
+        prediction: The answers for it.
+        classes: The classes of the data set.
+        tasks: The tasks in the order of their columns, with what draws them.
+    """
+    row: dict[str, Picture | None] = {"image": image}
+    for task, drawing in tasks.items():
+        labels = drawing.truth(truth)
+        if labels is not None:
+            row[f"{task} truth"] = drawing.draw(labels, classes)
+        if task in prediction:
+            row[f"{task} prediction"] = drawing.draw(prediction[task], classes)
     if "fused" in prediction:
         row["fused"] = semantic_colors(prediction["fused"], classes)
     if "panoptic" in prediction:
         row["panoptic"] = panoptic_colors(prediction["panoptic"], classes)
-    return row
+    return {title: picture for title, picture in row.items() if picture is not None}
 
 
 def legend(semantics: Iterable[IntMap], classes: Classes) -> dict[str, Color]:

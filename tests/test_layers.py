@@ -13,8 +13,6 @@ LAYERS = [
     "callbacks",
     "runs",
     "module",
-    "balanced",
-    "measured",
     "engine",
     "networks",
     "heads",

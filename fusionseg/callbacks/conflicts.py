@@ -9,10 +9,10 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
-from fusionseg.balanced import BalancedModule
 from fusionseg.callbacks.conflict_curves import Row, conflict_curves
 from fusionseg.callbacks.shared_maps import Pairs, SharedMaps, compiled
 from fusionseg.files.images import write_png
+from fusionseg.module import FusionModule
 from fusionseg.runs.folder import RunFolder
 from fusionseg.runs.wandb_logger import log_picture
 
@@ -80,8 +80,8 @@ class Conflicts(Callback):
     def on_before_backward(self, trainer: Trainer, pl_module: LightningModule, loss: Tensor) -> None:
         if self.taps is not None:
             module = _balanced(pl_module)
-            (scale,) = torch.autograd.grad(loss, module.loss, retain_graph=True)
-            self.sample = trainer.global_step, *self.taps.gramians(module.parts, scale)
+            (scale,) = torch.autograd.grad(loss, module.current_step.loss, retain_graph=True)
+            self.sample = trainer.global_step, *self.taps.gramians(module.current_step.task_losses, scale)
             self._close()
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
@@ -153,8 +153,8 @@ class Conflicts(Callback):
             self.taps = None
 
 
-def _balanced(module: LightningModule) -> BalancedModule:
-    if not isinstance(module, BalancedModule):
+def _balanced(module: LightningModule) -> FusionModule:
+    if not isinstance(module, FusionModule):
         raise ValueError(
             f"expected a module that tells its losses task by task (FusionModule), found {type(module).__name__}: "
             "leave the callback Conflicts out"

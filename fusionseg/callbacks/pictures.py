@@ -5,10 +5,11 @@ from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from fusionseg.engine.evaluation import own_truth
+from fusionseg.engine.evaluation import Scored, Truths
+from fusionseg.engine.predictions import drawables
 from fusionseg.files.images import write_png
 from fusionseg.runs.folder import RunFolder
-from fusionseg.runs.wandb_logger import log_pictures
+from fusionseg.runs.wandb_logger import log_panel, log_pictures
 from fusionseg.sample import Picture, Prediction, Sample, Truth
 from fusionseg.visualize import legend, panel, photo, sample_row
 
@@ -37,26 +38,27 @@ class Pictures(Callback):
         batch_idx: int,
         *_: Any,
     ) -> None:
-        answered = isinstance(outputs, list) and all(isinstance(output, Prediction) for output in outputs)
-        if not self._due(trainer) or not answered:
+        if not self._due(trainer):
             return
+        scored = _scored(outputs, batch, trainer)
         # of batches without end the first ones
         wanted = math.ceil(self.count * (batch_idx + 1) / sum(trainer.num_val_batches)) or self.count
-        dataset: Any = getattr(trainer.val_dataloaders, "dataset", None)
-        for i, prediction in enumerate(outputs[: max(wanted - len(self.seen), 0)]):
-            has_truth = hasattr(dataset, "truth") and "index" in batch
-            truth = dataset.truth(int(batch["index"][i])) if has_truth else own_truth(batch, i)
+        for i, (prediction, truth) in enumerate(scored[: max(wanted - len(self.seen), 0)]):
             self.seen.append((photo(batch, i), truth, prediction))
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not self.seen or not trainer.is_global_zero:
             return
         classes: Any = getattr(pl_module, "classes", None) or trainer.datamodule.classes  # type: ignore[attr-defined]
-        rows = [sample_row(picture, truth, prediction, classes) for picture, truth, prediction in self.seen]
+        tasks = drawables(pl_module)
+        rows = [
+            sample_row(photo, truth, prediction, classes, tasks) for photo, truth, prediction in self.seen
+        ]
         shown = [m for _, t, p in self.seen for m in (t.semantic, p.get("semantic")) if m is not None]
         picture = panel(rows, [p.name for _, _, p in self.seen], legend(shown, classes))
         write_png(RunFolder(trainer.default_root_dir).picture(trainer.current_epoch), picture)
         log_pictures(trainer.loggers, "val/pictures", self.seen, classes, trainer.current_epoch)
+        log_panel(trainer.loggers, "val/panel", picture, trainer.current_epoch)
         self.seen = []
 
     def _due(self, trainer: Trainer) -> bool:
@@ -67,3 +69,18 @@ class Pictures(Callback):
             return True
         number = trainer.current_epoch + 1
         return number == epochs or number % math.ceil(epochs / self.panels) == 0
+
+
+def _scored(outputs: Any, batch: Sample, trainer: Trainer) -> list[tuple[Prediction, Truth]]:
+    """The predictions that a validation step returned, with the labels of their images.
+
+    A module of one's own may return predictions alone, for which the label files are read here.
+    """
+    if not isinstance(outputs, list) or not all(
+        isinstance(output, Scored | Prediction) for output in outputs
+    ):
+        return []
+    if all(isinstance(output, Scored) for output in outputs):
+        return [(output.prediction, output.truth) for output in outputs]
+    dataset = getattr(trainer.val_dataloaders, "dataset", None)
+    return list(zip(outputs, Truths(batch, dataset).result(), strict=True))

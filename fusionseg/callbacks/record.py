@@ -18,6 +18,7 @@ from rich.table import Table
 from fusionseg.callbacks.signals import Stopped
 from fusionseg.config.recipe import plain
 from fusionseg.files.atomic import write_json, write_text
+from fusionseg.metrics import MetricSuite
 from fusionseg.runs.csv_logger import MetricsLogger
 from fusionseg.runs.folder import RunFolder
 from fusionseg.runs.wandb_logger import log_tables, runs
@@ -151,11 +152,11 @@ class RunRecord(Callback):
             return
         metrics = _validated(trainer) or self.metrics
         self._write("finished", metrics)
-        measures, totals = getattr(pl_module, "measures", None), getattr(pl_module, "totals", None)
+        suite = getattr(pl_module, "suite", None)
         classes = getattr(pl_module, "classes", None)
-        if measures and totals and classes:
+        if isinstance(suite, MetricSuite) and classes and (per_class := suite.per_class()):
             epoch = trainer.current_epoch - 1  # Lightning has counted on
-            log_tables(trainer.loggers, "val", classes, measures.per_class(totals), epoch)
+            log_tables(trainer.loggers, "val", classes, per_class, epoch)
         self._show(metrics)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:

@@ -1,45 +1,20 @@
 """Measures the best checkpoint of a run on the validation or test split."""
 
 import argparse
-import csv
-import heapq
 import json
 import os
-import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
-
-import numpy as np
-import torch
-from lightning.fabric import Fabric
-from lightning.fabric.utilities import move_data_to_device
-from rich.console import Console
-from rich.progress import track
+from typing import Any
 
 from fusionseg.cli.parser import FusionCLI
 from fusionseg.config.errors import UsageError, Words, nearest
-from fusionseg.config.lightning_messages import quiet
-from fusionseg.engine.evaluation import Truths, common_size
 from fusionseg.engine.precision import fast_precision
-from fusionseg.files.atomic import replacing, write_json
-from fusionseg.files.images import write_png
-from fusionseg.metrics.suite import MetricSuite, total
 from fusionseg.runs.checkpoints import load_state, opened
+from fusionseg.runs.evaluation_files import evaluate
 from fusionseg.runs.folder import RunFolder
 from fusionseg.runs.wandb_logger import log_tables, wandb_logger
-from fusionseg.sample import Classes, Counted, Picture, Prediction, Truth
-from fusionseg.visualize import legend, panel, photo, sample_row
-
-
-class Scored(NamedTuple):
-    """One image's answer and how good it is."""
-
-    picture: Picture
-    truth: Truth
-    prediction: Prediction
-    sums: Counted
 
 
 def words(args: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
@@ -62,95 +37,6 @@ def words(args: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
         if word.startswith("--") and "." not in name and name not in ("config", "model", "data", "trainer"):
             raise UsageError(f"no such argument{nearest(name, own)}", name)
     return known, rest
-
-
-def scored(model: Any, data: Any, split: str, precision: str, measures: MetricSuite) -> Iterator[Scored]:
-    """Every image of a split once, in order."""
-    with quiet():
-        fabric = Fabric(devices=1, precision=precision)  # type: ignore[arg-type]
-    model = model.to(fabric.device).eval()
-    data.setup("validate" if split == "val" else "test")
-    loader = data.val_dataloader() if split == "val" else data.test_dataloader()
-    truths = Truths(loader.dataset)
-    shown = Console(stderr=True)
-    for batch in track(
-        loader, f"evaluating {split}", console=shown, transient=True, disable=not shown.is_terminal
-    ):
-        pending = truths.start(batch)
-        moved = data.on_after_batch_transfer(move_data_to_device(batch, fabric.device), 0)
-        known = [truth.result() for truth in pending]
-        with torch.no_grad(), fabric.autocast():
-            predictions = model.predictions(moved, common_size(known))
-        for i, (prediction, truth) in enumerate(zip(predictions, known, strict=True)):
-            yield Scored(photo(batch, i), truth, prediction, measures.sums(prediction, truth))
-
-
-def evaluate(
-    model: Any, data: Any, split: str, folder: Path, precision: str, pictures: int = 4
-) -> dict[str, Any]:
-    """Measures a model on a split and writes `<split>.json`, `.csv`, `.npz` and pictures into a folder.
-
-    Args:
-        model: A LightningModule with `predictions(batch, size)`.
-        data: A LightningDataModule that keeps the contract of a sample.
-        split: `val` or `test`.
-        folder: Where to write.
-        precision: As Lightning's.
-        pictures: How many of the best and of the worst images are drawn.
-
-    Returns:
-        What the JSON file holds: `metrics`, `per_class`, `split`, `images`.
-    """
-    measures = getattr(model, "measures", None) or MetricSuite.standard(data.classes)
-    rows: list[dict[str, Any]] = []
-    kept: list[Counted] = []
-    extremes: dict[str, list[tuple[float, int, Scored]]] = {"best": [], "worst": []}
-    for n, image in enumerate(scored(model, data, split, precision, measures)):
-        figures = measures.figures(image.sums)
-        rows.append({"name": image.prediction.name, **figures})
-        kept.append(image.sums)
-        for sign, heap in zip((1, -1), extremes.values(), strict=True):
-            heapq.heappush(heap, (sign * figures["score"], -n, image))
-            if len(heap) > pictures:
-                heapq.heappop(heap)
-    result = _result(measures, kept, data.classes) | {"split": split, "images": len(rows)}
-    write_json(folder / f"{split}.json", result)
-    _write_rows(folder / f"{split}.csv", rows)
-    _write_sums(folder / f"{split}.npz", [row["name"] for row in rows], kept)
-    for which, heap in extremes.items():
-        shutil.rmtree(folder / f"{split}_{which}", ignore_errors=True)  # an earlier evaluation's
-        for score, _, image in heap:
-            _draw(
-                folder / f"{split}_{which}" / f"{image.prediction.name}.png", image, abs(score), data.classes
-            )
-    return result
-
-
-def _result(measures: MetricSuite, images: list[Counted], classes: Classes) -> dict[str, Any]:
-    """The figures of a set of images, and those of each class by its name."""
-    added = total(images)
-    columns = measures.per_class(added)
-    rows = {name: {key: values[i] for key, values in columns.items()} for i, name in enumerate(classes.names)}
-    return {"metrics": measures.figures(added), "per_class": rows}
-
-
-def _write_sums(path: Path, names: list[str], images: list[Counted]) -> None:
-    sums: dict[str, Any] = {key: np.stack([image[key] for image in images]) for key in images[0]}
-    with replacing(path) as draft:
-        np.savez_compressed(draft, name=names, **sums)
-
-
-def _write_rows(path: Path, rows: list[dict[str, Any]]) -> None:
-    with replacing(path) as draft, draft.open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(dict.fromkeys(key for row in rows for key in row)))
-        writer.writeheader()
-        writer.writerows(rows)
-
-
-def _draw(path: Path, image: Scored, score: float, classes: Any) -> None:
-    row = sample_row(image.picture, image.truth, image.prediction, classes)
-    shown = [m for m in (image.truth.semantic, image.prediction.get("semantic")) if m is not None]
-    write_png(path, panel([row], [f"{image.prediction.name}  score {score:.3f}"], legend(shown, classes)))
 
 
 def _track(run: RunFolder, split: str, result: dict[str, Any], classes: Any) -> None:

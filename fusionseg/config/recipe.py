@@ -63,6 +63,23 @@ def made(recipe: Any) -> Any:
     return recipe.func
 
 
+def record(part: Any, arguments: Mapping[str, Any]) -> None:
+    """Saves a constructor's arguments as the hyperparameters of a LightningModule or LightningDataModule, in plain form.
+
+    They are named as the command line does, so that Lightning's `load_from_checkpoint` rebuilds the recipes.
+
+    Args:
+        part: The module, in whose constructor this is called.
+        arguments: The constructor's `locals()`, before other variables are assigned.
+
+    Raises:
+        ValueError: If an argument cannot be stored without code, such as a lambda.
+    """
+    recipe = {name: plain(value) for name, value in arguments.items() if name not in ("self", "__class__")}
+    recipe["_instantiator"] = "lightning.pytorch.cli.instantiate_module"
+    part.save_hyperparameters(recipe, logger=False)
+
+
 def check_called(tree: Any) -> None:
     """Raises a ValueError where plain recipes name what is neither a class nor a function that says what it returns.
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 from typing_extensions import override
 
-from fusionseg.config.recipe import plain
+from fusionseg.config.recipe import record
 from fusionseg.data.augmentation import Augmentation
 from fusionseg.data.base import DataError, SegmentationDataset, Split, class_pixels
 from fusionseg.data.cache import Cache, cached
@@ -60,13 +60,7 @@ class SegmentationDataModule(LightningDataModule):
         seed: int | None = None,
     ) -> None:
         super().__init__()
-        given = {
-            name: plain(value) for name, value in dict(locals()).items() if name not in ("self", "__class__")
-        }
-        # In plain form, so that a checkpoint and a run's config.yaml can hold it.
-        self.save_hyperparameters(
-            {**given, "_instantiator": "lightning.pytorch.cli.instantiate_module"}, logger=False
-        )
+        record(self, locals())
         check_sizes(batch_size, eval_batch_size, crop_size, scale)
         check_numbers(workers, fraction, seed)
         self.dataset = dataset

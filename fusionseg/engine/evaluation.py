@@ -1,48 +1,160 @@
-"""The labels that predictions are scored against."""
+"""Evaluation: predictions scored against the label files, for validation, test and the command `evaluate`."""
 
-from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
+import functools
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
 
 import numpy as np
+import torch
+from lightning.fabric import Fabric
+from lightning.fabric.utilities import move_data_to_device
+from rich.console import Console
+from rich.progress import track
+from torch import Tensor
 
-from fusionseg.sample import Sample, Truth
+from fusionseg.config.lightning_messages import quiet
+from fusionseg.engine.distributed import gathered_objects
+from fusionseg.engine.objective import divided
+from fusionseg.metrics import MetricSuite
+from fusionseg.metrics.suite import total
+from fusionseg.sample import Classes, Counted, Picture, Prediction, Sample, Truth
+from fusionseg.visualize import photo
+
+NOT_LABELS = ("image", "semantic", "region", "name", "index")
+"""The keys of a batch that are not labels of a further kind."""
+
+
+class Scored(NamedTuple):
+    """The prediction of one image, what it was scored against, and the sums that were measured."""
+
+    prediction: Prediction
+    truth: Truth
+    sums: Counted
+
+
+def suite_of(module: Any, classes: Classes) -> MetricSuite:
+    """What is measured of a LightningModule: what it says itself (`suite`), or the standard metrics."""
+    return getattr(module, "suite", None) or MetricSuite.standard(classes)
+
+
+class Evaluation:
+    """Adds up what is measured of a set of images, and gives the figures of the whole set over all ranks.
+
+    Args:
+        suite: What is measured.
+        loss_weights: The weight of each task's loss; none where losses are not evaluated.
+    """
+
+    def __init__(self, suite: MetricSuite, loss_weights: Mapping[str, float] | None = None) -> None:
+        self.suite = suite
+        self.loss_weights = dict(loss_weights or {})
+        self.terms: Counted = {}
+
+    def begin(self) -> None:
+        """Forgets all images, such as those of an interrupted validation."""
+        self.suite.reset()
+        self.terms = {}
+
+    def score(self, predictions: Sequence[Prediction], truths: "Truths") -> list[Scored]:
+        """Scores the predictions of a batch and adds up what is measured."""
+        scored = []
+        for prediction, truth in zip(predictions, truths.result(), strict=True):
+            sums = self.suite.sums(prediction, truth)
+            self.suite.add(sums)
+            scored.append(Scored(prediction, truth, sums))
+        return scored
+
+    def add_losses(self, terms: Tensor) -> None:
+        """Adds the (sums, weights) (2, T, K) of a batch's loss terms."""
+        self.terms = total([self.terms, {"terms": terms.cpu().numpy().astype(np.float64)}])
+
+    def figures(self) -> dict[str, float]:
+        """The losses and metrics of the whole set; all ranks must ask together, also those without images."""
+        terms = total(gathered_objects(self.terms))
+        if not terms:
+            return self.suite.compute()
+        sums, weights = torch.from_numpy(terms["terms"])
+        losses = divided(sums, weights).tolist()
+        figures = {f"loss_{task}": loss for task, loss in zip(self.loss_weights, losses, strict=True)}
+        figures["loss"] = sum(w * loss for w, loss in zip(self.loss_weights.values(), losses, strict=True))
+        return figures | self.suite.compute()
+
+
+def evaluated(
+    module: Any, data: Any, split: str, precision: str, suite: MetricSuite
+) -> Iterator[tuple[Picture, Scored]]:
+    """Every image of a split once, in order, with its prediction and what was measured of it.
+
+    Args:
+        module: A LightningModule with `predictions(batch, size)`.
+        data: A LightningDataModule.
+        split: `val` or `test`.
+        precision: As Lightning's.
+        suite: What is measured.
+    """
+    with quiet():
+        fabric = Fabric(devices=1, precision=precision)  # type: ignore[arg-type]
+    module = module.to(fabric.device).eval()
+    data.setup("validate" if split == "val" else "test")
+    loader = data.val_dataloader() if split == "val" else data.test_dataloader()
+    console = Console(stderr=True)
+    hidden = not console.is_terminal
+    for batch in track(loader, f"evaluating {split}", console=console, transient=True, disable=hidden):
+        truths = Truths(batch, loader.dataset)
+        moved = data.on_after_batch_transfer(move_data_to_device(batch, fabric.device), 0)
+        size = truths.size
+        with torch.no_grad(), fabric.autocast():
+            predictions = module.predictions(moved, size)
+        for i, (prediction, truth) in enumerate(zip(predictions, truths.result(), strict=True)):
+            yield photo(batch, i), Scored(prediction, truth, suite.sums(prediction, truth))
 
 
 class Truths:
-    """The truths of a batch, read from the label files while the network runs.
+    """The labels of the images of a batch, read from the label files while the network runs.
 
     Args:
-        dataset: What has `truth(index)`; the batch's own label maps are the truth where it has not.
+        batch: A batch; its `index` says which images of the dataset these are.
+        dataset: What has `truth(index)`. Where it has not, the batch's own label maps are the truth.
     """
 
-    def __init__(self, dataset: Any) -> None:
-        self.read = getattr(dataset, "truth", None)
-        self.pool = ThreadPoolExecutor(2, "truth")
+    def __init__(self, batch: Sample, dataset: Any) -> None:
+        read = getattr(dataset, "truth", None)
+        if read is not None and "index" in batch:
+            self.pending = [_readers().submit(read, int(index)) for index in batch["index"]]
+        else:
+            self.pending = [_readers().submit(own_truth, batch, i) for i in range(len(batch["name"]))]
 
-    def start(self, batch: Sample) -> "list[Future[Truth]]":
-        """Begins to read; the results are in the order of the batch."""
-        if self.read is not None and "index" in batch:
-            return [self.pool.submit(self.read, int(index)) for index in batch["index"]]
-        return [self.pool.submit(own_truth, batch, i) for i in range(len(batch["name"]))]
+    def result(self) -> list[Truth]:
+        """Waits for the labels, in the order of the batch."""
+        return [truth.result() for truth in self.pending]
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the label files, for which it waits.
+
+        Raises:
+            ValueError: If they differ within the batch.
+        """
+        sizes = sorted({truth.semantic.shape for truth in self.result()})
+        if len(sizes) != 1:
+            raise ValueError(
+                f"the label files of a batch have different sizes {sizes}: set data.eval_batch_size to 1"
+            )
+        height, width = sizes[0]
+        return height, width
 
 
 def own_truth(batch: Sample, i: int) -> Truth:
-    """The truth of the i-th image as the batch itself has it."""
-    semantic, region = batch["semantic"][i].cpu().numpy(), batch["region"][i].cpu().numpy()
-    return Truth(semantic.astype(np.uint8), region.astype(np.int32))
+    """The labels of the i-th image of a batch, as the batch itself has them."""
+    semantic = batch["semantic"][i].cpu().numpy().astype(np.uint8)
+    region = batch["region"][i].cpu().numpy().astype(np.int32)
+    further = {key: labels[i] for key, labels in batch.items() if key not in NOT_LABELS}
+    maps = {key: labels.cpu().numpy() for key, labels in further.items() if isinstance(labels, Tensor)}
+    return Truth(semantic, region, maps=maps)
 
 
-def common_size(truths: Sequence[Truth]) -> tuple[int, int]:
-    """The size of all label files of a batch.
-
-    Raises:
-        ValueError: If they differ.
-    """
-    sizes = sorted({truth.semantic.shape for truth in truths})
-    if len(sizes) != 1:
-        raise ValueError(
-            f"the label files of a batch have different sizes {sizes}: set data.eval_batch_size to 1"
-        )
-    height, width = sizes[0]
-    return height, width
+@functools.cache
+def _readers() -> ThreadPoolExecutor:
+    """The threads that read label files."""
+    return ThreadPoolExecutor(2, "labels")

@@ -22,10 +22,35 @@ class LossLog:
 
     def __init__(self, tasks: Sequence[str]) -> None:
         self.tasks = tasks
+        self.latest: dict[str, float] = {}
+        """What was read last."""
+        self._resumed: dict[str, Any] | None = None
+        self._reset(0)
+
+    def _reset(self, step: int) -> None:
         self.total: Tensor | None = None
         self.first: Tensor | None = None
-        self.count, self.logged = 0, 0
+        self.count = 0
+        self.logged = step
         self.images: dict[int, list[str]] = {}
+
+    def start(self, step: int, rank: int, device: torch.device) -> None:
+        """Begins anew at an optimizer step, or goes on from the state given to `resume`.
+
+        On another number of ranks each has the mean of what those had that there were.
+        """
+        self._reset(step)
+        if self._resumed is not None:
+            self.count = self._resumed["count"]
+            self.logged = self._resumed["logged"]
+            if (total := self._resumed["total"]) is not None:
+                own = total[rank] if len(total) == world_size() else total.mean(0)
+                self.total = own.to(device)
+        self._resumed = None
+
+    def resume(self, state: dict[str, Any] | None) -> None:
+        """Has the next `start` go on from what `state` returned."""
+        self._resumed = state
 
     def add(self, loss: Tensor, losses: Tensor, step: int, images: Sequence[str]) -> None:
         """Adds what a step gave, without waiting for the device.
@@ -69,21 +94,18 @@ class LossLog:
         assert self.total is not None, "nothing was added"
         self.check()
         mean = (reduced(self.total) / (self.count * world_size())).tolist()
-        self.total, self.count, self.logged = None, 0, step
-        return dict(zip(["train/loss", *(f"train/loss_{task}" for task in self.tasks)], mean, strict=True))
+        self.total = None
+        self.count = 0
+        self.logged = step
+        names = ["train/loss", *(f"train/loss_{task}" for task in self.tasks)]
+        self.latest = dict(zip(names, mean, strict=True))
+        return self.latest
 
     def state(self) -> dict[str, Any]:
         """What was added and not read yet, of all ranks together."""
         self.check()
         total = None if self.total is None else gathered(self.total).cpu()
         return {"total": total, "count": self.count, "logged": self.logged}
-
-    def restore(self, state: dict[str, Any], rank: int, device: torch.device) -> None:
-        """Goes on from a `state`; on another number of ranks each has the mean of those that there were."""
-        self.count, self.logged = state["count"], state["logged"]
-        if (total := state["total"]) is not None:
-            own = total[rank] if len(total) == world_size() else total.mean(0)
-            self.total = own.to(device)
 
 
 def check_finite(state: dict[str, Any], step: int) -> None:

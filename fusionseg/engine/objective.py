@@ -1,23 +1,192 @@
-"""The one loss of all tasks: L = alpha * L_semantic + beta * L_region."""
+"""The loss of all tasks, L = alpha * L_semantic + beta * L_region + ..., and what one training step keeps of it."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from fusionseg.balancing import Balancer
 from fusionseg.config.recipe import made
+from fusionseg.engine.distributed import reduced, world_size
+from fusionseg.engine.seeding import reseed
+from fusionseg.heads import Head
+from fusionseg.networks import Network
+from fusionseg.sample import Sample
 
 FACTORS = {"semantic": "alpha", "region": "beta", "scene": "gamma"}
+"""The argument of the module that weighs a task's loss; that of a further task is `extra_heads.<task>.weight`."""
+
+BALANCING = 2**31
+"""Key of the random numbers that balancers draw: the same on all ranks, and different from those of any rank."""
+
+
+@dataclass(frozen=True)
+class ExtraHead:
+    """A further task: its head and the weight of its loss.
+
+    Args:
+        head: Recipe of the head, whose `task` names the task.
+        weight: Weight of its loss in the sum.
+    """
+
+    head: Callable[[int], Head]
+    weight: float = 1.0
+
+
+@dataclass
+class Step:
+    """The state of one training step, from its losses to the update of the weights.
+
+    Args:
+        position: The epoch, and the batch within it.
+        loss: What the backward pass begins with: the task losses, weighted by the balancer, and the L1 penalty.
+        task_losses: The loss of each task times its weight: this rank's share times the number of ranks.
+        losses: The loss of each task over the global batch (T,), without a gradient.
+        total: The weighted sum of `losses` and the L1 penalty, without a gradient.
+        batch: The batch, if the balancer wants its losses again after the update.
+    """
+
+    position: tuple[int, int] = (0, 0)
+    loss: Tensor = field(default_factory=lambda: torch.zeros(()))
+    task_losses: list[Tensor] = field(default_factory=list)
+    losses: Tensor = field(default_factory=lambda: torch.zeros(0))
+    total: Tensor = field(default_factory=lambda: torch.zeros(()))
+    batch: Sample | None = None
+
+    def free(self) -> None:
+        """Lets go of the graph, which would otherwise be in memory during the next forward pass."""
+        self.task_losses = []
+        self.loss = self.loss.detach()
+
+
+class Objective:
+    """The losses of all tasks of a network, summed as the balancer says.
+
+    Not a module: it refers to the network and the balancer, which the LightningModule owns.
+
+    Args:
+        network: The network, whose heads have the losses.
+        balancer: Weighs the losses or their gradients.
+        weights: The weight of each task's loss, in the order of the tasks.
+        l1: Weight of the sum of the absolute values of all trainable parameters.
+    """
+
+    def __init__(self, network: Network, balancer: Balancer, weights: Mapping[str, float], l1: float) -> None:
+        self.network = network
+        self.balancer = balancer
+        self.weights = dict(weights)
+        self.l1 = l1
+        self._factors = torch.tensor(list(weights.values()))
+
+    @property
+    def tasks(self) -> list[str]:
+        """The tasks, in the order in which their losses are listed."""
+        return list(self.weights)
+
+    @property
+    def notice(self) -> str:
+        """A line for users who set a loss weight that the balancer cancels; empty if there is none."""
+        chosen = [f"{factor_of(task)} {w:g}" for task, w in self.weights.items() if w not in (0, 1)]
+        if not chosen or not self.balancer.absorbs or len(self.tasks) == 1:
+            return ""
+        return (
+            f"{type(self.balancer).__name__} undoes constant factors of a loss: {', '.join(chosen)} will matter until "
+            "its weights have settled, or not at all (docs/balancing.md)"
+        )
+
+    def step(
+        self, refinements: Sequence[Mapping[str, Any]], batch: Sample, position: tuple[int, int]
+    ) -> Step:
+        """The losses of a batch.
+
+        Args:
+            refinements: For each refinement of the network the output of each task's head.
+            batch: This rank's batch.
+            position: The epoch, and the batch within it.
+        """
+        terms = self.terms(refinements, batch)
+        sums, weights = reduced(padded_terms(terms).detach())
+        losses = divided(sums, weights)
+        weighted = losses * self.factors(losses)
+        reseed(losses.device, *position, BALANCING)
+        balance = self.balancer(weighted, (weights > 0).any(1))
+        shares = local_shares(terms, weights, world_size())
+        task_losses = [share * weight for share, weight in zip(shares, self.weights.values(), strict=True)]
+        balanced = [loss * weight for loss, weight in zip(task_losses, balance.unbind(), strict=True)]
+        loss = torch.stack(balanced).sum()
+        total = weighted.sum()
+        if self.l1:
+            penalty = self.penalty()
+            loss = loss + penalty
+            total = total + penalty.detach()
+        again = batch if self.balancer.looks_again else None
+        return Step(position, loss, task_losses, losses, total, again)
+
+    def terms(self, refinements: Sequence[Mapping[str, Any]], batch: Sample) -> list[tuple[Tensor, Tensor]]:
+        """For each task the (sums, weights) of its loss terms on this rank, (K_t,) each, of all refinements.
+
+        Raises:
+            ValueError: If the batch lacks labels that a head needs.
+        """
+        terms = []
+        for task in self.tasks:
+            head: Any = self.network.heads[task]
+            target = target_of(head, batch)
+            pairs = [head.loss(refinement[task], target) for refinement in refinements]
+            terms.append(
+                (torch.cat([sums for sums, _ in pairs]), torch.cat([weights for _, weights in pairs]))
+            )
+        return terms
+
+    def weighted_losses(self, refinements: Sequence[Mapping[str, Any]], batch: Sample) -> Tensor:
+        """The loss of each task over the global batch (T,), times its weight."""
+        sums, weights = reduced(padded_terms(self.terms(refinements, batch)))
+        losses = divided(sums, weights)
+        return losses * self.factors(losses)
+
+    def factors(self, like: Tensor) -> Tensor:
+        """The weights of the tasks (T,), on the device and in the precision of a tensor; copied there once."""
+        if self._factors.device != like.device or self._factors.dtype != like.dtype:
+            self._factors = self._factors.to(like)
+        return self._factors
+
+    def penalty(self) -> Tensor:
+        """The L1 penalty, a scalar."""
+        learned = [p for p in self.network.parameters() if p.requires_grad]
+        return self.l1 * torch.stack([p.abs().sum() for p in learned]).sum()
+
+
+def target_of(head: Head, batch: Sample) -> Any:
+    """The target that a head makes of a batch.
+
+    Raises:
+        ValueError: If the batch lacks labels that the head needs.
+    """
+    try:
+        return head.target(batch)
+    except KeyError as error:
+        if (missing := error.args[0]) in batch:
+            raise
+        raise ValueError(
+            f"expected batches with {missing!r}, which {type(head).__name__} needs, found {', '.join(batch)}: choose "
+            "data with these labels (data.dataset), or leave the head out"
+        ) from error
+
+
+def factor_of(task: str) -> str:
+    """The argument of the module that weighs a task's loss."""
+    return FACTORS.get(task, f"extra_heads.{task}.weight")
 
 
 def loss_weights(**weights: float | None) -> dict[str, float]:
     """The weight of each task that has a head.
 
     Args:
-        weights: Of each task, alpha, beta or gamma, or nothing where there is no head.
+        weights: The weight of each task; None where it has no head.
 
     Raises:
         ValueError: If no task has a head, a weight is negative or not finite, or all are 0.
@@ -27,7 +196,7 @@ def loss_weights(**weights: float | None) -> dict[str, float]:
         raise ValueError(
             "semantic_head and region_head are both null and gamma is 0: expected at least one head"
         )
-    found = ", ".join(f"{FACTORS[task]} = {weight}" for task, weight in present.items())
+    found = ", ".join(f"{factor_of(task)} = {weight}" for task, weight in present.items())
     if any(not math.isfinite(w) or w < 0 for w in present.values()):
         raise ValueError(f"expected finite loss weights of 0 or more, found {found}")
     if not any(present.values()):
@@ -38,36 +207,35 @@ def loss_weights(**weights: float | None) -> dict[str, float]:
 
 
 def divided(sums: Tensor, weights: Tensor) -> Tensor:
-    """The loss of each task from the sums and weights of its terms (T, K); an exact zero where nothing is labelled."""
+    """The loss of each task (T,) from its (sums, weights) (T, K); an exact zero where nothing is labelled."""
     return (sums / torch.where(weights > 0, weights, 1)).sum(1)
 
 
-def table(rows: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
-    """The sums and weights (2, T, K) of each task's terms (K_t,), padded with zeros."""
-    return torch.stack([pad_sequence([row[i] for row in rows], batch_first=True) for i in (0, 1)])
+def padded_terms(terms: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
+    """The (sums, weights) of all tasks (2, T, K) from those of each (K_t,), padded with zeros."""
+    sums = pad_sequence([s for s, _ in terms], batch_first=True)
+    weights = pad_sequence([w for _, w in terms], batch_first=True)
+    return torch.stack([sums, weights])
 
 
-def shares(rows: Sequence[tuple[Tensor, Tensor]], weights: Tensor, ranks: int) -> list[Tensor]:
+def local_shares(terms: Sequence[tuple[Tensor, Tensor]], weights: Tensor, ranks: int) -> list[Tensor]:
     """What this rank's batch adds to each task's loss over the global batch, times the number of ranks.
 
     DDP takes the mean of the ranks' gradients, so that this gives the gradient of the global loss.
 
     Args:
-        rows: Sums and weights (K_t,) of each task's terms on this rank.
+        terms: The (sums, weights) (K_t,) of each task's terms on this rank.
         weights: The weights over the global batch (T, K).
         ranks: Number of ranks.
     """
     divisors = torch.where(weights > 0, weights, 1).unbind()
-    return [(sums * ranks / d[: len(sums)]).sum() for (sums, _), d in zip(rows, divisors, strict=True)]
+    return [(sums * ranks / d[: len(sums)]).sum() for (sums, _), d in zip(terms, divisors, strict=True)]
 
 
-def check_parts(heads: Mapping[str, Any], encoder_lr: float, l1: float) -> None:
-    """Raises a ValueError where a task has another one's head, or a factor is negative or not finite."""
+def check_heads(heads: Mapping[str, Any]) -> None:
+    """Raises a ValueError where a task has the head of another one."""
     for task, recipe in heads.items():
         if getattr(made(recipe), "task", task) != task:
             raise ValueError(
                 f"expected a {task} head, found {made(recipe).__name__}, which is for another task"
             )
-    for name, value in (("encoder_lr", encoder_lr), ("l1", l1)):
-        if not 0 <= value < math.inf:
-            raise ValueError(f"expected {name} of 0 or more, found {value}")

@@ -10,6 +10,8 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 
 from fusionseg.config.recipe import made
+from fusionseg.losses import Loss
+from fusionseg.networks import Network
 
 
 class WarmupPoly(LambdaLR):
@@ -67,17 +69,55 @@ def parameter_groups(network: nn.Module, encoder: nn.Module) -> list[dict[str, A
     return [{"params": [p for p in encoder.parameters() if p.requires_grad]}, {"params": rest}]
 
 
-def grouped(
-    recipe: Callable[..., Optimizer],
-    network: nn.Module,
-    encoder: nn.Module,
-    encoder_lr: float,
-    allowed: bool = True,
+def configured(
+    recipe: Callable[..., Optimizer], network: Network, encoder_lr: float, allowed: bool = True
 ) -> Optimizer:
-    """The recipe's optimizer of all that is trained, fused if allowed, with the encoder's own learning rate."""
-    optimizer = fused(recipe, parameter_groups(network, encoder), allowed)
+    """The recipe's optimizer of all that is trained, with the encoder's own learning rate.
+
+    Args:
+        recipe: The optimizer from parameter groups.
+        network: The network.
+        encoder_lr: The encoder's learning rate as a factor of the optimizer's.
+        allowed: Whether the optimizer may be a fused one.
+    """
+    optimizer = fused(recipe, parameter_groups(network, network.encoder), allowed)
     optimizer.param_groups[0]["lr"] *= encoder_lr
     return optimizer
+
+
+def allows_fused(trainer: Any) -> bool:
+    """Whether a fused optimizer works with the trainer's precision.
+
+    Under a GradScaler a fused optimizer unscales by itself, which Lightning refuses together with clipping.
+    """
+    scaler = getattr(trainer.precision_plugin, "scaler", None)
+    return scaler is None or not trainer.gradient_clip_val
+
+
+def check_factors(encoder_lr: float, l1: float) -> None:
+    """Raises a ValueError where a factor is negative or not finite."""
+    for name, value in (("encoder_lr", encoder_lr), ("l1", l1)):
+        if not 0 <= value < math.inf:
+            raise ValueError(f"expected {name} of 0 or more, found {value}")
+
+
+def balance_losses(module: nn.Module, datamodule: Any) -> None:
+    """Gives the class frequencies of the training data to the losses that weigh classes by them.
+
+    Raises:
+        ValueError: If a loss needs them and the data cannot count.
+    """
+    losses = [m for m in module.modules() if isinstance(m, Loss) and m.needs_counts]
+    if not losses:
+        return
+    count = getattr(datamodule, "class_counts", None)
+    if count is None:
+        raise ValueError(
+            "expected a datamodule with class_counts() to balance by: give class weights instead"
+        )
+    counts = count()
+    for loss in losses:
+        loss.balance(counts)
 
 
 def scheduled(

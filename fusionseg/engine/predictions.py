@@ -1,4 +1,4 @@
-"""From a network's outputs to answers in the size of the label files."""
+"""From a network's outputs to predictions at the size of the label files."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,48 +8,63 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fusionseg.engine.fusion import panoptic, region_vote
-from fusionseg.heads.base import Head
+from fusionseg.heads import Head, RegionHead, SemanticHead
 from fusionseg.networks.backbone import STRIDE
 from fusionseg.sample import VOID, Classes, Frame, Prediction, Sample
+from fusionseg.visualize import Drawable
 
-_FILL = {"semantic": VOID, "region": 0}
+COMPACT = {"semantic": torch.uint8, "fused": torch.uint8, "region": torch.int32, "panoptic": torch.int32}
+"""The type of label maps on the host; the maps of other tasks keep their own."""
 
 
 def padded(batch: Sample) -> Sample:
-    """The batch, extended to the right and bottom to multiples of 32: the image by its edge, labels by void."""
+    """The batch, extended to the right and bottom to sides that are multiples of 32.
+
+    The image is extended by its edge, class ids by void and all other label maps (B, ..., H, W) by 0.
+    """
     height, width = batch["image"].shape[-2:]
     room = (0, -width % STRIDE, 0, -height % STRIDE)
     if not any(room):
         return batch
-    kind = batch["image"].dtype
-    image = F.pad(batch["image"].float(), room, mode="replicate").to(kind)
-    return {
-        **batch,
-        "image": image,
-        **{k: F.pad(batch[k], room, value=v) for k, v in _FILL.items() if k in batch},
-    }
+    extended = dict(batch)
+    for key, value in batch.items():
+        if isinstance(value, Tensor) and value.shape[-2:] == (height, width):
+            extended[key] = F.pad(value, room, value=VOID if key == "semantic" else 0)
+    dtype = batch["image"].dtype
+    extended["image"] = F.pad(batch["image"].float(), room, mode="replicate").to(dtype)
+    return extended
 
 
-def answers(
+def predictions(
     outputs: Mapping[str, Any],
     heads: Mapping[str, Head],
     frame: Frame,
     names: Sequence[str],
     classes: Classes,
 ) -> list[Prediction]:
-    """What the network says of each image of a batch, on the host.
+    """The predictions for the images of a batch, on the host.
 
     Args:
-        outputs: The last refinement of the network.
-        heads: The heads that made and can read it.
+        outputs: The output of each task's head, of the network's last refinement.
+        heads: The heads, which decode them.
         frame: How the outputs relate to the label files.
-        names: The images' names.
+        names: The names of the images.
         classes: The classes of the data set.
     """
     maps: dict[str, Tensor] = {task: head.labels(outputs[task], frame) for task, head in heads.items()}
     if "semantic" in maps and "region" in maps:
         maps["fused"] = region_vote(maps["semantic"], maps["region"], len(classes))
         maps["panoptic"] = panoptic(maps["semantic"], maps["region"], classes.things, len(classes))
-    kinds = {"semantic": torch.uint8, "fused": torch.uint8, "scene": torch.float32}
-    arrays = {key: labels.to(kinds.get(key, torch.int32)).cpu().numpy() for key, labels in maps.items()}
-    return [Prediction(name, {key: a[i] for key, a in arrays.items()}) for i, name in enumerate(names)]
+    arrays = {task: labels.to(COMPACT.get(task, labels.dtype)).cpu().numpy() for task, labels in maps.items()}
+    return [Prediction(name, {task: a[i] for task, a in arrays.items()}) for i, name in enumerate(names)]
+
+
+def frame_of(batch: Sample, size: tuple[int, int]) -> Frame:
+    """How the network's output for a batch, padded by `padded`, relates to label files of a size (H, W)."""
+    height, width = batch["image"].shape[-2:]
+    return Frame((height + -height % STRIDE, width + -width % STRIDE), (height, width), size)
+
+
+def drawables(module: Any) -> Mapping[str, Drawable]:
+    """What draws the tasks of a LightningModule: its heads, or those of classes and regions where it names none."""
+    return getattr(module, "heads", None) or {"semantic": SemanticHead, "region": RegionHead}

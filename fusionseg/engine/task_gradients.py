@@ -1,4 +1,4 @@
-"""Gradients that are taken by hand, task by task, instead of by one backward pass."""
+"""From the losses of several tasks to one gradient, where a balancer weighs the tasks' gradients."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,13 +7,113 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from fusionseg.engine.distributed import world_size
+from fusionseg.balancing import Balancer, GradientBalancer
+from fusionseg.balancing.branch import combined, gramian
+from fusionseg.engine.distributed import reduced, world_size
+from fusionseg.engine.objective import Objective, Step
+from fusionseg.networks import Network
+
+
+class TaskGradients:
+    """Balances the gradients of tasks: at the branching point or, task by task, those of the shared parameters.
+
+    Not a module: it refers to the network and the balancer, which the LightningModule owns.
+
+    Args:
+        network: The network.
+        balancer: The balancer.
+        objective: The loss of all tasks.
+
+    Raises:
+        ValueError: If gradients are to be balanced at a branching point and the network has none.
+    """
+
+    def __init__(self, network: Network, balancer: Balancer, objective: Objective) -> None:
+        self.network = network
+        self.balancer = balancer
+        self.objective = objective
+        self.scale = torch.ones(())
+        """By what the loss of this step was multiplied before the backward pass (accumulation, gradient scaler)."""
+        self.balance_at_branch(True)
+
+    @property
+    def by_task(self) -> bool:
+        """Whether each task has a backward pass of its own."""
+        by_parameters = isinstance(self.balancer, GradientBalancer) and self.balancer.level == "parameters"
+        return by_parameters and len(self.objective.tasks) > 1
+
+    def balance_at_branch(self, learns: bool) -> None:
+        """Has gradients balanced at the branching point, if that is the balancer's level.
+
+        Args:
+            learns: Whether anything that the tasks share is trained.
+        """
+        branch = self.network.branch
+        balancer = self.balancer
+        if not isinstance(balancer, GradientBalancer) or balancer.level != "branch":
+            return
+        if branch is None:
+            raise ValueError(
+                f"expected a network with a branching point, for {type(balancer).__name__} to balance gradients there; "
+                f"in {type(self.network).__name__} the tasks' paths meet behind every cut: set model.balancer.level to "
+                "parameters"
+            )
+        branch.balance = self._weigh if learns and len(self.objective.tasks) > 1 else None
+        branch.dtype = balancer.dtype
+
+    def measure_scale(self, loss: Tensor, step: Step) -> None:
+        """Finds by what Lightning multiplied a step's loss, where gradients are balanced."""
+        if isinstance(self.balancer, GradientBalancer):
+            (self.scale,) = torch.autograd.grad(loss, step.loss, retain_graph=True)
+
+    def backward(self, step: Step) -> None:
+        """A backward pass for each task, after which shared parameters have the weighted sum of the gradients."""
+        assert isinstance(self.balancer, GradientBalancer)
+        gradients = self._gradients(step)
+        every = dict.fromkeys(p for own in gradients for p in own)
+        shared = dict.fromkeys(p for p in every if sum(p in own for own in gradients) > 1)
+        products = gramian([[own.get(p) for p in shared] for own in gradients], self.balancer.dtype)
+        weights = self.balancer.weigh(products.to(self.scale.device) / self.scale.to(products.dtype) ** 2)
+        for parameter in every:
+            column = [own.get(parameter) for own in gradients]
+            total = combined(column, weights if parameter in shared else torch.ones_like(weights))
+            assert total is not None
+            deposit(parameter, total)
+        if self.objective.l1:
+            self._add_penalty()
+
+    def _gradients(self, step: Step) -> list[dict[nn.Parameter, Tensor]]:
+        """The gradients of each task, averaged over ranks; the graph is freed."""
+        gradients = []
+        last = step.task_losses[-1]
+        for loss in step.task_losses:
+            wanted = reached(loss)  # anew in each step, because parameters are frozen and thawed
+            scale = self.scale.to(loss.dtype)
+            found = torch.autograd.grad(loss, wanted, scale, retain_graph=loss is not last, allow_unused=True)
+            own = {p: g for p, g in zip(wanted, found, strict=True) if g is not None}
+            average_over_ranks(list(own.values()))
+            gradients.append(own)
+        step.free()
+        return gradients
+
+    def _add_penalty(self) -> None:
+        learned = [p for p in self.network.parameters() if p.requires_grad]
+        slopes = torch.autograd.grad(self.objective.penalty(), learned)
+        for parameter, slope in zip(learned, slopes, strict=True):
+            deposit(parameter, slope * self.scale)
+
+    def _weigh(self, products: Tensor) -> Tensor:
+        """The weights (T,) of gradients, from the inner products (T, T) of this rank's scaled ones."""
+        assert isinstance(self.balancer, GradientBalancer)
+        scale = (self.scale * world_size()).to(products.dtype)
+        return self.balancer.weigh(reduced(products) / scale**2)
 
 
 def reached(loss: Tensor) -> list[nn.Parameter]:
     """The parameters that a loss depends on."""
     found: dict[nn.Parameter, None] = {}
-    seen, waiting = set(), [loss.grad_fn]
+    seen = set()
+    waiting = [loss.grad_fn]
     while waiting:
         node: Any = waiting.pop()
         if node is None or node in seen:
@@ -25,8 +125,8 @@ def reached(loss: Tensor) -> list[nn.Parameter]:
     return list(found)
 
 
-def averaged(gradients: Sequence[Tensor]) -> None:
-    """Puts the mean over ranks in the place of each gradient, in one call for each kind of number."""
+def average_over_ranks(gradients: Sequence[Tensor]) -> None:
+    """Replaces each gradient by its mean over ranks, in one collective call for each dtype."""
     if world_size() == 1:
         return
     for dtype in {gradient.dtype for gradient in gradients}:
@@ -39,7 +139,7 @@ def averaged(gradients: Sequence[Tensor]) -> None:
 
 
 def deposit(parameter: nn.Parameter, gradient: Tensor) -> None:
-    """Adds a tensor that nobody else holds to a parameter's gradient, in the parameter's own memory layout."""
+    """Adds a tensor to a parameter's gradient, in the parameter's own memory layout; the tensor may be kept."""
     if parameter.grad is not None:
         parameter.grad += gradient
     elif gradient.stride() == parameter.stride():

@@ -8,6 +8,7 @@ import numpy.typing as npt
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fusionseg.metrics import ImageMetric
 from fusionseg.sample import Classes, Frame, Picture, Sample, Truth
 
 
@@ -55,6 +56,10 @@ class Head(nn.Module, ABC):
     @abstractmethod
     def ideal(self, target: Any) -> Any:
         """The output of a perfect network, at the resolution of the target."""
+
+    def metrics(self, classes: Classes) -> list[ImageMetric]:
+        """What is measured of the predicted labels; nothing by default."""
+        return []
 
     def truth(self, truth: Truth) -> npt.NDArray[Any] | None:
         """The ground truth of one image as a map for `draw`; None if the image has none for this task."""

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from fusionseg.heads.base import Head, resized, scaled
 from fusionseg.losses import AbsoluteError, Loss
+from fusionseg.metrics import DepthMetrics, ImageMetric
 from fusionseg.sample import Classes, Frame, Picture, Sample
 
 
@@ -88,6 +89,10 @@ class DepthHead(Head):
         # log(exp(u) - 1), written so that exp cannot overflow
         inverse = units + torch.log(-torch.expm1(-units))
         return inverse.where(valid, 0).unsqueeze(1)
+
+    def metrics(self, classes: Classes) -> list[ImageMetric]:
+        """Absolute and relative error, RMSE and the shares within 1.25^n."""
+        return [DepthMetrics()]
 
     def draw(self, labels: npt.NDArray[Any], classes: Classes) -> Picture:
         """Depth (H, W) from near (yellow) to far (violet) over its own range, black where invalid."""

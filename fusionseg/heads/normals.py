@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from fusionseg.heads.base import Head, resized, scaled
 from fusionseg.losses import CosineError, Loss
+from fusionseg.metrics import ImageMetric, NormalsMetrics
 from fusionseg.sample import Classes, Frame, Picture, Sample
 
 _SHORT = 1e-4
@@ -82,6 +83,10 @@ class NormalsHead(Head):
     def ideal(self, target: Tensor) -> Tensor:
         """The target (B, 3, H, W) itself."""
         return target
+
+    def metrics(self, classes: Classes) -> list[ImageMetric]:
+        """Mean and median angle, and the shares within 11.25, 22.5 and 30 degrees."""
+        return [NormalsMetrics()]
 
     def draw(self, labels: npt.NDArray[Any], classes: Classes) -> Picture:
         """Normals (3, H, W) as the color (n + 1) / 2, black where invalid."""

@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 import numpy.typing as npt
 
 from fusionseg.heads.base import Head
+from fusionseg.metrics import BoundaryMetrics, ImageMetric, RegionMetrics
 from fusionseg.sample import Classes, Picture, Truth
 from fusionseg.visualize import region_colors
 
@@ -18,10 +19,16 @@ class RegionHead(Head):
 
     task: ClassVar[str] = "region"
 
-    def truth(self, truth: Truth) -> npt.NDArray[Any] | None:
+    def metrics(self, classes: Classes) -> list[ImageMetric]:
+        """Covering, variation of information, Rand error and boundary F."""
+        return [RegionMetrics(), BoundaryMetrics()]
+
+    @classmethod
+    def truth(cls, truth: Truth) -> npt.NDArray[Any] | None:
         """The region ids (H, W), 0 where unlabelled; None if no pixel is labelled."""
         return truth.region if truth.region.any() else None
 
-    def draw(self, labels: npt.NDArray[Any], classes: Classes) -> Picture:
+    @classmethod
+    def draw(cls, labels: npt.NDArray[Any], classes: Classes) -> Picture:
         """Region ids (H, W), each in a color of its own with a white outline; 0 is black."""
         return region_colors(labels)

@@ -7,7 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fusionseg.heads.base import Head
-from fusionseg.sample import VOID, Frame, Sample
+from fusionseg.metrics import ImageMetric, SceneMetrics
+from fusionseg.sample import VOID, Classes, Frame, Sample
 
 
 class SceneTarget(NamedTuple):
@@ -102,3 +103,7 @@ class SceneHead(Head):
     def ideal(self, target: SceneTarget) -> Tensor:
         """Logits (B, C) of +-20, and 0 for unlabelled images."""
         return torch.where(target.labelled[:, None], 40.0 * target.present - 20.0, 0.0)
+
+    def metrics(self, classes: Classes) -> list[ImageMetric]:
+        """Mean average precision, F1 and accuracy of the presence of classes."""
+        return [SceneMetrics(self.num_classes, self.single)]

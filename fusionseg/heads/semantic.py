@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from fusionseg.heads.base import Head, resized, scaled
 from fusionseg.losses import CrossEntropy, Loss
+from fusionseg.metrics import ImageMetric, SemanticMetrics
 from fusionseg.sample import VOID, Classes, Frame, Picture, Sample, Truth
 from fusionseg.visualize import semantic_colors
 
@@ -94,10 +95,16 @@ class SemanticHead(Head):
         one_hot = F.one_hot(ids, self.num_classes).permute(0, 3, 1, 2)
         return torch.where(labelled, 40.0 * one_hot - 20.0, 0.0)
 
-    def truth(self, truth: Truth) -> npt.NDArray[Any] | None:
+    def metrics(self, classes: Classes) -> list[ImageMetric]:
+        """Mean intersection over union and its family."""
+        return [SemanticMetrics(len(classes))]
+
+    @classmethod
+    def truth(cls, truth: Truth) -> npt.NDArray[Any] | None:
         """The class ids (H, W), `VOID` where unlabelled; None if no pixel is labelled."""
         return truth.semantic if (truth.semantic != VOID).any() else None
 
-    def draw(self, labels: npt.NDArray[Any], classes: Classes) -> Picture:
+    @classmethod
+    def draw(cls, labels: npt.NDArray[Any], classes: Classes) -> Picture:
         """Class ids (H, W) in the classes' colors, void black."""
         return semantic_colors(labels, classes)

@@ -1,13 +1,16 @@
 """The base class of all networks."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeAlias
 
+import torch
 from torch import Tensor, nn
 
 from fusionseg.balancing.branch import Branch
 from fusionseg.heads.base import Head
+from fusionseg.networks.backbone import Encoder
 
 HeadRecipe: TypeAlias = Callable[[int], Head]
 """Builds a head, given the number of channels of the features that it reads."""
@@ -43,6 +46,51 @@ class Network(nn.Module, ABC):
             elif not isinstance(child, Branch):
                 parts.append(child)
         return parts
+
+    @property
+    def shares_decoder(self) -> bool:
+        """Whether one decoder serves all tasks."""
+        return "shared" in self.decoders
+
+    @property
+    def memory_format(self) -> torch.memory_format:
+        """The memory format in which the network is fast, and safe."""
+        return self.encoder.layout if isinstance(self.encoder, Encoder) else torch.channels_last
+
+    def normalization(self) -> dict[str, list[float]]:
+        """Mean and standard deviation of the image's channels, as arguments of `Backbone`; empty if unknown."""
+        if not isinstance(self.encoder, Encoder):
+            return {}
+        return {"mean": self.encoder.mean.flatten().tolist(), "std": self.encoder.std.flatten().tolist()}
+
+    def compile_parts(self, backend: str = "inductor") -> None:
+        """Compiles the modules one by one, so that the branching point between them stays as it is."""
+        from torch._functorch import config
+
+        config.donated_buffer = False  # or a graph could not be gone through for one task after the other
+        for part in self.parts:
+            part.compile(backend=backend)
+
+    def freeze_encoder(self, frozen: bool) -> None:
+        """Keeps the weights and batch statistics of the encoder as they are, or lets them be trained again."""
+        if isinstance(self.encoder, Encoder):
+            self.encoder.frozen = frozen
+        self.encoder.train(self.training)
+
+    def drop_frozen_gradients(self) -> None:
+        """Removes the gradients of a frozen encoder: zeros would still decay weights and move momenta."""
+        if getattr(self.encoder, "frozen", False):
+            for parameter in self.encoder.parameters():
+                parameter.grad = None
+
+    @contextmanager
+    def kept_buffers(self) -> Iterator[None]:
+        """A context after which all buffers, such as batch statistics, have the values that they had before."""
+        before = {name: value.clone() for name, value in self.named_buffers()}
+        yield
+        with torch.no_grad():
+            for name, value in self.named_buffers():
+                value.copy_(before[name])
 
     @abstractmethod
     def forward(self, image: Tensor) -> list[dict[str, Any]]:

@@ -183,6 +183,14 @@ def log_pictures(
         run.log({key: images, "epoch": epoch})
 
 
+def log_panel(loggers: Iterable[Logger], key: str, picture: Picture, epoch: int) -> None:
+    """Shows a panel of pictures in W&B, as of an epoch."""
+    for run in runs(loggers):
+        import wandb
+
+        run.log({key: wandb.Image(picture), "epoch": epoch})
+
+
 def log_picture(loggers: Iterable[Logger], key: str, picture: Picture, step: int) -> None:
     """Shows one picture in W&B, as of an optimizer step."""
     for run in runs(loggers):

@@ -1,0 +1,98 @@
+"""Evaluates a model on a split and writes what was measured: JSON, CSV, NPZ, and pictures of the best and worst."""
+
+import csv
+import heapq
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fusionseg.engine.evaluation import Scored, evaluated, suite_of
+from fusionseg.engine.predictions import drawables
+from fusionseg.files.atomic import replacing, write_json
+from fusionseg.files.images import write_png
+from fusionseg.metrics import MetricSuite
+from fusionseg.metrics.suite import total
+from fusionseg.sample import Classes, Counted, Picture
+from fusionseg.visualize import legend, panel, sample_row
+
+
+class Ranked(NamedTuple):
+    """An image in a heap of the best or the worst: equal ranks are ordered by position, never by content."""
+
+    rank: float
+    position: int
+    photo: Picture
+    image: Scored
+
+
+def evaluate(
+    module: Any, data: Any, split: str, folder: Path, precision: str, pictures: int = 4
+) -> dict[str, Any]:
+    """Measures a model on a split and writes `<split>.json`, `.csv`, `.npz` and pictures into a folder.
+
+    Args:
+        module: A LightningModule with `predictions(batch, size)`.
+        data: A LightningDataModule that keeps the contract of a sample.
+        split: `val` or `test`.
+        folder: Where to write.
+        precision: As Lightning's.
+        pictures: How many of the best and of the worst images are drawn.
+
+    Returns:
+        What the JSON file holds: `metrics`, `per_class`, `split`, `images`.
+    """
+    suite = suite_of(module, data.classes)
+    rows: list[dict[str, Any]] = []
+    sums: list[Counted] = []
+    best: list[Ranked] = []
+    worst: list[Ranked] = []
+    for position, (photo, image) in enumerate(evaluated(module, data, split, precision, suite)):
+        figures = suite.figures(image.sums)
+        rows.append({"name": image.prediction.name, **figures})
+        sums.append(image.sums)
+        for heap, rank in ((best, figures["score"]), (worst, -figures["score"])):
+            heapq.heappush(heap, Ranked(rank, -position, photo, image))
+            if len(heap) > pictures:
+                heapq.heappop(heap)
+    result = _result(suite, sums, data.classes) | {"split": split, "images": len(rows)}
+    write_json(folder / f"{split}.json", result)
+    _write_rows(folder / f"{split}.csv", rows)
+    _write_sums(folder / f"{split}.npz", [row["name"] for row in rows], sums)
+    for name, heap in ((f"{split}_best", best), (f"{split}_worst", worst)):
+        shutil.rmtree(folder / name, ignore_errors=True)  # an earlier evaluation's
+        for ranked in heap:
+            path = folder / name / f"{ranked.image.prediction.name}.png"
+            write_png(path, _picture(ranked, module, data.classes))
+    return result
+
+
+def _result(suite: MetricSuite, images: Sequence[Counted], classes: Classes) -> dict[str, Any]:
+    """The figures of a set of images, and those of each class by its name."""
+    added = total(images)
+    columns = suite.per_class(added)
+    rows = {name: {key: values[i] for key, values in columns.items()} for i, name in enumerate(classes.names)}
+    return {"metrics": suite.figures(added), "per_class": rows}
+
+
+def _write_sums(path: Path, names: Sequence[str], images: Sequence[Counted]) -> None:
+    sums: dict[str, Any] = {key: np.stack([image[key] for image in images]) for key in images[0]}
+    with replacing(path) as draft:
+        np.savez_compressed(draft, name=names, **sums)
+
+
+def _write_rows(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+    with replacing(path) as draft, draft.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(dict.fromkeys(key for row in rows for key in row)))
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def _picture(ranked: Ranked, module: Any, classes: Classes) -> Picture:
+    prediction = ranked.image.prediction
+    truth = ranked.image.truth
+    row = sample_row(ranked.photo, truth, prediction, classes, drawables(module))
+    shown = [m for m in (truth.semantic, prediction.get("semantic")) if m is not None]
+    return panel([row], [f"{prediction.name}  score {abs(ranked.rank):.3f}"], legend(shown, classes))
