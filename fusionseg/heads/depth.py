@@ -1,4 +1,4 @@
-"""The distance of every pixel in meters."""
+"""The depth of every pixel in meters."""
 
 from collections.abc import Callable
 from typing import Any, ClassVar
@@ -26,8 +26,8 @@ class DepthHead(Head):
     Args:
         in_channels: Channels of the features.
         losses: Recipes of the losses, which are added; they compare depths (B, 1, H, W) in meters.
-        scale: Depth in meters of the order that is usual in the data, such as 1 indoors and 10 on roads: an
-            untrained network predicts about 0.7 times as much.
+        scale: Depth in meters per unit of softplus. It should be of the order of the data's depths, such as
+            1 indoors and 10 on roads: an untrained network predicts about 0.7 * scale.
         dropout: Share of the feature channels that are zeroed in training.
 
     Raises:

@@ -33,7 +33,7 @@ def test_help_shows_every_setting_of_the_defaults(key: str, part: type, shown: s
 
 def test_help_says_what_settings_mean_and_what_fits(shown: str) -> None:
     assert "--model.alpha ALPHA Weight of the semantic loss. (type: float, default: 1.0)" in shown
-    heads = "BoundaryHead, CenterOffsetHead, SceneHead, SemanticHead"
+    heads = "BoundaryHead, CenterOffsetHead, DepthHead, NormalsHead, SceneHead, SemanticHead"
     assert f"(type: Head | null, default: BoundaryHead, one of: {heads})" in shown
     assert "null trains the classes alone" in shown
     assert "--data.fraction FRACTION Part of the training images to use" in shown
@@ -56,7 +56,7 @@ def test_help_shows_the_interesting_first_and_ends_with_examples(shown: str) -> 
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        ("--model.region_head.help CenterOffsetHead", "Radius of a center in the target"),
+        ("--model.region_head.help CenterOffsetHead", "Standard deviation of a center"),
         ("--data.dataset.help CamVid", "The folder that holds"),
         ("--model.optimizer.help SGD", "momentum factor"),
         ("--trainer.callbacks.help EarlyStopping", "quantity to be monitored"),

@@ -21,7 +21,7 @@ WRONG = {
     "--model.region_head BoundryHead": "model.region_head: expected a class, found 'BoundryHead'; "
     "did you mean BoundaryHead?",
     "--model.region_head Dice": "model.region_head: expected a class, found 'Dice'; "
-    "expected one of BoundaryHead, CenterOffsetHead, SceneHead, SemanticHead",
+    "expected one of BoundaryHead, CenterOffsetHead, DepthHead, NormalsHead, SceneHead, SemanticHead",
     "--model.region_head BoundaryHead --model.region_head.widht 4": "model.region_head.widht: no such setting; "
     "did you mean width?",
     "--model.region_head no.such.Head": "model.region_head: cannot import no.such.Head: No module named 'no'",
@@ -97,8 +97,8 @@ FILES = {
     "model: [1, 2\nfoo: bar: baz": "{path}, line 2, column 4: expected YAML: expected ',' or ']', but got ':'",
     "data: {init_args: {batch_size: null}}": "data.batch_size: expected an integer, found null (in {path})",
     "model: {init_args: {region_head: {class_path: BoundaryHead, init_args: {loss: null}}}}": "model.region_head.loss: "
-    "expected a Loss, found null; expected one of MeanSquaredError, AbsoluteError, BalancedBCE, MeanLoss, Dice, "
-    "Lovasz, CrossEntropy, Focal (in {path})",
+    "expected a Loss, found null; expected one of MeanSquaredError, AbsoluteError, CosineError, BalancedBCE, "
+    "InverseDepthError, ScaleInvariantError, MeanLoss, Dice, Lovasz, CrossEntropy, Focal (in {path})",
     "model: {init_args: {backbone: {encoder: null}}}": "model.backbone.encoder: expected str, found null (in {path})",
     "trainer: 7": "trainer: expected settings (keys and values), found 7 (in {path})",
     "[" * 3000: "{path}: expected a configuration, found one that is nested too deeply",

@@ -108,7 +108,7 @@ def test_labels_are_probabilities_of_whatever_frame(single: bool) -> None:
 
 @pytest.mark.parametrize("single", [False, True])
 def test_neither_target_nor_loss_waits_for_the_device_or_makes_a_map_of_each_class(single: bool) -> None:
-    # a fake tensor has no values: whoever reads one, or a shape that depends on one, fails
+    # a fake tensor has no values: reading one, or a shape that depends on one, fails
     with FakeTensorMode():
         head, features = SceneHead(4, 133, single, min_share=0.01), torch.empty(16, 4, 2, 2)
         semantic = torch.empty(16, 512, 512, dtype=torch.int64)
