@@ -1,8 +1,6 @@
 """The LightningModule: several tasks, one loss."""
 
-import inspect
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import torch
@@ -15,11 +13,11 @@ from typing_extensions import override
 
 from fusionseg.balancing import Balancer, Sum
 from fusionseg.balancing.checks import check_weights
-from fusionseg.config.recipe import made, record
+from fusionseg.config.recipe import record
 from fusionseg.engine.distributed import world_size
-from fusionseg.engine.evaluation import Evaluation, Scored, Truths
+from fusionseg.engine.evaluation import Evaluation, Scored, Truths, suite_for
 from fusionseg.engine.loss_log import LossLog, check_finite
-from fusionseg.engine.objective import ExtraHead, Objective, Step, check_heads, loss_weights, padded_terms
+from fusionseg.engine.objective import Objective, Step, padded_terms
 from fusionseg.engine.optimization import (
     WarmupPoly,
     allows_fused,
@@ -31,8 +29,8 @@ from fusionseg.engine.optimization import (
 from fusionseg.engine.predictions import frame_of, padded, predictions
 from fusionseg.engine.seeding import reseed
 from fusionseg.engine.task_gradients import TaskGradients
+from fusionseg.engine.tasks import ExtraHead, planned
 from fusionseg.heads import BoundaryHead, Head, SceneHead, SemanticHead
-from fusionseg.metrics import FusedMetrics, MetricSuite, PanopticQuality
 from fusionseg.networks import HardSharing, Network
 from fusionseg.networks.backbone import Backbone
 from fusionseg.sample import Classes, Prediction, Sample
@@ -89,22 +87,17 @@ class FusionModule(LightningModule):
         super().__init__()
         record(self, locals())
         self.classes = classes if isinstance(classes, Classes) else Classes(**classes)
-        extra = extra_heads or {}
         recipes = {"semantic": semantic_head, "region": region_head, "scene": scene_head if gamma else None}
-        recipes |= {task: one.head for task, one in extra.items()}
-        factors = {"semantic": alpha, "region": beta, "scene": gamma} | {
-            task: one.weight for task, one in extra.items()
-        }
-        heads = {task: sized(recipe, len(self.classes)) for task, recipe in recipes.items() if recipe}
-        check_heads({task: recipe for task, recipe in recipes.items() if recipe})
+        weights = {"semantic": alpha, "region": beta, "scene": gamma}
+        for task, extra in (extra_heads or {}).items():
+            recipes[task] = extra.head
+            weights[task] = extra.weight
+        heads, weights = planned(recipes, weights, len(self.classes))
         check_factors(encoder_lr, l1)
-        weights = loss_weights(
-            **{task: factor if task in heads else None for task, factor in factors.items()}
-        )
         self.network = network(heads, backbone)
         self.balancer = balancer(len(weights))
         check_weights(self.balancer)
-        self.suite = self.metrics()
+        self.suite = suite_for(self.heads, self.classes)
         self.objective = Objective(self.network, self.balancer, weights, l1)
         self.task_gradients = TaskGradients(self.network, self.balancer, self.objective)
         self.evaluation = Evaluation(self.suite, weights)
@@ -133,14 +126,6 @@ class FusionModule(LightningModule):
     def notice(self) -> str:
         """A line for users who set a loss weight that the balancer cancels; empty if there is none."""
         return self.objective.notice
-
-    def metrics(self) -> MetricSuite:
-        """What is measured: what each head says of itself, and the fusion of classes and regions."""
-        measured = [metric for head in self.heads.values() for metric in head.metrics(self.classes)]
-        if {"semantic", "region"} <= self.heads.keys():
-            number = len(self.classes)
-            measured += [FusedMetrics(number), PanopticQuality(number, self.classes.things)]
-        return MetricSuite(measured)
 
     @override
     def forward(self, image: Tensor) -> list[dict[str, Any]]:
@@ -309,14 +294,3 @@ class FusionModule(LightningModule):
         reseed(self.device, *self.current_step.position, self.global_rank)
         with self.network.kept_buffers(), self.trainer.precision_plugin.train_step_context():
             return self.objective.weighted_losses(self(batch["image"]), batch)
-
-
-def sized(head: Callable[..., Head], classes: int) -> Callable[[int], Head]:
-    """A head's recipe from the number of channels alone, given the number of classes where it has such an argument."""
-    if "num_classes" in inspect.signature(made(head)).parameters:
-        return partial(_with_classes, head, classes)
-    return head
-
-
-def _with_classes(head: Callable[..., Head], classes: int, channels: int) -> Head:
-    return head(channels, classes)

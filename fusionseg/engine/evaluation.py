@@ -16,7 +16,8 @@ from torch import Tensor
 from fusionseg.config.lightning_messages import quiet
 from fusionseg.engine.distributed import gathered_objects
 from fusionseg.engine.objective import divided
-from fusionseg.metrics import MetricSuite
+from fusionseg.heads import Head
+from fusionseg.metrics import FusedMetrics, MetricSuite, PanopticQuality
 from fusionseg.metrics.suite import total
 from fusionseg.sample import Classes, Counted, Picture, Prediction, Sample, Truth
 from fusionseg.visualize import photo
@@ -36,6 +37,14 @@ class Scored(NamedTuple):
 def suite_of(module: Any, classes: Classes) -> MetricSuite:
     """What is measured of a LightningModule: what it says itself (`suite`), or the standard metrics."""
     return getattr(module, "suite", None) or MetricSuite.standard(classes)
+
+
+def suite_for(heads: Mapping[str, Head], classes: Classes) -> MetricSuite:
+    """What is measured of the answers of heads: what each says of itself, and the fusion of classes and regions."""
+    metrics = [metric for head in heads.values() for metric in head.metrics(classes)]
+    if {"semantic", "region"} <= heads.keys():
+        metrics += [FusedMetrics(len(classes)), PanopticQuality(len(classes), classes.things)]
+    return MetricSuite(metrics)
 
 
 class Evaluation:

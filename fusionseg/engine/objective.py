@@ -1,7 +1,6 @@
 """The loss of all tasks, L = alpha * L_semantic + beta * L_region + ..., and what one training step keeps of it."""
 
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,31 +9,15 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from fusionseg.balancing import Balancer
-from fusionseg.config.recipe import made
 from fusionseg.engine.distributed import reduced, world_size
 from fusionseg.engine.seeding import reseed
+from fusionseg.engine.tasks import factor_of
 from fusionseg.heads import Head
 from fusionseg.networks import Network
 from fusionseg.sample import Sample
 
-FACTORS = {"semantic": "alpha", "region": "beta", "scene": "gamma"}
-"""The argument of the module that weighs a task's loss; that of a further task is `extra_heads.<task>.weight`."""
-
 BALANCING = 2**31
 """Key of the random numbers that balancers draw: the same on all ranks, and different from those of any rank."""
-
-
-@dataclass(frozen=True)
-class ExtraHead:
-    """A further task: its head and the weight of its loss.
-
-    Args:
-        head: Recipe of the head, whose `task` names the task.
-        weight: Weight of its loss in the sum.
-    """
-
-    head: Callable[[int], Head]
-    weight: float = 1.0
 
 
 @dataclass
@@ -177,35 +160,6 @@ def target_of(head: Head, batch: Sample) -> Any:
         ) from error
 
 
-def factor_of(task: str) -> str:
-    """The argument of the module that weighs a task's loss."""
-    return FACTORS.get(task, f"extra_heads.{task}.weight")
-
-
-def loss_weights(**weights: float | None) -> dict[str, float]:
-    """The weight of each task that has a head.
-
-    Args:
-        weights: The weight of each task; None where it has no head.
-
-    Raises:
-        ValueError: If no task has a head, a weight is negative or not finite, or all are 0.
-    """
-    present = {task: weight for task, weight in weights.items() if weight is not None}
-    if not present:
-        raise ValueError(
-            "semantic_head and region_head are both null and gamma is 0: expected at least one head"
-        )
-    found = ", ".join(f"{factor_of(task)} = {weight}" for task, weight in present.items())
-    if any(not math.isfinite(w) or w < 0 for w in present.values()):
-        raise ValueError(f"expected finite loss weights of 0 or more, found {found}")
-    if not any(present.values()):
-        raise ValueError(
-            f"nothing would be learned with {found}: expected a positive weight for a head that is there"
-        )
-    return present
-
-
 def divided(sums: Tensor, weights: Tensor) -> Tensor:
     """The loss of each task (T,) from its (sums, weights) (T, K); an exact zero where nothing is labelled."""
     return (sums / torch.where(weights > 0, weights, 1)).sum(1)
@@ -230,12 +184,3 @@ def local_shares(terms: Sequence[tuple[Tensor, Tensor]], weights: Tensor, ranks:
     """
     divisors = torch.where(weights > 0, weights, 1).unbind()
     return [(sums * ranks / d[: len(sums)]).sum() for (sums, _), d in zip(terms, divisors, strict=True)]
-
-
-def check_heads(heads: Mapping[str, Any]) -> None:
-    """Raises a ValueError where a task has the head of another one."""
-    for task, recipe in heads.items():
-        if getattr(made(recipe), "task", task) != task:
-            raise ValueError(
-                f"expected a {task} head, found {made(recipe).__name__}, which is for another task"
-            )

@@ -1,0 +1,95 @@
+"""The tasks of a module: the recipes of their heads, and the weights of their losses."""
+
+import inspect
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from fusionseg.config.recipe import made
+from fusionseg.heads import Head
+from fusionseg.networks.base import HeadRecipe
+
+FACTORS = {"semantic": "alpha", "region": "beta", "scene": "gamma"}
+"""The argument of the module that weighs a task's loss; that of a further task is `extra_heads.<task>.weight`."""
+
+
+@dataclass(frozen=True)
+class ExtraHead:
+    """A further task: its head and the weight of its loss.
+
+    Args:
+        head: Recipe of the head, whose `task` names the task.
+        weight: Weight of its loss in the sum.
+    """
+
+    head: Callable[[int], Head]
+    weight: float = 1.0
+
+
+def factor_of(task: str) -> str:
+    """The argument of the module that weighs a task's loss."""
+    return FACTORS.get(task, f"extra_heads.{task}.weight")
+
+
+def loss_weights(**weights: float | None) -> dict[str, float]:
+    """The weight of each task that has a head.
+
+    Args:
+        weights: The weight of each task; None where it has no head.
+
+    Raises:
+        ValueError: If no task has a head, a weight is negative or not finite, or all are 0.
+    """
+    present = {task: weight for task, weight in weights.items() if weight is not None}
+    if not present:
+        raise ValueError(
+            "semantic_head and region_head are both null and gamma is 0: expected at least one head"
+        )
+    found = ", ".join(f"{factor_of(task)} = {weight}" for task, weight in present.items())
+    if any(not math.isfinite(w) or w < 0 for w in present.values()):
+        raise ValueError(f"expected finite loss weights of 0 or more, found {found}")
+    if not any(present.values()):
+        raise ValueError(
+            f"nothing would be learned with {found}: expected a positive weight for a head that is there"
+        )
+    return present
+
+
+def check_heads(heads: Mapping[str, Any]) -> None:
+    """Raises a ValueError where a task has the head of another one."""
+    for task, recipe in heads.items():
+        if getattr(made(recipe), "task", task) != task:
+            raise ValueError(
+                f"expected a {task} head, found {made(recipe).__name__}, which is for another task"
+            )
+
+
+def planned(
+    recipes: Mapping[str, Callable[..., Head] | None], weights: Mapping[str, float], classes: int
+) -> tuple[dict[str, HeadRecipe], dict[str, float]]:
+    """The tasks that have a head: how each head is built from a number of channels, and the weight of each loss.
+
+    Args:
+        recipes: The recipe of each task's head; None where it has none.
+        weights: The weight of each task's loss.
+        classes: The number of classes, given to heads with an argument `num_classes`.
+
+    Raises:
+        ValueError: If a task has another one's head, or the weights do not make a loss.
+    """
+    present = {task: recipe for task, recipe in recipes.items() if recipe}
+    check_heads(present)
+    heads = {task: sized(recipe, classes) for task, recipe in present.items()}
+    return heads, loss_weights(**{task: w if task in present else None for task, w in weights.items()})
+
+
+def sized(head: Callable[..., Head], classes: int) -> HeadRecipe:
+    """A head's recipe from the number of channels alone, given the number of classes where it has such an argument."""
+    if "num_classes" not in inspect.signature(made(head)).parameters:
+        return head
+
+    def build(channels: int) -> Head:
+        return head(channels, classes)
+
+    return build
