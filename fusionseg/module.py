@@ -99,7 +99,7 @@ class FusionModule(BalancedModule):
         """Logs the mean losses since the last call: the only place where training waits for the device."""
         if not self.running.count:
             return
-        self.latest = self.running.read(self.global_step)
+        self.latest = self.running.pop_means(self.global_step)
         self._tell({**self.latest, "train/lr": self.trainer.optimizers[0].param_groups[-1]["lr"]})
 
     def on_train_start(self) -> None:
