@@ -23,8 +23,8 @@ from torch import Tensor
 from torchjd.aggregation import MGDA, MGDAWeighting
 from torchjd.autojac import backward, jac_to_grad, mtl_backward
 
-from benchmarks.sharing import Setting, Training, peak, squares, trained
 from benchmarks.timing import Quartiles, Target, ratios, seconds, show
+from benchmarks.training import Setting, Training, peak, squares, trained
 from fusionseg import balancing
 from fusionseg.balancing import GradientBalancer, TorchJDWeighting
 from fusionseg.engine.precision import fast_precision

@@ -28,6 +28,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from benchmarks import image_mutations as images
 from benchmarks import mutations as m
 from benchmarks.ends import End, ended, fault
 
@@ -49,7 +50,7 @@ _BYTES, _YAML = (
     (m.flipped, m.truncated, m.overwritten, m.foreign),
     (m.revalued, m.revalued, m.revalued, m.rewritten),
 )
-_IMAGE = (m.flipped, m.truncated, m.foreign, m.chunk_flipped, m.resized, m.recoded)
+_IMAGE = (m.flipped, m.truncated, m.foreign, images.chunk_flipped, images.resized, images.recoded)
 KINDS = {
     "experiment": Kind(
         ("folder.yaml", "camvid.yaml", "coco_panoptic.yaml", "synthetic.yaml"), (*_YAML, *_BYTES), (FIT,)

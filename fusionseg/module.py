@@ -251,7 +251,7 @@ class FusionModule(LightningModule):
         """Logs the mean losses since the last call: the only place where training waits for the device."""
         if self.loss_log.count:
             rate = self.trainer.optimizers[0].param_groups[-1]["lr"]
-            self._log_now({**self.loss_log.read(self.global_step), "train/lr": rate})
+            self._log_now({**self.loss_log.pop_means(self.global_step), "train/lr": rate})
 
     def _evaluate(self, batch: Sample, loader: Any) -> list[Scored]:
         truths = Truths(batch, loader.dataset)

@@ -53,7 +53,7 @@ def test_the_loss_is_alpha_times_semantic_plus_beta_times_region(
     losses = of_hand(model, batch)
     loss = model.training_step(batch, 0)
     torch.testing.assert_close(loss, alpha * losses["semantic"] + beta * losses["region"])
-    logged = model.running.read(1)
+    logged = model.running.pop_means(1)
     assert list(logged.values()) == pytest.approx(
         [loss.item(), losses["semantic"].item(), losses["region"].item()], rel=1e-5
     )

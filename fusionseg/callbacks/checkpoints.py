@@ -1,4 +1,4 @@
-"""What is worth keeping."""
+"""Saves the best and the last checkpoint of a training."""
 
 import time
 from pathlib import Path
@@ -12,14 +12,14 @@ from fusionseg.callbacks.signals import Signals, between_steps
 
 
 class BestCheckpoint(ModelCheckpoint):
-    """The state after the validation with the highest `val/score`, also of a run whose folder was moved.
+    """Saves the checkpoint with the best validation score, `val/score`, also after the run folder was moved.
 
     Args:
         path: The file.
     """
 
     def __init__(self, path: Path) -> None:
-        # after validation, for an epoch may end without one
+        # after validation, because an epoch may end without one
         super().__init__(
             path.parent,
             filename=path.stem,
@@ -31,6 +31,8 @@ class BestCheckpoint(ModelCheckpoint):
 
     @override
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restores the best score, and replaces the folder in the stored paths by the current one."""
+
         def here(path: str) -> str:
             return f"{self.dirpath}/{Path(path).name}" if path else path
 
@@ -40,29 +42,37 @@ class BestCheckpoint(ModelCheckpoint):
 
 
 class LastCheckpoint(Checkpoint):
-    """The state after the last epoch, within an epoch after so many minutes, or where a signal stopped the training.
+    """Saves the latest checkpoint: after each epoch, every few minutes, and when a signal stops the training.
 
     Args:
-        path: The file, in place of which each new state is put.
-        minutes: A state within an epoch is as old as this at least; it is written between two steps, the next time that
-            no gradient is held, no validation due and the epoch not at its end.
+        path: The file, which each new checkpoint replaces.
+        minutes: Minimum time between a checkpoint within an epoch and the one before it. It is written
+            between the next two steps at which no gradient is accumulated, no validation due and the epoch
+            not at its end.
     """
 
     def __init__(self, path: Path, minutes: float = 5.0) -> None:
-        self.path, self.minutes = path, minutes
-        self.written, self.step = time.monotonic(), -1
+        self.path = path
+        self.minutes = minutes
+        self.written = time.monotonic()
+        """The time of the last checkpoint, in seconds."""
+        self.step = -1
+        """The number of optimizer steps in the last checkpoint."""
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self.written, self.step = time.monotonic(), -1
+        self.written = time.monotonic()
+        self.step = -1
         loop = trainer.fit_loop
-        if loop.restarted_on_epoch_end:  # with max_steps Lightning would pass over the next epoch
+        if loop.restarted_on_epoch_end:
+            # with max_steps Lightning would skip the next epoch
             loop.epoch_progress.increment_completed()
-            loop._restarting = loop.epoch_loop.restarting = False
-            for part in (loop, loop.epoch_loop):
-                part.reset_restart_stage()
+            loop._restarting = False
+            loop.epoch_loop.restarting = False
+            loop.reset_restart_stage()
+            loop.epoch_loop.reset_restart_stage()
 
     def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+        self, trainer: Trainer, pl_module: LightningModule, outputs: object, batch: object, batch_idx: int
     ) -> None:
         if not between_steps(trainer, batch_idx):
             return
@@ -71,18 +81,22 @@ class LastCheckpoint(Checkpoint):
             self._write(trainer)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        # an epoch that max_steps cuts short was written above, and is no whole one to Lightning afterwards
+        # an epoch that max_steps cuts short was saved after its last batch; saved here, Lightning would take
+        # it for a complete one
         if trainer.global_step != self.step:
             self._write(trainer)
 
     def _due(self, trainer: Trainer, batch_idx: int) -> bool:
+        """Whether enough time has passed since the last checkpoint; the same on all ranks."""
         late = time.monotonic() - self.written >= 60 * self.minutes
         if trainer.world_size == 1:
             return late
-        # clocks differ, and all must save together: ask rank 0 where they meet anyway
+        # clocks differ, and all ranks must save together: rank 0 decides, at steps where ranks communicate
+        # anyway
         every: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
         return bool((batch_idx + 1) % max(every, 1) == 0 and trainer.strategy.broadcast(late))
 
     def _write(self, trainer: Trainer) -> None:
         trainer.save_checkpoint(self.path, weights_only=False)
-        self.written, self.step = time.monotonic(), trainer.global_step
+        self.written = time.monotonic()
+        self.step = trainer.global_step

@@ -1,112 +1,151 @@
-"""Curves of what was logged in a training, as pictures."""
+"""Draws the curves of gradient conflicts that the callback `Conflicts` logged."""
 
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from fusionseg.sample import Picture
 
+if TYPE_CHECKING:  # importing matplotlib takes half a second
+    from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
+
 Row: TypeAlias = dict[str, float]
-"""What was logged at one moment: figures by name, with `step` and `epoch`."""
+"""The values that were logged at one step, by name, with `step` and `epoch`."""
+
+Points: TypeAlias = tuple[list[float], list[float]]
+"""The x and y coordinates of a curve."""
 
 MOST = 200
-"""A curve has at most so many points."""
+"""The maximum number of points of a curve."""
 
 
 def conflict_curves(rows: Sequence[Row]) -> Picture:
-    """How much tasks were in each other's way: cosines and ratios of norms, weights in force, and rates of conflict.
+    """A figure of how gradients of tasks conflict: cosines and norm ratios, weights, and rates of conflict.
 
-    A pair of tasks has a column of its own. Of many samples, the means over equal stretches are drawn, of ratios the
-    geometric ones.
+    Each pair of tasks has its own column. Long curves are averaged over equal intervals, ratios by geometric
+    means.
 
     Args:
         rows: What the callback `Conflicts` logged, in order.
+
+    Returns:
+        An RGB picture (H, W, 3), uint8.
     """
-    # takes half a second, which only those who draw should wait for
+    # importing matplotlib takes half a second
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    names = dict.fromkeys(name for row in rows for name in row)
-    pairs = list(dict.fromkeys(_parts(name)[0] for name in names if name.startswith("conflict/cosine_")))
+    pairs = _pairs(rows)
     figure = Figure((4.5 * (len(pairs) + 1), 6.5), dpi=100, layout="constrained")
     axes = figure.subplots(2, len(pairs) + 1, squeeze=False)
-    for (above, below), pair in zip(axes.T, pairs, strict=False):
-        _places(above, rows, f"conflict/cosine_{pair}")
-        _places(below, rows, f"conflict/ratio_{pair}")
-        above.set(title=f"{_words(pair)}: gradients", ylabel="cosine", ylim=(-1.05, 1.05))
-        below.set(ylabel=f"ratio of norms, {_words(pair, ' / ')}", yscale="log")
-        above.axhline(0, color="grey", linewidth=0.8)
-        below.axhline(1, color="grey", linewidth=0.8)
+    for (cosines, ratios), pair in zip(axes.T, pairs, strict=False):
+        _draw_pair(cosines, ratios, rows, pair)
     weights, rates = axes[:, -1]
-    _family(weights, rows, "conflict/weight_", "step")
-    _family(rates, rows, "conflict/rate_", "epoch")
+    _draw_family(weights, rows, "conflict/weight_", "step")
+    _draw_family(rates, rows, "conflict/rate_", "epoch")
     weights.set(title="weights in force", ylabel="weight")
     rates.set(title="conflicts", ylabel="share of samples with cosine < 0", ylim=(-0.05, 1.05))
-    lines = {
-        text: line for ax in axes[0, :-1] for line, text in zip(*ax.get_legend_handles_labels(), strict=True)
-    }
+    lines: dict[str, Artist] = {}
+    for ax in axes[0, :-1]:
+        handles, labels = ax.get_legend_handles_labels()
+        lines.update(zip(labels, handles, strict=True))
     if lines:
-        figure.legend(lines.values(), lines.keys(), loc="outside lower center", ncols=3 * len(pairs))
-    canvas: Any = FigureCanvasAgg(figure)
-    canvas.draw()
-    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+        legend: Any = figure.legend  # whose stub does not know ncols
+        legend(lines.values(), lines.keys(), loc="outside lower center", ncols=3 * len(pairs))
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()  # type: ignore[no-untyped-call]
+    pixels = np.asarray(canvas.buffer_rgba())  # type: ignore[no-untyped-call]
+    return pixels[..., :3].copy()
 
 
-def _parts(name: str) -> tuple[str, str]:
-    """The tasks of a logged name, and the stage of the encoder or nothing at the branching point."""
-    tasks, _, stage = name.split("_", 1)[1].partition("_stage")
-    return tasks, stage
+def _pairs(rows: Sequence[Row]) -> list[str]:
+    """The pairs of tasks whose cosines were logged, such as `semantic_region`, in order of appearance."""
+    names = dict.fromkeys(name for row in rows for name in row)
+    pairs = (_pair_and_stage(name)[0] for name in names if name.startswith("conflict/cosine_"))
+    return list(dict.fromkeys(pairs))
 
 
-def _words(tasks: str, between: str = " and ") -> str:
-    return between.join(tasks.split("_"))
+def _pair_and_stage(name: str) -> tuple[str, str]:
+    """The tasks in a logged name, and the stage of the encoder, which is empty for the branching point.
+
+    >>> _pair_and_stage("conflict/cosine_semantic_region_stage3")
+    ('semantic_region', '3')
+    """
+    pair, _, stage = name.split("_", 1)[1].partition("_stage")
+    return pair, stage
 
 
-def _places(ax: Any, rows: Sequence[Row], name: str) -> None:
-    """A curve for each place: the branching point bold, the encoder's stages thin, the deeper the darker."""
+def _label(tasks: str, separator: str = " and ") -> str:
+    """The tasks of a logged name, for humans: `semantic and region`."""
+    return separator.join(tasks.split("_"))
+
+
+def _draw_pair(cosines: "Axes", ratios: "Axes", rows: Sequence[Row], pair: str) -> None:
+    """Draws the cosines and the norm ratios of the gradients of two tasks."""
+    _draw_places(cosines, rows, f"conflict/cosine_{pair}")
+    _draw_places(ratios, rows, f"conflict/ratio_{pair}")
+    cosines.set(title=f"{_label(pair)}: gradients", ylabel="cosine", ylim=(-1.05, 1.05))
+    ratios.set(ylabel=f"ratio of norms, {_label(pair, ' / ')}", yscale="log")
+    cosines.axhline(0, color="grey", linewidth=0.8)
+    ratios.axhline(1, color="grey", linewidth=0.8)
+
+
+def _draw_places(ax: "Axes", rows: Sequence[Row], name: str) -> None:
+    """Draws a bold curve for the branching point and thin ones for stages, the deeper the darker."""
     from matplotlib import colormaps
 
     for key in sorted({key for row in rows for key in row if key.split("_stage")[0] == name}):
-        stage = _parts(key)[1]
-        color = colormaps["viridis_r"](min(int(stage) / 6, 1.0)) if stage else "crimson"
-        label = f"encoder's stage {stage}" if stage else "branching point"
-        width, order = (1.0, 2) if stage else (2.0, 3)
-        points = _curve(rows, key, "step", "ratio" in name)
-        ax.plot(*points, label=label, color=color, linewidth=width, zorder=order, marker=_marker(points))
-    _counted(ax, "step")
+        stage = _pair_and_stage(key)[1]
+        points = _curve(rows, key, "step", geometric="ratio" in name)
+        if stage:
+            color = colormaps["viridis_r"](min(int(stage) / 6, 1.0))
+            _draw_curve(ax, points, f"encoder's stage {stage}", color=color, linewidth=1.0, zorder=2)
+        else:
+            _draw_curve(ax, points, "branching point", color="crimson", linewidth=2.0, zorder=3)
+    _label_integer_axis(ax, "step")
 
 
-def _family(ax: Any, rows: Sequence[Row], prefix: str, axis: str) -> None:
-    """A curve for each task, or each pair of tasks."""
+def _draw_family(ax: "Axes", rows: Sequence[Row], prefix: str, axis: str) -> None:
+    """Draws a curve for each logged name with a prefix: one per task, or one per pair of tasks."""
     keys = list(dict.fromkeys(key for row in rows for key in row if key.startswith(prefix)))
     for i, key in enumerate(keys):
-        points, width = _curve(rows, key, axis), 1.5 * (len(keys) - i)  # so that none hides one that is equal
-        ax.plot(*points, label=_words(key.removeprefix(prefix)), linewidth=width, marker=_marker(points))
-    _counted(ax, axis)
+        # later curves are thinner, so that none hides an equal one
+        width = 1.5 * (len(keys) - i)
+        _draw_curve(ax, _curve(rows, key, axis), _label(key.removeprefix(prefix)), linewidth=width)
+    _label_integer_axis(ax, axis)
     if ax.lines:
         ax.legend()
 
 
-def _counted(ax: Any, axis: str) -> None:
-    """Names an axis of whole numbers."""
-    ax.set(xlabel=axis)
-    ax.xaxis.get_major_locator().set_params(integer=True)
+def _draw_curve(ax: "Axes", points: Points, label: str, **style: object) -> None:
+    """Draws a curve; a short one has markers, because a single point makes no line."""
+    marker = "." if len(points[0]) < 30 else ""
+    ax.plot(*points, label=label, marker=marker, **style)  # type: ignore[arg-type]
 
 
-def _marker(points: Sequence[Sequence[float]]) -> str:
-    return "." if len(points[0]) < 30 else ""  # a single point makes no line
+def _label_integer_axis(ax: "Axes", name: str) -> None:
+    """Names the x axis, whose ticks are integers."""
+    ax.set(xlabel=name)
+    ax.xaxis.get_major_locator().set_params(integer=True)  # type: ignore[call-arg]
 
 
-def _curve(
-    rows: Sequence[Row], key: str, axis: str, geometric: bool = False
-) -> tuple[list[float], list[float]]:
-    """The points of a figure's curve, at most `MOST` of them."""
+def _curve(rows: Sequence[Row], key: str, axis: str, geometric: bool = False) -> Points:
+    """The points of the curve of one logged name, averaged so that there are at most `MOST`.
+
+    Args:
+        rows: What was logged.
+        key: The name of the y values.
+        axis: The name of the x values, `step` or `epoch`.
+        geometric: Average by the geometric mean, for values above 0.
+    """
     points = np.array([(row[axis], row[key]) for row in rows if key in row])
     if geometric:
         points[:, 1] = np.log(points[:, 1])
-    each = -(-len(points) // MOST)
-    means = np.array([part.mean(0) for part in np.array_split(points, -(-len(points) // each))])
+    points_per_mean = -(-len(points) // MOST)
+    intervals = np.array_split(points, -(-len(points) // points_per_mean))
+    means = np.array([interval.mean(0) for interval in intervals])
     if geometric:
         means[:, 1] = np.exp(means[:, 1])
     return means[:, 0].tolist(), means[:, 1].tolist()

@@ -49,9 +49,9 @@ class Conflicts(Callback):
         self.every_n_steps = every_n_steps
         self.history: list[Row] = []
         """What was logged."""
-        self.taps: SharedMaps | None = None
+        self.shared_maps: SharedMaps | None = None
         self.sample: tuple[int, dict[str, Pairs], Tensor] | None = None
-        """The step of a sample, and what its taps gave, until it is read."""
+        """The step of a sample, and what its shared maps gave, until it is read."""
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         if stage != "fit":
@@ -75,13 +75,14 @@ class Conflicts(Callback):
         module = _balanced(pl_module)
         begins = batch_idx % trainer.accumulate_grad_batches == 0
         if begins and trainer.global_step % self.every_n_steps == 0 and len(module.tasks) > 1:
-            self.taps = SharedMaps(module.network)
+            self.shared_maps = SharedMaps(module.network)
 
     def on_before_backward(self, trainer: Trainer, pl_module: LightningModule, loss: Tensor) -> None:
-        if self.taps is not None:
+        if self.shared_maps is not None:
             module = _balanced(pl_module)
             (scale,) = torch.autograd.grad(loss, module.current_step.loss, retain_graph=True)
-            self.sample = trainer.global_step, *self.taps.gramians(module.current_step.task_losses, scale)
+            products = self.shared_maps.gramians(module.current_step.task_losses, scale)
+            self.sample = trainer.global_step, *products
             self._close()
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
@@ -148,9 +149,9 @@ class Conflicts(Callback):
             log_picture(trainer.loggers, "conflict/curves", picture, trainer.global_step)
 
     def _close(self) -> None:
-        if self.taps is not None:
-            self.taps.close()
-            self.taps = None
+        if self.shared_maps is not None:
+            self.shared_maps.close()
+            self.shared_maps = None
 
 
 def _balanced(module: LightningModule) -> FusionModule:

@@ -1,8 +1,7 @@
-"""How far it is."""
+"""Progress bar with losses, steps per second and time left."""
 
 import sys
 import time
-from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ProgressBar
@@ -17,15 +16,19 @@ from rich.progress import (
 )
 
 SHOWN = ("val/score", "val/miou", "val/covering", "val/pq")
+"""The validation metrics in the line of an epoch, if they were logged."""
+
+REDRAW_SECONDS = 0.5
+"""The bar is updated at most this often."""
 
 
 class FusionProgress(ProgressBar):
-    """One bar for the whole training with losses, rate and time left; a line an epoch where nobody watches.
+    """One progress bar for the whole training, or one line per epoch if standard error is not a terminal.
 
-    The losses are those that were logged last, so that the bar never waits for the device.
+    It shows the losses that were logged last, so that it never synchronizes with the device.
 
     Args:
-        interactive: Whether to draw a bar; by whether standard error is a terminal if left out.
+        interactive: Whether to draw a bar; by default, if standard error is a terminal.
     """
 
     def __init__(self, interactive: bool | None = None) -> None:
@@ -34,7 +37,9 @@ class FusionProgress(ProgressBar):
         self.enabled = True
         self.bar: Progress | None = None
         self.drawn = 0.0
+        """The time of the last update of the bar, in seconds."""
         self.validated = False
+        """Whether there was a validation in this epoch."""
 
     def disable(self) -> None:
         self.enabled = False
@@ -43,23 +48,21 @@ class FusionProgress(ProgressBar):
         self.enabled = True
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self.start, self.first = time.monotonic(), trainer.global_step
+        self.start = time.monotonic()
+        self.first = trainer.global_step
         self.steps = trainer.estimated_stepping_batches
         if not (self.enabled and self.interactive):
             return
-        columns = (
+        self.bar = Progress(
+            TextColumn("epoch {task.fields[epoch]}"),
             BarColumn(24),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(),
-        )
-        self.bar = Progress(
-            TextColumn("epoch {task.fields[epoch]}"),
-            *columns,
             TextColumn("{task.fields[facts]}"),
             console=Console(stderr=True),
-            refresh_per_second=2,  # as often as it is told something new; the usual 10 take 1 % of a core
+            refresh_per_second=2,  # as often as it is updated; the default of 10 takes 1 % of a core
         )
         total = None if self.steps == float("inf") else int(self.steps)
         self.row = self.bar.add_task(
@@ -67,9 +70,9 @@ class FusionProgress(ProgressBar):
         )
         self.bar.start()
 
-    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: object) -> None:
         now = time.monotonic()
-        if now - self.drawn > 0.5:
+        if now - self.drawn > REDRAW_SECONDS:
             self.drawn = now
             self._draw(trainer, pl_module)
 
@@ -78,8 +81,8 @@ class FusionProgress(ProgressBar):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         shown = [name for name in SHOWN if name in trainer.callback_metrics and self.validated]
-        figures = (f"{name} {float(trainer.callback_metrics[name]):.3f}" for name in shown)
-        line = "  ".join([f"epoch {self._epoch(trainer)}", self._facts(trainer, pl_module), *figures])
+        metrics = (f"{name} {float(trainer.callback_metrics[name]):.3f}" for name in shown)
+        line = "  ".join([f"epoch {self._epoch(trainer)}", self._facts(trainer, pl_module), *metrics])
         self.validated = False
         self._draw(trainer, pl_module)
         if self.bar is not None:
@@ -94,27 +97,34 @@ class FusionProgress(ProgressBar):
         self._close()
 
     def _draw(self, trainer: Trainer, module: LightningModule) -> None:
+        """Updates the bar, if there is one."""
         if self.bar is not None:
             facts = self._facts(trainer, module)
             self.bar.update(self.row, completed=trainer.global_step, epoch=self._epoch(trainer), facts=facts)
 
     def _close(self) -> None:
+        """Removes the bar, so that the terminal is usable again."""
         if self.bar is not None:
             self.bar.stop()
             self.bar = None
 
     def _epoch(self, trainer: Trainer) -> str:
+        """The number of the epoch, counted from 1, and the number of epochs or `?`: `3/20`."""
         last = trainer.max_epochs if trainer.max_epochs and trainer.max_epochs > 0 else "?"
         return f"{trainer.current_epoch + 1}/{last}"
 
     def _facts(self, trainer: Trainer, module: LightningModule) -> str:
-        losses = {name.removeprefix("train/"): v for name, v in getattr(module, "latest", {}).items()}
+        """The losses that the module logged last, and optimizer steps per second."""
+        latest: dict[str, float] = getattr(getattr(module, "loss_log", None), "latest", {})
+        losses = [f"{name.removeprefix('train/')} {value:.3f}" for name, value in latest.items()]
         rate = (trainer.global_step - self.first) / max(time.monotonic() - self.start, 1e-9)
-        return "  ".join([*(f"{name} {value:.3f}" for name, value in losses.items()), f"{rate:.2f} steps/s"])
+        return "  ".join([*losses, f"{rate:.2f} steps/s"])
 
     def _left(self, trainer: Trainer) -> str:
+        """The estimated time left as minutes:seconds, or `?` if it is not known."""
         done = trainer.global_step - self.first
         if not done or self.steps == float("inf"):
             return "?"
-        seconds = round((time.monotonic() - self.start) / done * (self.steps - trainer.global_step))
+        seconds_per_step = (time.monotonic() - self.start) / done
+        seconds = round(seconds_per_step * (self.steps - trainer.global_step))
         return f"{seconds // 60}:{seconds % 60:02d}"

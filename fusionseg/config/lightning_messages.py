@@ -1,4 +1,4 @@
-"""Lightning without its advertisements."""
+"""Silences messages and warnings of Lightning that a user cannot act on."""
 
 import logging
 import re
@@ -23,26 +23,26 @@ CHATTER = (
     "Detected KeyboardInterrupt",
     r"An? \w+ was raised with message",
 )
-"""How messages begin that say what the run folder or the error says too; regular expressions."""
+"""Regular expressions for the beginnings of messages that repeat what the run folder or an error says."""
 
 GROUNDLESS = (
-    # the folder was looked at before, and is this run's
+    # the folder was checked before, and belongs to this run
     "Experiment logs directory .* exists and is not empty",
     "Checkpoint directory .* exists and is not empty",
-    # torch's, about Lightning's own code
+    # a deprecation in torch that concerns Lightning's own code
     r"`isinstance\(treespec, LeafSpec\)` is deprecated",
     # an epoch's losses are logged at its end, however short it is
     "The number of training batches .* is smaller than the logging interval",
-    # the datamodule chose the number of workers for this machine, or the user did
+    # the number of workers was chosen for this machine by the datamodule, or by the user
     "The '.*_dataloader' does not have many workers",
     # a kernel of one pixel has the same memory in both layouts
     "Grad strides do not match bucket view strides",
-    # Lightning's command line: its words may come from a program, and it calls jsonargparse by an old name
+    # LightningCLI: its arguments may come from a program, and it uses deprecated names of jsonargparse
     "LightningCLI's args parameter",
     r"\s*``instantiate_classes`` was deprecated",
     r"\s*By default only one JsonargparseDeprecationWarning",
 )
-"""Warnings that do not hold here, each for the reason above it."""
+"""Regular expressions for warnings that do not apply here, each with the reason above it."""
 
 LOGGERS = (
     "lightning.fabric.utilities.distributed",
@@ -50,14 +50,16 @@ LOGGERS = (
     "lightning.fabric.utilities.rank_zero",
     "lightning.pytorch.utilities.rank_zero",
 )
+"""The loggers through which Lightning prints the messages."""
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """A time in which Lightning says only what a user can act on."""
-    loggers = [logger for logger in map(logging.getLogger, LOGGERS) if _worth_saying not in logger.filters]
+    """Within this context Lightning prints only messages and warnings that a user can act on."""
+    # in nested contexts only the outer one adds and removes the filter
+    loggers = [logger for logger in map(logging.getLogger, LOGGERS) if _is_useful not in logger.filters]
     for logger in loggers:
-        logger.addFilter(_worth_saying)
+        logger.addFilter(_is_useful)
     try:
         with warnings.catch_warnings():
             for message in GROUNDLESS:
@@ -65,8 +67,9 @@ def quiet() -> Iterator[None]:
             yield
     finally:
         for logger in loggers:
-            logger.removeFilter(_worth_saying)
+            logger.removeFilter(_is_useful)
 
 
-def _worth_saying(record: logging.LogRecord) -> bool:
+def _is_useful(record: logging.LogRecord) -> bool:
+    """A logging filter that rejects the messages in `CHATTER`."""
     return not re.match("|".join(CHATTER), record.getMessage().strip())

@@ -1,6 +1,6 @@
-"""What the ranks of a distributed run know together; in a single process it is what went in."""
+"""Collective operations over the ranks of a distributed run; they also work in a single process."""
 
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -9,14 +9,16 @@ from torch import Tensor
 
 from fusionseg.sample import Counted
 
+T = TypeVar("T")
+
 
 def world_size() -> int:
-    """How many processes train together."""
+    """The number of processes that train together; 1 if torch.distributed is not initialized."""
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
 def reduced(values: Tensor) -> Tensor:
-    """The sum of a tensor over ranks, on the device and without waiting for it."""
+    """The elementwise sum of a tensor over ranks, on its device and without synchronizing with it."""
     if world_size() > 1:
         values = values.clone()
         dist.all_reduce(values)
@@ -24,21 +26,26 @@ def reduced(values: Tensor) -> Tensor:
 
 
 def reduced_sums(sums: Counted, device: torch.device) -> Counted:
-    """Additive arrays, summed over ranks in one call; exact for counts up to 2^53."""
+    """Named arrays summed over ranks in one collective call; exact for counts up to 2^53.
+
+    Args:
+        sums: Arrays with the same names and shapes on all ranks; the result has their dtypes.
+        device: The device of the collective call.
+    """
     if world_size() == 1:
         return sums
     names = sorted(sums)
-    flat = reduced(
-        torch.from_numpy(np.concatenate([sums[n].astype(np.float64).ravel() for n in names])).to(device)
-    )
-    parts = np.split(flat.cpu().numpy(), np.cumsum([sums[n].size for n in names])[:-1])
-    return {
-        n: part.reshape(sums[n].shape).astype(sums[n].dtype) for n, part in zip(names, parts, strict=True)
-    }
+    flat = np.concatenate([sums[name].astype(np.float64).ravel() for name in names])
+    total = reduced(torch.from_numpy(flat).to(device)).cpu().numpy()
+    ends = np.cumsum([sums[name].size for name in names])
+    result: Counted = {}
+    for name, values in zip(names, np.split(total, ends[:-1]), strict=True):
+        result[name] = values.reshape(sums[name].shape).astype(sums[name].dtype)
+    return result
 
 
 def lowest(values: Tensor) -> Tensor:
-    """The minimum of a tensor over ranks, on the device and without waiting for it."""
+    """The elementwise minimum of a tensor over ranks, on its device and without synchronizing with it."""
     if world_size() > 1:
         values = values.clone()
         dist.all_reduce(values, dist.ReduceOp.MIN)
@@ -46,17 +53,17 @@ def lowest(values: Tensor) -> Tensor:
 
 
 def gathered(values: Tensor) -> Tensor:
-    """The tensors of all ranks (R, ...), in the order of the ranks."""
+    """The tensors of all R ranks, stacked in the order of the ranks (R, ...)."""
     if world_size() == 1:
         return values[None]
-    every = [torch.empty_like(values) for _ in range(world_size())]
-    dist.all_gather(every, values.contiguous())
-    return torch.stack(every)
+    of_ranks = [torch.empty_like(values) for _ in range(world_size())]
+    dist.all_gather(of_ranks, values.contiguous())
+    return torch.stack(of_ranks)
 
 
-def gathered_objects(value: Any) -> list[Any]:
-    """Any values of all ranks, in the order of the ranks."""
-    every: list[Any] = [value] * world_size()
+def gathered_objects(value: T) -> list[T]:
+    """The objects of all ranks, which must be picklable, in the order of the ranks."""
+    of_ranks = [value] * world_size()
     if world_size() > 1:
-        dist.all_gather_object(every, value)
-    return every
+        dist.all_gather_object(of_ranks, value)
+    return of_ranks

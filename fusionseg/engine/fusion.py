@@ -1,4 +1,4 @@
-"""Semantic classes and regions joined to one answer: the region vote and the panoptic map."""
+"""Fuses semantic classes with regions: the majority vote within regions, and panoptic maps."""
 
 from collections.abc import Sequence
 
@@ -9,32 +9,38 @@ from fusionseg.sample import OFFSET, VOID
 
 
 def region_vote(semantic: Tensor, region: Tensor, num_classes: int) -> Tensor:
-    """Classes (B, H, W) after every region has taken the class that most of its pixels have.
+    """Class ids (B, H, W) in which every region has the class of the majority of its pixels.
 
-    Of equally frequent classes the smaller id wins. `VOID` pixels do not vote, but they take the class of their region;
-    a region of nothing else stays void. Pixels of region 0 keep their class. Synchronizes with the device.
+    Of equally frequent classes the smaller id wins. `VOID` pixels do not vote, but take the class of their
+    region; a region of void pixels alone stays void. Pixels of region 0 keep their class. Synchronizes with
+    the device.
+
+    >>> semantic = torch.tensor([[[1, 1, 2, 0]]])
+    >>> region_vote(semantic, torch.tensor([[[5, 5, 5, 0]]]), num_classes=3)
+    tensor([[[1, 1, 1, 0]]])
 
     Args:
         semantic: Class ids (B, H, W) in [0, num_classes), or `VOID`; int64.
-        region: Region ids (B, H, W), arbitrary per image, 0 where there is no region; int64.
+        region: Region ids (B, H, W), arbitrary within an image, 0 where there is no region; int64.
         num_classes: Number of classes.
 
     Raises:
-        ValueError: If the maps differ in shape, a class is outside of its range or a region is negative.
+        ValueError: If the maps differ in shape, a class id is out of range or a region id is negative.
     """
     _check(semantic, region, num_classes)
-    void, options = num_classes, num_classes + 1
+    void = num_classes
+    options = num_classes + 1
     label = torch.where(semantic == VOID, void, semantic)
-    ballots, box, votes = torch.unique(
-        _per_image(region) * options + label, return_inverse=True, return_counts=True
-    )
-    choice = ballots % options
-    _, owner = torch.unique_consecutive(ballots // options, return_inverse=True)
-    # More votes rank higher, then the smaller class does; void ranks last because its votes are not counted.
+    # every pair of a region and a class that occurs, with its number of pixels
+    keys = _unique_across_images(region) * options + label
+    pairs, pair_of_pixel, votes = torch.unique(keys, return_inverse=True, return_counts=True)
+    choice = pairs % options
+    _, region_of_pair = torch.unique_consecutive(pairs // options, return_inverse=True)
+    # more votes rank higher, then the smaller class; void ranks last because its votes do not count
     rank = votes * (choice != void) * options + void - choice
-    best = torch.zeros_like(rank).scatter_reduce(0, owner, rank, "amax")
+    best = torch.zeros_like(rank).scatter_reduce(0, region_of_pair, rank, "amax")
     winner = void - best % options
-    voted = torch.where(winner == void, VOID, winner)[owner][box]
+    voted = torch.where(winner == void, VOID, winner)[region_of_pair][pair_of_pixel]
     return torch.where(region > 0, voted, semantic)
 
 
@@ -49,20 +55,25 @@ def panoptic(
 ) -> Tensor:
     """Panoptic ids (B, H, W): class * `OFFSET` + instance, -1 where void (arXiv:1911.10194, section 3.4).
 
-    A stuff class is one segment, instance 0. Pixels of things are grouped by their region: each group takes the thing
-    class that most of its thing pixels have (see `region_vote`) and the region's id as instance; a thing pixel
-    without a region becomes void.
+    A stuff class is a single segment, instance 0. Pixels of thing classes are grouped by region: the instance
+    is the id of the region, the class that of the majority of its thing pixels (see `region_vote`). Thing
+    pixels without a region become void.
+
+    >>> semantic = torch.tensor([[[0, 0, 1, 1]]])
+    >>> panoptic(semantic, torch.tensor([[[3, 3, 4, 0]]]), things=[1], num_classes=2)
+    tensor([[[    0,     0, 65540,    -1]]])
 
     Args:
         semantic: Class ids (B, H, W) in [0, num_classes), or `VOID`; int64.
         region: Region ids (B, H, W) in [0, 65535], 0 where there is no region; int64.
         things: Ids of the thing classes.
         num_classes: Number of classes.
-        thing_area: Things of fewer pixels become void.
-        stuff_area: Stuff segments of fewer pixels become void; usual are 4096 (64 * 64) on COCO, 2048 on Cityscapes.
+        thing_area: Thing segments of fewer pixels become void.
+        stuff_area: Stuff segments of fewer pixels become void; common are 4096 (64 * 64) on COCO, 2048 on
+            Cityscapes.
 
     Raises:
-        ValueError: If the maps differ in shape or an id is outside of its range.
+        ValueError: If the maps differ in shape or an id is out of range.
     """
     if region.numel() and int(region.max()) >= OFFSET:
         raise ValueError(
@@ -71,17 +82,19 @@ def panoptic(
         )
     thing = torch.isin(semantic, torch.tensor(things, dtype=semantic.dtype, device=semantic.device))
     grouped = thing & (region > 0)
-    owned = torch.where(grouped, region, 0)
-    voted = region_vote(semantic, owned, num_classes)
-    ids = torch.where((thing & ~grouped) | (semantic == VOID), -1, voted * OFFSET + owned)
+    instance = torch.where(grouped, region, 0)
+    voted = region_vote(semantic, instance, num_classes)
+    void = (thing & ~grouped) | (semantic == VOID)
+    ids = torch.where(void, -1, voted * OFFSET + instance)
     if thing_area <= 0 and stuff_area <= 0:
         return ids
-    _, segment, area = torch.unique(_per_image(ids + 1), return_inverse=True, return_counts=True)
-    return torch.where(area[segment] < torch.where(thing, thing_area, stuff_area), -1, ids)
+    _, segment, area = torch.unique(_unique_across_images(ids + 1), return_inverse=True, return_counts=True)
+    smallest = torch.where(thing, thing_area, stuff_area)
+    return torch.where(area[segment] < smallest, -1, ids)
 
 
-def _per_image(ids: Tensor) -> Tensor:
-    """Ids (B, H, W), at least 0, that no two images share."""
+def _unique_across_images(ids: Tensor) -> Tensor:
+    """Ids (B, H, W) of at least 0, shifted so that no two images share one."""
     if not ids.numel():
         return ids
     image = torch.arange(len(ids), device=ids.device).view(-1, 1, 1)
@@ -89,16 +102,17 @@ def _per_image(ids: Tensor) -> Tensor:
 
 
 def _check(semantic: Tensor, region: Tensor, num_classes: int) -> None:
+    """Raises a ValueError unless both maps have the same shape (B, H, W) and valid ids."""
     if semantic.ndim != 3 or semantic.shape != region.shape:
         raise ValueError(
             "expected class and region ids of one shape (B, H, W), "
             f"found {tuple(semantic.shape)} and {tuple(region.shape)}: resize them to the same size first"
         )
-    strange = semantic[(semantic < 0) | ((semantic >= num_classes) & (semantic != VOID))]
-    if strange.numel():
+    invalid = semantic[(semantic < 0) | ((semantic >= num_classes) & (semantic != VOID))]
+    if invalid.numel():
         raise ValueError(
             f"expected class ids in [0, {num_classes - 1}] or {VOID} for void, "
-            f"found {sorted(set(strange.tolist()))[:5]}: "
+            f"found {sorted(set(invalid.tolist()))[:5]}: "
             "pass labels, not logits, and the number of classes of their data set"
         )
     if region.numel() and int(region.min()) < 0:

@@ -1,6 +1,6 @@
-"""Losses that stay on the device until somebody reads them."""
+"""Mean losses for logging, accumulated on the device until they are read."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -10,14 +10,14 @@ from fusionseg.engine.distributed import gathered, gathered_objects, lowest, red
 
 
 class NotFiniteError(ValueError):
-    """A training whose losses or weights are no numbers any more."""
+    """The losses or weights of a training are NaN or infinite."""
 
 
 class LossLog:
-    """The mean losses since they were last read, over all ranks, and the first step at which one was not finite.
+    """Mean losses over all ranks since they were last read, and the first step at which one was not finite.
 
     Args:
-        tasks: The tasks, in the order of their losses.
+        tasks: The names of the T tasks, in the order of their losses.
     """
 
     def __init__(self, tasks: Sequence[str]) -> None:
@@ -29,10 +29,15 @@ class LossLog:
 
     def _reset(self, step: int) -> None:
         self.total: Tensor | None = None
+        """The sums of the weighted loss and of the losses of the tasks (1 + T,), on the device."""
         self.first: Tensor | None = None
+        """The first step at which each task's loss was not finite (T,), infinity if there is none."""
         self.count = 0
+        """Number of micro-batches in the sums."""
         self.logged = step
+        """The step at which the losses were last read."""
         self.images: dict[int, list[str]] = {}
+        """The names of the images of each step since the last check."""
 
     def start(self, step: int, rank: int, device: torch.device) -> None:
         """Begins anew at an optimizer step, or goes on from the state given to `resume`.
@@ -53,70 +58,100 @@ class LossLog:
         self._resumed = state
 
     def add(self, loss: Tensor, losses: Tensor, step: int, images: Sequence[str]) -> None:
-        """Adds what a step gave, without waiting for the device.
+        """Adds the losses of a micro-batch, without synchronizing with the device.
 
         Args:
-            loss: The weighted sum.
+            loss: The weighted sum of the losses, a scalar.
             losses: The loss of each task (T,).
-            step: The optimizer step.
-            images: The names of its images.
+            step: Number of optimizer steps so far.
+            images: The names of the images of the micro-batch.
         """
         values = torch.cat([loss[None], losses]).detach()
-        bad = torch.where(losses.detach().isfinite(), torch.inf, float(step))
+        not_finite = torch.where(losses.detach().isfinite(), torch.inf, float(step))
         self.total = values if self.total is None else self.total + values
-        self.first = bad if self.first is None else torch.minimum(self.first, bad)
+        self.first = not_finite if self.first is None else torch.minimum(self.first, not_finite)
         self.count += 1
         self.images.setdefault(step, []).extend(images)
 
     def check(self) -> None:
-        """Waits for the device and raises `NotFiniteError` where a loss was not finite; all ranks must ask together."""
+        """Checks that all losses were finite; synchronizes with the device, and must be called by all ranks.
+
+        Raises:
+            NotFiniteError: If one was not; the message names the task, the step and its images.
+        """
         if self.first is None:
             return
         step, task = min(zip(lowest(self.first).tolist(), self.tasks, strict=True))
         if step != float("inf"):
-            images = [name for names in gathered_objects(self.images.get(int(step), [])) for name in names]
+            images: list[str] = []
+            for of_rank in gathered_objects(self.images.get(int(step), [])):
+                images += of_rank
             raise NotFiniteError(
-                f"the {task} loss is not finite since step {int(step)}, images {', '.join(images)}: look at these, "
-                "lower the learning rate, or clip gradients (trainer.gradient_clip_val); checkpoints are from before"
+                f"the {task} loss is not finite since step {int(step)}, images {', '.join(images)}: look at "
+                "these, lower the learning rate, or clip gradients (trainer.gradient_clip_val); "
+                "checkpoints are from before"
             )
-        self.first, self.images = None, {}
+        self.first = None
+        self.images = {}
 
     def due(self, step: int, every: int) -> bool:
-        """Whether a multiple of `every` steps was passed since the last reading."""
+        """Whether a multiple of `every` steps was passed since the losses were last read."""
         return bool(self.count and every and step // every > self.logged // every)
 
-    def read(self, step: int) -> dict[str, float]:
-        """The mean losses, after which counting starts again; all ranks must read together.
+    def pop_means(self, step: int) -> dict[str, float]:
+        """The mean losses since the last call, by their logged names; must be called by all ranks.
+
+        >>> log = LossLog(["region"])
+        >>> log.add(torch.tensor(1.0), torch.tensor([2.0]), step=0, images=["a"])
+        >>> log.add(torch.tensor(2.0), torch.tensor([4.0]), step=1, images=["b"])
+        >>> log.pop_means(2)
+        {'train/loss': 1.5, 'train/loss_region': 3.0}
+
+        Args:
+            step: Number of optimizer steps so far.
 
         Raises:
-            NotFiniteError: If one was not finite.
+            NotFiniteError: If a loss was not finite.
         """
         assert self.total is not None, "nothing was added"
         self.check()
-        mean = (reduced(self.total) / (self.count * world_size())).tolist()
+        means = (reduced(self.total) / (self.count * world_size())).tolist()
         self.total = None
         self.count = 0
         self.logged = step
         names = ["train/loss", *(f"train/loss_{task}" for task in self.tasks)]
-        self.latest = dict(zip(names, mean, strict=True))
+        self.latest = dict(zip(names, means, strict=True))
         return self.latest
 
     def state(self) -> dict[str, Any]:
-        """What was added and not read yet, of all ranks together."""
+        """The losses that were not read yet, for a checkpoint; must be called by all ranks.
+
+        Raises:
+            NotFiniteError: If a loss was not finite.
+        """
         self.check()
         total = None if self.total is None else gathered(self.total).cpu()
         return {"total": total, "count": self.count, "logged": self.logged}
 
 
-def check_finite(state: dict[str, Any], step: int) -> None:
-    """Raises `NotFiniteError` where a model's weights hold NaN or infinity."""
-    floats = {
-        name: v for name, v in state.items() if isinstance(v, Tensor) and v.is_floating_point() and v.numel()
-    }
-    if not floats or bool(torch.stack([v.isfinite().all() for v in floats.values()]).all()):
+def check_finite(state: Mapping[str, object], step: int) -> None:
+    """Checks that a state dict holds neither NaN nor infinity, with one synchronization of the device.
+
+    Args:
+        state: A state dict.
+        step: Number of optimizer steps so far, for the message.
+
+    Raises:
+        NotFiniteError: If it does; the message names the first tensor.
+    """
+    floats: dict[str, Tensor] = {}
+    for name, value in state.items():
+        if isinstance(value, Tensor) and value.is_floating_point() and value.numel():
+            floats[name] = value
+    if not floats or bool(torch.stack([value.isfinite().all() for value in floats.values()]).all()):
         return
-    broken = [name for name, v in floats.items() if not v.isfinite().all()]
+    broken = [name for name, value in floats.items() if not value.isfinite().all()]
     raise NotFiniteError(
-        f"{len(broken)} weights are not finite after step {step}, {broken[0]} first: lower the learning rate, or clip "
-        "gradients (trainer.gradient_clip_val); checkpoints are from before"
+        f"{len(broken)} weights are not finite after step {step}, {broken[0]} first: lower the learning "
+        "rate, or clip gradients (trainer.gradient_clip_val); checkpoints are from before"
     )

@@ -1,9 +1,9 @@
-"""Optimizers and schedules from recipes, and what they act on."""
+"""Builds optimizers and learning rate schedules from recipes, and groups the parameters that they act on."""
 
 import inspect
 import math
 from collections.abc import Callable, Iterable
-from typing import Any, Literal
+from typing import Literal, TypedDict
 
 from torch import nn
 from torch.optim import Optimizer
@@ -15,13 +15,16 @@ from fusionseg.networks import Network
 
 
 class WarmupPoly(LambdaLR):
-    """A linear warm-up, then the decay (1 - progress)^power of DeepLab (arXiv:1606.00915, section 4).
+    """Linear warm-up, then polynomial decay (1 - progress)^power as in DeepLab (arXiv:1606.00915, sec. 4).
 
     Args:
         optimizer: The optimizer.
         total_steps: Optimizer steps until the learning rate is 0; the module fills it in.
-        warmup: Share of the steps in which the rate rises to its full value.
+        warmup: Fraction of the steps in which the learning rate rises to its full value, in [0, 1).
         power: Exponent of the decay; 1 is linear, 0 is constant.
+
+    Raises:
+        ValueError: If the number of steps is missing or less than 1, or the warm-up is outside of [0, 1).
     """
 
     def __init__(
@@ -43,42 +46,59 @@ class WarmupPoly(LambdaLR):
         super().__init__(optimizer, factor)
 
 
-def fused(recipe: Callable[..., Optimizer], parameters: Iterable[Any], allowed: bool) -> Optimizer:
-    """The recipe's optimizer, in its fused form where it has one and the recipe does not say otherwise."""
-    chosen = getattr(recipe, "keywords", {})
-    silent = chosen.get("fused") is None and not chosen.get("foreach") and not chosen.get("differentiable")
-    more = (
-        {"fused": True}
-        if allowed and silent and "fused" in inspect.signature(made(recipe)).parameters
-        else {}
-    )
+class ParameterGroup(TypedDict):
+    """A group of parameters, as optimizers take it."""
+
+    params: list[nn.Parameter]
+
+
+def fused(
+    recipe: Callable[..., Optimizer], parameters: Iterable[nn.Parameter] | list[ParameterGroup], allowed: bool
+) -> Optimizer:
+    """The recipe's optimizer, fused if it has such an implementation and the recipe chooses no other.
+
+    Args:
+        recipe: Builds an optimizer, given its parameters.
+        parameters: What is optimized: parameters or groups of them.
+        allowed: Whether the fused implementation may be used.
+
+    Raises:
+        ValueError: If the optimizer refuses its arguments.
+    """
+    keywords = getattr(recipe, "keywords", {})
+    chosen = keywords.get("fused") is not None or keywords.get("foreach") or keywords.get("differentiable")
+    use_fused = allowed and not chosen and "fused" in inspect.signature(made(recipe)).parameters
     try:
-        return recipe(parameters, **more)
+        return recipe(parameters, fused=True) if use_fused else recipe(parameters)
     except ValueError as error:
         raise ValueError(f"model.optimizer, {made(recipe).__name__}: {error}") from error
 
 
-def parameter_groups(network: nn.Module, encoder: nn.Module) -> list[dict[str, Any]]:
-    """The trainable parameters: the encoder's, and the others.
+def parameter_groups(network: nn.Module, encoder: nn.Module) -> list[ParameterGroup]:
+    """The trainable parameters in two groups: first those of the encoder, then all others.
 
-    Apart also where they learn alike, because PyTorch's fused SGD stops where only some parameters of a group have
-    momentum, as they would after the encoder was frozen for some epochs.
+    They are separate even if their learning rates are equal, because PyTorch's fused SGD fails if only some
+    parameters of a group have momentum, as is the case after the encoder was frozen for some epochs.
     """
-    own = {id(p) for p in encoder.parameters()}
-    rest = [p for p in network.parameters() if p.requires_grad and id(p) not in own]
-    return [{"params": [p for p in encoder.parameters() if p.requires_grad]}, {"params": rest}]
+    of_encoder = {id(p) for p in encoder.parameters()}
+    first = [p for p in encoder.parameters() if p.requires_grad]
+    rest = [p for p in network.parameters() if p.requires_grad and id(p) not in of_encoder]
+    return [{"params": first}, {"params": rest}]
 
 
 def configured(
     recipe: Callable[..., Optimizer], network: Network, encoder_lr: float, allowed: bool = True
 ) -> Optimizer:
-    """The recipe's optimizer of all that is trained, with the encoder's own learning rate.
+    """The recipe's optimizer of all trainable parameters, with an own learning rate for the encoder.
 
     Args:
-        recipe: The optimizer from parameter groups.
+        recipe: Builds an optimizer, given its parameters.
         network: The network.
-        encoder_lr: The encoder's learning rate as a factor of the optimizer's.
-        allowed: Whether the optimizer may be a fused one.
+        encoder_lr: Learning rate of the encoder as a multiple of the recipe's.
+        allowed: Whether the fused implementation may be used.
+
+    Raises:
+        ValueError: If the optimizer refuses its arguments.
     """
     optimizer = fused(recipe, parameter_groups(network, network.encoder), allowed)
     optimizer.param_groups[0]["lr"] *= encoder_lr
@@ -123,16 +143,23 @@ def balance_losses(module: nn.Module, datamodule: Any) -> None:
 def scheduled(
     recipe: Callable[..., LRScheduler], optimizer: Optimizer, total_steps: float
 ) -> tuple[LRScheduler, Literal["step", "epoch"]]:
-    """The recipe's schedule, and after what it is stepped: each step if it takes `total_steps`, else each epoch.
+    """The recipe's learning rate schedule, and when it is stepped.
+
+    Args:
+        recipe: Builds a schedule, given the optimizer and, if it takes it, `total_steps`.
+        optimizer: The optimizer.
+        total_steps: Number of optimizer steps of the training, or infinity.
+
+    Returns:
+        The schedule, and `step` if it takes `total_steps`, otherwise `epoch`.
 
     Raises:
-        ValueError: If it needs the number of steps and training has no end, or if it sets the learning rates of the
-            optimizer's groups itself, in another ratio.
+        ValueError: If the schedule needs the number of steps and the training has no end, or if it sets the
+            learning rates of the parameter groups itself, in another ratio.
     """
     before = [group["lr"] for group in optimizer.param_groups]
-    interval: Literal["step", "epoch"] = (
-        "step" if "total_steps" in inspect.signature(made(recipe)).parameters else "epoch"
-    )
+    takes_steps = "total_steps" in inspect.signature(made(recipe)).parameters
+    interval: Literal["step", "epoch"] = "step" if takes_steps else "epoch"
     if interval == "epoch" or getattr(recipe, "keywords", {}).get("total_steps"):
         schedule = recipe(optimizer)
     elif math.isinf(total_steps):
@@ -144,7 +171,7 @@ def scheduled(
     after = [group["lr"] for group in optimizer.param_groups]
     if not math.isclose(before[0] * after[-1], before[-1] * after[0], rel_tol=1e-6):
         raise ValueError(
-            f"{made(recipe).__name__} sets the learning rates to {after}, but encoder_lr wants the ratio of {before}: "
-            "give it a list of two rates, the encoder's first"
+            f"{made(recipe).__name__} sets the learning rates to {after}, but encoder_lr wants the ratio of "
+            f"{before}: give it a list of two rates, the encoder's first"
         )
     return schedule, interval

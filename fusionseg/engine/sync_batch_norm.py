@@ -1,10 +1,12 @@
-"""Batch statistics over all ranks, on a CPU as on a GPU, and in timm's encoders too."""
+"""Batch normalization with the statistics of the global batch, on CPUs and GPUs, also in timm's encoders."""
 
 from typing import Any
 
 import torch
+from lightning.pytorch import LightningModule
 from lightning.pytorch.plugins.layer_sync import TorchSyncBatchNorm
 from torch import Tensor, nn
+from torch.autograd.function import FunctionCtx
 from torch.nn.modules.batchnorm import _BatchNorm
 from typing_extensions import override
 
@@ -12,33 +14,42 @@ from fusionseg.engine.distributed import reduced, world_size
 
 
 class BatchNormSync(TorchSyncBatchNorm):
-    """What `Trainer(sync_batchnorm=True)` does while it fits: norms take the statistics of the global batch.
+    """Synchronizes batch norms while a model is fitted: the plugin of `Trainer(sync_batchnorm=True)`.
 
-    Lightning's own replaces timm's layers, which are a norm and an activation, by the norm alone, and stops on a CPU.
+    Lightning's own plugin replaces timm's layers, which combine a norm with an activation, by the norm alone,
+    and does not work on a CPU.
     """
 
     def __init__(self) -> None:
         self.kinds: dict[_BatchNorm, type[_BatchNorm]] = {}
+        """The original class of each layer."""
 
     @override
-    def apply(self, model: Any) -> Any:
-        # the model is not there yet, but about to go
-        wanted = HostBatchNorm if model.trainer.strategy.root_device.type == "cpu" else DeviceBatchNorm
+    def apply(self, model: LightningModule) -> LightningModule:  # type: ignore[override]
+        """Synchronizes all batch norms of a model.
+
+        Raises:
+            ValueError: If a batch norm is neither PyTorch's nor timm's.
+        """
+        # the model is not on its device yet, so the strategy is asked
+        on_cpu = model.trainer.strategy.root_device.type == "cpu"
         for name, module in model.named_modules():
             if not isinstance(module, _BatchNorm) or isinstance(module, nn.SyncBatchNorm):
                 continue
-            own = type(module).forward is not _BatchNorm.forward
-            if own and not (hasattr(module, "drop") and hasattr(module, "act")):
+            custom = type(module).forward is not _BatchNorm.forward
+            if custom and not (hasattr(module, "drop") and hasattr(module, "act")):
                 raise ValueError(
-                    f"sync_batchnorm expects batch norms of PyTorch or timm, found {type(module).__qualname__} in "
-                    f"{name}: train it without, or replace that layer"
+                    "sync_batchnorm expects batch norms of PyTorch or timm, "
+                    f"found {type(module).__qualname__} in {name}: train it without, or replace that layer"
                 )
-            # another way through the same parameters, buffers and parts
-            self.kinds[module], module.__class__ = type(module), wanted
+            # only the forward pass changes; parameters, buffers and submodules stay
+            self.kinds[module] = type(module)
+            module.__class__ = HostBatchNorm if on_cpu else DeviceBatchNorm
         return model
 
     @override
-    def revert(self, model: Any) -> Any:
+    def revert(self, model: LightningModule) -> LightningModule:  # type: ignore[override]
+        """Gives all batch norms their original class back."""
         for module, kind in self.kinds.items():
             module.__class__ = kind
         self.kinds = {}
@@ -46,7 +57,7 @@ class BatchNormSync(TorchSyncBatchNorm):
 
 
 class DeviceBatchNorm(nn.SyncBatchNorm):
-    """PyTorch's synchronized norm, and what timm does after a norm."""
+    """PyTorch's synchronized batch norm, followed by timm's dropout and activation, if any."""
 
     process_group: Any = None
 
@@ -56,19 +67,22 @@ class DeviceBatchNorm(nn.SyncBatchNorm):
 
 
 class HostBatchNorm(_BatchNorm):
-    """The same for the CPU, which PyTorch's refuses."""
+    """Synchronized batch norm on a CPU, which PyTorch's does not support."""
 
     @override
     def forward(self, input: Tensor) -> Tensor:
+        """Normalizes features (B, C, ...) by the mean and variance over all ranks."""
         if not self.training or world_size() == 1:
             return _activated(self, super().forward(input))
-        axes, shape = [0, *range(2, input.ndim)], [1, -1] + [1] * (input.ndim - 2)
+        axes = [0, *range(2, input.ndim)]
+        shape = [1, -1] + [1] * (input.ndim - 2)
         values = input if input.dtype == torch.float64 else input.float()
         count = input.numel() // input.shape[1] * world_size()
-        mean = _sum(values.sum(axes)) / count
+        mean = _sum_over_ranks(values.sum(axes)) / count
         centered = values - mean.view(shape)
-        variance = _sum(centered.square().sum(axes)) / count
-        self._remember(mean, variance * (count / max(count - 1, 1)))
+        variance = _sum_over_ranks(centered.square().sum(axes)) / count
+        unbiased = variance * (count / max(count - 1, 1))
+        self._update_running_statistics(mean, unbiased)
         output = centered * (variance + self.eps).rsqrt().view(shape)
         if self.affine:
             output = output * self.weight.view(shape) + self.bias.view(shape)
@@ -76,35 +90,36 @@ class HostBatchNorm(_BatchNorm):
 
     @override
     def _check_input_dim(self, input: Tensor) -> None:
-        """Any number of dimensions will do."""
+        """Accepts any number of dimensions."""
 
     @torch.no_grad()
-    def _remember(self, mean: Tensor, variance: Tensor) -> None:
+    def _update_running_statistics(self, mean: Tensor, variance: Tensor) -> None:
+        """Moves the running mean and variance (C,), as `nn.BatchNorm2d` does."""
         if self.running_mean is None or self.running_var is None or self.num_batches_tracked is None:
             return
         self.num_batches_tracked.add_(1)
-        share = 1 / self.num_batches_tracked.item() if self.momentum is None else self.momentum
-        self.running_mean.lerp_(mean.to(self.running_mean.dtype), share)
-        self.running_var.lerp_(variance.to(self.running_var.dtype), share)
+        momentum = 1 / self.num_batches_tracked.item() if self.momentum is None else self.momentum
+        self.running_mean.lerp_(mean.to(self.running_mean.dtype), momentum)
+        self.running_var.lerp_(variance.to(self.running_var.dtype), momentum)
 
 
 class _SumOverRanks(torch.autograd.Function):
-    """A sum over ranks in both directions: the losses of all ranks depend on what one adds to it."""
+    """The sum over ranks, in both passes: each rank's summand contributes to the losses of all ranks."""
 
     @staticmethod
-    def forward(ctx: Any, values: Tensor) -> Tensor:
+    def forward(ctx: FunctionCtx, values: Tensor) -> Tensor:
         return reduced(values)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+    def backward(ctx: FunctionCtx, *gradients: Tensor) -> Tensor:
         return reduced(gradients[0])
 
 
-def _sum(values: Tensor) -> Tensor:
+def _sum_over_ranks(values: Tensor) -> Tensor:
     total: Tensor = _SumOverRanks.apply(values)
     return total
 
 
-def _activated(module: Any, normed: Tensor) -> Tensor:
-    """A norm's output after the drop and the activation that timm keeps in the norm."""
-    return module.act(module.drop(normed)) if hasattr(module, "act") else normed
+def _activated(module: Any, normalized: Tensor) -> Tensor:
+    """The output of a norm after the dropout and activation that timm keeps in the norm's module, if any."""
+    return module.act(module.drop(normalized)) if hasattr(module, "act") else normalized

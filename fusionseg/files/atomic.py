@@ -1,4 +1,4 @@
-"""Files that are whole or not there."""
+"""Atomic writes: a file appears complete or not at all."""
 
 import json
 import math
@@ -7,60 +7,84 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
-    """The path of a draft in the same folder, which takes the place of the file when the block ends well.
+    """The path of a draft in the same folder, which replaces the file when the block ends without an error.
 
-    The folder is made if needed; the draft is on disk before it takes the place, and is gone if the block fails.
+    The folder is created if needed. The draft is flushed to disk before it replaces the file, and removed if
+    the block fails.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "figures.txt"
+    ...     with replacing(path) as draft:
+    ...         _ = draft.write_text("0.9")
+    ...     path.read_text()
+    '0.9'
+
+    Raises:
+        OSError: If the file cannot be written, for example because the disk is full.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    # in the same folder, because only a move within one file system is atomic; the suffix tells writers the format
+    # in the same folder, because only a move within one file system is atomic; the suffix tells writers the
+    # format
     draft = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
     try:
         yield draft
         with draft.open("rb+") as file:
             os.fsync(file.fileno())
         os.replace(draft, path)
-        _sync(path.parent)
+        _sync_folder(path.parent)
     finally:
         draft.unlink(missing_ok=True)
 
 
 def remove_drafts(folder: Path) -> None:
-    """Removes what killed processes were writing, in a folder and below."""
+    """Removes the drafts that killed processes left in a folder and its subfolders."""
     for path in folder.rglob(".*"):
         if re.fullmatch(r"\..+\.\d+\.\w+", path.name) and path.is_file():
             path.unlink(missing_ok=True)
 
 
-def _sync(folder: Path) -> None:
-    """Has the names in a folder on the disk, where the system can do that."""
+def _sync_folder(folder: Path) -> None:
+    """Flushes the entries of a folder to disk, where the system can do that."""
     if os.name == "posix":
-        number = os.open(folder, os.O_RDONLY)
+        descriptor = os.open(folder, os.O_RDONLY)
         try:
-            os.fsync(number)
+            os.fsync(descriptor)
         finally:
-            os.close(number)
+            os.close(descriptor)
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Writes a whole text file or nothing."""
+    """Writes a text file atomically, as UTF-8.
+
+    Raises:
+        OSError: If the file cannot be written.
+    """
     with replacing(path) as draft:
         draft.write_text(text, encoding="utf-8")
 
 
-def write_json(path: str | Path, value: Any) -> None:
-    """Writes a whole JSON file or nothing; NaN and infinity become null, which any reader understands."""
+def write_json(path: str | Path, value: object) -> None:
+    """Writes a JSON file atomically; NaN and infinity become null, which every reader understands.
+
+    Raises:
+        OSError: If the file cannot be written.
+        TypeError: If the value cannot be represented in JSON.
+    """
     write_text(path, json.dumps(_finite(value), indent=2) + "\n")
 
 
-def _finite(value: Any) -> Any:
+def _finite(value: object) -> object:
+    """The value with `None` in place of NaN and infinity, at any depth of dictionaries and lists."""
     if isinstance(value, dict):
         return {key: _finite(v) for key, v in value.items()}
     if isinstance(value, list | tuple):
         return [_finite(v) for v in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

@@ -1,4 +1,4 @@
-"""Files of photos and label maps: readers that give ids and never colors, writers that never leave half a file."""
+"""Reads photos and label maps, and writes label maps, panoptic PNGs and their COCO annotations atomically."""
 
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,18 +14,18 @@ from PIL.ImageFile import ImageFile
 from fusionseg.files.atomic import replacing
 from fusionseg.sample import OFFSET, VOID, Classes, IntMap, Picture
 
-# large aerial photos are no attack; what claims to be twice as large is refused
+# large aerial photos are legitimate; Pillow still refuses images of more than twice its limit
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 
 def read_image(path: str | Path, orient: bool = False) -> Picture:
-    """The RGB picture (H, W, 3), uint8, in any format that Pillow reads.
+    """Reads a photo as RGB (H, W, 3), uint8, in any format that Pillow supports.
 
-    Grey values of 16 bits are scaled to 8, transparency is dropped.
+    Grey values of 16 bits are scaled to 8 bits, transparency is dropped.
 
     Args:
         path: The file.
-        orient: Turn the picture as its EXIF orientation says. Labels are drawn on the stored pixels, as a rule.
+        orient: Apply the EXIF orientation. Labels usually belong to the pixels as they are stored.
 
     Raises:
         ValueError: If the file is damaged or has no fixed value range (32-bit integers, floats).
@@ -35,8 +35,8 @@ def read_image(path: str | Path, orient: bool = False) -> Picture:
             image = Image.open(file)
         if image.mode in ("I", "F"):
             raise ValueError(
-                f"expected 8 or 16 bits for each channel in {path}, found mode {image.mode} without a fixed value "
-                "range: convert the file, or read it in the dataset itself"
+                f"expected 8 or 16 bits for each channel in {path}, found mode {image.mode} without a fixed "
+                "value range: convert the file, or read it in the dataset itself"
             )
         with decoding(path):
             upright = ImageOps.exif_transpose(image) if orient else image
@@ -49,34 +49,34 @@ def read_image(path: str | Path, orient: bool = False) -> Picture:
 
 
 def read_labels(path: str | Path) -> IntMap:
-    """The ids (H, W) of a label file: palette indices or grey values of up to 16 bits, never colors.
+    """Reads the ids (H, W) of a label file: palette indices or grey values of up to 16 bits.
 
     Raises:
-        ValueError: If the file is damaged, has colors for ids, or is a JPEG, which does not keep ids.
+        ValueError: If the file is damaged, has colors instead of ids, or is a JPEG, whose compression changes
+            ids.
     """
     with open(path, "rb") as file:
         with decoding(path):
             image = Image.open(file)
-        if image.format == "JPEG" or not (
-            image.mode in ("1", "L", "P", "I") or image.mode.startswith("I;16")
-        ):
+        has_ids = image.mode in ("1", "L", "P", "I") or image.mode.startswith("I;16")
+        if image.format == "JPEG" or not has_ids:
             raise ValueError(
                 f"expected one id for each pixel in {path} (a palette or grey PNG), "
                 f"found a {image.format} of mode {image.mode}: convert colors to class ids first"
             )
-        stretch = _stretch(image)
+        factor = _grey_factor(image)
         with decoding(path):
             ids: IntMap = np.array(image, np.uint8 if image.mode == "1" else None)
-        return ids if stretch == 1 else ids // stretch
+        return ids if factor == 1 else ids // factor
 
 
 def write_png(path: str | Path, pixels: npt.NDArray[np.uint8 | np.uint16]) -> None:
-    """Write a picture (H, W, 3) or grey values (H, W); the file appears complete or not at all."""
+    """Writes a picture (H, W, 3), uint8, or grey values (H, W), uint8 or uint16, as a PNG."""
     _write(path, Image.fromarray(pixels), optimize=pixels.ndim == 2)
 
 
 def write_semantic(path: str | Path, semantic: IntMap, classes: Classes) -> None:
-    """Write class ids (H, W) as an 8-bit PNG whose palette shows the classes' colors, void black.
+    """Writes class ids (H, W) as an 8-bit PNG with a palette of the classes' colors, and black for void.
 
     Raises:
         ValueError: If an id is neither a class nor `VOID`.
@@ -84,10 +84,12 @@ def write_semantic(path: str | Path, semantic: IntMap, classes: Classes) -> None
     strange = np.setdiff1d(semantic, [*range(len(classes)), VOID])
     if strange.size:
         raise ValueError(
-            f"expected class ids in [0, {len(classes) - 1}] or {VOID} for void in {path}, found {strange[:5].tolist()}"
+            f"expected class ids in [0, {len(classes) - 1}] or {VOID} for void in {path}, "
+            f"found {strange[:5].tolist()}"
         )
     image = Image.fromarray(semantic.astype(np.uint8))
-    # All 256 entries, or Pillow would choose fewer bits than the value 255 needs.
+    # a palette of all 256 entries, because for a shorter one Pillow chooses fewer bits than the value 255
+    # needs
     palette = np.zeros((VOID + 1, 3), np.uint8)
     palette[: len(classes)] = classes.colors
     image.putpalette(palette.tobytes())
@@ -95,10 +97,10 @@ def write_semantic(path: str | Path, semantic: IntMap, classes: Classes) -> None
 
 
 def write_region(path: str | Path, region: IntMap) -> None:
-    """Write region ids (H, W) as a 16-bit grey PNG.
+    """Writes region ids (H, W) as a 16-bit grey PNG.
 
     Raises:
-        ValueError: If an id does not fit.
+        ValueError: If an id is outside of [0, 65535].
     """
     if region.min(initial=0) < 0 or region.max(initial=0) > 65535:
         raise ValueError(
@@ -109,19 +111,20 @@ def write_region(path: str | Path, region: IntMap) -> None:
 
 
 def write_panoptic(path: str | Path, panoptic: IntMap, classes: Classes) -> dict[str, Any]:
-    """Write panoptic ids (H, W) as a PNG of COCO's panoptic format (arXiv:1801.00868).
+    """Writes panoptic ids (H, W) as a PNG in COCO's panoptic format (arXiv:1801.00868).
 
-    Segments are numbered from 1 in the order of their panoptic ids, 0 is void; a pixel's color is its number,
-    R + 256 G + 65536 B.
+    Segments are numbered from 1 in the order of their panoptic ids; 0 is void. The color of a pixel encodes
+    the number as R + 256 G + 65536 B.
 
     Args:
         path: The file.
-        panoptic: Class * 65536 + instance, -1 where void (`fusion.panoptic`).
-        classes: The classes; a segment's category is the class's id in the data set's own files.
+        panoptic: Class * 65536 + instance, or -1 where void, as `fusionseg.engine.fusion.panoptic` returns
+            it.
+        classes: The classes; the category of a segment is the id of its class in the data set's own files.
 
     Returns:
-        The image's annotation without `image_id`: `file_name` and `segments_info`, which has for each segment `id`,
-        `category_id`, `area` in pixels, `bbox` as [x, y, width, height] and `iscrowd`.
+        The annotation of the image without `image_id`: `file_name` and `segments_info`, a list with the `id`,
+        `category_id`, `area` in pixels, `bbox` as [x, y, width, height] and `iscrowd` of each segment.
 
     Raises:
         ValueError: If an id belongs to no class.
@@ -153,15 +156,15 @@ def write_panoptic(path: str | Path, panoptic: IntMap, classes: Classes) -> dict
 def coco_panoptic_json(
     images: Sequence[Mapping[str, Any]], annotations: Sequence[Mapping[str, Any]], classes: Classes
 ) -> dict[str, Any]:
-    """The content of COCO's panoptic JSON file, ready for `json.dump`.
+    """The content of a panoptic JSON file of COCO, ready for `json.dump`.
 
     Args:
         images: For each image at least `id`, `file_name`, `width` and `height`.
         annotations: For each image `image_id` and what `write_panoptic` returned.
-        classes: The classes; a category's id is that of the data set's own files.
+        classes: The classes; the id of a category is that of the data set's own files.
 
     Raises:
-        ValueError: If a key is missing, or an annotation belongs to no image.
+        ValueError: If a key is missing, or an annotation refers to an unknown image.
     """
     for kind, entries, keys in (
         ("image", images, {"id", "file_name", "width", "height"}),
@@ -185,18 +188,19 @@ def coco_panoptic_json(
     }
 
 
-def _stretch(image: Image.Image) -> int:
-    """What Pillow multiplies grey values of 2 and 4 bits by on decoding: right for photos, wrong for ids."""
+def _grey_factor(image: Image.Image) -> int:
+    """The factor by which Pillow scales grey values of 2 and 4 bits to 8: right for photos, wrong for ids."""
     stored = image.tile[0].args if isinstance(image, ImageFile) and image.tile else ""
     mode = stored[0] if isinstance(stored, tuple) else stored
     return {"L;2": 85, "L;4": 17}.get(str(mode), 1)
 
 
 def _boxes(index: IntMap, count: int) -> tuple[list[list[int]], list[int]]:
-    """Box [x, y, width, height] and area of each index in [0, count)."""
+    """The bounding box [x, y, width, height] and the area in pixels of each index in [0, count)."""
     corners = []
-    for where in np.indices(index.shape)[::-1]:
-        low, high = np.full(count, max(index.shape)), np.zeros(count, np.int64)
+    for where in np.indices(index.shape)[::-1]:  # x, then y
+        low = np.full(count, max(index.shape))
+        high = np.zeros(count, np.int64)
         np.minimum.at(low, index, where)
         np.maximum.at(high, index, where)
         corners.append((low, high - low + 1))
@@ -207,22 +211,20 @@ def _boxes(index: IntMap, count: int) -> tuple[list[list[int]], list[int]]:
 
 @contextmanager
 def decoding(path: str | Path) -> Iterator[None]:
-    """A block in which a library decodes a file; whatever it says of bytes that are wrong names the file.
+    """Turns any error of a library that decodes a file into one that names the file.
 
     Raises:
         ValueError: If the file is damaged, or claims to be larger than Pillow allows.
     """
     try:
         yield
-    except Exception as error:  # nobody lists what the readers of a dozen formats raise
-        told = (
-            "of no known format"
-            if isinstance(error, UnidentifiedImageError)
-            else error or type(error).__name__
-        )
-        raise ValueError(f"{path} is no complete image file ({told}): download or copy it again") from error
+    except Exception as error:  # the readers of a dozen formats document no common base
+        unknown = isinstance(error, UnidentifiedImageError)
+        reason = "of no known format" if unknown else error or type(error).__name__
+        raise ValueError(f"{path} is no complete image file ({reason}): download or copy it again") from error
 
 
 def _write(path: str | Path, image: Image.Image, optimize: bool = True) -> None:
+    """Writes a PNG atomically; `optimize` trades time for size."""
     with replacing(path) as draft:
         image.save(draft, "PNG", optimize=optimize)

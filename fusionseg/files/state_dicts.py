@@ -3,66 +3,76 @@
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
 from torch import Tensor, nn
 
 
 class WeightsError(ValueError):
-    """A file of weights that cannot be used, with the reason and the remedy."""
+    """A file of weights cannot be used; the message gives the reason and the remedy."""
 
 
 def reason(error: BaseException) -> str:
-    """The first line of what an error says, which some libraries' errors leave empty."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+    """The first line of an error's message, at most 200 characters, or its class if the message is empty.
+
+    >>> reason(KeyError())
+    'KeyError'
+    """
+    lines = str(error).strip().splitlines()
+    return (lines or [type(error).__name__])[0][:200]
 
 
 def unpickled(path: Path) -> Any:
-    """What torch saved in a file, on the CPU: tensors and plain containers, else an error of many kinds."""
+    """The content of a file of `torch.save`, on the CPU, if it consists of tensors and plain containers.
+
+    Raises:
+        Exception: If it does not; torch raises errors of many kinds.
+    """
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of formats that may not be understood; what is not is refused
+        # torch warns of formats that it may not understand, and raises for those that it does not
+        warnings.simplefilter("ignore")
         return torch.load(path, map_location="cpu", weights_only=True)
 
 
-def is_state(value: Any) -> bool:
-    """Whether this is a state dict as modules load it: names with dense real tensors."""
-    return isinstance(value, Mapping) and all(
-        isinstance(k, str) and isinstance(v, Tensor) and v.layout == torch.strided and not v.is_complex()
-        for k, v in value.items()
-    )
+def is_state(value: object) -> TypeGuard[Mapping[str, Tensor]]:
+    """Whether a value is a state dict that modules can load: names with dense real tensors.
+
+    >>> is_state({"weight": torch.ones(2)}), is_state({"weight": 1.0})
+    (True, False)
+    """
+    if not isinstance(value, Mapping):
+        return False
+    return all(isinstance(name, str) and _is_dense_real(entry) for name, entry in value.items())
+
+
+def _is_dense_real(value: object) -> bool:
+    return isinstance(value, Tensor) and value.layout == torch.strided and not value.is_complex()
 
 
 def broken(module: nn.Module) -> list[str]:
-    """The names of parameters and buffers that hold NaN, and of parameters that hold infinity."""
-    learned = dict(module.named_parameters())
-    return [
-        name
-        for name, value in module.state_dict().items()
-        if isinstance(value, Tensor)
-        and (not value.isfinite().all() if name in learned else value.isnan().any())
-    ]
+    """The names of parameters that hold NaN or infinity, and of buffers that hold NaN."""
+    parameters = dict(module.named_parameters())
+    names = []
+    for name, value in module.state_dict().items():
+        if not isinstance(value, Tensor):
+            continue
+        wrong = not value.isfinite().all() if name in parameters else value.isnan().any()
+        if wrong:
+            names.append(name)
+    return names
 
 
 def tensors(path: Path) -> dict[str, Tensor]:
-    """The named tensors of a file or folder.
+    """The state dict in a file or folder; only tensors and plain containers are unpickled.
 
-    A Lightning checkpoint gives its `state_dict`; a folder is searched for `model.safetensors` (a saved model of
-    segmentation-models-pytorch). Nothing is unpickled but tensors and plain containers.
+    Of a Lightning checkpoint this is its `state_dict`. A folder is searched for `model.safetensors` (a saved
+    model of segmentation-models-pytorch) and `pytorch_model.bin`.
 
     Raises:
-        WeightsError: If there is no such file, or it is not a file of tensors.
+        WeightsError: If there is no such file, or it does not contain a state dict.
     """
-    if path.is_dir():
-        inside = [path / "model.safetensors", path / "pytorch_model.bin"]
-        found = [p for p in inside if p.is_file()]
-        if not found:
-            raise WeightsError(
-                f"{path}: expected a run with a best checkpoint, or one of {', '.join(p.name for p in inside)}; none found"
-            )
-        path = found[0]
-    if not path.is_file():
-        raise WeightsError(f"{path}: no such file of weights")
+    path = _weights_file(path)
     try:
         if path.suffix == ".safetensors":
             from safetensors.torch import load_file
@@ -71,10 +81,31 @@ def tensors(path: Path) -> dict[str, Tensor]:
         state = unpickled(path)
     except Exception as error:
         raise WeightsError(
-            f"{path}: expected a file of tensors (safetensors, or torch.save of a state dict): {reason(error)}"
+            f"{path}: expected a file of tensors (safetensors, or torch.save of a state dict): "
+            f"{reason(error)}"
         ) from error
     if isinstance(state, Mapping) and isinstance(state.get("state_dict"), Mapping):
         state = state["state_dict"]
     if not state or not is_state(state):
         raise WeightsError(f"{path}: expected a state dict (names and tensors), found {type(state).__name__}")
     return dict(state)
+
+
+def _weights_file(path: Path) -> Path:
+    """The file itself, or the first file of weights in a folder.
+
+    Raises:
+        WeightsError: If there is none.
+    """
+    if path.is_dir():
+        candidates = [path / "model.safetensors", path / "pytorch_model.bin"]
+        found = [candidate for candidate in candidates if candidate.is_file()]
+        if not found:
+            names = ", ".join(candidate.name for candidate in candidates)
+            raise WeightsError(
+                f"{path}: expected a run with a best checkpoint, or one of {names}; none found"
+            )
+        path = found[0]
+    if not path.is_file():
+        raise WeightsError(f"{path}: no such file of weights")
+    return path

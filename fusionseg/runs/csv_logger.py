@@ -1,23 +1,26 @@
-"""The figures of a run as a CSV file that survives its interruptions."""
+"""Logs metrics to a CSV file that is continued when a run is resumed."""
 
 import csv
 import io
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TypeAlias
 
 from lightning.fabric.utilities import rank_zero_only
 from lightning.pytorch.loggers import Logger
 
 from fusionseg.files.atomic import write_text
 
+Row: TypeAlias = dict[str, float | str | None]
+"""Values by column; those that were read from a file are text."""
+
 
 class MetricsLogger(Logger):
-    """A CSV file with a row for each thing that is logged, on disk as soon as it is.
+    """Writes one row per call of `log_metrics` to a CSV file, immediately.
 
-    Columns appear in the order in which they are first needed. A run that is continued goes on behind the rows that its
-    checkpoint knows of (`keep`), so that none is there twice.
+    Columns appear in the order in which they are first logged. A resumed run continues after the rows that
+    its checkpoint counts (`keep`), so that no row is there twice.
 
     Args:
         path: The file.
@@ -26,30 +29,38 @@ class MetricsLogger(Logger):
     def __init__(self, path: Path) -> None:
         super().__init__()
         self.path = path
-        self.rows: list[dict[str, Any]] = []
+        self.rows: list[Row] = []
         self.columns: list[str] = []
 
     @property
     def name(self) -> str:
-        """The file's name."""
+        """The name of the file without its suffix."""
         return self.path.stem
 
     @property
     def version(self) -> str:
-        """None in particular."""
+        """Empty: there is one file per run."""
         return ""
 
     @rank_zero_only
-    def log_hyperparams(self, *_: Any, **__: Any) -> None:
-        """They are in the run's config.yaml."""
+    def log_hyperparams(self, *_: object, **__: object) -> None:
+        """Does nothing: hyperparameters are in the config.yaml of the run."""
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Adds a row."""
-        row: dict[str, Any] = {"epoch": int(metrics["epoch"])} if "epoch" in metrics else {}
-        row |= {"step": step, **{name: value for name, value in metrics.items() if name != "epoch"}}
+        """Appends a row; the file is rewritten only if there are new columns.
+
+        Args:
+            metrics: Values by name; `epoch` becomes the first column, as an integer.
+            step: Number of optimizer steps so far.
+        """
+        row: Row = {}
+        if "epoch" in metrics:
+            row["epoch"] = int(metrics["epoch"])
+        row["step"] = step
+        row |= {name: value for name, value in metrics.items() if name != "epoch"}
         self.rows.append(row)
-        if not self.path.exists() or self._widen(row):
+        if not self.path.exists() or self._add_columns(row):
             self._write()
             return
         with self.path.open("a", newline="", encoding="utf-8") as file:
@@ -57,12 +68,15 @@ class MetricsLogger(Logger):
 
     @rank_zero_only
     def keep(self, count: int) -> None:
-        """Takes the first rows of the file for its own, and drops the others.
+        """Keeps the first rows of an existing file and deletes the others.
+
+        Args:
+            count: The number of rows to keep.
 
         Raises:
-            ValueError: If there are fewer.
+            ValueError: If there are fewer rows.
         """
-        rows: list[dict[str, Any]] = []
+        rows: list[dict[str, str]] = []
         if self.path.is_file():
             with self.path.open(newline="", encoding="utf-8", errors="replace") as file:
                 rows = list(csv.DictReader(file))[:count]
@@ -72,30 +86,30 @@ class MetricsLogger(Logger):
             )
         self.rows = [{name: value for name, value in row.items() if value} for row in rows]
         self.columns = []
-        for row in self.rows:
-            self._widen(row)
         self._write()
 
     @rank_zero_only
     def save(self) -> None:
-        """Waits until all rows are on the disk."""
+        """Flushes all rows to disk."""
         if self.path.is_file():
             with self.path.open("rb+") as file:
                 os.fsync(file.fileno())
 
-    def _widen(self, row: Mapping[str, Any]) -> bool:
-        """Adds the columns that a row needs, and tells whether there were any."""
+    def _add_columns(self, row: Row) -> bool:
+        """Adds the columns of a row that are new, and returns whether there are any."""
         new = [name for name in row if name not in self.columns]
         self.columns += new
         return bool(new)
 
     def _write(self) -> None:
+        """Writes the whole file atomically."""
         for row in self.rows:
-            self._widen(row)
-        header = dict(zip(self.columns, self.columns, strict=True))
+            self._add_columns(row)
+        header: Row = dict(zip(self.columns, self.columns, strict=True))
         write_text(self.path, self._text([header, *self.rows] if self.columns else []))
 
-    def _text(self, rows: list[dict[str, Any]]) -> str:
+    def _text(self, rows: list[Row]) -> str:
+        """Rows as lines of CSV."""
         text = io.StringIO()
         csv.DictWriter(text, self.columns, lineterminator="\n").writerows(rows)
         return text.getvalue()

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks import balancing
-from benchmarks.sharing import Setting, Training, peak, squares, trained
 from benchmarks.step import CLASSES
+from benchmarks.training import Setting, Training, peak, squares, trained
 from fusionseg.balancing import MGDA, Sum
 from fusionseg.module import FusionModule
 from fusionseg.networks.backbone import Backbone

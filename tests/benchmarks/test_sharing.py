@@ -10,6 +10,7 @@ from torch.utils.data import DataLoader
 
 from benchmarks import sharing
 from benchmarks.step import CLASSES
+from benchmarks.training import Setting, Training, operations, peak, squares
 from fusionseg.balancing import FAMO, MGDA, Balancer, Sum
 from fusionseg.config.lightning_messages import quiet
 from fusionseg.module import FusionModule
@@ -32,7 +33,7 @@ def test_the_peak_is_what_is_held_at_a_time() -> None:
         del second, third
         floats(400)
 
-    assert sharing.peak(call) == 500 * KIB
+    assert peak(call) == 500 * KIB
 
 
 def test_what_was_there_before_does_not_count() -> None:
@@ -42,7 +43,7 @@ def test_what_was_there_before_does_not_count() -> None:
         held.clear()
         floats(100)
 
-    assert sharing.peak(call) == 100 * KIB
+    assert peak(call) == 100 * KIB
 
 
 def test_the_peak_of_a_backward_pass_is_that_of_what_it_saved() -> None:
@@ -56,7 +57,7 @@ def test_the_peak_of_a_backward_pass_is_that_of_what_it_saved() -> None:
         out.backward(torch.ones(()).expand_as(out))
 
     # the ones are expanded from a single number
-    assert sharing.peak(call) - (layers + 2) * 64 * KIB in range(64)
+    assert peak(call) - (layers + 2) * 64 * KIB in range(64)
 
 
 def test_what_a_kernel_needs_for_itself_counts() -> None:
@@ -65,22 +66,22 @@ def test_what_a_kernel_needs_for_itself_counts() -> None:
     def call() -> None:
         values.median()  # copies its input, to put it into order
 
-    assert sharing.peak(call) >= 64 * KIB
+    assert peak(call) >= 64 * KIB
 
 
 def test_multiply_adds_are_those_of_the_formula() -> None:
     layer, image = nn.Conv2d(3, 4, 3, padding=1), torch.randn(2, 3, 8, 10)
     forward = 2 * 8 * 10 * 4 * 3 * 9
-    assert sharing.operations(lambda: layer(image)) == forward
+    assert operations(lambda: layer(image)) == forward
     # the image needs no gradient, the weights do
-    assert sharing.operations(lambda: layer(image).sum().backward()) == 2 * forward
+    assert operations(lambda: layer(image).sum().backward()) == 2 * forward
 
 
 @pytest.mark.filterwarnings("ignore:You defined a .validation_step.:UserWarning")
 @pytest.mark.parametrize("balancer", [Sum, FAMO, partial(MGDA, level="parameters"), MGDA])
 def test_a_step_by_hand_is_that_of_a_fit(balancer: Callable[[int], Balancer], plan: Plan) -> None:
-    batch = sharing.squares((64, 64), 2, "cpu")
-    training = sharing.Training(sharing.Setting(batch, "32-true"), {**TINY, "balancer": balancer})
+    batch = squares((64, 64), 2, "cpu")
+    training = Training(Setting(batch, "32-true"), {**TINY, "balancer": balancer})
     torch.manual_seed(0)
     fitted = FusionModule(CLASSES, schedule=None, **TINY, balancer=balancer)
     training()
@@ -91,7 +92,7 @@ def test_a_step_by_hand_is_that_of_a_fit(balancer: Callable[[int], Balancer], pl
 
 
 def test_batches_have_the_size_asked_for() -> None:
-    batch = sharing.squares((64, 96), 6, "cpu")
+    batch = squares((64, 96), 6, "cpu")
     assert batch["image"].shape == (6, 3, 64, 96)
     assert len(batch["name"]) == len(batch["region"]) == 6
 
@@ -110,12 +111,12 @@ def test_sharing_runs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFix
 
 
 def test_a_network_that_refuses_is_left_out(capsys: pytest.CaptureFixture[str]) -> None:
-    setting = sharing.Setting(sharing.squares((64, 64), 2, "cpu"), "32-true")
+    setting = Setting(squares((64, 64), 2, "cpu"), "32-true")
 
     def refusing() -> Any:
         raise ValueError("no such encoder")
 
-    small = partial(sharing.Training, setting, TINY)
+    small = partial(Training, setting, TINY)
     costs = sharing.compared(setting, {sharing.ONE: small, "Odd": refusing, "same": small}, 2)
     assert list(costs) == [sharing.ONE, "same"]
     assert costs["same"][1:] == pytest.approx((1, 1, 1), rel=1e-3)

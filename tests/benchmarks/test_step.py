@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from benchmarks import step
+from benchmarks.turns import FIT, Turns
 from fusionseg.module import FusionModule
 
 
@@ -14,11 +15,11 @@ def test_turns_give_every_loop_its_steps_and_measure_only_them() -> None:
         called.append("slow")
         time.sleep(0.005)
 
-    turns = step.Turns({}, {"slow": slow}, steps=3, rounds=2)
+    turns = Turns({}, {"slow": slow}, steps=3, rounds=2)
     assert len(list(turns)) == len(turns) == 3 * 3 + 1
     assert len(called) == 3 * 3
     assert [len(seconds) for seconds in turns.seconds.values()] == [2, 2]
-    assert min(turns.seconds["slow"]) >= 0.005 > max(turns.seconds[step.FIT])
+    assert min(turns.seconds["slow"]) >= 0.005 > max(turns.seconds[FIT])
 
 
 def test_all_loops_minimize_the_same_loss() -> None:

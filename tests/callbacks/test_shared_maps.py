@@ -35,10 +35,10 @@ def tapped(
     module: FusionModule, batch: Sample, scale: float = 1.0
 ) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """The pairs of tasks and the Gramian at each place."""
-    taps = SharedMaps(module.network)
+    shared_maps = SharedMaps(module.network)
     loss = module.training_step(batch, 0)
-    pairs, products = taps.gramians(module.parts, torch.tensor(scale, dtype=loss.dtype))
-    taps.close()
+    pairs, products = shared_maps.gramians(module.parts, torch.tensor(scale, dtype=loss.dtype))
+    shared_maps.close()
     return pairs, dict(zip(pairs, products, strict=True))
 
 
@@ -129,9 +129,9 @@ class Linear(Network):
 def test_a_stage_counts_what_follows_in_the_encoder_and_the_branching_point_does_not() -> None:
     (u1, u2), (v1, v2) = first, second = torch.randn(2, 2, 7, dtype=torch.float64)
     network = Linear({"a": first, "b": second})
-    taps = SharedMaps(network)
+    shared_maps = SharedMaps(network)
     losses = list(network(torch.randn(7, dtype=torch.float64))[0].values())
-    pairs, products = taps.gramians(losses, ONE)
+    pairs, products = shared_maps.gramians(losses, ONE)
     assert list(pairs) == ["", "_stage2", "_stage1"]
     expected = [u1 @ v1 + u2 @ v2, u2 @ v2, (u1 + 3 * u2) @ (v1 + 3 * v2)]
     torch.testing.assert_close(products[:, 0, 1], torch.stack(expected))

@@ -21,7 +21,7 @@ def test_reading_gives_the_mean_since_the_last_reading() -> None:
         for value in values:
             running.add(value[0], value[1:], 0, [])
         assert running.count == 7
-        read = running.read(5)
+        read = running.pop_means(5)
         assert list(read) == ["train/loss", "train/loss_a", "train/loss_b"]
         assert list(read.values()) == pytest.approx(values.mean(0).tolist())
         assert (running.count, running.logged) == (0, 5)
@@ -31,7 +31,7 @@ def test_what_was_added_may_change_afterwards() -> None:
     value = torch.ones(3)
     running = added(value[None])
     value.zero_()
-    assert set(running.read(1).values()) == {1.0}
+    assert set(running.pop_means(1).values()) == {1.0}
 
 
 @pytest.mark.parametrize("broken", [math.nan, math.inf, -math.inf])
@@ -39,7 +39,7 @@ def test_the_first_step_that_is_no_number_is_named_with_its_task_and_images(brok
     values = torch.rand(9, 3)
     values[4, 2] = values[6, 1] = broken
     running = added(values)
-    for ask in (running.check, lambda: running.read(9), running.state):
+    for ask in (running.check, lambda: running.pop_means(9), running.state):
         with pytest.raises(NotFiniteError, match="the b loss is not finite since step 4, images photo 4:"):
             ask()
 
@@ -50,7 +50,7 @@ def test_losses_go_on_from_where_they_were_kept() -> None:
     second.restore(first.state(), 0, torch.device("cpu"))
     for row in values[5:]:
         second.add(row[0], row[1:], 9, [])
-    assert second.read(8) == added(values).read(8)
+    assert second.pop_means(8) == added(values).pop_means(8)
 
 
 def test_another_number_of_ranks_goes_on_with_the_mean() -> None:
@@ -58,7 +58,7 @@ def test_another_number_of_ranks_goes_on_with_the_mean() -> None:
     running.restore(
         {"total": torch.tensor([[2.0, 4.0], [4.0, 8.0]]), "count": 3, "logged": 0}, 0, torch.device("cpu")
     )
-    assert running.read(3) == {"train/loss": 1.0, "train/loss_a": 2.0}
+    assert running.pop_means(3) == {"train/loss": 1.0, "train/loss_a": 2.0}
 
 
 def test_weights_that_are_no_numbers_are_named() -> None:
