@@ -32,7 +32,7 @@ SHARED = {
     "balancing": "base gradient branch simplex task_adam checks",
     "metrics": "contingency",
     "data": "base layout subset samples augmentation components samplers cache",
-    "networks": "base backbone pretrained stages",
+    "networks": "base backbone decoder pretrained stages",
 }
 """The files that others of their package may import; the other files are one part each."""
 
