@@ -1,1 +1,18 @@
 """Callbacks: what happens around training."""
+
+from fusionseg.callbacks.checkpoints import BestCheckpoint, LastCheckpoint
+from fusionseg.callbacks.conflicts import Conflicts
+from fusionseg.callbacks.pictures import Pictures
+from fusionseg.callbacks.progress import FusionProgress
+from fusionseg.callbacks.record import RunRecord
+from fusionseg.callbacks.signals import Signals
+
+__all__ = [
+    "BestCheckpoint",
+    "Conflicts",
+    "FusionProgress",
+    "LastCheckpoint",
+    "Pictures",
+    "RunRecord",
+    "Signals",
+]

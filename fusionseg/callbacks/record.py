@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from fusionseg.callbacks.signals import Stopped
-from fusionseg.config.recipe import plain
+from fusionseg.config.recipe import import_path, plain
 from fusionseg.files.atomic import write_json, write_text
 from fusionseg.metrics import MetricSuite
 from fusionseg.runs.csv_logger import MetricsLogger
@@ -205,7 +205,7 @@ def _configuration(trainer: Any, module: LightningModule) -> dict[str, Any]:
         if part is not None:
             own = {k: plain(v) for k, v in part.hparams.items() if k not in ("_instantiator", "classes")}
             parts[key] = {
-                "class_path": f"{type(part).__module__}.{type(part).__qualname__}",
+                "class_path": import_path(type(part)),
                 "init_args": own,
             }
     names = ("precision", "max_epochs", "max_steps", "accumulate_grad_batches", "gradient_clip_val")

@@ -17,6 +17,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from fusionseg.cli.help import manual
 from fusionseg.config.errors import UsageError, innermost, located, mapping, usage_error
 from fusionseg.config.lightning_messages import quiet
+from fusionseg.config.recipe import import_path
 from fusionseg.config.validation import check_filled
 from fusionseg.data.datamodule import SegmentationDataModule
 from fusionseg.module import FusionModule
@@ -114,9 +115,7 @@ class FusionCLI(LightningCLI):
             check_filled(made, settings, key)
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        parser.set_defaults(
-            {key: {"class_path": f"{c.__module__}.{c.__name__}"} for key, c in DEFAULTS.items()}
-        )
+        parser.set_defaults({key: {"class_path": import_path(kind)} for key, kind in DEFAULTS.items()})
         parser.link_arguments("data", "model.init_args.classes", compute_fn=_classes, apply_on="instantiate")
         self.add_command(parser)
         if isinstance(parser, Parser):

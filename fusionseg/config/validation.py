@@ -1,5 +1,6 @@
 """Whether settings say what is to be made."""
 
+import dataclasses
 import importlib
 import inspect
 from typing import Any, get_args, get_type_hints
@@ -8,7 +9,9 @@ from fusionseg.config.errors import UsageError, choices, named, nearest
 
 
 def check_filled(made: Any, given: Any, key: str = "") -> None:
-    """Raises a `UsageError` where a setting is null against its annotation, or a class that is named is abstract.
+    """Raises a `UsageError` where a setting is null against its annotation or names an abstract class.
+
+    A dataclass among the settings is made once, so that a `UsageError` of its `__post_init__` comes here too.
 
     Args:
         made: What is made of the settings: a class, or a type of which one is named in them.
@@ -40,6 +43,19 @@ def check_filled(made: Any, given: Any, key: str = "") -> None:
         if given[name] is None and wanted and parameters[name].default is not None:
             raise UsageError(f"expected {named(hint)}, found null{_choice(hint)}", inner)
         check_filled(hint, given[name], inner)
+    if dataclasses.is_dataclass(made):
+        _check_values(made, given)
+
+
+def _check_values(described: type, given: dict[str, Any]) -> None:
+    """Raises the `UsageError` of a dataclass that checks its own values, before anything is built."""
+    try:
+        described(**given)
+    except UsageError:
+        raise
+    # any other error is raised again, with its own traceback, where the dataclass is made to be used
+    except Exception:
+        return
 
 
 def _choice(hint: Any) -> str:

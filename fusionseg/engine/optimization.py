@@ -5,6 +5,7 @@ import math
 from collections.abc import Callable, Iterable
 from typing import Literal, TypedDict
 
+from lightning.pytorch import Trainer
 from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
@@ -105,7 +106,7 @@ def configured(
     return optimizer
 
 
-def allows_fused(trainer: Any) -> bool:
+def allows_fused(trainer: Trainer) -> bool:
     """Whether a fused optimizer works with the trainer's precision.
 
     Under a GradScaler a fused optimizer unscales by itself, which Lightning refuses together with clipping.
@@ -121,7 +122,7 @@ def check_factors(encoder_lr: float, l1: float) -> None:
             raise ValueError(f"expected {name} of 0 or more, found {value}")
 
 
-def balance_losses(module: nn.Module, datamodule: Any) -> None:
+def balance_losses(module: nn.Module, datamodule: object) -> None:
     """Gives the class frequencies of the training data to the losses that weigh classes by them.
 
     Raises:

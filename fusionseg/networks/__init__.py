@@ -1,10 +1,23 @@
-"""Networks: a file for each way in which tasks share."""
+"""Networks: a file for each way in which tasks share, and the encoders and decoders that they are built from."""
 
+from fusionseg.networks.backbone import Backbone
 from fusionseg.networks.base import Network
 from fusionseg.networks.cross_stitch import CrossStitch
 from fusionseg.networks.cross_task_attention import CrossTaskAttention
+from fusionseg.networks.decoder import Decoder
+from fusionseg.networks.fcn import FCN
 from fusionseg.networks.hard_sharing import HardSharing
 from fusionseg.networks.mtan import MTAN
 from fusionseg.networks.pad_net import PADNet
 
-__all__ = ["MTAN", "CrossStitch", "CrossTaskAttention", "HardSharing", "Network", "PADNet"]
+__all__ = [
+    "FCN",
+    "MTAN",
+    "Backbone",
+    "CrossStitch",
+    "CrossTaskAttention",
+    "Decoder",
+    "HardSharing",
+    "Network",
+    "PADNet",
+]

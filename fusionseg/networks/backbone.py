@@ -7,23 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from fusionseg.config.errors import UsageError
 from fusionseg.files.state_dicts import tensors
+from fusionseg.networks.decoder import Decoder, check_decoder, decoder_names, paired
 from fusionseg.networks.pretrained import find_hub, loaded
 
-DECODERS = (
-    "Unet",
-    "UnetPlusPlus",
-    "MAnet",
-    "Linknet",
-    "FPN",
-    "PSPNet",
-    "DeepLabV3",
-    "DeepLabV3Plus",
-    "PAN",
-    "UPerNet",
-    "Segformer",
-    "FCN",
-)
 STRIDE = 32
 """The sides of every input are padded to multiples of this."""
 
@@ -40,14 +28,20 @@ class Backbone:
             timm (`tu-` and timm's name). The MiT and MobileOne encoders have licences of their own.
         weights: Where the encoder starts: the name of pretrained weights (`imagenet`), or a file (`.safetensors` or a
             PyTorch state dict); random where left out.
-        decoder: `Unet`, `UnetPlusPlus`, `MAnet`, `Linknet`, `FPN`, `PSPNet`, `DeepLabV3`, `DeepLabV3Plus`, `PAN` (for
-            sides of 128 or more), `UPerNet`, `Segformer` or `FCN`.
+        decoder: A model of segmentation-models-pytorch (`Unet`, `UnetPlusPlus`, `MAnet`, `Linknet`, `FPN`,
+            `PSPNet`, `DeepLabV3`, `DeepLabV3Plus`, `PAN` for sides of 128 or more, `UPerNet`, `Segformer` ...),
+            `FCN`, or the class path of another such model or of a `Decoder` of your own. `DPT`, which reads the
+            tokens of a transformer besides its features, cannot be built.
         in_channels: Channels of the image: 3, or RGB and more.
-        options: Further arguments of the decoder's class in segmentation-models-pytorch (`decoder_channels` ...) or,
-            for `FCN`, `output_stride`.
+        options: Further arguments of the decoder's class: those of the model in segmentation-models-pytorch
+            (`decoder_channels` ...), or those of the `Decoder` and `output_stride`.
         mean: Mean of each channel, for values in [0, 1]; where left out, what the weights expect (ImageNet's, and 0.5
             for more channels).
         std: Standard deviation of each channel, likewise (0.25 for more channels).
+
+    Raises:
+        UsageError: If the decoder is an unknown short name. A class path is imported only when the decoder is
+            built, so that reading a checkpoint imports nothing.
     """
 
     encoder: str = "resnet18"
@@ -58,6 +52,11 @@ class Backbone:
     mean: list[float] | None = None
     std: list[float] | None = None
 
+    def __post_init__(self) -> None:
+        # the default is known without segmentation-models-pytorch, which takes long to import
+        if self.decoder != Backbone.decoder:
+            check_decoder(self.decoder)
+
     def build(self, decoders: int = 1) -> "tuple[Encoder, list[Decoder]]":
         """One encoder and so many decoders for it.
 
@@ -65,8 +64,6 @@ class Backbone:
             ValueError: If there is no such encoder, decoder or file of weights, or the two cannot be paired; it names
                 the decoders that the encoder can be paired with.
         """
-        if self.decoder not in DECODERS:
-            raise ValueError(f"unknown decoder {self.decoder!r}; expected one of: {', '.join(DECODERS)}")
         for name, values in (("mean", self.mean), ("std", self.std)):
             if values is not None and len(values) != self.in_channels:
                 raise ValueError(f"expected {name} of {self.in_channels} channels, found {values}")
@@ -79,9 +76,10 @@ class Backbone:
             parts = [first] + [self._pair(None)[1] for _ in range(decoders - 1)]
             for decoder in parts:
                 _probe(encoder, decoder)
-        except (
-            Exception
-        ) as error:  # nobody lists what libraries raise where two parts do not fit or a download fails
+        except UsageError:
+            raise
+        # nobody lists what libraries raise where two parts do not fit or a download fails
+        except Exception as error:
             raise ValueError(self._remedy(error)) from error
         if self.weights and not self._named:
             state = tensors(Path(self.weights))
@@ -106,26 +104,7 @@ class Backbone:
         return self.encoder.startswith("tu-") or self._named in known
 
     def _pair(self, weights: str | None) -> "tuple[Encoder, Decoder]":
-        import segmentation_models_pytorch as smp
-
-        if self.decoder == "FCN":
-            from torchvision.models.segmentation.fcn import FCNHead
-
-            if strange := self.options.keys() - {"output_stride"}:
-                raise ValueError(f"FCN has the option output_stride alone, found {', '.join(strange)}")
-            stride = self.options.get("output_stride", 8)
-            body = smp.encoders.get_encoder(
-                self.encoder, self.in_channels, weights=weights, output_stride=stride
-            )
-            *layers, classifier = FCNHead(body.out_channels[-1], 1)
-            decoder = Decoder(nn.Sequential(*layers), classifier.in_channels, last=True)
-        else:
-            model = smp.create_model(
-                self.decoder, self.encoder, weights, in_channels=self.in_channels, classes=1, **self.options
-            )
-            body, head = model.encoder, model.segmentation_head
-            channels = next(m.in_channels for m in head.modules() if isinstance(m, nn.Conv2d))
-            decoder = Decoder(model.decoder, channels)
+        body, decoder = paired(self.decoder, self.encoder, weights, self.in_channels, self.options)
         return Encoder(body, *self._normalization()), decoder
 
     def _normalization(self) -> tuple[list[float], list[float]]:
@@ -146,7 +125,9 @@ class Backbone:
         known = smp.encoders.get_encoder_names()
         if not self.encoder.startswith("tu-") and self.encoder not in known:
             return f"unknown encoder {self.encoder!r}; expected `tu-` and a name of timm's, or one of: {', '.join(known)}"
-        pairs = [d for d in DECODERS if d != self.decoder and Backbone(self.encoder, decoder=d)._works()]
+        pairs = [
+            d for d in decoder_names() if d != self.decoder and Backbone(self.encoder, decoder=d)._works()
+        ]
         return (
             f"encoder {self.encoder!r} and decoder {self.decoder!r} with weights {self.weights!r} and options "
             f"{self.options} cannot be built: {reason}. Without options and weights {self.encoder} works with: "
@@ -205,26 +186,6 @@ class Encoder(nn.Module):
         return super().train(mode and not self.frozen)
 
 
-class Decoder(nn.Module):
-    """One map of features from the pyramid.
-
-    Args:
-        body: A decoder of segmentation-models-pytorch, or layers that read the last features only.
-        out_channels: Channels of its map.
-        last: Whether the body takes the last features instead of all.
-    """
-
-    def __init__(self, body: nn.Module, out_channels: int, last: bool = False) -> None:
-        super().__init__()
-        self.body = body
-        self.out_channels = out_channels
-        self.last = last
-
-    def forward(self, features: list[Tensor]) -> Tensor:
-        """The map (B, out_channels, h, w)."""
-        return self.body(features[-1] if self.last else features)  # type: ignore[no-any-return]
-
-
 def _is_file(weights: str) -> bool:
     path = Path(weights)
     return (
@@ -252,6 +213,11 @@ def _probe(encoder: Encoder, decoder: Decoder) -> None:
     """Runs a pair, since some only fail then, and fixes the parameters that it does not use, which DDP would miss."""
     image = torch.zeros(1, encoder.mean.shape[1], 4 * STRIDE, 4 * STRIDE)
     output = decoder.eval()(encoder.eval()(image))
+    if output.shape[:2] != (1, decoder.out_channels):
+        raise UsageError(
+            f"expected a map (1, {decoder.out_channels}, h, w) of the decoder, found {tuple(output.shape)}",
+            "model.backbone.decoder",
+        )
     learned = [p for part in (encoder, decoder) for p in part.parameters() if p.requires_grad]
     for parameter, gradient in zip(
         learned, torch.autograd.grad(output.sum(), learned, allow_unused=True), strict=True

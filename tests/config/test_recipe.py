@@ -9,16 +9,19 @@ import numpy as np
 import pytest
 import torch
 from jsonargparse import ArgumentParser
+from jsonargparse._util import get_import_path
+from lightning.pytorch.callbacks import EarlyStopping
 from torch import nn
 
-from fusionseg.config.recipe import check_called, made, plain
+import fusionseg
+from fusionseg.config.recipe import check_called, import_path, made, plain
 from fusionseg.heads import BoundaryHead, SemanticHead
 from fusionseg.losses import CrossEntropy, Dice, MeanLoss
 from fusionseg.networks.backbone import Backbone
 from fusionseg.sample import Classes
 
-HEAD = "fusionseg.heads.semantic.SemanticHead"
-ENTROPY, DICE = "fusionseg.losses.pixelwise.CrossEntropy", "fusionseg.losses.overlap.Dice"
+HEAD = "fusionseg.heads.SemanticHead"
+ENTROPY, DICE = "fusionseg.losses.CrossEntropy", "fusionseg.losses.Dice"
 
 
 @dataclass
@@ -96,6 +99,28 @@ def test_plain_values_load_from_a_file_without_code(tmp_path: Path) -> None:
 def test_what_could_not_be_rebuilt_is_refused(value: Any) -> None:
     with pytest.raises(ValueError, match=r"recipe|name to rebuild"):
         plain(value)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (torch.optim.AdamW, "torch.optim.AdamW"),
+        (torch.optim.lr_scheduler.StepLR, "torch.optim.lr_scheduler.StepLR"),
+        (nn.CrossEntropyLoss, "torch.nn.CrossEntropyLoss"),
+        (fusionseg.FusionModule, "fusionseg.FusionModule"),
+        (fusionseg.SegmentationDataModule, "fusionseg.SegmentationDataModule"),
+        (fusionseg.Trainer, "fusionseg.Trainer"),
+        (BoundaryHead, "fusionseg.heads.BoundaryHead"),
+        (Backbone, "fusionseg.networks.Backbone"),
+        (OrderedDict, "collections.OrderedDict"),
+        (EarlyStopping, "lightning.pytorch.callbacks.EarlyStopping"),
+        (torch.nn.functional.relu, "torch.nn.functional.relu"),
+        (Local, f"{__name__}.Local"),
+    ],
+)
+def test_the_shortest_public_path_is_the_one_that_jsonargparse_writes(value: Any, expected: str) -> None:
+    assert import_path(value) == expected
+    assert get_import_path(value) == expected
 
 
 def test_only_classes_and_functions_that_say_what_they_return_may_be_called() -> None:
