@@ -85,7 +85,7 @@ class Peer:
 
     def __call__(self, _: Tensor) -> None:
         """What `backward` of the loss would do."""
-        parts = self.module.parts
+        parts = self.module.current_step.task_losses
         if not self.shared:
             self._sort(parts)
         if self.features:

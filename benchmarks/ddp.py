@@ -25,7 +25,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from benchmarks.step import CLASSES, blocks
 from benchmarks.timing import Quartiles, Target, ratios, seconds, show
-from fusionseg.engine.objective import divided
+from fusionseg.engine.objective import divided, padded_terms
 from fusionseg.engine.precision import fast_precision
 from fusionseg.module import FusionModule
 from fusionseg.sample import Sample
@@ -39,9 +39,9 @@ class LocalWeights(FusionModule):
 
     def training_step(self, batch: Sample, _: int) -> Tensor:
         """The loss of this rank's batch."""
-        losses = divided(*self.terms(self(batch["image"]), batch))
-        loss = (losses * self.factors).sum()
-        self.running.add(loss, losses, self.global_step, batch["name"])
+        losses = divided(*padded_terms(self.objective.terms(self(batch["image"]), batch)))
+        loss = (losses * self.objective.factors(losses)).sum()
+        self.loss_log.add(loss, losses, self.global_step, batch["name"])
         return loss
 
 

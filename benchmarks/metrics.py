@@ -129,6 +129,14 @@ class Watched(MetricSuite):
         return sums
 
 
+class WatchedModule(FusionModule):
+    """The usual module, whose metrics keep the time."""
+
+    def metrics(self) -> MetricSuite:
+        """What is always measured."""
+        return Watched(list(super().metrics()))
+
+
 class Watch:
     """A loader of one scene a batch, and the time of the measures as a part of what passes until it is asked again."""
 
@@ -148,9 +156,9 @@ class Watch:
                 task: head.ideal(head.target(answer)) for task, head in module.network.heads.items()
             }
             batch = sample(one.truth.semantic, one.truth.region)
-            module.measures.seconds, start = 0.0, perf_counter()
+            module.suite.seconds, start = 0.0, perf_counter()
             yield batch
-            self.shares.append(module.measures.seconds / (perf_counter() - start))
+            self.shares.append(module.suite.seconds / (perf_counter() - start))
         # asked for when the last one is done
         yield batch
 
@@ -227,8 +235,7 @@ def regions(scenes: list[Scene], rounds: int) -> None:
 
 def validation(scenes: list[Scene], rounds: int) -> None:
     """The measures' part of a validation by the ResNet-18 U-Net with both heads."""
-    module = FusionModule(CLASSES, network=Told)
-    module.measures = Watched.standard(CLASSES)
+    module = WatchedModule(CLASSES, network=Told)
     watch = Watch(scenes * rounds, module)
     options: dict[str, Any] = dict.fromkeys(("logger", "enable_progress_bar", "enable_model_summary"), False)
     options |= {"accelerator": "cpu", "precision": fast_precision("cpu")}

@@ -81,7 +81,7 @@ def loss(module: FusionModule, batch: Sample) -> Tensor:
     total = torch.zeros(())
     for task, head in module.network.heads.items():
         sums, weights = head.loss(outputs[task], head.target(batch))  # type: ignore[operator]
-        total = total + module.loss_weights[task] * (sums / weights).sum()
+        total = total + module.objective.weights[task] * (sums / weights).sum()
     return total
 
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from fusionseg.config.lightning_messages import quiet
 from fusionseg.data.datamodule import SegmentationDataModule
 from fusionseg.data.synthetic import SyntheticScenes
-from fusionseg.engine.objective import table
+from fusionseg.engine.objective import padded_terms
 from fusionseg.heads import BoundaryHead, CenterOffsetHead, SemanticHead
 from fusionseg.module import FusionModule
 from fusionseg.sample import Sample
@@ -53,7 +53,7 @@ def test_the_loss_is_alpha_times_semantic_plus_beta_times_region(
     losses = of_hand(model, batch)
     loss = model.training_step(batch, 0)
     torch.testing.assert_close(loss, alpha * losses["semantic"] + beta * losses["region"])
-    logged = model.running.pop_means(1)
+    logged = model.loss_log.pop_means(1)
     assert list(logged.values()) == pytest.approx(
         [loss.item(), losses["semantic"].item(), losses["region"].item()], rel=1e-5
     )
@@ -92,10 +92,10 @@ def test_ranks_share_one_denominator(small: Small, scenes: Scenes) -> None:
     whole["semantic"][0], whole["region"][1:3], whole["semantic"][3, :50] = 255, 0, 255
     expected = model.training_step(whole, 0)
     shares: list[Sample] = [{k: v[part] for k, v in whole.items()} for part in (slice(0, 2), slice(2, 4))]
-    terms = [table(model.rows(model(share["image"]), share)).detach() for share in shares]
+    terms = [padded_terms(model.objective.terms(model(share["image"]), share)).detach() for share in shares]
     with (
-        patch("fusionseg.balanced.world_size", lambda: 2),
-        patch("fusionseg.balanced.reduced", lambda _: terms[0] + terms[1]),
+        patch("fusionseg.engine.objective.world_size", lambda: 2),
+        patch("fusionseg.engine.objective.reduced", lambda _: terms[0] + terms[1]),
     ):
         losses = [model.training_step(share, 0) for share in shares]
     torch.testing.assert_close((losses[0] + losses[1]) / 2, expected)

@@ -119,7 +119,7 @@ def at_shared_map(module: FusionModule, batch: Any, task: int) -> Tensor:
     hook = module.network.decoders["shared"].register_forward_hook(lambda _, __, output: maps.append(output))
     module.training_step(batch, 0)
     hook.remove()
-    return torch.autograd.grad(module.parts[task], maps)[0].flatten()
+    return torch.autograd.grad(module.current_step.task_losses[task], maps)[0].flatten()
 
 
 @pytest.mark.parametrize(
@@ -216,14 +216,14 @@ def test_what_cannot_be_compared_is_refused(plan: Callable[..., pl.Trainer]) -> 
     with pytest.raises(ValueError, match=r"task by task \(FusionModule\), found LightningModule"):
         Conflicts().setup(plan(), LightningModule(), "fit")
     mixing = FusionModule(SyntheticScenes.classes, backbone=SMALL, network=networks.PADNet)
-    mixing.compile_parts("eager")
+    mixing.network.compile_parts("eager")
     with pytest.raises(ValueError, match=r"PADNet has no branching point.*set model.compile to false"):
         Conflicts().setup(plan(), mixing, "fit")
 
 
 @pytest.mark.filterwarnings("ignore:The .grad attribute")
 def test_of_compiled_parts_there_is_the_branching_point(tmp_path: Path) -> None:
-    compiles = LambdaCallback(setup=lambda trainer, module, stage: module.compile_parts("eager"))
+    compiles = LambdaCallback(setup=lambda trainer, module, stage: module.network.compile_parts("eager"))
     plain, conflicts = Conflicts(2), Conflicts(2)
     trained(tmp_path / "plain", plain, max_steps=1)
     trained(tmp_path / "compiled", compiles, conflicts, max_steps=1)

@@ -1,4 +1,3 @@
-import csv
 import json
 import shutil
 from pathlib import Path
@@ -11,19 +10,14 @@ import yaml
 from fusionseg.cli.parser import FusionCLI
 from fusionseg.commands.evaluate import main, words
 from fusionseg.config.errors import UsageError
-from fusionseg.data.synthetic import SyntheticScenes
-from fusionseg.metrics.suite import MetricSuite, total
-from fusionseg.runs.checkpoints import load_state
+from fusionseg.data import SyntheticScenes
+from fusionseg.engine.evaluation import evaluated as scored
+from fusionseg.metrics.suite import MetricSuite
 
 
 def result(run: Path, split: str = "val") -> dict[str, Any]:
     content: dict[str, Any] = json.loads((run / "evaluation" / f"{split}.json").read_text())
     return content
-
-
-def sums(run: Path, chosen: slice) -> dict[str, Any]:
-    with np.load(run / "evaluation" / "val.npz") as file:
-        return {name: file[name][chosen].sum(0) for name in file if name != "name"}
 
 
 def same(first: dict[str, Any], second: dict[str, Any], tolerance: float = 1e-12) -> bool:
@@ -44,59 +38,6 @@ def test_its_figures_are_those_of_the_best_epoch(evaluated: Path) -> None:
     figures = {f"val/{name}": value for name, value in result(evaluated)["metrics"].items()}
     # Lightning logs in float32
     assert same(figures, {name: value for name, value in best.items() if "loss" not in name}, 1e-6)
-
-
-def test_the_images_sums_give_the_figures_of_the_split(evaluated: Path) -> None:
-    measures = MetricSuite.standard(SyntheticScenes.classes)
-    assert same(measures.figures(sums(evaluated, slice(None))), result(evaluated)["metrics"])
-    rows = result(evaluated)["per_class"]
-    per_class = measures.per_class(sums(evaluated, slice(None)))
-    assert list(rows) == list(SyntheticScenes.classes.names)
-    assert all(
-        same({"iou": row["iou"]}, {"iou": iou})
-        for row, iou in zip(rows.values(), per_class["iou"], strict=True)
-    )
-
-
-def test_the_sums_of_some_images_give_their_figures(evaluated: Path) -> None:
-    measures, config = MetricSuite.standard(SyntheticScenes.classes), str(evaluated / "config.yaml")
-    cli = FusionCLI(["--config", config], trains=False)
-    load_state(cli.model, evaluated / "checkpoints" / "best.ckpt")
-    cli.datamodule.setup("validate")
-    from fusionseg.commands.evaluate import scored
-
-    precision = cli.config.trainer.precision
-    images = [image.sums for image in scored(cli.model, cli.datamodule, "val", precision, measures)]
-    assert same(measures.figures(sums(evaluated, slice(2, 5))), measures.figures(total(images[2:5])))
-
-
-def test_each_image_has_a_row(evaluated: Path) -> None:
-    with (evaluated / "evaluation" / "val.csv").open() as file:
-        rows = list(csv.DictReader(file))
-    assert [row["name"] for row in rows] == [f"val-{i:05d}" for i in range(8)]
-    with np.load(evaluated / "evaluation" / "val.npz") as file:
-        assert file["name"].tolist() == [row["name"] for row in rows]
-        one = {name: file[name][3] for name in file if name != "name"}
-    assert float(rows[3]["miou"]) == pytest.approx(
-        MetricSuite.standard(SyntheticScenes.classes).figures(one)["miou"], rel=1e-12
-    )
-
-
-def test_the_best_and_the_worst_images_are_drawn(trained: Path) -> None:
-    main(["--run", str(trained), "--pictures", "2"])
-    stale = trained / "evaluation" / "val_best" / "of-another-checkpoint.png"
-    shutil.copy(next((trained / "evaluation" / "val_best").iterdir()), stale)
-    main(["--run", str(trained), "--pictures", "2"])
-    with (trained / "evaluation" / "val.csv").open() as file:
-        ranking = sorted(csv.DictReader(file), key=lambda row: float(row["score"]))
-    drawn = {
-        which: {p.stem for p in (trained / "evaluation" / f"val_{which}").iterdir()}
-        for which in ("best", "worst")
-    }
-    assert {len(names) for names in drawn.values()} == {2}
-    scores = {row["name"]: float(row["score"]) for row in ranking}
-    assert sorted(scores[n] for n in drawn["worst"]) == sorted(scores.values())[:2]
-    assert sorted(scores[n] for n in drawn["best"]) == sorted(scores.values())[-2:]
 
 
 def test_the_test_split_is_read_here_and_nowhere_else(
@@ -184,12 +125,9 @@ def test_a_real_dataset_is_scored_at_the_size_of_its_label_files(
     )
     cli = FusionCLI(["--config", str(tmp_path / "run" / "config.yaml")], trains=False)
     cli.datamodule.setup("validate")
-    from fusionseg.commands.evaluate import scored
-
-    image = next(
-        scored(cli.model, cli.datamodule, "val", "32-true", MetricSuite.standard(cli.datamodule.classes))
-    )
-    assert image.picture.shape == (90, 120, 3)
+    suite = MetricSuite.standard(cli.datamodule.classes)
+    photo, image = next(scored(cli.model, cli.datamodule, "val", "32-true", suite))
+    assert photo.shape == (90, 120, 3)
     assert image.prediction["semantic"].shape == image.truth.semantic.shape == (360, 480)
     assert image.sums["semantic"].sum() == (image.truth.semantic != 255).sum()
 

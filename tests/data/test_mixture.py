@@ -15,7 +15,7 @@ from fusionseg.data.datamodule import SegmentationDataModule
 from fusionseg.data.mixture import MixtureDataset
 from fusionseg.data.samples import TrainSamples, collated
 from fusionseg.data.synthetic import SyntheticScenes
-from fusionseg.engine.objective import divided
+from fusionseg.engine.objective import divided, padded_terms
 from fusionseg.heads import BoundaryHead, CenterOffsetHead
 from fusionseg.metrics.suite import MetricSuite, total
 from fusionseg.module import FusionModule
@@ -245,7 +245,8 @@ def test_the_loss_of_a_mixed_batch_is_that_of_its_labelled_images(
         .eval()
     )
     joint, semantic, region = (
-        divided(*model.terms(model(batch["image"]), batch)) for batch in halves(scenes)
+        divided(*padded_terms(model.objective.terms(model(batch["image"]), batch)))
+        for batch in halves(scenes)
     )
     torch.testing.assert_close(joint[0], semantic[0], rtol=1e-12, atol=0)
     torch.testing.assert_close(joint[1], region[1], rtol=rtol, atol=0)
@@ -260,7 +261,7 @@ def test_a_batch_without_labels_of_a_task_has_zero_loss_and_zero_gradients_of_it
     _, *batches = halves(scenes)
     for idle, busy, batch in zip(("region", "semantic"), ("semantic", "region"), batches, strict=True):
         model.zero_grad()
-        losses = divided(*model.terms(model(batch["image"]), batch))
+        losses = divided(*padded_terms(model.objective.terms(model(batch["image"]), batch)))
         losses.sum().backward()
         assert losses[model.tasks.index(idle)] == 0
         gradients = {task: [p.grad for p in model.network.heads[task].parameters()] for task in (idle, busy)}

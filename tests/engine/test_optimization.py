@@ -9,7 +9,7 @@ from torch import nn
 from torch.optim import SGD, Adagrad, Adam, AdamW, NAdam, Optimizer, RAdam, RMSprop
 from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, OneCycleLR, PolynomialLR, StepLR
 
-from fusionseg.engine.optimization import WarmupPoly, fused, grouped, scheduled
+from fusionseg.engine.optimization import WarmupPoly, configured, fused, scheduled
 
 OPTIMIZERS = [
     SGD,
@@ -41,7 +41,7 @@ def stepped(network: Two, optimizer: Optimizer) -> None:
 def test_any_optimizer_of_torch_moves_all_that_is_trained(recipe: Callable[..., Optimizer]) -> None:
     network = Two()
     before = {name: p.clone() for name, p in network.named_parameters()}
-    stepped(network, grouped(recipe, network, network.encoder, 0.5))
+    stepped(network, configured(recipe, network, 0.5))
     still = {name for name, p in network.named_parameters() if torch.equal(p, before[name])}
     assert still == {"head.bias"}
 
@@ -68,7 +68,7 @@ def test_the_fused_form_takes_the_same_steps(recipe: Callable[..., Optimizer]) -
     networks = Two(), Two()
     networks[1].load_state_dict(networks[0].state_dict())
     optimizers = [
-        grouped(partial(recipe, lr=0.1, fused=choice), network, network.encoder, 0.3)
+        configured(partial(recipe, lr=0.1, fused=choice), network, 0.3)
         for network, choice in zip(networks, (None, False), strict=True)
     ]
     for _ in range(3):
@@ -80,7 +80,7 @@ def test_the_fused_form_takes_the_same_steps(recipe: Callable[..., Optimizer]) -
 
 def test_the_encoder_s_rate_is_scaled_and_no_other() -> None:
     network = Two()
-    optimizer = grouped(partial(SGD, lr=0.4), network, network.encoder, 0.25)
+    optimizer = configured(partial(SGD, lr=0.4), network, 0.25)
     assert [group["lr"] for group in optimizer.param_groups] == [0.1, 0.4]
     groups = [{id(p) for p in group["params"]} for group in optimizer.param_groups]
     assert groups == [{id(p) for p in network.encoder.parameters()}, {id(network.head.weight)}]
@@ -89,7 +89,7 @@ def test_the_encoder_s_rate_is_scaled_and_no_other() -> None:
 @pytest.mark.parametrize("recipe", OPTIMIZERS)
 def test_an_encoder_may_join_after_some_steps(recipe: Callable[..., Optimizer]) -> None:
     network = Two()
-    optimizer = grouped(recipe, network, network.encoder, 1.0)
+    optimizer = configured(recipe, network, 1.0)
     before = network.encoder.weight.clone()
     for held in (True, True, False, False):
         optimizer.zero_grad()
@@ -104,7 +104,7 @@ def rates(
     recipe: Callable[..., LRScheduler], steps: int, encoder_lr: float = 1.0
 ) -> tuple[list[list[float]], str]:
     network = Two()
-    optimizer = grouped(partial(SGD, lr=0.5), network, network.encoder, encoder_lr)
+    optimizer = configured(partial(SGD, lr=0.5), network, encoder_lr)
     schedule, interval = scheduled(recipe, optimizer, steps)
     found = []
     for _ in range(steps):

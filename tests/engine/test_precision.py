@@ -29,8 +29,7 @@ class Read(Callback):
         self.losses: list[list[float]] = []
 
     def on_train_batch_end(self, trainer: Any, pl_module: Any, *_: Any) -> None:
-        running = pl_module.running
-        self.losses.append(list(running.pop_means(trainer.global_step).values()))
+        self.losses.append(list(pl_module.loss_log.pop_means(trainer.global_step).values()))
 
 
 @pytest.fixture

@@ -1,17 +1,14 @@
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from fusionseg.data.samples import EvaluationSamples
 from fusionseg.data.synthetic import SyntheticScenes
-from fusionseg.engine.evaluation import Truths, common_size, own_truth
-from fusionseg.engine.predictions import answers, padded
+from fusionseg.engine.predictions import padded, predictions
 from fusionseg.heads import BoundaryHead, CenterOffsetHead, Head, SceneHead, SemanticHead
-from fusionseg.sample import OFFSET, Frame, Sample, Truth
+from fusionseg.sample import OFFSET, Frame, Sample
 
 Scenes = Callable[..., Sample]
 CLASSES = SyntheticScenes.classes
@@ -48,7 +45,7 @@ def test_answers_of_ideal_outputs_are_the_truth_at_the_file_s_size(scenes: Scene
     batch = scenes(2, (64, 96))
     heads: dict[str, Head] = {"semantic": SemanticHead(4, 6), "region": CenterOffsetHead(4)}
     outputs = {task: head.ideal(head.target(batch)) for task, head in heads.items()}
-    found = answers(outputs, heads, Frame.whole((64, 96)), batch["name"], CLASSES)
+    found = predictions(outputs, heads, Frame.whole((64, 96)), batch["name"], CLASSES)
     assert [answer.name for answer in found] == batch["name"]
     for i, answer in enumerate(found):
         assert "semantic" in answer
@@ -85,7 +82,7 @@ def test_a_single_head_answers_for_itself_alone(
 ) -> None:
     batch, part = scenes(1), head(4)
     outputs = {task: part.ideal(part.target(batch))}
-    (answer,) = answers(outputs, {task: part}, Frame.whole((64, 96)), batch["name"], CLASSES)
+    (answer,) = predictions(outputs, {task: part}, Frame.whole((64, 96)), batch["name"], CLASSES)
     assert set(answer.maps) == {task}
 
 
@@ -96,7 +93,7 @@ def test_a_scene_is_answered_beside_the_maps_by_the_probability_of_each_class(
     batch = scenes(2)
     heads: dict[str, Head] = {"semantic": SemanticHead(4, 6), "scene": SceneHead(4, 6, single)}
     outputs = {"semantic": torch.zeros(2, 6, 16, 24), "scene": torch.randn(2, 6)}
-    found = answers(outputs, heads, Frame((64, 96), (60, 90), (30, 45)), batch["name"], CLASSES)
+    found = predictions(outputs, heads, Frame((64, 96), (60, 90), (30, 45)), batch["name"], CLASSES)
     expected = outputs["scene"].softmax(1) if single else outputs["scene"].sigmoid()
     for answer, probabilities in zip(found, expected, strict=True):
         assert "scene" in answer
@@ -104,28 +101,3 @@ def test_a_scene_is_answered_beside_the_maps_by_the_probability_of_each_class(
         np.testing.assert_array_equal(answer["scene"], probabilities.numpy())
         assert "semantic" in answer
         assert answer["semantic"].shape == (30, 45)
-
-
-def test_truths_are_the_dataset_s_in_the_order_of_the_batch() -> None:
-    samples = EvaluationSamples(SyntheticScenes("val", 5, (40, 48)), scale=0.5)
-    batch = {"name": ["x", "y", "z"], "index": torch.tensor([4, 0, 2])}
-    found = [future.result() for future in Truths(samples).start(batch)]
-    for truth, index in zip(found, (4, 0, 2), strict=True):
-        np.testing.assert_array_equal(truth.semantic, samples.truth(index).semantic)
-        np.testing.assert_array_equal(truth.region, samples.truth(index).region)
-    assert common_size(found) == (40, 48)
-
-
-@pytest.mark.parametrize("dataset", [object(), EvaluationSamples(SyntheticScenes("val", 5))])
-def test_without_index_the_batch_is_its_own_truth(dataset: Any, scenes: Scenes) -> None:
-    batch = scenes(2)
-    for i, future in enumerate(Truths(dataset).start(batch)):
-        truth = future.result()
-        np.testing.assert_array_equal(truth.semantic, batch["semantic"][i].numpy())
-        np.testing.assert_array_equal(truth.region, own_truth(batch, i).region)
-
-
-def test_label_files_of_different_sizes_cannot_share_a_batch() -> None:
-    truths = [Truth(np.zeros(size, np.uint8), np.zeros(size, np.int32)) for size in ((4, 6), (6, 4))]
-    with pytest.raises(ValueError, match=r"\[\(4, 6\), \(6, 4\)\]: set data.eval_batch_size to 1"):
-        common_size(truths)

@@ -114,7 +114,8 @@ def by_hand(module: FusionModule, batch: Sample, weigh: Callable[[Tensor], Tenso
     module.training_step(batch, 0)
     hook.remove()
     each = [
-        torch.autograd.grad(part, maps, retain_graph=True, materialize_grads=True) for part in module.parts
+        torch.autograd.grad(part, maps, retain_graph=True, materialize_grads=True)
+        for part in module.current_step.task_losses
     ]
     jacobian = torch.stack([torch.cat([g.flatten() for g in row]) for row in each])
     total = weigh(jacobian @ jacobian.T) @ jacobian
@@ -123,7 +124,7 @@ def by_hand(module: FusionModule, batch: Sample, weigh: Callable[[Tensor], Tenso
     ]
     shared = [p for p in module.network.parameters() if p.requires_grad]
     below = torch.autograd.grad(maps, shared, pieces, retain_graph=True, allow_unused=True)
-    own = torch.autograd.grad(sum(module.parts), shared, allow_unused=True)
+    own = torch.autograd.grad(sum(module.current_step.task_losses), shared, allow_unused=True)
     names = {p: name for name, p in module.named_parameters()}
     # what lies behind the branch is not below it, and learns from its own loss
     return {
@@ -157,7 +158,7 @@ def jacobian_of(module: FusionModule, batch: Sample) -> tuple[list[str], list[nn
     named = [(name, p) for name, p in module.named_parameters() if p.requires_grad]
     rows = [
         torch.autograd.grad(part, [p for _, p in named], retain_graph=True, allow_unused=True)
-        for part in module.parts
+        for part in module.current_step.task_losses
     ]
     common = [i for i in range(len(named)) if all(row[i] is not None for row in rows)]
     jacobian = torch.stack([torch.cat([row[i].flatten() for i in common]) for row in rows])  # type: ignore[union-attr]

@@ -56,6 +56,12 @@ def test_what_is_thawed_learns_as_if_it_had_never_been_frozen(network: Any, scen
         torch.testing.assert_close(found[name], gradient, rtol=1e-9, atol=1e-12)
 
 
+def hold(module: FusionModule, frozen: bool) -> None:
+    """Starts an epoch with a frozen encoder, or without."""
+    module.freeze_encoder_epochs = int(frozen)
+    module.on_train_epoch_start()
+
+
 @pytest.mark.parametrize("network", [HardSharing, partial(HardSharing, shared_decoder=False), networks.MTAN])
 def test_weights_of_gradients_are_learned_where_something_shared_learns(network: Any, scenes: Scenes) -> None:
     module = FusionModule(
@@ -63,7 +69,7 @@ def test_weights_of_gradients_are_learned_where_something_shared_learns(network:
     )
     moved = []
     for frozen in (True, False):
-        module.hold_encoder(frozen)
+        hold(module, frozen)
         before = module.balancer.state_dict()["learned.value"].clone()
         step(module, scenes(2, (64, 64)))
         module.balancer.stepped()
@@ -74,12 +80,12 @@ def test_weights_of_gradients_are_learned_where_something_shared_learns(network:
 @every_network
 def test_a_held_encoder_keeps_no_task_from_learning(network: Any, scenes: Scenes) -> None:
     batch, module = scenes(2, (64, 64)), model(network)
-    module.hold_encoder(True)
+    hold(module, True)
     held = step(module, batch)
     rest = {name for name, p in module.named_parameters() if ".encoder." not in name and p.requires_grad}
     assert rest <= held.keys()
     assert all(not gradient.any() for name, gradient in held.items() if ".encoder." in name)
-    module.hold_encoder(False)
+    hold(module, False)
     module.eval()
     expected = step(model(network), batch)
     for name, gradient in step(module, batch).items():

@@ -137,7 +137,7 @@ def test_half_precision_learns_and_remembers_the_same_but_for_rounding(
 @pytest.mark.parametrize("balancer", SOME_FAST)
 def test_compiled_parts_have_the_gradients_of_plain_ones(balancer: Any, scenes: Scenes) -> None:
     batch, plain, compiled = scenes(2, (64, 64)), model(balancer), model(balancer)
-    compiled.compile_parts(backend="aot_eager")
+    compiled.network.compile_parts(backend="aot_eager")
     for module in (plain, compiled):
         if isinstance(module.balancer, GradientBalancer):
             module.balancer.dtype = module.network.branch.dtype = torch.float64  # type: ignore[union-attr]

@@ -16,6 +16,7 @@ import multiprocessing
 import os
 import socket
 import sys
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from datetime import timedelta
 from functools import partial
@@ -38,7 +39,7 @@ from fusionseg.data.base import Pixels
 from fusionseg.data.datamodule import SegmentationDataModule
 from fusionseg.data.samplers import TrainOrder
 from fusionseg.data.synthetic import SyntheticScenes
-from fusionseg.engine.objective import table
+from fusionseg.engine.objective import padded_terms
 from fusionseg.engine.sync_batch_norm import BatchNormSync
 from fusionseg.heads import BoundaryHead, CenterOffsetHead, SemanticHead
 from fusionseg.module import FusionModule
@@ -80,12 +81,15 @@ class Weighed(FusionModule):
 
     def on_fit_start(self) -> None:
         self.shares: list[Tensor] = []
+        terms = self.objective.terms
 
-    def rows(self, refinements: list[dict[str, Any]], batch: Sample) -> list[tuple[Tensor, Tensor]]:
-        rows = super().rows(refinements, batch)
-        if torch.is_grad_enabled():
-            self.shares.append(table(rows)[1])
-        return rows
+        def watched(refinements: Sequence[Mapping[str, Any]], batch: Sample) -> list[tuple[Tensor, Tensor]]:
+            found = terms(refinements, batch)
+            if torch.is_grad_enabled():
+                self.shares.append(padded_terms(found)[1])
+            return found
+
+        self.objective.terms = watched  # type: ignore[method-assign]
 
 
 class Watch(pl.Callback):
@@ -183,7 +187,11 @@ def train(folder: Path, cases: list[str], ranks: int, rank: int) -> None:
         found: dict[str, Any] = {"state": deepcopy(module.state_dict()), "moved": watch.moved}
         found["figures"] = figures(fitting)
         found["learned"] = [name for name, p in module.named_parameters() if p.requires_grad]
-        found |= {"latest": module.latest, "steps": fitting.global_step, "shares": torch.stack(module.shares)}
+        found |= {
+            "latest": module.loss_log.latest,
+            "steps": fitting.global_step,
+            "shares": torch.stack(module.shares),
+        }
         if ranks == 1:
             # what the two ranks came to, measured by one
             module.load_state_dict(torch.load(folder / f"{case}-2-0.pt", weights_only=True)["state"])

@@ -94,7 +94,7 @@ def test_a_checkpoint_alone_rebuilds_what_python_built(checkpoint: Path, scenes:
     again = FusionModule.load_from_checkpoint(checkpoint, weights_only=True)
     assert str(again.network) == str(model.network)
     assert_within(dict(model.hparams) | {"backbone": {"decoder": "FPN"}}, again.hparams)
-    assert (again.loss_weights, again.encoder_lr) == ({"semantic": 0.25, "region": 1.0}, 0.5)
+    assert (again.objective.weights, again.encoder_lr) == ({"semantic": 0.25, "region": 1.0}, 0.5)
     optimizer = again.optimizer(again.parameters())
     assert isinstance(optimizer, SGD)
     assert (optimizer.defaults["lr"], optimizer.defaults["momentum"]) == (0.1, 0.9)

@@ -1,0 +1,91 @@
+"""What an evaluation writes: the figures, a row and the sums of each image, and pictures."""
+
+import csv
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fusionseg.cli.parser import FusionCLI
+from fusionseg.commands.evaluate import main
+from fusionseg.data.synthetic import SyntheticScenes
+from fusionseg.engine.evaluation import evaluated
+from fusionseg.metrics.suite import MetricSuite, total
+from fusionseg.runs.checkpoints import load_state
+
+
+def result(run: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((run / "evaluation" / "val.json").read_text())
+    return content
+
+
+def sums(run: Path, chosen: slice) -> dict[str, Any]:
+    with np.load(run / "evaluation" / "val.npz") as file:
+        return {name: file[name][chosen].sum(0) for name in file if name != "name"}
+
+
+def same(first: dict[str, Any], second: dict[str, Any], tolerance: float = 1e-12) -> bool:
+    """Whether figures are equal; what is undefined is null in a file and NaN elsewhere."""
+    assert first.keys() == second.keys()
+    a, b = ([np.nan if f[name] is None else f[name] for name in first] for f in (first, second))
+    return np.allclose(a, b, rtol=tolerance, atol=tolerance, equal_nan=True)
+
+
+@pytest.fixture
+def run(trained: Path) -> Path:
+    main(["--run", str(trained)])
+    return trained
+
+
+def test_the_images_sums_give_the_figures_of_the_split(run: Path) -> None:
+    measures = MetricSuite.standard(SyntheticScenes.classes)
+    assert same(measures.figures(sums(run, slice(None))), result(run)["metrics"])
+    rows = result(run)["per_class"]
+    per_class = measures.per_class(sums(run, slice(None)))
+    assert list(rows) == list(SyntheticScenes.classes.names)
+    assert all(
+        same({"iou": row["iou"]}, {"iou": iou})
+        for row, iou in zip(rows.values(), per_class["iou"], strict=True)
+    )
+
+
+def test_the_sums_of_some_images_give_their_figures(run: Path) -> None:
+    measures, config = MetricSuite.standard(SyntheticScenes.classes), str(run / "config.yaml")
+    cli = FusionCLI(["--config", config], trains=False)
+    load_state(cli.model, run / "checkpoints" / "best.ckpt")
+    cli.datamodule.setup("validate")
+    precision = cli.config.trainer.precision
+    images = [image.sums for _, image in evaluated(cli.model, cli.datamodule, "val", precision, measures)]
+    assert same(measures.figures(sums(run, slice(2, 5))), measures.figures(total(images[2:5])))
+
+
+def test_each_image_has_a_row(run: Path) -> None:
+    with (run / "evaluation" / "val.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["name"] for row in rows] == [f"val-{i:05d}" for i in range(8)]
+    with np.load(run / "evaluation" / "val.npz") as file:
+        assert file["name"].tolist() == [row["name"] for row in rows]
+        one = {name: file[name][3] for name in file if name != "name"}
+    assert float(rows[3]["miou"]) == pytest.approx(
+        MetricSuite.standard(SyntheticScenes.classes).figures(one)["miou"], rel=1e-12
+    )
+
+
+def test_the_best_and_the_worst_images_are_drawn(trained: Path) -> None:
+    main(["--run", str(trained), "--pictures", "2"])
+    stale = trained / "evaluation" / "val_best" / "of-another-checkpoint.png"
+    shutil.copy(next((trained / "evaluation" / "val_best").iterdir()), stale)
+    main(["--run", str(trained), "--pictures", "2"])
+    with (trained / "evaluation" / "val.csv").open() as file:
+        ranking = sorted(csv.DictReader(file), key=lambda row: float(row["score"]))
+    drawn = {
+        which: {p.stem for p in (trained / "evaluation" / f"val_{which}").iterdir()}
+        for which in ("best", "worst")
+    }
+    assert {len(names) for names in drawn.values()} == {2}
+    scores = {row["name"]: float(row["score"]) for row in ranking}
+    assert sorted(scores[n] for n in drawn["worst"]) == sorted(scores.values())[:2]
+    assert sorted(scores[n] for n in drawn["best"]) == sorted(scores.values())[-2:]
