@@ -129,12 +129,11 @@ class Watched(MetricSuite):
         return sums
 
 
-class WatchedModule(FusionModule):
-    """The usual module, whose metrics keep the time."""
-
-    def metrics(self) -> MetricSuite:
-        """What is always measured."""
-        return Watched(list(super().metrics()))
+def watched(module: FusionModule) -> FusionModule:
+    """The module, whose metrics keep the time."""
+    module.suite = Watched(list(module.suite))
+    module.evaluation.suite = module.suite
+    return module
 
 
 class Watch:
@@ -235,7 +234,7 @@ def regions(scenes: list[Scene], rounds: int) -> None:
 
 def validation(scenes: list[Scene], rounds: int) -> None:
     """The measures' part of a validation by the ResNet-18 U-Net with both heads."""
-    module = WatchedModule(CLASSES, network=Told)
+    module = watched(FusionModule(CLASSES, network=Told))
     watch = Watch(scenes * rounds, module)
     options: dict[str, Any] = dict.fromkeys(("logger", "enable_progress_bar", "enable_model_summary"), False)
     options |= {"accelerator": "cpu", "precision": fast_precision("cpu")}
