@@ -37,7 +37,9 @@ def tapped(
     """The pairs of tasks and the Gramian at each place."""
     shared_maps = SharedMaps(module.network)
     loss = module.training_step(batch, 0)
-    pairs, products = shared_maps.gramians(module.current_step.task_losses, torch.tensor(scale, dtype=loss.dtype))
+    pairs, products = shared_maps.gramians(
+        module.current_step.task_losses, torch.tensor(scale, dtype=loss.dtype)
+    )
     shared_maps.close()
     return pairs, dict(zip(pairs, products, strict=True))
 
@@ -51,7 +53,9 @@ def by_hand(module: FusionModule, batch: Sample, levels: int) -> dict[str, Tenso
         maps.clear()
         module.training_step(batch, 0)
         learned = [m for m in maps if m.requires_grad]
-        given = iter(torch.autograd.grad(module.current_step.task_losses[task], learned, materialize_grads=True))
+        given = iter(
+            torch.autograd.grad(module.current_step.task_losses[task], learned, materialize_grads=True)
+        )
         rows.append([next(given).flatten() if m.requires_grad else torch.zeros(0) for m in maps])
     hook.remove()
     found = {}
