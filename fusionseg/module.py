@@ -95,8 +95,8 @@ class FusionModule(LightningModule):
         factors = {"semantic": alpha, "region": beta, "scene": gamma} | {
             task: one.weight for task, one in extra.items()
         }
+        check_heads({task: recipe for task, recipe in recipes.items() if recipe}, extra)
         heads = {task: sized(recipe, len(self.classes)) for task, recipe in recipes.items() if recipe}
-        check_heads({task: recipe for task, recipe in recipes.items() if recipe})
         check_factors(encoder_lr, l1)
         weights = loss_weights(
             **{task: factor if task in heads else None for task, factor in factors.items()}

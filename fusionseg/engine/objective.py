@@ -1,7 +1,7 @@
 """The loss of all tasks, L = alpha * L_semantic + beta * L_region + ..., and what one training step keeps of it."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +19,9 @@ from fusionseg.sample import Sample
 
 FACTORS = {"semantic": "alpha", "region": "beta", "scene": "gamma"}
 """The argument of the module that weighs a task's loss; that of a further task is `extra_heads.<task>.weight`."""
+
+TAKEN = ("semantic", "region", "scene", "fused", "panoptic", "image", "name", "index")
+"""Names that further tasks cannot have: heads, predictions or entries of a sample have them."""
 
 BALANCING = 2**31
 """Key of the random numbers that balancers draw: the same on all ranks, and different from those of any rank."""
@@ -232,8 +235,11 @@ def local_shares(terms: Sequence[tuple[Tensor, Tensor]], weights: Tensor, ranks:
     return [(sums * ranks / d[: len(sums)]).sum() for (sums, _), d in zip(terms, divisors, strict=True)]
 
 
-def check_heads(heads: Mapping[str, Any]) -> None:
-    """Raises a ValueError where a task has the head of another one."""
+def check_heads(heads: Mapping[str, Any], further: Collection[str] = ()) -> None:
+    """Raises a ValueError where a task has another one's head, or a further task has a name that is taken."""
+    for task in (task for task in further if task in TAKEN):
+        instead = f"set {task}_head and {FACTORS[task]}" if task in FACTORS else "choose another name"
+        raise ValueError(f"expected further tasks in extra_heads, found {task}: {instead}")
     for task, recipe in heads.items():
         if getattr(made(recipe), "task", task) != task:
             raise ValueError(
