@@ -89,10 +89,7 @@ class FusionModule(LightningModule):
         self.classes = classes if isinstance(classes, Classes) else Classes(**classes)
         recipes = {"semantic": semantic_head, "region": region_head, "scene": scene_head if gamma else None}
         weights = {"semantic": alpha, "region": beta, "scene": gamma}
-        for task, extra in (extra_heads or {}).items():
-            recipes[task] = extra.head
-            weights[task] = extra.weight
-        heads, weights = planned(recipes, weights, len(self.classes))
+        heads, weights = planned(recipes, weights, extra_heads or {}, len(self.classes))
         check_factors(encoder_lr, l1)
         self.network = network(heads, backbone)
         self.balancer = balancer(len(weights))

@@ -52,8 +52,8 @@ def data() -> Path:
 def scenes() -> Callable[..., Sample]:
     """Batches of synthetic scenes as the module gets them."""
 
-    def batch(number: int = 2, size: tuple[int, int] = (64, 96)) -> Sample:
-        dataset = SyntheticScenes("val", number, size)
+    def batch(number: int = 2, size: tuple[int, int] = (64, 96), surfaces: bool = False) -> Sample:
+        dataset = SyntheticScenes("val", number, size, depth=surfaces, normals=surfaces)
         images, semantic, region = (
             np.stack(maps) for maps in zip(*(dataset.read(i)[:3] for i in range(number)), strict=True)
         )
@@ -62,6 +62,10 @@ def scenes() -> Callable[..., Sample]:
             "semantic": torch.from_numpy(semantic.astype(np.int64)),
             "region": torch.from_numpy(region.astype(np.int64)),
             "name": [dataset.name(i) for i in range(number)],
+            **{
+                kind: torch.from_numpy(np.stack([dataset.truth(i).maps[kind] for i in range(number)]))
+                for kind in dataset.kinds
+            },
         }
 
     return batch

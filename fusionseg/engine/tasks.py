@@ -4,7 +4,6 @@ import inspect
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from fusionseg.config.recipe import made
 from fusionseg.heads import Head
@@ -12,6 +11,9 @@ from fusionseg.networks.base import HeadRecipe
 
 FACTORS = {"semantic": "alpha", "region": "beta", "scene": "gamma"}
 """The argument of the module that weighs a task's loss; that of a further task is `extra_heads.<task>.weight`."""
+
+TAKEN = ("semantic", "region", "scene", "fused", "panoptic", "image", "name", "index")
+"""Names that further tasks cannot have: heads, predictions or entries of a sample have them."""
 
 
 @dataclass(frozen=True)
@@ -56,32 +58,38 @@ def loss_weights(**weights: float | None) -> dict[str, float]:
     return present
 
 
-def check_heads(heads: Mapping[str, Any]) -> None:
-    """Raises a ValueError where a task has the head of another one."""
-    for task, recipe in heads.items():
-        if getattr(made(recipe), "task", task) != task:
-            raise ValueError(
-                f"expected a {task} head, found {made(recipe).__name__}, which is for another task"
-            )
-
-
 def planned(
-    recipes: Mapping[str, Callable[..., Head] | None], weights: Mapping[str, float], classes: int
+    recipes: Mapping[str, Callable[..., Head] | None],
+    weights: Mapping[str, float],
+    extra: Mapping[str, ExtraHead],
+    classes: int,
 ) -> tuple[dict[str, HeadRecipe], dict[str, float]]:
     """The tasks that have a head: how each head is built from a number of channels, and the weight of each loss.
 
     Args:
         recipes: The recipe of each task's head; None where it has none.
-        weights: The weight of each task's loss.
+        weights: The weight of each of these tasks' losses.
+        extra: Further tasks.
         classes: The number of classes, given to heads with an argument `num_classes`.
 
     Raises:
-        ValueError: If a task has another one's head, or the weights do not make a loss.
+        ValueError: If a task has another one's head, a further task a name that is taken, or the weights do not make a
+            loss.
     """
+    for task in extra:
+        if task in TAKEN:
+            instead = f"set {task}_head and {FACTORS[task]}" if task in FACTORS else "choose another name"
+            raise ValueError(f"expected further tasks in extra_heads, found {task}: {instead}")
     present = {task: recipe for task, recipe in recipes.items() if recipe}
-    check_heads(present)
-    heads = {task: sized(recipe, classes) for task, recipe in present.items()}
-    return heads, loss_weights(**{task: w if task in present else None for task, w in weights.items()})
+    present |= {task: one.head for task, one in extra.items()}
+    for task, recipe in present.items():
+        if getattr(made(recipe), "task", task) != task:
+            raise ValueError(
+                f"expected a {task} head, found {made(recipe).__name__}, which is for another task"
+            )
+    every = {**weights, **{task: one.weight for task, one in extra.items()}}
+    losses = loss_weights(**{task: weight if task in present else None for task, weight in every.items()})
+    return {task: sized(recipe, classes) for task, recipe in present.items()}, losses
 
 
 def sized(head: Callable[..., Head], classes: int) -> HeadRecipe:

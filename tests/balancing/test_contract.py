@@ -30,7 +30,7 @@ EVERY = [
     if kind not in (Balancer, GradientBalancer, TorchJDWeighting)
 ]
 LOSSES = torch.tensor([[0.8, 2.5], [0.7, 2.9], [0.75, 1.0], [0.3, 0.9]])
-FALL = torch.tensor([0.9, 0.7, 1.0])
+FALL = torch.tensor([0.9, 0.7, 1.0, 1.0])
 BOTH = torch.tensor([True, True])
 
 
@@ -51,27 +51,28 @@ def step(balancer: Balancer, losses: Tensor, active: Tensor, gramian: Tensor, **
     return weights
 
 
+@pytest.mark.parametrize("tasks", [3, 4])
 @pytest.mark.parametrize("kind", [kind for kind in EVERY if kind is not RLW], ids=lambda k: k.__name__)
-def test_a_task_without_labels_is_balanced_as_if_it_did_not_exist(kind: type[Balancer]) -> None:
-    """Two tasks of three do what two alone do, in every step, and the third's state stays as it was."""
-    three, two = kind(3), kind(2)
-    start = {name: value.clone() for name, value in three.named_buffers()}
-    for losses, gramian in zip(LOSSES, gramians(3), strict=True):
+def test_tasks_without_labels_are_balanced_as_if_they_did_not_exist(kind: type[Balancer], tasks: int) -> None:
+    """Two tasks of three or four do what two alone do, in every step, and the others' state stays as it was."""
+    more, two = kind(tasks), kind(2)
+    start = {name: value.clone() for name, value in more.named_buffers()}
+    for losses, gramian in zip(LOSSES, gramians(tasks), strict=True):
         # what an unlabelled task's loss and gradients happen to be is nobody's business
-        wide = torch.cat([losses, torch.tensor([0.0])])
-        found = step(three, wide, torch.tensor([True, True, False]), gramian)
+        wide = torch.cat([losses, torch.zeros(tasks - 2)])
+        found = step(more, wide, torch.arange(tasks) < 2, gramian)
         torch.testing.assert_close(found[:2], step(two, losses, BOTH, gramian[:2, :2]))
-        assert found[2] == 0
-        three.epoch_ended(), two.epoch_ended()
+        assert not found[2:].any()
+        more.epoch_ended(), two.epoch_ended()
     for name, value in two.named_buffers():
         wide, pad = (
-            three.get_buffer(name),
+            more.get_buffer(name),
             (slice(0, 2),) * value.ndim if value.shape == (2, 2) else (..., slice(0, 2)),
         )
         if name == "means":
             pad = (..., slice(0, 2))
         torch.testing.assert_close(wide[pad], value)
-        assert torch.equal(wide[..., 2], start[name][..., 2])
+        assert torch.equal(wide[..., 2:], start[name][..., 2:])
 
 
 @pytest.mark.parametrize("kind", EVERY, ids=lambda k: k.__name__)

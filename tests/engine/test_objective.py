@@ -3,7 +3,8 @@ import math
 import pytest
 import torch
 
-from fusionseg.engine.objective import divided, local_shares, loss_weights, padded_terms
+from fusionseg.engine.objective import divided, local_shares, padded_terms
+from fusionseg.engine.tasks import loss_weights
 
 
 def test_a_task_s_loss_is_the_sum_of_its_terms_over_their_weights() -> None:

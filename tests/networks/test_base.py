@@ -13,7 +13,7 @@ from torch import Tensor
 from fusionseg import networks
 from fusionseg.balancing.branch import Branch
 from fusionseg.engine.optimization import parameter_groups
-from fusionseg.heads import BoundaryHead, SemanticHead
+from fusionseg.heads import BoundaryHead, DepthHead, NormalsHead, SemanticHead
 from fusionseg.networks import MTAN, CrossStitch, CrossTaskAttention, HardSharing, Network, PADNet
 from fusionseg.networks.backbone import Backbone, Encoder
 from fusionseg.networks.base import HeadRecipe
@@ -30,9 +30,10 @@ EXAMPLES: dict[str, tuple[Recipe, int]] = {
 HEADS: dict[str, HeadRecipe] = {
     "semantic": partial(SemanticHead, num_classes=5),
     "region": BoundaryHead,
-    "parts": partial(SemanticHead, num_classes=3),
+    "depth": DepthHead,
+    "normals": NormalsHead,
 }
-CHANNELS = {"semantic": 5, "region": 1, "parts": 3}
+CHANNELS = {"semantic": 5, "region": 1, "depth": 1, "normals": 3}
 SMALL = Backbone(decoder="FPN")
 BACKBONES = {
     "Unet": Backbone(),
@@ -66,7 +67,7 @@ def test_every_network_is_held_to_the_contract() -> None:
     )
 
 
-@pytest.mark.parametrize("tasks", [1, 2, 3])
+@pytest.mark.parametrize("tasks", [1, 2, 3, 4])
 @pytest.mark.parametrize(("recipe", "refinements"), EXAMPLES.values(), ids=EXAMPLES.keys())
 def test_each_refinement_has_an_output_of_each_task_and_the_parts_have_their_names(
     recipe: Recipe, refinements: int, tasks: int
@@ -91,9 +92,9 @@ def test_the_losses_of_all_tasks_reach_all_that_is_trained(recipe: Recipe, backb
     assert len(trained) > 50
 
 
-@pytest.mark.parametrize("tasks", [1, 3])
+@pytest.mark.parametrize("tasks", [1, 3, 4])
 @every_network
-def test_so_do_those_of_one_task_or_of_three(recipe: Recipe, tasks: int) -> None:
+def test_so_do_those_of_any_number_of_tasks(recipe: Recipe, tasks: int) -> None:
     network = recipe(heads(tasks), SMALL)
     torch.stack([summed(outputs) for outputs in network(IMAGE)]).sum().backward()  # type: ignore[no-untyped-call]
     assert all(p.grad is not None for p in network.parameters() if p.requires_grad)
@@ -101,7 +102,7 @@ def test_so_do_those_of_one_task_or_of_three(recipe: Recipe, tasks: int) -> None
 
 @every_network
 def test_a_network_has_a_branching_point_unless_its_tasks_mix(recipe: Recipe) -> None:
-    network = recipe(heads(3), SMALL)
+    network = recipe(heads(4), SMALL)
     for parameter in network.parameters():
         torch.nn.init.normal_(parameter, std=0.1)  # a gate at 0 lets nothing through
     for task in HEADS:
