@@ -1,13 +1,12 @@
-"""What a second rank gives, and what the loss's global denominator costs: two processes on one machine, in turns.
+"""Times two ranks on one machine: their speed-up, and the cost of the global denominator of the loss.
 
-First the images a second of two ranks, as a ratio of one's: the same 4 images a step, ResNet-18 U-Net with both heads,
-one thread a rank. Then a step that divides the loss by the weight of the global batch, which is one all-reduce of a few
-numbers, as a ratio of plain DDP, where each rank divides by its own.
+First the images per second of two ranks as a ratio to one: the same 4 images per step, ResNet-18 U-Net with
+both heads, one thread per rank. Then a step that divides the loss by the weight of the global batch, which
+takes an all-reduce of a few numbers, as a ratio to plain DDP, where each rank divides by its own weight.
 
     python -m benchmarks.ddp [--rounds 15] [--steps 4] [--size 288 384]
 """
 
-import argparse
 import os
 import statistics
 import tempfile
@@ -24,21 +23,23 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from benchmarks.step import CLASSES, blocks
-from benchmarks.timing import Quartiles, Target, ratios, seconds, show
+from benchmarks.timing import Quartiles, Target, command_line, ratios, seconds, show
 from fusionseg.engine.objective import divided, padded_terms
 from fusionseg.engine.precision import fast_precision
 from fusionseg.module import FusionModule
 from fusionseg.sample import Sample
 
-ONE, TWO = "1 rank", "2 ranks"
-GLOBAL, LOCAL = "divided by the global weight", "plain DDP: divided by a rank's own"
+ONE = "1 rank"
+TWO = "2 ranks"
+GLOBAL = "divided by the global weight"
+LOCAL = "plain DDP: divided by a rank's own"
 
 
 class LocalWeights(FusionModule):
-    """The loss as plain DDP has it: the mean over ranks of means, whatever each of them has labels of."""
+    """The loss of plain DDP: the mean over ranks of their means, regardless of how many labels each has."""
 
     def training_step(self, batch: Sample, _: int) -> Tensor:
-        """The loss of this rank's batch."""
+        """The loss of the batch of this rank."""
         losses = divided(*padded_terms(self.objective.terms(self(batch["image"]), batch)))
         loss = (losses * self.objective.factors(losses)).sum()
         self.loss_log.add(loss, losses, self.global_step, batch["name"])
@@ -46,7 +47,7 @@ class LocalWeights(FusionModule):
 
 
 class Step(nn.Module):
-    """A module whose forward is a step of training, which is what DDP wraps."""
+    """A module for DDP to wrap, whose forward pass is the training step."""
 
     def __init__(self, module: FusionModule) -> None:
         super().__init__()
@@ -58,12 +59,12 @@ class Step(nn.Module):
 
 
 class Measured(NamedTuple):
-    """What one rank has seen.
+    """The measurements of one rank.
 
     Args:
         scaling: Time of a turn as a ratio to that of two ranks.
         cost: Time of a turn as a ratio to that of plain DDP.
-        rates: Median images a second of all ranks together.
+        rates: Median images per second of all ranks together.
     """
 
     scaling: dict[str, Quartiles]
@@ -72,7 +73,7 @@ class Measured(NamedTuple):
 
 
 def training(module: FusionModule, batch: Sample, ranks: int) -> Callable[[], None]:
-    """A step of training on some ranks."""
+    """A training step on a number of ranks, as a function."""
     model = DistributedDataParallel(Step(module)) if ranks > 1 else Step(module)
     optimizer = torch.optim.AdamW(module.parameters(), fused=True)
 
@@ -87,7 +88,7 @@ def training(module: FusionModule, batch: Sample, ranks: int) -> Callable[[], No
 
 
 def turn(step: Callable[[], None] | None, steps: int, times: list[float]) -> None:
-    """Some steps, or none while the other rank makes them, from the moment that both ranks are there to the end."""
+    """Times a number of steps between two barriers; `None` waits for the other rank."""
 
     def together() -> None:
         for _ in range(steps):
@@ -100,7 +101,15 @@ def turn(step: Callable[[], None] | None, steps: int, times: list[float]) -> Non
 
 
 def measured(rank: int, meeting: str, size: tuple[int, int], steps: int, rounds: int) -> Measured:
-    """What one of two ranks measures; both take the same turns, since they shuffle them alike."""
+    """The measurements of one of two ranks, whose turns have the same order since both use the same seed.
+
+    Args:
+        rank: The number of the rank.
+        meeting: The file through which the ranks find each other.
+        size: Height and width of the images.
+        steps: Number of steps per turn.
+        rounds: Number of measured rounds.
+    """
     torch.set_num_threads(1)
     dist.init_process_group("gloo", f"file://{meeting}", timedelta(minutes=2), world_size=2, rank=rank)
     torch.manual_seed(0)
@@ -123,9 +132,7 @@ def measured(rank: int, meeting: str, size: tuple[int, int], steps: int, rounds:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_line(__doc__)
     parser.add_argument("--size", type=int, nargs=2, default=(288, 384), help="of the images")
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--steps", type=int, default=4, help="of a turn")

@@ -1,4 +1,4 @@
-"""How a command ends: run apart, stopped where it takes too much, and judged by what it said and left."""
+"""Runs commands in processes of their own with limits, and finds faults in how they end."""
 
 import multiprocessing
 import os
@@ -14,44 +14,57 @@ from typing import NamedTuple
 from benchmarks.mutations import EXECUTED
 from fusionseg.cli.entry import run
 
-SECONDS, GROWTH, CHILDREN, LINES = 60, 2 * 2**30, 64, 10
-"""What a case may take: time, bytes of memory, child processes; and the lines of a clear error."""
+SECONDS = 60
+GROWTH = 2 * 2**30
+CHILDREN = 64
+"""The limits of a command: seconds, growth of its memory in bytes, and number of child processes."""
+
+LINES = 10
+"""The maximum number of lines of a clear error."""
 
 
 class End(NamedTuple):
-    """How a command ended: its code (none if it was stopped), what it said, and what it took."""
+    """How a command ended.
+
+    Args:
+        code: The exit code, or `None` if it was stopped.
+        said: Its standard error.
+        took: The limit that it exceeded, if any.
+    """
 
     code: int | None
     said: str
     took: str
 
 
-def enter(folder: Path, words: Sequence[str], whole: bool) -> None:
-    """Becomes a command that runs in a folder, with what it says beside the folder."""
+def enter(folder: Path, arguments: Sequence[str], whole: bool) -> None:
+    """Turns this process into a command that runs in a folder, and writes its output beside the folder."""
     os.setsid()
     os.chdir(folder)
     os.environ |= {"WANDB_MODE": "disabled", "PYTHONPATH": str(Path(__file__).parents[1])}
     for number, name in ((1, ".out"), (2, ".err")):
         os.dup2(os.open(folder.with_suffix(name), os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
-    module = f"fusionseg.{words[0]}"
+    module = f"fusionseg.{arguments[0]}"
     if whole:
-        os.execv(sys.executable, (sys.executable, "-m", module, *words[1:]))
-    sys.argv = [module, *words[1:]]
-    run(words[0])
+        os.execv(sys.executable, (sys.executable, "-m", module, *arguments[1:]))
+    sys.argv = [module, *arguments[1:]]
+    run(arguments[0])
 
 
-def ended(folder: Path, words: Sequence[str], whole: bool = False) -> End:
-    """Runs a command in a folder, and stops it where it takes too much.
+def ended(folder: Path, arguments: Sequence[str], whole: bool = False) -> End:
+    """Runs a command in a folder, and stops it if it exceeds a limit.
 
     Args:
-        folder: The current folder of the command.
-        words: The command.
-        whole: Start Python anew instead of forking one that has imported everything.
+        folder: The working directory of the command.
+        arguments: The command and its arguments.
+        whole: Start a new Python instead of forking one that has imported everything.
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([f"fusionseg.commands.{name}" for name in ("fit", "evaluate", "predict")])
-    process = context.Process(target=enter, args=(folder, words, whole))
-    start, took, before = time.monotonic(), "", 0
+    process = context.Process(target=enter, args=(folder, arguments, whole))
+    start = time.monotonic()
+    took = ""
+    before = 0
     process.start()
     while process.exitcode is None and not took:
         process.join(0.05)
@@ -62,17 +75,16 @@ def ended(folder: Path, words: Sequence[str], whole: bool = False) -> End:
             f"{(size - before) >> 20} MiB more": size - before > GROWTH,
             f"{children} processes": children > CHILDREN,
         }
-        took = next((what for what, is_so in excess.items() if is_so), "")
+        took = next((limit for limit, exceeded in excess.items() if exceeded), "")
     with suppress(ProcessLookupError):
         os.killpg(process.pid or 0, signal.SIGKILL)
     process.join()
-    return End(
-        None if took else process.exitcode, folder.with_suffix(".err").read_text(errors="replace"), took
-    )
+    said = folder.with_suffix(".err").read_text(errors="replace")
+    return End(None if took else process.exitcode, said, took)
 
 
 def _size(pid: int) -> tuple[int, int]:
-    """Largest memory in bytes that a process has had, and its number of children; 0 where nobody tells."""
+    """Peak memory of a process in bytes and its number of children; 0 if the process has ended."""
     try:
         peak = re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
@@ -82,12 +94,12 @@ def _size(pid: int) -> tuple[int, int]:
 
 
 def fault(end: End, made: set[str], names: set[str]) -> str:
-    """What is wrong with how a command ended; nothing if it is a result or one clear error.
+    """What is wrong with how a command ended; empty if it ended in a result or one clear error.
 
     Args:
         end: How it ended.
-        made: The files and folders that it left.
-        names: Words of which an error has to say one: the file, or the settings in it.
+        made: The files and folders that it left, relative to its working directory.
+        names: The file and its settings, one of which an error has to mention.
     """
     drafts = sorted(p for p in made if Path(p).name.startswith(".") or p.endswith((".part", ".tmp")))
     parts = end.said.split("error: ", 1)
@@ -100,7 +112,7 @@ def fault(end: End, made: set[str], names: set[str]) -> str:
         f"left {drafts}": drafts,
     }
     if end.code == 2:
-        # a run that failed before its first checkpoint says so in its summary, and begins again when it is resumed
+        # a run that failed before its first checkpoint says so in its summary, and starts over when resumed
         whole_run = {"out/summary.json", "out/config.yaml", "out/metrics.csv"} <= made
         rest = not whole_run and "the others are in" not in parts[-1]
         faults |= {
@@ -111,4 +123,4 @@ def fault(end: End, made: set[str], names: set[str]) -> str:
             ),
             f"left {sorted(made)[:5]}": rest and made,
         }
-    return "; ".join(what for what, is_so in faults.items() if is_so)
+    return "; ".join(name for name, found in faults.items() if found)

@@ -1,16 +1,15 @@
-"""Files made wrong against the doors: every case must end in a result or in one clear error.
+"""Runs commands on corrupted files: every case must end in a result or in one clear error.
 
-The ground is a tiny data set in a folder and a run that was trained on it. Each case is a fresh copy in which one file
-is wrong (`benchmarks.mutations`), and one command in it, in a process that is forked from one where all is imported;
-each fiftieth is a whole process. It fails if there is a traceback or a warning, if the message is long or names neither
-file nor setting, if it takes too long, too much memory or too many processes, if code in a file was executed, or if a
-draft or half a folder is left.
+A tiny data set in a folder, and a run that was trained on it, are copied for each case. In the copy one file
+is corrupted (`benchmarks.mutations`) and one command is run, in a process that is forked from one with all
+imports; every fiftieth case starts a new Python. A case fails if there is a traceback or a warning, if the
+message is long or names neither the file nor a setting, if it takes too much time, memory or processes, if
+code in a file was executed, or if a draft or half a folder is left.
 
     python -m benchmarks.fuzz [--cases 300] [--seed 0]
     python -m benchmarks.fuzz --case checkpoint/17 list/3 --seed 0      these again, with all that they say
 """
 
-import argparse
 import os
 import re
 import shutil
@@ -31,26 +30,33 @@ from rich.table import Table
 from benchmarks import image_mutations as images
 from benchmarks import mutations as m
 from benchmarks.ends import End, ended, fault
+from benchmarks.timing import command_line
 
 FIT = ("fit", "--out", "out", "--wandb", "disabled", "--config")
 PREDICT = ("predict", "--images", "data/images", "--out", "out")
-EVALUATE, CHECKPOINT = ("evaluate", "--run", "run"), "run/checkpoints/best.ckpt"
+EVALUATE = ("evaluate", "--run", "run")
+CHECKPOINT = "run/checkpoints/best.ckpt"
 
 
 class Kind(NamedTuple):
-    """Files of one kind: which, what goes wrong with them, and the commands that read them."""
+    """Files of one kind.
+
+    Args:
+        files: Their paths.
+        mutations: The ways to corrupt them.
+        commands: The commands that read them.
+    """
 
     files: tuple[str, ...]
     mutations: tuple[m.Mutation, ...]
     commands: tuple[tuple[str, ...], ...]
 
 
-_RUN, _PREDICT = (*FIT, "run/config.yaml"), (*PREDICT, "--run", "run")
-_BYTES, _YAML = (
-    (m.flipped, m.truncated, m.overwritten, m.foreign),
-    (m.revalued, m.revalued, m.revalued, m.rewritten),
-)
-_IMAGE = (m.flipped, m.truncated, m.foreign, images.chunk_flipped, images.resized, images.recoded)
+_RUN = (*FIT, "run/config.yaml")
+_PREDICT = (*PREDICT, "--run", "run")
+_BYTES = (m.flipped, m.truncated, m.overwritten, m.replaced)
+_YAML = (m.revalued, m.revalued, m.revalued, m.rewritten)
+_IMAGE = (m.flipped, m.truncated, m.replaced, images.chunk_flipped, images.resized, images.recoded)
 KINDS = {
     "experiment": Kind(
         ("folder.yaml", "camvid.yaml", "coco_panoptic.yaml", "synthetic.yaml"), (*_YAML, *_BYTES), (FIT,)
@@ -72,7 +78,7 @@ KINDS = {
             m.flipped,
             m.truncated,
             m.overwritten,
-            m.foreign,
+            m.replaced,
             m.repacked,
             m.repacked,
             m.repacked,
@@ -85,10 +91,14 @@ KINDS = {
 
 
 def scene(folder: Path) -> None:
-    """A data set of 6 images, the experiments at its size, and a run that was trained on it."""
-    chance = np.random.default_rng(0)
+    """Makes a data set of 6 images, the experiments at its size, and a run that was trained on it.
+
+    Raises:
+        RuntimeError: If a command fails although no file is corrupted.
+    """
+    generator = np.random.default_rng(0)
     for i in range(6):
-        labels = np.kron(chance.integers(0, 3, (4, 6)), np.ones((16, 16))).astype(np.uint8)
+        labels = np.kron(generator.integers(0, 3, (4, 6)), np.ones((16, 16))).astype(np.uint8)
         images = {
             "images": np.stack([labels * 80] * 3, axis=2),
             "semantic": labels,
@@ -107,9 +117,10 @@ def scene(folder: Path) -> None:
         (folder / path.name).write_text(
             yaml.safe_dump(tiny(yaml.safe_load(path.read_text())), sort_keys=False)
         )
-    for words in ((*FIT, "folder.yaml"), *KINDS["checkpoint"].commands):
-        if (end := ended(folder, words)).code:
-            raise RuntimeError(f"{' '.join(words)} fails where nothing is wrong:\n{end.said}")
+    for arguments in ((*FIT, "folder.yaml"), *KINDS["checkpoint"].commands):
+        end = ended(folder, arguments)
+        if end.code:
+            raise RuntimeError(f"{' '.join(arguments)} fails where nothing is wrong:\n{end.said}")
         if not (folder / "run").exists():
             (folder / "out").rename(folder / "run")
         shutil.rmtree(folder / "out", ignore_errors=True)
@@ -117,7 +128,7 @@ def scene(folder: Path) -> None:
 
 
 def tiny(experiment: dict[str, Any]) -> dict[str, Any]:
-    """An experiment at the size of the scene."""
+    """An experiment at the size of the tiny data set."""
     data = experiment["data"]["init_args"]
     data |= {"dataset": {"class_path": "Folder", "init_args": {"root": "data"}}}
     data |= {"batch_size": 2, "crop_size": [32, 32], "workers": 0}
@@ -128,59 +139,82 @@ def tiny(experiment: dict[str, Any]) -> dict[str, Any]:
 
 
 def tried(ground: Path, kind: str, number: int, seed: int, whole: bool = False) -> tuple[End, str, str]:
-    """One case: how it ended, its fault if it has one, and the mutation, file and command."""
-    chance = Random(f"{seed}/{kind}/{number}")
+    """Runs one case.
+
+    Args:
+        ground: The folder of which the case is a copy.
+        kind: The kind of file that is corrupted.
+        number: The number of the case.
+        seed: The seed of all cases.
+        whole: Start a new Python for the command.
+
+    Returns:
+        How it ended, its fault (empty if there is none), and the mutation, file and command.
+    """
+    generator = Random(f"{seed}/{kind}/{number}")
     files, mutations, commands = KINDS[kind]
-    name, mutation, words = chance.choice(files), chance.choice(mutations), chance.choice(commands)
+    name = generator.choice(files)
+    mutation = generator.choice(mutations)
+    arguments = generator.choice(commands)
     folder = ground.with_name(f"{kind}-{number}")
     shutil.copytree(ground, folder, copy_function=os.link)
     content = (folder / name).read_bytes()
-    (folder / name).unlink()  # or the link's other end would change too
-    (folder / name).write_bytes(mutation(chance, content))
-    words = (*words, name) if words == FIT else words
+    (folder / name).unlink()  # it is a hard link to the original
+    (folder / name).write_bytes(mutation(generator, content))
+    arguments = (*arguments, name) if arguments == FIT else arguments
     before = _inside(folder)
-    end = ended(folder, words, whole)
-    names = {Path(name).name, *(re.findall(r"(\w{3,}):", content.decode()) if name.endswith(".yaml") else ())}
+    end = ended(folder, arguments, whole)
+    names = {Path(name).name}
+    if name.endswith(".yaml"):
+        names |= set(re.findall(r"(\w{3,}):", content.decode()))
     problem = fault(end, _inside(folder) - before, names)
     shutil.rmtree(folder)
-    return end, problem, f"{mutation.__name__} {name}, {' '.join(words)}"
+    return end, problem, f"{mutation.__name__} {name}, {' '.join(arguments)}"
 
 
 def _inside(folder: Path) -> set[str]:
+    """The relative paths of everything in a folder."""
     return {str(path.relative_to(folder)) for path in folder.rglob("*")}
 
 
+def show_counts(title: str, counts: Counter[tuple[str, str]]) -> None:
+    """Prints the numbers of results, errors and failures of each kind as a table."""
+    table = Table("kind", title=title)
+    for column in ("tried", "results", "errors", "failures"):
+        table.add_column(column, justify="right")
+    for kind in dict.fromkeys(kind for kind, _ in counts):
+        shown = [counts[kind, column] for column in ("results", "errors", "failures")]
+        table.add_row(kind, str(sum(shown)), *map(str, shown))
+    Console().print(table)
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_line(__doc__)
     parser.add_argument("--cases", type=int, default=300)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--case", nargs="+", metavar="KIND/NUMBER", help="these alone")
     args = parser.parse_args()
     cases = [(kind, i) for kind in KINDS for i in range(-(-args.cases // len(KINDS)))]
     if args.case:
-        cases = [(kind, int(number)) for kind, number in (case.split("/") for case in args.case)]
-    counts, failures = Counter[tuple[str, str]](), []
+        cases = []
+        for case in args.case:
+            kind, number = case.split("/")
+            cases.append((kind, int(number)))
+    counts = Counter[tuple[str, str]]()
+    failures = []
     with tempfile.TemporaryDirectory() as top:
         ground = Path(top) / "ground"
         scene(ground)
         for kind, number in track(cases, "fuzzing", console=Console(stderr=True), transient=True):
             end, problem, what = tried(ground, kind, number, args.seed, whole=number % 50 == 0)
-            counts[kind, "failures" if problem else "errors" if end.code else "results"] += 1
+            outcome = "errors" if end.code else "results"
+            counts[kind, "failures" if problem else outcome] += 1
             if problem:
-                failures.append(
-                    f"{kind}/{number} ({what}): {problem}: {''.join(end.said.strip().splitlines()[-1:])[:300]}"
-                )
+                last_line = "".join(end.said.strip().splitlines()[-1:])[:300]
+                failures.append(f"{kind}/{number} ({what}): {problem}: {last_line}")
             if args.case:
                 print(what, end.said, sep="\n")
-    table = Table("kind", title=f"files made wrong, seed {args.seed}")
-    for column in ("tried", "results", "errors", "failures"):
-        table.add_column(column, justify="right")
-    for kind in dict.fromkeys(kind for kind, _ in cases):
-        shown = [counts[kind, column] for column in ("results", "errors", "failures")]
-        table.add_row(kind, str(sum(shown)), *map(str, shown))
-    Console().print(table)
+    show_counts(f"corrupted files, seed {args.seed}", counts)
     print(*failures, sep="\n")
     sys.exit(bool(failures))
 

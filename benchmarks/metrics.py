@@ -1,15 +1,13 @@
-"""Our metrics against those of torchmetrics and scikit-image on the same label maps, and against a validation's time.
+"""Compares our metrics with those of torchmetrics and scikit-image, and with the time of a validation.
 
 python -m benchmarks.metrics [--scenes 8] [--rounds 9]
 """
 
-import argparse
 from collections.abc import Iterator, Sequence
 from functools import partial
 from time import perf_counter
-from typing import Any, NamedTuple
+from typing import Any
 
-import cv2
 import lightning.pytorch as pl
 import numpy as np
 import torch
@@ -23,7 +21,8 @@ from torchmetrics.classification import (
 )
 from torchmetrics.detection import PanopticQuality
 
-from benchmarks.timing import Target, quartiles, ratios, show
+from benchmarks.scenes import CLASSES, Scene, sample, scene
+from benchmarks.timing import Target, command_line, quartiles, ratios, show
 from fusionseg.config.lightning_messages import quiet
 from fusionseg.engine.precision import fast_precision
 from fusionseg.engine.predictions import padded
@@ -33,40 +32,7 @@ from fusionseg.metrics.semantic import semantic_figures, semantic_sums
 from fusionseg.metrics.suite import MetricSuite
 from fusionseg.module import FusionModule
 from fusionseg.networks import HardSharing
-from fusionseg.sample import OFFSET, VOID, Classes, Counted, IntMap, Prediction, Sample, Truth
-
-SIZE = (360, 480)
-CLASSES = Classes(tuple("abcdefghijk"), ((0, 0, 0),) * 11, things=(2, 6, 8, 9, 10))
-
-
-class Scene(NamedTuple):
-    """One image's truth and an answer to it whose outlines are off by some pixels."""
-
-    truth: Truth
-    semantic: IntMap
-    region: IntMap
-    panoptic: IntMap
-
-
-def scene(seed: int) -> Scene:
-    """A scene of 60 Voronoi cells of one class each, some void; a tenth of the answer's cells has the wrong class."""
-    random = np.random.default_rng(seed)
-    points = random.random((60, 2)) * SIZE
-    rows, columns = np.mgrid[: SIZE[0], : SIZE[1]]
-    region = ((rows[..., None] - points[:, 0]) ** 2 + (columns[..., None] - points[:, 1]) ** 2).argmin(-1) + 1
-    classes = random.integers(0, len(CLASSES), 61)
-    guesses = np.where(random.random(61) < 0.1, random.integers(0, len(CLASSES), 61), classes)
-    classes[:4] = VOID
-    moves = [cv2.GaussianBlur(random.normal(0, 60, SIZE), (0, 0), 9) for _ in "yx"]
-    y, x = (
-        np.clip(at + move, 0, at.max()).astype(int) for at, move in zip((rows, columns), moves, strict=True)
-    )
-    warped = region[y, x]
-    truth = Truth(
-        classes[region].astype(np.uint8), np.where(classes[region] == VOID, 0, region).astype(np.uint16)
-    )
-    answer = Truth(guesses[warped].astype(np.uint8), warped.astype(np.uint16))
-    return Scene(truth, answer.semantic, answer.region, panoptic_truth(answer, CLASSES.things))
+from fusionseg.sample import OFFSET, VOID, Counted, Prediction, Sample, Truth
 
 
 def torchmetrics_semantic(
@@ -92,7 +58,7 @@ def our_panoptic(scenes: list[Scene]) -> dict[str, float]:
 
 
 def scikit_regions(scenes: list[Scene]) -> list[float]:
-    """Mean variation of information and mean adapted Rand error."""
+    """Mean variation of information (bits) and mean adapted Rand error, by scikit-image."""
     bits = [sum(variation_of_information(s.truth.region, s.region, ignore_labels=(0,))) for s in scenes]  # type: ignore[no-untyped-call]
     errors = [adapted_rand_error(s.truth.region, s.region, ignore_labels=(0,))[0] for s in scenes]  # type: ignore[no-untyped-call]
     return [float(np.mean(bits)), float(np.mean(errors))]
@@ -102,27 +68,27 @@ def our_regions(scenes: list[Scene]) -> dict[str, float]:
     return region_figures(np.sum([region_sums(one.region, one.truth.region) for one in scenes], 0))
 
 
-class Told(HardSharing):
-    """The usual network at its usual cost, which then gives the answers that it was told.
+class Prescribed(HardSharing):
+    """The default network, at its usual cost, which then returns prescribed outputs.
 
-    An untrained network's own regions would be nothing like those that there are to measure.
+    The regions of an untrained network would be unlike those that are measured in practice.
     """
 
-    told: dict[str, torch.Tensor]
+    outputs: dict[str, torch.Tensor]
 
     def forward(self, image: torch.Tensor) -> list[dict[str, Any]]:
-        """What it was told, as if it were the network's own."""
+        """The prescribed outputs, in the dtypes of the network's own."""
         own = super().forward(image)[-1]
-        return [{task: self.told[task].to(output.dtype) for task, output in own.items()}]
+        return [{task: self.outputs[task].to(output.dtype) for task, output in own.items()}]
 
 
 class Watched(MetricSuite):
-    """Metrics that keep the time."""
+    """Metrics that count the seconds that they take."""
 
     seconds = 0.0
 
     def sums(self, prediction: Prediction, truth: Truth) -> Counted:
-        """The sums of one image."""
+        """The additive sums of one image."""
         start = perf_counter()
         sums = super().sums(prediction, truth)
         self.seconds += perf_counter() - start
@@ -137,10 +103,12 @@ def watched(module: FusionModule) -> FusionModule:
 
 
 class Watch:
-    """A loader of one scene a batch, and the time of the measures as a part of what passes until it is asked again."""
+    """A loader with one scene per batch, which records the fraction of a step that the measures take."""
 
     def __init__(self, scenes: list[Scene], module: FusionModule) -> None:
-        self.scenes, self.module, self.dataset = scenes, module, scenes
+        self.scenes = scenes
+        self.dataset = scenes
+        self.module = module
         self.shares: list[float] = []
 
     def __len__(self) -> int:
@@ -151,26 +119,23 @@ class Watch:
         batch: Sample = {}
         for one in self.scenes:
             answer = padded(sample(one.semantic, one.region))
-            module.network.told = {
-                task: head.ideal(head.target(answer)) for task, head in module.network.heads.items()
-            }
+            heads = module.network.heads.items()
+            module.network.outputs = {task: head.ideal(head.target(answer)) for task, head in heads}
             batch = sample(one.truth.semantic, one.truth.region)
-            module.suite.seconds, start = 0.0, perf_counter()
+            module.suite.seconds = 0.0
+            start = perf_counter()
             yield batch
             self.shares.append(module.suite.seconds / (perf_counter() - start))
-        # asked for when the last one is done
+        # one more, whose request ends the last step
         yield batch
 
 
-def sample(semantic: IntMap, region: IntMap) -> Sample:
-    """A batch of one image with these labels."""
-    maps = {"semantic": semantic, "region": region}
-    labels = {name: torch.from_numpy(labels.astype(np.int64))[None] for name, labels in maps.items()}
-    return {"image": torch.randint(0, 256, (1, 3, *SIZE), dtype=torch.uint8), **labels, "name": ["scene"]}
-
-
 def agree(name: str, found: list[float], expected: list[float]) -> None:
-    """Refuse to time two sides that do not answer the same."""
+    """Checks that two implementations give the same values before they are timed.
+
+    Raises:
+        RuntimeError: If they do not.
+    """
     if not np.allclose(found, expected, rtol=1e-4):
         raise RuntimeError(
             f"{name}: ours gives {found}, the reference {expected}; a ratio of times would mean nothing"
@@ -178,24 +143,20 @@ def agree(name: str, found: list[float], expected: list[float]) -> None:
 
 
 def semantic(scenes: list[Scene], rounds: int) -> None:
+    options: dict[str, Any] = {"num_classes": len(CLASSES), "ignore_index": VOID}
     metrics = [
-        metric(num_classes=len(CLASSES), ignore_index=VOID)
-        for metric in (
-            MulticlassJaccardIndex,
-            MulticlassAccuracy,
-            MulticlassF1Score,
-            MulticlassConfusionMatrix,
-        )
+        MulticlassJaccardIndex(**options),
+        MulticlassAccuracy(**options),
+        MulticlassF1Score(**options),
+        MulticlassConfusionMatrix(**options),
     ]
-    # The conversion to tensors is not measured, although torchmetrics would need it.
+    # the conversion to tensors is not measured, although torchmetrics needs it
     pairs = [(torch.from_numpy(s.semantic).long(), torch.from_numpy(s.truth.semantic).long()) for s in scenes]
-    theirs, ours = partial(torchmetrics_semantic, metrics, pairs), partial(our_semantic, scenes)
+    theirs = partial(torchmetrics_semantic, metrics, pairs)
+    ours = partial(our_semantic, scenes)
     figures = ours()
-    agree(
-        "semantic",
-        [figures[name] for name in ("miou", "recall", "f1")],
-        [float(value) for value in theirs()[:3]],
-    )
+    found = [figures[name] for name in ("miou", "recall", "f1")]
+    agree("semantic", found, [float(value) for value in theirs()[:3]])
     measured = ratios({"fusionseg": ours, "torchmetrics, 4 metrics": theirs}, "fusionseg", rounds)
     show("semantic, 360x480, 11 classes", measured, {"torchmetrics, 4 metrics": Target(50, at_least=True)})
 
@@ -223,7 +184,8 @@ def panoptic(scenes: list[Scene], rounds: int) -> None:
 
 
 def regions(scenes: list[Scene], rounds: int) -> None:
-    theirs, ours = partial(scikit_regions, scenes), partial(our_regions, scenes)
+    theirs = partial(scikit_regions, scenes)
+    ours = partial(our_regions, scenes)
     figures = ours()
     agree("regions", [figures["voi"], figures["rand_error"]], theirs())
     measured = ratios(
@@ -233,8 +195,8 @@ def regions(scenes: list[Scene], rounds: int) -> None:
 
 
 def validation(scenes: list[Scene], rounds: int) -> None:
-    """The measures' part of a validation by the ResNet-18 U-Net with both heads."""
-    module = watched(FusionModule(CLASSES, network=Told))
+    """Prints the fraction of a validation's time that the measures take, with the ResNet-18 U-Net."""
+    module = watched(FusionModule(CLASSES, network=Prescribed))
     watch = Watch(scenes * rounds, module)
     options: dict[str, Any] = dict.fromkeys(("logger", "enable_progress_bar", "enable_model_summary"), False)
     options |= {"accelerator": "cpu", "precision": fast_precision("cpu")}
@@ -246,13 +208,12 @@ def validation(scenes: list[Scene], rounds: int) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_line(__doc__)
     parser.add_argument("--scenes", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=9)
     args = parser.parse_args()
-    scenes, threads = [scene(seed) for seed in range(args.scenes)], torch.get_num_threads()
+    scenes = [scene(seed) for seed in range(args.scenes)]
+    threads = torch.get_num_threads()
     validation(scenes, args.rounds)
     torch.set_num_threads(1)
     semantic(scenes, args.rounds)

@@ -1,10 +1,13 @@
-"""Files made wrong: bits flipped, ends cut off, values of other types, sizes that lie, code where data should be."""
+"""Corrupts files: flipped bits, missing ends, wrong types, huge sizes, and code in place of data.
+
+Each mutation takes a random generator and the content of a valid file.
+"""
 
 import copy
 import io
 import pickle
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from random import Random
 from typing import Any, TypeAlias
@@ -13,51 +16,49 @@ import torch
 import yaml
 
 Mutation: TypeAlias = Callable[[Random, bytes], bytes]
-"""What makes a file's content wrong, by chance."""
+"""A function that returns a corrupted version of a file's content."""
 
 EXECUTED = "executed"
-"""The file that code hidden in data would write into the current folder."""
+"""The file that code hidden in data would create in the working directory."""
 
 COMMAND = ["touch", EXECUTED]
-WRONG: tuple[Any, ...] = (
-    *(None, True, "", "text", "\0", "🧪", [], {}, [1, 2, 3], [[]], {"a": {"b": 1}}),
-    *(0, -1, 1, 7, 10**6, 10**9, -(10**9), 10**30, 0.5, 1e300, float("nan"), float("inf"), float("-inf")),
+"""The command of such code."""
+
+WRONG: tuple[object, ...] = (
+    *(None, True, "", "text", "\0", "🧪"),
+    *([], {}, [1, 2, 3], [[]], {"a": {"b": 1}}),
+    *(0, -1, 1, 7, 10**6, 10**9, -(10**9), 10**30),
+    *(0.5, 1e300, float("nan"), float("inf"), float("-inf")),
     *([10**9, 10**9], [32, 10**9], [-32, -32], [0, 0], [float("nan")] * 2, [None, None], ["a", "b"]),
-    *(
-        {"class_path": "no.such.Class"},
-        {"class_path": "torch.nn.Linear"},
-        {"class_path": "fusionseg.fit.main"},
-    ),
+    {"class_path": "no.such.Class"},
+    {"class_path": "torch.nn.Linear"},
+    {"class_path": "fusionseg.fit.main"},
     {"class_path": "subprocess.check_call", "init_args": {"popenargs": COMMAND}},
     {"class_path": "subprocess.Popen", "init_args": {"args": COMMAND}},
 )
-"""Values that fit next to nowhere."""
+"""Values that are valid almost nowhere."""
 
 SIZES = (
-    *(
-        "crop_size",
-        "batch_size",
-        "eval_batch_size",
-        "workers",
-        "scale",
-        "max_epochs",
-        "max_steps",
-        "num_nodes",
-    ),
-    *(
-        "devices",
-        "accumulate_grad_batches",
-        "decoder_pyramid_channels",
-        "in_channels",
-        "width",
-        "log_every_n_steps",
-    ),
+    "crop_size",
+    "batch_size",
+    "eval_batch_size",
+    "workers",
+    "scale",
+    "max_epochs",
+    "max_steps",
+    "num_nodes",
+    "devices",
+    "accumulate_grad_batches",
+    "decoder_pyramid_channels",
+    "in_channels",
+    "width",
+    "log_every_n_steps",
 )
-"""Settings that take memory, time or processes."""
+"""Settings that determine memory, time or processes."""
 
 
 class Code:
-    """What runs a command as soon as it is unpickled."""
+    """An object that runs a command when it is unpickled."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         import subprocess
@@ -65,80 +66,86 @@ class Code:
         return subprocess.call, (COMMAND,)
 
 
-def flipped(chance: Random, content: bytes) -> bytes:
-    """Up to 8 bits are others."""
+def flipped(generator: Random, content: bytes) -> bytes:
+    """Flips up to 8 bits."""
     changed = bytearray(content)
-    for _ in range(chance.randint(1, 8)):
-        changed[chance.randrange(len(changed))] ^= 1 << chance.randrange(8)
+    for _ in range(generator.randint(1, 8)):
+        changed[generator.randrange(len(changed))] ^= 1 << generator.randrange(8)
     return bytes(changed)
 
 
-def truncated(chance: Random, content: bytes) -> bytes:
-    """The end is missing, or all of it."""
-    return content[: chance.choice([0, 1, chance.randrange(len(content)), len(content) - 1])]
+def truncated(generator: Random, content: bytes) -> bytes:
+    """Cuts off the end, or everything."""
+    return content[: generator.choice([0, 1, generator.randrange(len(content)), len(content) - 1])]
 
 
-def overwritten(chance: Random, content: bytes) -> bytes:
-    """A stretch is zero or noise."""
-    start, length = chance.randrange(len(content)), chance.randint(1, max(1, len(content) // 4))
-    noise = bytes(length) if chance.random() < 0.5 else chance.randbytes(length)
+def overwritten(generator: Random, content: bytes) -> bytes:
+    """Overwrites a section with zeros or noise."""
+    start = generator.randrange(len(content))
+    length = generator.randint(1, max(1, len(content) // 4))
+    noise = bytes(length) if generator.random() < 0.5 else generator.randbytes(length)
     return content[:start] + noise + content[start + length :]
 
 
-def foreign(chance: Random, content: bytes) -> bytes:
-    """Something else altogether."""
+def replaced(generator: Random, content: bytes) -> bytes:
+    """Replaces the content by that of another kind of file."""
     other = io.BytesIO()
     with zipfile.ZipFile(other, "w") as archive:
-        archive.writestr(chance.choice(["word/document.xml", "archive/data.pkl", "archive/version"]), "text")
-    return chance.choice(
-        [other.getvalue(), chance.randbytes(999), b"text\n", pickle.dumps(Code()), b"\x89PNG\r\n\x1a\n"]
+        archive.writestr(
+            generator.choice(["word/document.xml", "archive/data.pkl", "archive/version"]), "text"
+        )
+    return generator.choice(
+        [other.getvalue(), generator.randbytes(999), b"text\n", pickle.dumps(Code()), b"\x89PNG\r\n\x1a\n"]
     )
 
 
 def _places(tree: Any) -> Iterator[tuple[Any, Any]]:
-    """Every container in nested mappings and lists with each of its keys."""
-    for key, value in (
-        tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, list) else ()
-    ):
+    """All containers in nested mappings and lists, with each of their keys or indices."""
+    items: Iterable[tuple[Any, Any]] = ()
+    if isinstance(tree, dict):
+        items = tree.items()
+    elif isinstance(tree, list):
+        items = enumerate(tree)
+    for key, value in items:
         yield tree, key
         yield from _places(value)
 
 
-def replanted(chance: Random, tree: Any, wrong: tuple[Any, ...] = WRONG) -> Any:
-    """A tree of which a value is another, or a key missing or renamed."""
+def replanted(generator: Random, tree: Any, wrong: tuple[object, ...] = WRONG) -> Any:
+    """A copy of a tree in which a value is replaced, or a key removed or renamed."""
     tree = copy.deepcopy(tree)
-    inside, key = chance.choice(list(_places(tree)))
-    act = chance.random()
+    inside, key = generator.choice(list(_places(tree)))
+    act = generator.random()
     if act < 0.7 or isinstance(inside, list):
-        inside[key] = copy.deepcopy(chance.choice(wrong))
+        inside[key] = copy.deepcopy(generator.choice(wrong))
     elif act < 0.8:
         del inside[key]
     else:
-        inside[str(key) + chance.choice("sx_.")] = inside.pop(key)
+        inside[str(key) + generator.choice("sx_.")] = inside.pop(key)
     return tree
 
 
-def revalued(chance: Random, content: bytes) -> bytes:
-    """YAML with a value or key that is wrong."""
-    return yaml.safe_dump(replanted(chance, yaml.safe_load(content)), sort_keys=False).encode()
+def revalued(generator: Random, content: bytes) -> bytes:
+    """YAML with a wrong value or key."""
+    return yaml.safe_dump(replanted(generator, yaml.safe_load(content)), sort_keys=False).encode()
 
 
-def oversized(chance: Random, content: bytes) -> bytes:
-    """YAML in which a size or a number of something is huge or negative."""
+def oversized(generator: Random, content: bytes) -> bytes:
+    """YAML in which a size or count is huge or negative."""
     tree = yaml.safe_load(content)
-    inside, key = chance.choice([(inside, key) for inside, key in _places(tree) if key in SIZES])
-    number = chance.choice([10**5, 10**6, 10**9, -1, -(10**9)])
+    inside, key = generator.choice([(inside, key) for inside, key in _places(tree) if key in SIZES])
+    number = generator.choice([10**5, 10**6, 10**9, -1, -(10**9)])
     inside[key] = [number // 32 * 32] * 2 if key == "crop_size" else number
     return yaml.safe_dump(tree, sort_keys=False).encode()
 
 
-def rewritten(chance: Random, content: bytes) -> bytes:
-    """YAML of which a line is repeated, indented, a tag, a bomb or a deep nest."""
+def rewritten(generator: Random, content: bytes) -> bytes:
+    """YAML with one line repeated, indented, or replaced by a tag, a bomb or deep nesting."""
     lines = content.decode().splitlines()
-    at = chance.randrange(len(lines))
+    at = generator.randrange(len(lines))
     key = lines[at].split(":")[0]
     laughs = "".join(f"  - &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 10))
-    lines[at] = chance.choice(
+    lines[at] = generator.choice(
         [
             f"{lines[at]}\n{lines[at]}",
             f"  {lines[at]}",
@@ -158,33 +165,36 @@ def rewritten(chance: Random, content: bytes) -> bytes:
     return "\n".join(lines).encode()
 
 
-def _saved(content: Any) -> bytes:
+def _saved(content: object) -> bytes:
+    """The content of a file of `torch.save`."""
     out = io.BytesIO()
     torch.save(content, out)
     return out.getvalue()
 
 
 def _checkpoint(content: bytes) -> dict[str, Any]:
+    """The checkpoint in a file's content."""
     loaded: dict[str, Any] = torch.load(io.BytesIO(content), weights_only=True)
     return loaded
 
 
-def repacked(chance: Random, content: bytes) -> bytes:
-    """A checkpoint of which an entry, a hyperparameter or a tensor is something else, missing or renamed."""
+def repacked(generator: Random, content: bytes) -> bytes:
+    """A checkpoint in which an entry, a hyperparameter or a tensor is replaced, removed or renamed."""
     whole = _checkpoint(content)
-    part = chance.choice(
+    part = generator.choice(
         ["hyper_parameters", "hyper_parameters", "datamodule_hyper_parameters", "state_dict", ""]
     )
     if not part:
-        return _saved({**whole, chance.choice(list(whole)): chance.choice(WRONG)})
-    return _saved({**whole, part: replanted(chance, dict(whole[part]))})
+        return _saved({**whole, generator.choice(list(whole)): generator.choice(WRONG)})
+    return _saved({**whole, part: replanted(generator, dict(whole[part]))})
 
 
-def reweighted(chance: Random, content: bytes) -> bytes:
-    """A checkpoint with weights that are not finite, or of another shape or kind."""
+def reweighted(generator: Random, content: bytes) -> bytes:
+    """A checkpoint with a tensor that is not finite, or has another shape, dtype or layout."""
     whole = _checkpoint(content)
-    state, name = whole["state_dict"], chance.choice(list(whole["state_dict"]))
-    state[name] = chance.choice(
+    state = whole["state_dict"]
+    name = generator.choice(list(state))
+    state[name] = generator.choice(
         [
             torch.full_like(state[name], 10**9),
             state[name].float() * float("nan"),
@@ -199,10 +209,10 @@ def reweighted(chance: Random, content: bytes) -> bytes:
     return _saved(whole)
 
 
-def armed(chance: Random, content: bytes) -> bytes:
-    """A checkpoint with code in it, or a bare pickle of code."""
-    if chance.random() < 0.3:
-        return pickle.dumps(Code(), protocol=chance.randint(0, 5))
+def armed(generator: Random, content: bytes) -> bytes:
+    """A checkpoint that contains code, or a pickle of code alone."""
+    if generator.random() < 0.3:
+        return pickle.dumps(Code(), protocol=generator.randint(0, 5))
     whole = _checkpoint(content)
-    whole[chance.choice(list(whole))] = chance.choice([Code(), Path("x")])
+    whole[generator.choice(list(whole))] = generator.choice([Code(), Path("x")])
     return _saved(whole)

@@ -1,14 +1,13 @@
-"""What sharing costs: a step of every network, and joint training against one training for each task, in turns.
+"""Compares the cost of all networks, and of joint training with one training per task.
 
-First every network as a ratio to hard sharing with one decoder: the time of a step, the peak memory of training, the
-parameters that learn, and the multiply-adds of a step's two passes (of convolutions, matrix products and attention).
-Then a step of both tasks together as a ratio to a step of each task alone. ResNet-18 U-Net with both heads. On one
-thread (OMP_NUM_THREADS=1) the time is CPU time.
+First every network as a ratio to hard sharing with one decoder: time of a step, peak memory of training,
+number of trainable parameters, and multiply-adds of a step (of convolutions, matrix products and attention).
+Then a step of both tasks together as a ratio to a step of each task alone. The model is a ResNet-18 U-Net
+with both heads. With one thread (OMP_NUM_THREADS=1) the time is CPU time.
 
     python -m benchmarks.sharing [--only MTAN PADNet] [--rounds 15] [--size 288 384] [--batch 4]
 """
 
-import argparse
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -18,30 +17,31 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.timing import Quartiles, Target, ratios, show
+from benchmarks.timing import Quartiles, Target, command_line, ratios, show
 from benchmarks.training import Setting, Training, operations, peak, squares, trained
 from fusionseg import networks
 from fusionseg.engine.precision import fast_precision
 from fusionseg.networks import HardSharing
 
-ONE, TWO = "one decoder", "two decoders"
+ONE = "one decoder"
+TWO = "two decoders"
 NETWORKS: dict[str, Any] = {
     ONE: HardSharing,
     TWO: partial(HardSharing, shared_decoder=False),
     **{name: getattr(networks, name) for name in networks.__all__ if name not in ("Network", "HardSharing")},
 }
-"""How tasks share; the first two are `HardSharing`."""
+"""All networks by name; the first two are variants of `HardSharing`."""
 
 ALONE = "a step of each task alone"
 
 
 class Cost(NamedTuple):
-    """What a network costs, as ratios to the baseline.
+    """The cost of a network, as ratios to the baseline.
 
     Args:
-        time: Of a step.
-        memory: The peak of training.
-        parameters: That learn.
+        time: Time of a step.
+        memory: Peak memory of training.
+        parameters: Number of trainable parameters.
         operations: Multiply-adds of a step.
     """
 
@@ -54,8 +54,9 @@ class Cost(NamedTuple):
 def compared(
     setting: Setting, trainings: Mapping[str, Callable[[], Training]], rounds: int
 ) -> dict[str, Cost]:
-    """What each network costs as ratios to the first; those that refuse to be made say so and are left out."""
-    steps, figures = {}, {}
+    """The cost of each network as ratios to the first; networks that cannot be built are reported."""
+    steps = {}
+    figures = {}
     for name, recipe in trainings.items():
         try:
             steps[name] = recipe()
@@ -67,19 +68,19 @@ def compared(
     first = next(iter(steps))
     memory, learned, adds = figures[first]
     print(
-        f"{first}: {memory / 2**20:.0f} MiB, {learned / 1e6:.1f} M parameters, {adds / 1e9:.1f} G multiply-adds a step"
+        f"{first}: {memory / 2**20:.0f} MiB, {learned / 1e6:.1f} M parameters, "
+        f"{adds / 1e9:.1f} G multiply-adds a step"
     )
     times = ratios(steps, first, rounds, setting.clock)
-    return {
-        name: Cost(
-            times[name], *(own / other for own, other in zip(figures[name], figures[first], strict=True))
-        )
-        for name in steps
-    }
+    costs = {}
+    for name in steps:
+        relative = (own / other for own, other in zip(figures[name], figures[first], strict=True))
+        costs[name] = Cost(times[name], *relative)
+    return costs
 
 
 def show_costs(title: str, costs: Mapping[str, Cost]) -> None:
-    """Print costs as a table."""
+    """Prints costs as a table."""
     table = Table("network", title=title)
     for column in ("time", "quartiles", "memory", "parameters", "operations"):
         table.add_column(column, justify="right")
@@ -91,7 +92,7 @@ def show_costs(title: str, costs: Mapping[str, Cost]) -> None:
 
 
 def joint(setting: Setting, rounds: int) -> None:
-    """A step of both tasks as a ratio to the two steps of one task each."""
+    """Prints the cost of a step of both tasks as a ratio to that of two steps, one for each task."""
     single = [Training(setting, {head: None}) for head in ("region_head", "semantic_head")]
 
     def alone() -> None:
@@ -107,9 +108,7 @@ def joint(setting: Setting, rounds: int) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_line(__doc__)
     parser.add_argument(
         "--only", nargs="+", choices=[*NETWORKS][1:], metavar="NETWORK", help="besides the baseline"
     )
@@ -119,7 +118,8 @@ def main() -> None:
     parser.add_argument("--size", type=int, nargs=2, default=(288, 384), help="of the images")
     parser.add_argument("--batch", type=int, default=4)
     args = parser.parse_args()
-    start, precision = time.perf_counter(), args.precision or fast_precision(args.device)
+    start = time.perf_counter()
+    precision = args.precision or fast_precision(args.device)
     setting = Setting(squares(tuple(args.size), args.batch, args.device), precision)
     chosen = [ONE, *(name for name in NETWORKS if name != ONE and name in (args.only or NETWORKS))]
     trainings = {name: partial(Training, setting, {"network": NETWORKS[name]}) for name in chosen}

@@ -1,13 +1,12 @@
-"""What a launch costs: our commands as whole processes, against importing torch and lightning alone.
+"""Times the start of commands as whole processes, against importing only torch and lightning.
 
-The first step is that of a training on tiny synthetic scenes that ends after it, without validation or checkpoints. All
-run on one thread and are measured in CPU time, which is the time from launch to end if nothing else runs. Then what the
-commands import that torch and lightning alone do not, and who asked for it.
+The first step is that of a training on tiny synthetic scenes that ends after it, without validation or
+checkpoints. All processes have one thread and are measured in CPU time. Then the packages that the commands
+import in addition to torch and lightning are listed, with the module that imports them first.
 
     python -m benchmarks.startup [--rounds 9]
 """
 
-import argparse
 import os
 import resource
 import subprocess
@@ -21,7 +20,7 @@ from typing import NamedTuple
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.timing import ratios, seconds, show
+from benchmarks.timing import command_line, ratios, seconds, show
 
 BASELINE = "import torch, lightning.pytorch"
 SCENES = ("--data.dataset", "SyntheticScenes", "--data.dataset.length", "4", "--data.dataset.size", "[64,64]")
@@ -46,7 +45,7 @@ class Imported(NamedTuple):
 
     Args:
         name: Its name.
-        milliseconds: What its own modules took, without what they import in turn.
+        milliseconds: The import time of its own modules, without other packages that they import.
         asked: The module that imported it first.
     """
 
@@ -56,60 +55,78 @@ class Imported(NamedTuple):
 
 
 def launch(command: Sequence[str], *options: str) -> str:
-    """What Python says on standard error; a training goes into a folder that is thrown away."""
+    """Runs Python with some arguments, a training in a temporary folder.
+
+    Args:
+        command: The arguments of Python.
+        options: Options that come before them.
+
+    Returns:
+        The text on standard error.
+
+    Raises:
+        RuntimeError: If the process fails.
+    """
     with tempfile.TemporaryDirectory() as folder:
         environment = {**os.environ, "WANDB_MODE": "disabled", "OMP_NUM_THREADS": "1"}
         out = ("--out", f"{folder}/run") if "--trainer.max_steps" in command else ()
-        words = (sys.executable, *options, *command, *out)
+        arguments = (sys.executable, *options, *command, *out)
         done = subprocess.run(
-            words, env=environment, capture_output=True, text=True, cwd=Path(__file__).parents[1]
+            arguments, env=environment, capture_output=True, text=True, cwd=Path(__file__).parents[1]
         )
     if done.returncode:
-        raise RuntimeError(f"{' '.join(words)} failed, so that its time would mean nothing:\n{done.stderr}")
+        raise RuntimeError(
+            f"{' '.join(arguments)} failed, so that its time would mean nothing:\n{done.stderr}"
+        )
     return done.stderr
 
 
 def ended() -> float:
-    """CPU seconds of all processes that were launched and have ended."""
-    # finer than os.times(), which counts hundredths
+    """The CPU seconds of all child processes that have ended."""
+    # os.times() has a resolution of only 10 ms
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 
 
 def packages(report: str) -> dict[str, Imported]:
-    """The packages in a report of `-X importtime`, where a module follows those that it imports, which stand deeper."""
+    """The packages in a report of `-X importtime`, by name.
+
+    In the report a module comes after the modules that it imports, which are indented deeper.
+    """
     found: dict[str, Imported] = {}
     waiting: list[tuple[int, str]] = []
     for line in reversed(report.splitlines()):
         fields = line.removeprefix("import time:").split("|")
         if len(fields) != 3 or not fields[0].strip().isdigit():
             continue
-        own, name = int(fields[0]) / 1000, fields[2].strip()
-        depth, package = len(fields[2]) - len(fields[2].lstrip()), name.partition(".")[0]
+        milliseconds = int(fields[0]) / 1000
+        name = fields[2].strip()
+        depth = len(fields[2]) - len(fields[2].lstrip())
+        package = name.partition(".")[0]
         while waiting and waiting[-1][0] >= depth:
             waiting.pop()
         outside = [module for _, module in waiting if module.partition(".")[0] != package]
         before = found[package].milliseconds if package in found else 0.0
-        # read backwards, the one that is seen last was imported first
-        found[package] = Imported(package, before + own, outside[-1] if outside else "the command as it runs")
+        # in reverse order, the importer that is seen last was the first one
+        asked = outside[-1] if outside else "the command as it runs"
+        found[package] = Imported(package, before + milliseconds, asked)
         waiting.append((depth, name))
     return found
 
 
 def added(command: Sequence[str], without: dict[str, Imported]) -> list[Imported]:
-    """The packages that a command imports beyond others, the largest first."""
-    more = packages(launch(command, "-X", "importtime"))
-    return sorted((p for n, p in more.items() if n not in without), key=lambda p: -p.milliseconds)
+    """The packages that a command imports in addition to others, the slowest first."""
+    imported = packages(launch(command, "-X", "importtime"))
+    more = (package for name, package in imported.items() if name not in without)
+    return sorted(more, key=lambda package: -package.milliseconds)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_line(__doc__)
     parser.add_argument("--rounds", type=int, default=9)
     args = parser.parse_args()
     calls: dict[str, Callable[[], object]] = {
-        name: partial(launch, words) for name, words in COMMANDS.items()
+        name: partial(launch, command) for name, command in COMMANDS.items()
     }
     show("CPU time of a process", ratios(calls, BASELINE, args.rounds, ended), {})
     print(f"{BASELINE}: {seconds(calls[BASELINE], ended):.1f} s")

@@ -1,12 +1,11 @@
-"""What a step of training costs: `Trainer.fit` as we ship it against loops written by hand, in turns.
+"""Times a training step of `Trainer.fit` against loops written by hand.
 
-First a real step (ResNet-18 U-Net with both heads, batch 4, 288x384) as a ratio of the same loop without Lightning, and
-of the plain fp32 one. Then a step of next to nothing, where what remains is our own cost, in CPU time.
+First a real step (ResNet-18 U-Net with both heads, batch 4, 288x384), as a ratio to the same loop without
+Lightning and to a plain fp32 loop. Then the overhead in CPU time, with a network of one convolution.
 
     python -m benchmarks.step [--threads 2] [--rounds 15] [--steps 4]
 """
 
-import argparse
 import io
 import os
 import statistics
@@ -21,7 +20,7 @@ import lightning.pytorch as pl
 import torch
 from torch import Tensor, nn
 
-from benchmarks.timing import Quartiles, Target, quartiles, show
+from benchmarks.timing import Quartiles, Target, command_line, quartiles, show
 from benchmarks.turns import FIT, Turns
 from fusionseg.config.lightning_messages import quiet
 from fusionseg.engine.precision import fast_precision
@@ -34,49 +33,50 @@ CLASSES = Classes(tuple("abcdefghijk"), ((0, 0, 0),) * 11)
 
 
 class OneConvolution(Network):
-    """Next to nothing: one convolution under the heads."""
+    """A minimal network: one convolution in front of the heads."""
 
     def __init__(self, heads: Mapping[str, Callable[[int], nn.Module]], _: object) -> None:
         super().__init__()
-        self.encoder, self.decoders = nn.Conv2d(3, 4, 3, padding=1), nn.ModuleDict()
+        self.encoder = nn.Conv2d(3, 4, 3, padding=1)
+        self.decoders = nn.ModuleDict()
         self.heads = nn.ModuleDict({task: head(4) for task, head in heads.items()})
 
     def forward(self, image: Tensor) -> list[dict[str, Any]]:
-        """One guess of each head."""
+        """A single refinement for images (B, 3, H, W)."""
         features = self.encoder(image / 255)
         return [{task: head(features) for task, head in self.heads.items()}]
 
 
 class Plain(nn.Module):
-    """An encoder in the memory format that its weights have."""
+    """An encoder that does not convert its images to channels-last."""
 
     def __init__(self, encoder: nn.Module) -> None:
         super().__init__()
         self.encoder: Any = encoder
 
     def forward(self, image: Tensor) -> Any:
-        """The pyramid of features."""
+        """The feature pyramid of images (B, 3, H, W)."""
         return self.encoder.body((image / 255 - self.encoder.mean) / self.encoder.std)
 
 
 class Minimal(pl.LightningModule):
-    """The loop written by hand as the least of a LightningModule."""
+    """A minimal LightningModule around the loss of the loop written by hand."""
 
     def __init__(self, module: FusionModule) -> None:
         super().__init__()
         self.module = module
 
     def training_step(self, batch: Sample, _: int) -> Tensor:
-        """The loss."""
+        """The weighted sum of the losses."""
         return loss(self.module, batch)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """As ours."""
+        """The optimizer of the loop written by hand."""
         return torch.optim.AdamW(self.parameters(), fused=True)
 
 
 def loss(module: FusionModule, batch: Sample) -> Tensor:
-    """What is minimized, without anything around it."""
+    """The weighted sum of the losses of a batch, without logging and balancing."""
     outputs = module.network(batch["image"])[-1]
     total = torch.zeros(())
     for task, head in module.network.heads.items():
@@ -86,7 +86,7 @@ def loss(module: FusionModule, batch: Sample) -> Tensor:
 
 
 def bare(module: FusionModule, batch: Sample, precision: str, fused: bool = True) -> Callable[[], None]:
-    """A step of a loop written by hand."""
+    """A step of a loop written by hand, as a function."""
     optimizer = torch.optim.AdamW(module.parameters(), fused=fused)
     module.train()
 
@@ -101,56 +101,56 @@ def bare(module: FusionModule, batch: Sample, precision: str, fused: bool = True
 
 
 def plain(batch: Sample) -> Callable[[], None]:
-    """A step of the same model as PyTorch's defaults have it: fp32, contiguous memory, AdamW that is not fused."""
+    """A step of the same model with PyTorch's defaults: fp32, contiguous memory, AdamW without fusion."""
     module = FusionModule(CLASSES)
     module.network.encoder = Plain(module.network.encoder)
     return bare(module.to(memory_format=torch.contiguous_format), batch, "32-true", fused=False)
 
 
 def blocks(size: tuple[int, int], side: int = 16) -> Sample:
-    """A batch of 4 random images whose labels are random squares."""
-    chance = torch.Generator().manual_seed(0)
-    coarse = torch.randint(0, len(CLASSES), (4, size[0] // side, size[1] // side), generator=chance)
+    """A batch of 4 random images of a size (H, W), whose labels are random squares of a side."""
+    generator = torch.Generator().manual_seed(0)
+    squares = (4, size[0] // side, size[1] // side)
+    coarse = torch.randint(0, len(CLASSES), squares, generator=generator)
     semantic = coarse.repeat_interleave(side, 1).repeat_interleave(side, 2)
-    image = torch.randint(0, 256, (4, 3, *size), dtype=torch.uint8, generator=chance)
+    image = torch.randint(0, 256, (4, 3, *size), dtype=torch.uint8, generator=generator)
     return {"image": image, "semantic": semantic, "region": semantic + 1, "name": list("abcd")}
 
 
 def fit(
     trainer: type[pl.Trainer], module: pl.LightningModule, turns: Turns, precision: str, **options: Any
 ) -> None:
-    """One fit that takes turns, in a run folder that is thrown away."""
+    """Runs one fit that takes turns with other loops, in a temporary run folder."""
     with TemporaryDirectory() as folder, redirect_stdout(io.StringIO()), quiet():
-        warnings.simplefilter("ignore", UserWarning)  # that nothing is validated
+        warnings.simplefilter("ignore", UserWarning)  # there is no validation
         common: dict[str, Any] = {"default_root_dir": folder, "accelerator": "cpu", "precision": precision}
         trainer(**common, max_epochs=1, **options).fit(module, train_dataloaders=turns)
 
 
 def real_step(size: tuple[int, int], precision: str, steps: int, rounds: int) -> None:
-    """The time of a real step as a ratio of each loop's."""
-    batch, same, fp32 = blocks(size), f"bare, {precision}, channels last", "bare, plain fp32"
+    """Prints the time of a real step of a fit as a ratio to that of each loop."""
+    batch = blocks(size)
+    same = f"bare, {precision}, channels last"
+    fp32 = "bare, plain fp32"
     loops = {same: bare(FusionModule(CLASSES), batch, precision), fp32: plain(batch)}
-    # on one thread they are the same if nothing else runs, and CPU time suffers less from what does
+    # with one thread CPU time is the same, but less affected by other processes
     clock = time.process_time if torch.get_num_threads() == 1 else time.perf_counter
     turns = Turns(batch, loops, steps, rounds, clock)
-    # the checkpoint at the end is no step's, and large
+    # the checkpoint at the end is large, and belongs to no step
     fit(Trainer, FusionModule(CLASSES), turns, precision, enable_checkpointing=False)
-    measured = {
-        other: quartiles(
-            [ours / theirs for ours, theirs in zip(turns.seconds[FIT], turns.seconds[other], strict=True)]
-        )
-        for other in (same, fp32)
-    }
+    measured = {}
+    for other in (same, fp32):
+        pairs = zip(turns.seconds[FIT], turns.seconds[other], strict=True)
+        measured[other] = quartiles([ours / theirs for ours, theirs in pairs])
     show(f"time of a step: {FIT} as a ratio to a loop", measured, {same: Target(1.03), fp32: Target(0.40)})
     print(f"{FIT}: {statistics.median(turns.seconds[FIT]):.3f} s a step")
 
 
 def own_cost(precision: str, steps: int, rounds: int) -> None:
-    """The CPU time that a fit adds to a step."""
+    """Prints the CPU time that a fit adds to a step."""
     batch = blocks((32, 32), 8)
-    off = dict.fromkeys(
-        ("logger", "enable_progress_bar", "enable_model_summary", "enable_checkpointing"), False
-    )
+    extras = ("logger", "enable_progress_bar", "enable_model_summary", "enable_checkpointing")
+    off = dict.fromkeys(extras, False)
     variants: dict[str, tuple[type[pl.Trainer], Callable[[], pl.LightningModule], dict[str, Any], bool]] = {
         FIT: (Trainer, little, {}, False),
         f"{FIT}, bar in a terminal": (Trainer, little, {}, True),
@@ -168,22 +168,20 @@ def own_cost(precision: str, steps: int, rounds: int) -> None:
 
 
 def little() -> FusionModule:
-    """Both tasks on one convolution."""
+    """A model of both tasks on one convolution."""
     return FusionModule(CLASSES, network=OneConvolution)
 
 
 class Terminal(io.StringIO):
-    """A terminal that nobody looks at."""
+    """A stream that claims to be a terminal, so that the progress bar is drawn."""
 
     def isatty(self) -> bool:
-        """It is one."""
+        """True."""
         return True
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_line(__doc__)
     parser.add_argument("--size", type=int, nargs=2, default=(288, 384), help="of the real step's images")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="for the real step")
     parser.add_argument("--rounds", type=int, default=15)
@@ -193,7 +191,7 @@ def main() -> None:
     args = parser.parse_args()
     os.environ["WANDB_MODE"] = "disabled"
     precision = fast_precision("cpu")
-    # one thread, as idle ones wait busily and would count as CPU time
+    # one thread, because idle ones wait actively, which counts as CPU time
     torch.set_num_threads(1)
     own_cost(precision, 50 * args.steps, args.rounds)
     torch.set_num_threads(args.threads)

@@ -1,5 +1,6 @@
-"""Variants of a computation timed side by side, as ratios: what a busy machine cannot distort."""
+"""Times variants of a computation side by side, as ratios that a busy machine does not distort."""
 
+import argparse
 import random
 import statistics
 from collections.abc import Callable, Mapping, Sequence
@@ -11,7 +12,7 @@ from rich.table import Table
 
 
 class Quartiles(NamedTuple):
-    """The quarter, half and three-quarter points of a sample."""
+    """The quartiles of a sample."""
 
     lower: float
     median: float
@@ -19,11 +20,14 @@ class Quartiles(NamedTuple):
 
 
 class Target(NamedTuple):
-    """A bound that a median ratio should keep.
+    """A bound for a median ratio.
+
+    >>> str(Target(1.05)), Target(1.05).met(1.0), Target(50, at_least=True).met(40)
+    ('<= 1.05', True, False)
 
     Args:
-        bound: The ratio in question.
-        at_least: Whether larger is better; otherwise smaller is.
+        bound: The bound.
+        at_least: Whether it is a lower bound; otherwise it is an upper one.
     """
 
     bound: float
@@ -33,17 +37,21 @@ class Target(NamedTuple):
         return f"{'>=' if self.at_least else '<='} {self.bound:g}"
 
     def met(self, ratio: float) -> bool:
-        """Whether a ratio keeps the bound."""
+        """Whether a ratio is within the bound."""
         return ratio >= self.bound if self.at_least else ratio <= self.bound
 
 
 def quartiles(sample: Sequence[float]) -> Quartiles:
-    """Where a quarter, half and three quarters of a sample lie below."""
+    """The quartiles of a sample of at least 2 values, with linear interpolation.
+
+    >>> quartiles([1, 2, 3, 4, 5])
+    Quartiles(lower=2.0, median=3.0, upper=4.0)
+    """
     return Quartiles(*statistics.quantiles(sample, n=4, method="inclusive"))
 
 
 def seconds(call: Callable[[], object], clock: Callable[[], float] = perf_counter) -> float:
-    """The time that one call takes."""
+    """The duration of one call, in seconds of a clock."""
     start = clock()
     call()
     return clock() - start
@@ -57,26 +65,30 @@ def ratios(
 ) -> dict[str, Quartiles]:
     """The time of each variant divided by the baseline's, as quartiles over rounds.
 
-    Every round runs every variant once, in an order shuffled anew, and yields one ratio for each: what slows the
-    machine for a while slows both sides of a ratio. One round goes before, unmeasured. A ratio below 1 is faster than
-    the baseline, whose own is 1.
+    Each round runs every variant once, in random order, and yields one ratio per variant, so that whatever
+    slows the machine temporarily affects both sides of a ratio. One round of warm-up is not measured. A ratio
+    below 1 means faster than the baseline.
 
     Args:
-        variants: What to time, by name; a call on an accelerator must wait for its result.
-        baseline: The name of the variant that the others are compared with.
+        variants: What to time, by name; a call on an accelerator must synchronize with it.
+        baseline: The name of the variant that the others are divided by.
         rounds: Number of measured rounds, at least 2.
-        clock: What tells the time, in seconds.
+        clock: Returns the time in seconds.
+
+    Raises:
+        ValueError: If the baseline is not among the variants, or there are fewer than 2 rounds.
     """
     if baseline not in variants:
         raise ValueError(f"expected one of {list(variants)} as the baseline, found {baseline!r}")
     if rounds < 2:
         raise ValueError(f"quartiles need at least 2 rounds, found {rounds}")
-    order, chance = list(variants), random.Random(0)
+    order = list(variants)
+    generator = random.Random(0)
     for call in variants.values():
         call()
     samples: dict[str, list[float]] = {name: [] for name in order}
     for _ in range(rounds):
-        chance.shuffle(order)
+        generator.shuffle(order)
         times = {name: seconds(variants[name], clock) for name in order}
         for name, sample in samples.items():
             sample.append(times[name] / times[baseline])
@@ -84,12 +96,21 @@ def ratios(
 
 
 def show(title: str, measured: Mapping[str, Quartiles], targets: Mapping[str, Target]) -> None:
-    """Print ratios as a table, next to their targets where there are some."""
+    """Prints ratios as a table, with the targets of those that have one."""
     table = Table("variant", title=title)
     for column in ("median", "quartiles", "target", "met"):
         table.add_column(column, justify="right")
     for name, (lower, median, upper) in measured.items():
         target = targets.get(name)
-        met = "" if target is None else "yes" if target.met(median) else "no"
+        met = ""
+        if target is not None:
+            met = "yes" if target.met(median) else "no"
         table.add_row(name, f"{median:.4g}", f"{lower:.4g} - {upper:.4g}", str(target or ""), met)
     Console().print(table)
+
+
+def command_line(description: str | None) -> argparse.ArgumentParser:
+    """A parser whose help shows the docstring of a benchmark as it is written."""
+    return argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )

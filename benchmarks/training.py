@@ -20,11 +20,11 @@ from fusionseg.sample import Sample
 
 
 class Setting(NamedTuple):
-    """On what a step is made, and how.
+    """The batch and the precision of a step.
 
     Args:
-        batch: What each step sees, on its device.
-        precision: Lightning's name of the precision.
+        batch: The batch of every step, on its device.
+        precision: The precision, by Lightning's name.
     """
 
     batch: Sample
@@ -37,18 +37,18 @@ class Setting(NamedTuple):
 
     @property
     def clock(self) -> Callable[[], float]:
-        """What tells the time: CPU time where one thread does all, since it suffers less from other processes."""
+        """The clock: CPU time if there is one thread, since other processes affect it less."""
         alone = self.device == "cpu" and torch.get_num_threads() == 1
         return time.process_time if alone else time.perf_counter
 
 
 class Training:
-    """The training of a new model, hook by hook as `Trainer.fit` does it; a call is a step.
+    """A training of a new model with the hooks of `Trainer.fit`; each call is a step.
 
     Args:
-        setting: On what a step is made, and how.
+        setting: The batch and the precision.
         options: The arguments of the model.
-        backward: Recipe of the backward pass: from the model to what is called with the loss.
+        backward: Returns the backward pass of a model, a function of the loss.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class Training:
         self.optimizer: Any = self.module.configure_optimizers()
 
     def __call__(self) -> None:
-        """A step."""
+        """Makes one step."""
         self.module.on_train_batch_start(self.batch, 0)
         with self.trainer.precision_plugin.train_step_context():
             loss = self.module.training_step(self.batch, 0)
@@ -88,7 +88,7 @@ class Training:
 
 
 def squares(size: tuple[int, int], number: int, device: str) -> Sample:
-    """A batch of so many random images whose labels are random squares."""
+    """A batch of random images of a size (H, W), whose labels are random squares."""
     four = blocks(size)
     picked = [i % 4 for i in range(number)]
     maps: Sample = {name: four[name][picked].to(device) for name in ("image", "semantic", "region")}
@@ -96,10 +96,10 @@ def squares(size: tuple[int, int], number: int, device: str) -> Sample:
 
 
 def peak(call: Callable[[], object], device: str = "cpu") -> int:
-    """The most bytes that tensors hold at a time, of those that a call makes.
+    """The peak memory of a call in bytes, of all tensors that it allocates.
 
-    Everything that torch's allocator gives out counts, with what kernels need for themselves; nothing else of the
-    process does, nor what there was before the call.
+    All memory from torch's allocator counts, including workspaces of kernels; memory that was allocated
+    before the call does not.
     """
     gc.collect()
     if device == "cuda":
@@ -107,10 +107,11 @@ def peak(call: Callable[[], object], device: str = "cpu") -> int:
         before = torch.cuda.memory_allocated()
         call()
         return torch.cuda.max_memory_allocated() - before
-    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # it would tell that there is no GPU
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # otherwise it prints that there is no GPU
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as watch:
         call()
-    highest = held = 0
+    highest = 0
+    held = 0
     for event in watch.profiler.kineto_results.events():
         if event.name() == "[memory]":
             held += event.nbytes()
@@ -119,13 +120,14 @@ def peak(call: Callable[[], object], device: str = "cpu") -> int:
 
 
 def trained(recipe: Callable[[], Callable[[], None]]) -> None:
-    """Two steps of a new training: the second one finds all that a first one leaves."""
+    """Makes two steps of a new training, so that the second one has the optimizer's state in memory."""
     step = recipe()
-    step(), step()
+    step()
+    step()
 
 
 def operations(step: Callable[[], None]) -> int:
-    """The multiply-adds of a step."""
+    """The number of multiply-adds of a call, in convolutions, matrix products and attention."""
     with FlopCounterMode(display=False) as counter:
         step()
     return int(counter.get_total_flops() // 2)

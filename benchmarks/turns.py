@@ -7,21 +7,22 @@ from collections.abc import Callable, Iterator, Mapping
 from fusionseg.sample import Sample
 
 FIT = "Trainer.fit"
+"""The name of the fit among the loops."""
 
 
 class Turns:
-    """The loader of a fit that takes turns with other loops, and the time of a step in each turn.
+    """A data loader whose fit takes turns with other loops, and the duration of a step in each turn.
 
-    It runs the other loops between two of its batches, so that a single fit is timed in short segments. The time
-    between handing out a batch and being asked for the next is all that the trainer does for a step. The first round
-    goes unmeasured.
+    The other loops run between two batches, so that a single fit is timed in short segments. The time between
+    yielding a batch and the request for the next one is all that the trainer does for a step. The first round
+    is a warm-up.
 
     Args:
-        batch: What each step sees.
-        loops: The steps of the other loops, by name.
-        steps: Steps of a turn.
+        batch: The batch of every step.
+        loops: One step of each other loop, by name.
+        steps: Number of steps per turn.
         rounds: Number of measured rounds.
-        clock: What tells the time, in seconds.
+        clock: Returns the time in seconds.
     """
 
     def __init__(
@@ -32,16 +33,22 @@ class Turns:
         rounds: int,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        self.batch, self.loops, self.steps, self.rounds, self.clock = batch, loops, steps, rounds, clock
+        self.batch = batch
+        self.loops = loops
+        self.steps = steps
+        self.rounds = rounds
+        self.clock = clock
         self.seconds: dict[str, list[float]] = {name: [] for name in (FIT, *loops)}
+        """The seconds per step of each measured turn, by the name of the loop."""
 
     def __len__(self) -> int:
         return (self.rounds + 1) * self.steps + 1
 
     def __iter__(self) -> Iterator[Sample]:
-        order, chance = list(self.seconds), random.Random(0)
+        order = list(self.seconds)
+        generator = random.Random(0)
         for number in range(self.rounds + 1):
-            chance.shuffle(order)
+            generator.shuffle(order)
             for name in order:
                 start = self.clock()
                 for _ in range(self.steps):
@@ -51,5 +58,5 @@ class Turns:
                         self.loops[name]()
                 if number:
                     self.seconds[name].append((self.clock() - start) / self.steps)
-        # asked for when the last step is done, which is what a fit's last turn waits for
+        # one more, whose request ends the last turn of the fit
         yield self.batch

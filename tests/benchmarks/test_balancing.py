@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from benchmarks import balancing
 from benchmarks.step import CLASSES
+from benchmarks.torchjd_backward import TorchJDBackward
 from benchmarks.training import Setting, Training, peak, squares, trained
 from fusionseg.balancing import MGDA, Sum
 from fusionseg.module import FusionModule
@@ -35,7 +36,7 @@ def test_torchjds_gradient_is_ours_of_parameters(name: str) -> None:
     ours.backward(ours.training_step(batch, 0))
     for chunk, gramian in ((1, False), (1, True), (None, False), (None, True)):
         theirs = model(name)
-        balancing.Peer(theirs, True, chunk, gramian)(theirs.training_step(batch, 0))
+        TorchJDBackward(theirs, True, chunk, gramian)(theirs.training_step(batch, 0))
         torch.testing.assert_close(gradients(theirs), gradients(ours), rtol=1e-6, atol=1e-10)
         assert all(p.grad.stride() == p.stride() for p in theirs.parameters() if p.grad is not None)
 
@@ -43,7 +44,7 @@ def test_torchjds_gradient_is_ours_of_parameters(name: str) -> None:
 @pytest.mark.parametrize("chunk", [1, None])
 def test_torchjds_gradient_from_the_losses_balances_all_parameters(chunk: int | None) -> None:
     batch, theirs = squares((64, 64), 2, "cpu"), model("U-Net, two decoders")
-    balancing.Peer(theirs, False, chunk, True)(theirs.training_step(batch, 0))
+    TorchJDBackward(theirs, False, chunk, True)(theirs.training_step(batch, 0))
     alone = model("U-Net, two decoders")
     alone.training_step(batch, 0)
     named = {name: p for name, p in alone.named_parameters() if p.requires_grad}
