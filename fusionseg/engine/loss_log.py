@@ -1,12 +1,13 @@
 """Losses that stay on the device until somebody reads them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from fusionseg.engine.distributed import gathered, gathered_objects, lowest, reduced, world_size
+from fusionseg.files.state_dicts import not_finite
 
 
 class NotFiniteError(ValueError):
@@ -108,15 +109,18 @@ class LossLog:
         return {"total": total, "count": self.count, "logged": self.logged}
 
 
-def check_finite(state: dict[str, Any], step: int) -> None:
-    """Raises `NotFiniteError` where a model's weights hold NaN or infinity."""
-    floats = {
-        name: v for name, v in state.items() if isinstance(v, Tensor) and v.is_floating_point() and v.numel()
-    }
-    if not floats or bool(torch.stack([v.isfinite().all() for v in floats.values()]).all()):
-        return
-    broken = [name for name, v in floats.items() if not v.isfinite().all()]
-    raise NotFiniteError(
-        f"{len(broken)} weights are not finite after step {step}, {broken[0]} first: lower the learning rate, or clip "
-        "gradients (trainer.gradient_clip_val); checkpoints are from before"
-    )
+def check_finite(state: Mapping[str, Any], step: int) -> None:
+    """Checks a model's weights before they are saved.
+
+    Args:
+        state: The state dict.
+        step: The number of optimizer steps, for the message.
+
+    Raises:
+        NotFiniteError: If one holds NaN or infinity.
+    """
+    if wrong := not_finite(state):
+        raise NotFiniteError(
+            f"{len(wrong)} weights are not finite after step {step}, {wrong[0]} first: lower the learning rate, or "
+            "clip gradients (trainer.gradient_clip_val); checkpoints are from before"
+        )

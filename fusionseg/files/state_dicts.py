@@ -1,12 +1,12 @@
 """State dicts in files, read without executing code."""
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 
 class WeightsError(ValueError):
@@ -33,15 +33,28 @@ def is_state(value: Any) -> bool:
     )
 
 
-def broken(module: nn.Module) -> list[str]:
-    """The names of parameters and buffers that hold NaN, and of parameters that hold infinity."""
-    learned = dict(module.named_parameters())
-    return [
-        name
-        for name, value in module.state_dict().items()
-        if isinstance(value, Tensor)
-        and (not value.isfinite().all() if name in learned else value.isnan().any())
+def not_finite(state: Mapping[str, Any], may_be_infinite: Collection[str] = ()) -> list[str]:
+    """The names of the floating-point tensors that hold NaN or infinity; waits for the device once.
+
+    Args:
+        state: A state dict; values that are no tensors are passed over. All tensors are on one device.
+        may_be_infinite: Names of tensors that may hold infinity, though not NaN, such as the buffer of a mask.
+
+    >>> not_finite({"weight": torch.tensor([1.0, torch.inf]), "steps": torch.tensor(3)})
+    ['weight']
+    """
+    floats = {
+        name: value
+        for name, value in state.items()
+        if isinstance(value, Tensor) and value.is_floating_point()
+    }
+    if not floats:
+        return []
+    wrong = [
+        value.isnan().any() if name in may_be_infinite else value.isfinite().logical_not().any()
+        for name, value in floats.items()
     ]
+    return [name for name, found in zip(floats, torch.stack(wrong).tolist(), strict=True) if found]
 
 
 def tensors(path: Path) -> dict[str, Tensor]:
