@@ -23,7 +23,8 @@ def test_infinity_may_be_allowed_but_nan_never() -> None:
 
 
 @pytest.mark.parametrize(
-    "state", [{}, {"count": torch.tensor(3), "flag": torch.tensor(True), "text": "a"}, {"empty": torch.ones(0)}]
+    "state",
+    [{}, {"count": torch.tensor(3), "flag": torch.tensor(True), "text": "a"}, {"empty": torch.ones(0)}],
 )
 def test_what_is_no_floating_number_is_finite(state: dict[str, object]) -> None:
     assert not_finite(state) == []
