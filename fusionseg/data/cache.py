@@ -16,6 +16,7 @@ from typing_extensions import override
 
 from fusionseg.data.base import DataError, Labels, Pixels, SegmentationDataset
 from fusionseg.data.subset import Subset
+from fusionseg.files.atomic import replacing
 
 Cache: TypeAlias = Literal["none", "memory", "disk"]
 
@@ -123,28 +124,21 @@ class DiskCache(_Cached):
 
 
 def _fill(dataset: SegmentationDataset, file: Path, index_file: Path) -> None:
-    """Writes the file of pixels and its index, each complete or not at all."""
+    """Writes the file of pixels and then its index, each complete or not at all."""
     places = []
     start = 0
-    part, index_part = (path.with_name(f"{path.name}.{os.getpid()}.part") for path in (file, index_file))
-    try:
-        with part.open("wb") as pixels_out:
-            for pixels in _decoded(dataset, str(file.parent)):
-                maps = [np.asarray(pixels.maps[kind], np.float32) for kind in dataset.kinds]
-                map_channels = [0 if plane.ndim == 2 else plane.shape[2] for plane in maps]
-                places.append((start, *pixels.image.shape, *map_channels))
-                record = b"".join(plane.tobytes() for plane in maps)
-                record += pixels.region.tobytes() + pixels.image.tobytes() + pixels.semantic.tobytes()
-                record += bytes(-len(record) % _ALIGNMENT)
-                pixels_out.write(record)
-                start += len(record)
-        with index_part.open("wb") as index_out:
-            np.save(index_out, np.array(places, np.int64))
-        os.replace(part, file)
-        os.replace(index_part, index_file)
-    finally:
-        part.unlink(missing_ok=True)
-        index_part.unlink(missing_ok=True)
+    with replacing(file) as draft, draft.open("wb") as pixels_out:
+        for pixels in _decoded(dataset, str(file.parent)):
+            maps = [np.asarray(pixels.maps[kind], np.float32) for kind in dataset.kinds]
+            map_channels = [0 if plane.ndim == 2 else plane.shape[2] for plane in maps]
+            places.append((start, *pixels.image.shape, *map_channels))
+            record = b"".join(plane.tobytes() for plane in maps)
+            record += pixels.region.tobytes() + pixels.image.tobytes() + pixels.semantic.tobytes()
+            record += bytes(-len(record) % _ALIGNMENT)
+            pixels_out.write(record)
+            start += len(record)
+    with replacing(index_file) as draft:
+        np.save(draft, np.array(places, np.int64))
 
 
 def _decoded(dataset: SegmentationDataset, where: str) -> Iterator[Pixels]:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from fusionseg.engine.distributed import gathered, gathered_objects, lowest, reduced, world_size
+from fusionseg.files.state_dicts import not_finite
 
 
 class NotFiniteError(ValueError):
@@ -135,23 +136,17 @@ class LossLog:
 
 
 def check_finite(state: Mapping[str, object], step: int) -> None:
-    """Checks that a state dict holds neither NaN nor infinity, with one synchronization of the device.
+    """Checks a model's weights before they are saved.
 
     Args:
-        state: A state dict.
-        step: Number of optimizer steps so far, for the message.
+        state: The state dict.
+        step: The number of optimizer steps, for the message.
 
     Raises:
-        NotFiniteError: If it does; the message names the first tensor.
+        NotFiniteError: If one holds NaN or infinity.
     """
-    floats: dict[str, Tensor] = {}
-    for name, value in state.items():
-        if isinstance(value, Tensor) and value.is_floating_point() and value.numel():
-            floats[name] = value
-    if not floats or bool(torch.stack([value.isfinite().all() for value in floats.values()]).all()):
-        return
-    broken = [name for name, value in floats.items() if not value.isfinite().all()]
-    raise NotFiniteError(
-        f"{len(broken)} weights are not finite after step {step}, {broken[0]} first: lower the learning "
-        "rate, or clip gradients (trainer.gradient_clip_val); checkpoints are from before"
-    )
+    if wrong := not_finite(state):
+        raise NotFiniteError(
+            f"{len(wrong)} weights are not finite after step {step}, {wrong[0]} first: lower the learning rate, or "
+            "clip gradients (trainer.gradient_clip_val); checkpoints are from before"
+        )

@@ -1,12 +1,12 @@
 """State dicts in files, read without executing code."""
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, TypeGuard
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 
 class WeightsError(ValueError):
@@ -50,17 +50,28 @@ def _is_dense_real(value: object) -> bool:
     return isinstance(value, Tensor) and value.layout == torch.strided and not value.is_complex()
 
 
-def broken(module: nn.Module) -> list[str]:
-    """The names of parameters that hold NaN or infinity, and of buffers that hold NaN."""
-    parameters = dict(module.named_parameters())
-    names = []
-    for name, value in module.state_dict().items():
-        if not isinstance(value, Tensor):
-            continue
-        wrong = not value.isfinite().all() if name in parameters else value.isnan().any()
-        if wrong:
-            names.append(name)
-    return names
+def not_finite(state: Mapping[str, Any], may_be_infinite: Collection[str] = ()) -> list[str]:
+    """The names of the floating-point tensors that hold NaN or infinity; waits for the device once.
+
+    Args:
+        state: A state dict; values that are no tensors are passed over. All tensors are on one device.
+        may_be_infinite: Names of tensors that may hold infinity, though not NaN, such as the buffer of a mask.
+
+    >>> not_finite({"weight": torch.tensor([1.0, torch.inf]), "steps": torch.tensor(3)})
+    ['weight']
+    """
+    floats = {
+        name: value
+        for name, value in state.items()
+        if isinstance(value, Tensor) and value.is_floating_point()
+    }
+    if not floats:
+        return []
+    wrong = [
+        value.isnan().any() if name in may_be_infinite else value.isfinite().logical_not().any()
+        for name, value in floats.items()
+    ]
+    return [name for name, found in zip(floats, torch.stack(wrong).tolist(), strict=True) if found]
 
 
 def tensors(path: Path) -> dict[str, Tensor]:

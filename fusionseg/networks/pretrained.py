@@ -8,7 +8,7 @@ from urllib.parse import urlparse
 
 from torch import Tensor, nn
 
-from fusionseg.files.state_dicts import WeightsError, tensors
+from fusionseg.files.state_dicts import WeightsError, not_finite, tensors
 
 
 def loaded(module: nn.Module, state: Mapping[str, Tensor], source: Path | str, what: str) -> list[str]:
@@ -31,7 +31,7 @@ def loaded(module: nn.Module, state: Mapping[str, Tensor], source: Path | str, w
             f"{source}: none of the {len(state)} tensors fits {what}: it has {', '.join(list(own)[:3])} ..., the file "
             f"has {', '.join(list(state)[:3])} ...; is it another architecture?"
         )
-    if wrong := [k for k, v in fits.items() if v.is_floating_point() and not v.isfinite().all()]:
+    if wrong := not_finite(fits):
         raise WeightsError(f"{source}: the weights for {what} hold NaN or infinity in {', '.join(wrong[:3])}")
     module.load_state_dict(fits, strict=False)
     missing = [k for k in own if k not in fits and not k.endswith("num_batches_tracked")]
@@ -80,7 +80,17 @@ def renamed(name: str, decoder: str, among: Mapping[str, Tensor]) -> str:
 
 
 def find_hub(weights: str) -> None:
-    """Fails at once where the hub of weights is out of reach, whose client would try again for minutes."""
+    """Fails within five seconds where the hub of weights is out of reach.
+
+    Its client cannot be made to: however short its timeouts (`HF_HUB_ETAG_TIMEOUT`, `HF_HUB_DOWNLOAD_TIMEOUT`) are, it
+    tries each request six times with pauses that grow to 8 s, which no setting changes.
+
+    Args:
+        weights: The name of the weights, for the message.
+
+    Raises:
+        ValueError: If the hub does not answer.
+    """
     if any(os.environ.get(name) for name in ("HF_HUB_OFFLINE", "HTTPS_PROXY", "https_proxy")):
         return
     address = urlparse(os.environ.get("HF_ENDPOINT", "https://huggingface.co"))

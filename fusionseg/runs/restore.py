@@ -12,7 +12,7 @@ from fusionseg.config.recipe import check_called
 from fusionseg.files.state_dicts import WeightsError
 from fusionseg.module import FusionModule
 from fusionseg.networks.pretrained import load_whole
-from fusionseg.runs.checkpoints import _check_finite, opened
+from fusionseg.runs.checkpoints import check_weights, opened
 from fusionseg.runs.folder import RunFolder
 
 
@@ -40,7 +40,7 @@ def restored(checkpoint: Path, run: Path | None = None) -> tuple[LightningModule
     except Exception as error:  # nobody lists what constructors say to hyperparameters that may be anything
         told = " ".join(str(usage_error(str(error), error, (), ())).split())[:300] or type(error).__name__
         raise WeightsError(f"{checkpoint}: what it holds makes no {model_class.__name__}: {told}") from error
-    _check_finite(model, checkpoint)
+    check_weights(model, checkpoint)
     return model.eval(), content.get("datamodule_hyper_parameters", {})
 
 

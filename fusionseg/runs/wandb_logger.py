@@ -2,9 +2,6 @@
 
 import netrc
 import os
-import threading
-import urllib.error
-import urllib.request
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,35 +15,40 @@ from fusionseg.sample import Classes, Picture, Prediction, Truth
 
 MODES = ("online", "offline", "disabled")
 
+REMEDY = "mend that (`wandb login`), or choose --wandb offline"
 
-def mode(seconds: float = 3.0) -> tuple[str, str]:
-    """Where to track, and why not online.
+PATIENCE = 8.0
+"""Seconds that a server has to open a run before the run is offline."""
 
-    That is as `WANDB_MODE` says, else online if there are credentials and the server answers in time.
+PATIENCE_IF_ASKED = 60.0
+"""Seconds that it has where `WANDB_MODE` asks for it."""
+
+
+def mode() -> tuple[str, str]:
+    """Where to track, and why not online; no server is asked for that.
+
+    That is as `WANDB_MODE` says, else online if there are credentials.
 
     Raises:
-        ValueError: If `WANDB_MODE` is not a mode, or asks for a server that cannot be had.
+        ValueError: If `WANDB_MODE` is not a mode, or is `online` and there are no credentials.
     """
-    chosen = os.environ.get("WANDB_MODE", "")
-    chosen = {"dryrun": "offline", "run": "online"}.get(chosen, chosen)
+    chosen = _asked()
     if chosen not in ("", *MODES):
         raise ValueError(f"expected WANDB_MODE (--wandb) to be one of {', '.join(MODES)}, found {chosen!r}")
     if chosen == "disabled":
         return chosen, ""
-    reason = "as asked" if chosen == "offline" else _obstacle(seconds)
-    if reason and chosen == "online":
-        raise ValueError(
-            f"W&B cannot be online: {reason}; mend that (`wandb login`), or choose --wandb offline"
-        )
-    return "offline" if reason else "online", reason
+    if chosen == "offline":
+        return chosen, "as asked"
+    if _credentials(_server()):
+        return "online", ""
+    if chosen == "online":
+        raise ValueError(f"W&B cannot be online: no credentials; {REMEDY}")
+    return "offline", "no credentials"
 
 
-def _obstacle(seconds: float) -> str:
-    """What keeps W&B from being online; nothing if nothing does."""
-    server = _server()
-    if not _credentials(server):
-        return "no credentials"
-    return "" if _answers(server, seconds) else f"{server} does not answer within {seconds:g} s"
+def _asked() -> str:
+    chosen = os.environ.get("WANDB_MODE", "")
+    return {"dryrun": "offline", "run": "online"}.get(chosen, chosen)
 
 
 def _server() -> str:
@@ -69,27 +71,10 @@ def _credentials(server: str) -> bool:
     return False
 
 
-def _answers(server: str, seconds: float) -> bool:
-    answers: list[bool] = []
-
-    def ask() -> None:
-        try:
-            with urllib.request.urlopen(server, timeout=seconds):
-                answers.append(True)
-        except urllib.error.HTTPError:
-            answers.append(True)  # an answer, if not a kind one
-        except (OSError, ValueError):
-            pass
-
-    # a thread, because looking up a name knows no timeout
-    thread = threading.Thread(target=ask, daemon=True)
-    thread.start()
-    thread.join(seconds)
-    return bool(answers)
-
-
 class RunLogger(WandbLogger):
-    """W&B into a run folder: opened when first used, offline if the server refuses, finished with the training.
+    """W&B into a run folder: opened when first used, finished with the training.
+
+    If the server refuses the run or does not answer, it is offline, or it is an error where `WANDB_MODE` asks for it.
 
     W&B's own variables (`WANDB_PROJECT`, `WANDB_RUN_GROUP`, `WANDB_JOB_TYPE`, `WANDB_TAGS` ...) are honored.
 
@@ -120,7 +105,11 @@ class RunLogger(WandbLogger):
 
     @property
     def experiment(self) -> Any:
-        """The run, opened or continued where it is not."""
+        """The run, opened or continued where it is not.
+
+        Raises:
+            ValueError: If the server cannot be had that `WANDB_MODE` asks for.
+        """
         if self._experiment is None:
             import wandb
 
@@ -130,7 +119,10 @@ class RunLogger(WandbLogger):
             except wandb.errors.Error as error:
                 if self.reason:
                     raise
-                self.reason = str(error).splitlines()[0]
+                reason = str(error).splitlines()[0]
+                if _asked() == "online":
+                    raise ValueError(f"W&B cannot be online: {reason}; {REMEDY}") from error
+                self.reason = reason
                 self._experiment = self._opened()
             self.run_id = self._experiment.id
         return self._experiment
@@ -138,7 +130,10 @@ class RunLogger(WandbLogger):
     def _opened(self) -> Any:
         import wandb
 
-        settings = wandb.Settings(silent=True, console="off", init_timeout=20)
+        # W&B's reports of its own errors go to the same server, for whose answer the process would wait at its end
+        os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
+        seconds = PATIENCE_IF_ASKED if _asked() == "online" else PATIENCE
+        settings = wandb.Settings(silent=True, console="off", init_timeout=seconds)
         wandb.setup(settings)  # or it warns before it reads its own settings
         options: dict[str, Any] = {**self.options, "mode": "offline" if self.reason else "online"}
         if self.run_id:

@@ -104,7 +104,23 @@ def test_a_second_run_takes_the_file_as_it_is_and_another_dataset_does_not(tmp_p
     for count, other in enumerate(others, 2):
         cached(other, "disk", tmp_path)
         assert len(list(tmp_path.glob("*.npy"))) == count
-    assert not list(tmp_path.glob("*.part*"))
+    assert {path.suffix for path in tmp_path.iterdir()} == {".pixels", ".npy"}
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_a_cache_whose_filling_fails_leaves_nothing_and_is_filled_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError("No space left on device")
+
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="No space left"):
+        patch.setattr(np, "save", full)
+        cached(Sizes("train", length=3), "disk", tmp_path)
+    assert not list(tmp_path.glob("*.npy"))
+    assert not list(tmp_path.glob(".*"))
+    kept = cached(Sizes("train", length=3), "disk", tmp_path)
+    assert np.array_equal(kept.read(2).image, Sizes("train", length=3).read(2).image)
 
 
 def test_a_changed_file_is_another_key(tmp_path: Path) -> None:
