@@ -126,7 +126,7 @@ class Prediction:
 class Frame(NamedTuple):
     """How an output relates to the image that it answers.
 
-    Args:
+    Attributes:
         padded: Height and width of the network's input.
         valid: Height and width of the part of it, from the top left, that is image and not padding.
         size: Height and width of the wanted label map.

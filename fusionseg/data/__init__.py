@@ -8,7 +8,7 @@ draws scenes without any files. `MixtureDataset` mixes several datasets, and `Su
 `fusionseg.SegmentationDataModule` makes batches of any of them. It is not here because it imports Lightning, which
 nothing in this package needs.
 
-Example:
+Examples:
     >>> from fusionseg.data import SyntheticScenes
     >>> scenes = SyntheticScenes("val", depth=True)
     >>> pixels = scenes.read(0)

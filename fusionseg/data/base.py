@@ -43,7 +43,7 @@ NO_MAPS: Mapping[str, LabelMap] = _NoMaps()
 class Pixels(NamedTuple):
     """An image with its label maps, all of one height and width.
 
-    Args:
+    Attributes:
         image: (H, W, C) uint8, RGB or RGB and more.
         semantic: Class ids (H, W) uint8, 255 where unlabeled.
         region: Region ids (H, W) uint16, 0 where unlabeled.

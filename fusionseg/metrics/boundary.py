@@ -23,7 +23,7 @@ class BoundaryMetrics(ImageMetric):
     Args:
         tolerance: Distance within which boundaries match, as a fraction of the image's diagonal.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from fusionseg.metrics import BoundaryMetrics
         >>> from fusionseg.sample import Truth

@@ -16,7 +16,7 @@ class DepthMetrics(ImageMetric):
 
     The figures are those of `depth_figures`: means over all valid pixels of a set of images.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from fusionseg.metrics import DepthMetrics
         >>> from fusionseg.sample import Truth

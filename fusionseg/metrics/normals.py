@@ -25,7 +25,7 @@ class NormalsMetrics(ImageMetric):
 
     The figures are those of `normals_figures`: over all valid pixels of a set of images.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from fusionseg.metrics import NormalsMetrics
         >>> from fusionseg.sample import Truth

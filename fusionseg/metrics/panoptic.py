@@ -19,7 +19,7 @@ class PanopticQuality(ImageMetric):
         num_classes: Number of classes.
         things: Ids of the countable classes; the others are stuff.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from fusionseg.metrics import PanopticQuality
         >>> from fusionseg.sample import OFFSET, Truth

@@ -15,7 +15,7 @@ class RegionMetrics(ImageMetric):
 
     The figures are those of `region_figures`. All annotators of a truth count.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from fusionseg.metrics import RegionMetrics
         >>> from fusionseg.sample import Truth

@@ -23,7 +23,7 @@ class SceneMetrics(ImageMetric):
         num_classes: Number of classes.
         single: Whether an image shows exactly one class.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from fusionseg.metrics import SceneMetrics
         >>> from fusionseg.sample import Truth

@@ -15,7 +15,7 @@ class SemanticMetrics(ImageMetric):
     Args:
         num_classes: Number of classes.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from fusionseg.metrics import SemanticMetrics
         >>> from fusionseg.sample import Truth
@@ -53,7 +53,7 @@ class FusedMetrics(ImageMetric):
     Args:
         num_classes: Number of classes.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from fusionseg.metrics import FusedMetrics
         >>> from fusionseg.sample import Truth

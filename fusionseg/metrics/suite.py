@@ -30,7 +30,7 @@ class MetricSuite(nn.Module):
         TypeError: If something is not an `ImageMetric`.
         ValueError: If two metrics have sums of the same name.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from fusionseg.metrics import MetricSuite, RegionMetrics, SemanticMetrics
         >>> from fusionseg.sample import Prediction, Truth
