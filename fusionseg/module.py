@@ -29,8 +29,8 @@ from fusionseg.engine.optimization import (
 from fusionseg.engine.predictions import frame_of, padded, predictions
 from fusionseg.engine.seeding import reseed
 from fusionseg.engine.task_gradients import TaskGradients
-from fusionseg.engine.tasks import ExtraHead, planned
-from fusionseg.heads import BoundaryHead, Head, SceneHead, SemanticHead
+from fusionseg.engine.tasks import planned
+from fusionseg.heads import BoundaryHead, ExtraHead, Head, SceneHead, SemanticHead
 from fusionseg.networks import HardSharing, Network
 from fusionseg.networks.backbone import Backbone
 from fusionseg.sample import Classes, Prediction, Sample

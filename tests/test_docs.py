@@ -25,7 +25,9 @@ QUICK = [
     *("--trainer.max_epochs", "1", "--trainer.limit_train_batches", "2", "--trainer.limit_val_batches", "2"),
 ]
 """Arguments that make a training take a second; a model of the package has a small encoder besides."""
-BLOCK = re.compile(r"(?:^`(?P<file>[\w.]+)`:\n\n)?^```(?P<language>\w+)\n(?P<text>.*?)^```$", re.DOTALL | re.MULTILINE)
+BLOCK = re.compile(
+    r"(?:^`(?P<file>[\w.]+)`:\n\n)?^```(?P<language>\w+)\n(?P<text>.*?)^```$", re.DOTALL | re.MULTILINE
+)
 
 
 class Section:
@@ -71,7 +73,9 @@ def test_the_guide_has_an_example_of_every_kind_of_part() -> None:
 @every_section
 def test_every_example_is_short_and_is_used_both_ways(section: Section) -> None:
     assert section.files
-    assert {name: len(text.splitlines()) for name, text in section.files.items() if len(text.splitlines()) > 25} == {}
+    assert {
+        name: len(text.splitlines()) for name, text in section.files.items() if len(text.splitlines()) > 25
+    } == {}
     for name in section.files:
         module = Path(name).stem
         assert any(f"{module}." in word for command in section.commands for word in command)
@@ -85,17 +89,23 @@ def test_every_command_runs(written: Section, tmp_path: Path) -> None:
         fits = module == "fusionseg.fit"
         out = ["--out", str(tmp_path / f"run-{number}")] if fits and "--out" not in args else []
         command = importlib.import_module(module.replace("fusionseg.", "fusionseg.commands."))
-        quick = [] if not fits else QUICK if "--model" in args else [*QUICK, "--model.backbone.encoder", ENCODER]
+        quick = (
+            [] if not fits else QUICK if "--model" in args else [*QUICK, "--model.backbone.encoder", ENCODER]
+        )
         command.main([*args, *quick, *out])
         if out:
-            assert json.loads((tmp_path / f"run-{number}" / "summary.json").read_text())["status"] == "finished"
+            assert (
+                json.loads((tmp_path / f"run-{number}" / "summary.json").read_text())["status"] == "finished"
+            )
 
 
 @every_section
 def test_every_script_runs(written: Section, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     quick = {
         "FusionModule": partial(FusionModule, backbone=Backbone(ENCODER)),
-        "SegmentationDataModule": partial(SegmentationDataModule, batch_size=2, crop_size=(64, 64), workers=0),
+        "SegmentationDataModule": partial(
+            SegmentationDataModule, batch_size=2, crop_size=(64, 64), workers=0
+        ),
         "Trainer": partial(Trainer, max_epochs=1, limit_train_batches=2, limit_val_batches=2),
     }
     for name, recipe in quick.items():

@@ -20,8 +20,7 @@ from fusionseg.callbacks import pictures
 from fusionseg.commands import evaluate
 from fusionseg.data.datamodule import SegmentationDataModule
 from fusionseg.data.synthetic import SyntheticScenes
-from fusionseg.engine.tasks import ExtraHead
-from fusionseg.heads import Head
+from fusionseg.heads import ExtraHead, Head
 from fusionseg.heads.base import resized, scaled
 from fusionseg.metrics import ImageMetric
 from fusionseg.module import FusionModule

@@ -3,10 +3,9 @@
 import inspect
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 from fusionseg.config.recipe import made
-from fusionseg.heads import Head
+from fusionseg.heads import ExtraHead, Head
 from fusionseg.networks.base import HeadRecipe
 
 FACTORS = {"semantic": "alpha", "region": "beta", "scene": "gamma"}
@@ -14,19 +13,6 @@ FACTORS = {"semantic": "alpha", "region": "beta", "scene": "gamma"}
 
 TAKEN = ("semantic", "region", "scene", "fused", "panoptic", "image", "name", "index")
 """Names that further tasks cannot have: heads, predictions or entries of a sample have them."""
-
-
-@dataclass(frozen=True)
-class ExtraHead:
-    """A further task: its head and the weight of its loss.
-
-    Args:
-        head: Recipe of the head, whose `task` names the task.
-        weight: Weight of its loss in the sum.
-    """
-
-    head: Callable[[int], Head]
-    weight: float = 1.0
 
 
 def factor_of(task: str) -> str:

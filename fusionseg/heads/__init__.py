@@ -1,6 +1,6 @@
 """Heads: one file per way to predict a task from features and to turn the prediction into labels."""
 
-from fusionseg.heads.base import Head
+from fusionseg.heads.base import ExtraHead, Head
 from fusionseg.heads.boundary import BoundaryHead
 from fusionseg.heads.center_offset import CenterOffsetHead
 from fusionseg.heads.depth import DepthHead
@@ -13,6 +13,7 @@ __all__ = [
     "BoundaryHead",
     "CenterOffsetHead",
     "DepthHead",
+    "ExtraHead",
     "Head",
     "NormalsHead",
     "RegionHead",

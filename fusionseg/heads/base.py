@@ -1,7 +1,8 @@
 """The base class of all heads, and the resizing of their outputs."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy.typing as npt
@@ -73,6 +74,19 @@ class Head(nn.Module, ABC):
             classes: The classes of the data set.
         """
         return None
+
+
+@dataclass(frozen=True)
+class ExtraHead:
+    """A further task: its head and the weight of its loss.
+
+    Args:
+        head: Recipe of the head, whose `task` names the task.
+        weight: Weight of its loss in the sum.
+    """
+
+    head: Callable[[int], Head]
+    weight: float = 1.0
 
 
 def resized(output: Tensor, frame: Frame) -> Tensor:
