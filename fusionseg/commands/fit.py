@@ -48,10 +48,10 @@ class FitCLI(FusionCLI):
         if config.resume:
             self.run = RunFolder(config.resume)
             check_same(config, experiment(self.parser, config))
-            self.run.claim(resume=True)
             self.checkpoint = self.run.last_checkpoint()
             if self.checkpoint:
                 without_start(config, self.checkpoint)
+            self.run.claim(resume=True)
             return
         name = Path(str(config.config[-1])).stem if config.config else "synthetic"
         chosen = config.out or config.trainer.default_root_dir
