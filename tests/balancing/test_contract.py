@@ -1,4 +1,4 @@
-"""What holds for every balancer."""
+"""The contract of all balancers, for every subclass."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -39,25 +39,25 @@ def gramians(tasks: int) -> Iterator[Tensor]:
     yield from rows @ rows.mT
 
 
-def step(balancer: Balancer, losses: Tensor, active: Tensor, gramian: Tensor, **told: Any) -> Tensor:
-    """What a step of training asks of a balancer, and the weights that it answers."""
+def step(balancer: Balancer, losses: Tensor, active: Tensor, gramian: Tensor, **arguments: Any) -> Tensor:
+    """Makes the calls of one training step, and returns the weights."""
     torch.manual_seed(0)
     balancer(losses, active)
     balancer.begin()
     if isinstance(balancer, GradientBalancer):
         balancer.weigh(gramian)
     weights = balancer.weights.double()
-    balancer.stepped(again=losses * FALL[: len(losses)] if balancer.looks_again else None, **told)
+    balancer.stepped(again=losses * FALL[: len(losses)] if balancer.looks_again else None, **arguments)
     return weights
 
 
 @pytest.mark.parametrize("kind", [kind for kind in EVERY if kind is not RLW], ids=lambda k: k.__name__)
 def test_a_task_without_labels_is_balanced_as_if_it_did_not_exist(kind: type[Balancer]) -> None:
-    """Two tasks of three do what two alone do, in every step, and the third's state stays as it was."""
+    """Checks that two of three tasks are balanced as two alone, and that the state of the third does not change."""
     three, two = kind(3), kind(2)
     start = {name: value.clone() for name, value in three.named_buffers()}
     for losses, gramian in zip(LOSSES, gramians(3), strict=True):
-        # what an unlabelled task's loss and gradients happen to be is nobody's business
+        # the loss and the gradients of a task without labels must have no effect
         wide = torch.cat([losses, torch.tensor([0.0])])
         found = step(three, wide, torch.tensor([True, True, False]), gramian)
         torch.testing.assert_close(found[:2], step(two, losses, BOTH, gramian[:2, :2]))
@@ -260,7 +260,7 @@ def test_gradnorm_takes_the_steps_of_its_algorithm() -> None:
             weights *= 2 / weights.sum()
 
 
-def test_a_foreign_weighting_must_take_a_gramian_and_remember_nothing() -> None:
+def test_a_torchjd_weighting_must_take_a_gramian_and_have_no_state() -> None:
     from torchjd import aggregation
 
     with pytest.raises(ValueError, match=r"takes a Gramian.*RandomWeighting"):
@@ -269,7 +269,7 @@ def test_a_foreign_weighting_must_take_a_gramian_and_remember_nothing() -> None:
         TorchJDWeighting(2, aggregation.GradVacWeighting)
 
 
-def test_a_foreign_weighting_that_answers_nonsense_is_refused_before_the_first_step() -> None:
+def test_a_torchjd_weighting_with_invalid_weights_is_refused_before_the_first_step() -> None:
     from torchjd.aggregation import MGDAWeighting
 
     class Broken(MGDAWeighting):
