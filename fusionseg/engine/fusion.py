@@ -75,11 +75,7 @@ def panoptic(
     Raises:
         ValueError: If the maps differ in shape or an id is out of range.
     """
-    if region.numel() and int(region.max()) >= OFFSET:
-        raise ValueError(
-            f"expected region ids in [0, {OFFSET - 1}], found {int(region.max())}: "
-            "number the regions of each image from 1"
-        )
+    _check_offset(region)
     thing = torch.isin(semantic, torch.tensor(things, dtype=semantic.dtype, device=semantic.device))
     grouped = thing & (region > 0)
     instance = torch.where(grouped, region, 0)
@@ -88,9 +84,13 @@ def panoptic(
     ids = torch.where(void, -1, voted * OFFSET + instance)
     if thing_area <= 0 and stuff_area <= 0:
         return ids
+    return torch.where(_areas(ids) < torch.where(thing, thing_area, stuff_area), -1, ids)
+
+
+def _areas(ids: Tensor) -> Tensor:
+    """The number of pixels of the segment of each pixel (B, H, W), for ids (B, H, W) of at least -1."""
     _, segment, area = torch.unique(_unique_across_images(ids + 1), return_inverse=True, return_counts=True)
-    smallest = torch.where(thing, thing_area, stuff_area)
-    return torch.where(area[segment] < smallest, -1, ids)
+    return area[segment]
 
 
 def _unique_across_images(ids: Tensor) -> Tensor:
@@ -99,6 +99,15 @@ def _unique_across_images(ids: Tensor) -> Tensor:
         return ids
     image = torch.arange(len(ids), device=ids.device).view(-1, 1, 1)
     return image * (ids.max() + 1) + ids
+
+
+def _check_offset(region: Tensor) -> None:
+    """Raises a ValueError if a region id is too large for a panoptic id."""
+    if region.numel() and int(region.max()) >= OFFSET:
+        raise ValueError(
+            f"expected region ids in [0, {OFFSET - 1}], found {int(region.max())}: "
+            "number the regions of each image from 1"
+        )
 
 
 def _check(semantic: Tensor, region: Tensor, num_classes: int) -> None:

@@ -140,16 +140,11 @@ def write_panoptic(path: str | Path, panoptic: IntMap, classes: Classes) -> dict
     number = inverse.reshape(panoptic.shape) + first
     write_png(path, np.stack([number >> shift & 255 for shift in (0, 8, 16)], axis=2).astype(np.uint8))
     boxes, areas = _boxes(inverse.reshape(panoptic.shape), len(ids))
-    segments = [
-        {
-            "id": i + first,
-            "category_id": classes.file_ids[ids[i] // OFFSET],
-            "area": areas[i],
-            "bbox": boxes[i],
-            "iscrowd": 0,
-        }
-        for i in range(1 - first, len(ids))
-    ]
+    segments = []
+    for i in range(1 - first, len(ids)):
+        category = classes.file_ids[ids[i] // OFFSET]
+        segment = {"id": i + first, "category_id": category, "area": areas[i], "bbox": boxes[i], "iscrowd": 0}
+        segments.append(segment)
     return {"file_name": path.name, "segments_info": segments}
 
 

@@ -10,7 +10,7 @@ from fusionseg.balancing.checks import check_weights
 
 
 class Losses(Balancer):
-    """Weighs losses by what it is given."""
+    """A balancer of losses with given weights."""
 
     found: Any = (1.0, 1.0)
 
@@ -19,7 +19,7 @@ class Losses(Balancer):
 
 
 class Gradients(GradientBalancer):
-    """Weighs gradients by what it is given."""
+    """A balancer of gradients with given weights."""
 
     found: Any = (1.0, 1.0)
 

@@ -1,4 +1,4 @@
-"""What holds for every balancer."""
+"""The contract of all balancers, for every subclass."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -39,15 +39,15 @@ def gramians(tasks: int) -> Iterator[Tensor]:
     yield from rows @ rows.mT
 
 
-def step(balancer: Balancer, losses: Tensor, active: Tensor, gramian: Tensor, **told: Any) -> Tensor:
-    """What a step of training asks of a balancer, and the weights that it answers."""
+def step(balancer: Balancer, losses: Tensor, active: Tensor, gramian: Tensor, **arguments: Any) -> Tensor:
+    """Makes the calls of one training step, and returns the weights."""
     torch.manual_seed(0)
     balancer(losses, active)
     balancer.begin()
     if isinstance(balancer, GradientBalancer):
         balancer.weigh(gramian)
     weights = balancer.weights.double()
-    balancer.stepped(again=losses * FALL[: len(losses)] if balancer.looks_again else None, **told)
+    balancer.stepped(again=losses * FALL[: len(losses)] if balancer.looks_again else None, **arguments)
     return weights
 
 
@@ -261,7 +261,7 @@ def test_gradnorm_takes_the_steps_of_its_algorithm() -> None:
             weights *= 2 / weights.sum()
 
 
-def test_a_foreign_weighting_must_take_a_gramian_and_remember_nothing() -> None:
+def test_a_torchjd_weighting_must_take_a_gramian_and_have_no_state() -> None:
     from torchjd import aggregation
 
     with pytest.raises(ValueError, match=r"takes a Gramian.*RandomWeighting"):
@@ -270,7 +270,7 @@ def test_a_foreign_weighting_must_take_a_gramian_and_remember_nothing() -> None:
         TorchJDWeighting(2, aggregation.GradVacWeighting)
 
 
-def test_a_foreign_weighting_that_answers_nonsense_is_refused_before_the_first_step() -> None:
+def test_a_torchjd_weighting_with_invalid_weights_is_refused_before_the_first_step() -> None:
     from torchjd.aggregation import MGDAWeighting
 
     class Broken(MGDAWeighting):

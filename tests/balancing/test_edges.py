@@ -13,18 +13,18 @@ from fusionseg import balancing
 from fusionseg.balancing import DWA, UW, CAGrad, GradientBalancer, GradNorm, GradVac, TorchJDWeighting, UPGrad
 from fusionseg.balancing.branch import combined, gramian
 
-Foreign = partial(TorchJDWeighting, weighting=MGDAWeighting)
+TorchJDMGDA = partial(TorchJDWeighting, weighting=MGDAWeighting)
 GRADIENT = {
     name: kind
     for name, kind in vars(balancing).items()
     if name in balancing.__all__ and issubclass(kind, GradientBalancer) and kind is not GradientBalancer
-} | {"TorchJDWeighting": Foreign}
+} | {"TorchJDWeighting": TorchJDMGDA}
 
 every_one = pytest.mark.parametrize("kind", GRADIENT.values(), ids=GRADIENT.keys())
 
 
 class Reads(TorchDispatchMode):
-    """Counts what makes the host wait for a device."""
+    """Counts the operations that synchronize the host with a device."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -110,7 +110,7 @@ def test_torchjd_runs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFix
     assert out.count("│ MGDA") == 1
 
 
-def test_torchjds_failures_are_told_and_ours_are_not_hidden(capsys: pytest.CaptureFixture[str]) -> None:
+def test_failures_of_torchjd_are_reported_and_ours_are_raised(capsys: pytest.CaptureFixture[str]) -> None:
     sample = balancing.Model("small", Setting(squares((64, 64), 2, "cpu"), "32-true"), SMALL)
 
     def failing(_: FusionModule) -> Any:

@@ -10,7 +10,7 @@ from benchmarks import data
 
 @pytest.fixture
 def camvid(tmp_path: Path) -> Path:
-    """CamVid's layout with as many random training images as a batch has."""
+    """A folder in the layout of CamVid with one batch of random training images."""
     chance = np.random.default_rng(0)
     for folder in ("train", "trainannot"):
         (tmp_path / folder).mkdir()

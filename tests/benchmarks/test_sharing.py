@@ -47,7 +47,7 @@ def test_what_was_there_before_does_not_count() -> None:
 
 
 def test_the_peak_of_a_backward_pass_is_that_of_what_it_saved() -> None:
-    """A chain of exponentials saves its outputs; the worst moment has all of them and two gradients in between."""
+    """A chain of exponentials saves its outputs; the peak has all of them and two gradients."""
     start, layers = floats(64).requires_grad_(), 4
 
     def call() -> None:

@@ -10,7 +10,7 @@ from fusionseg.callbacks.signals import Signals
 
 
 def steps_saved(minutes: float, asked: int = 0, **options: Any) -> list[int]:
-    """After which of eight steps, one a batch unless gradients are accumulated, the state was written."""
+    """The steps, of eight batches, after which a checkpoint was saved."""
     saved: list[int] = []
     signals = Signals()
     fixed: dict[str, Any] = {

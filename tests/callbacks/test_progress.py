@@ -10,7 +10,7 @@ from fusionseg.callbacks.progress import FusionProgress
 
 
 def trained(bar: FusionProgress, epochs: int = 3, steps: int = 4, every: int = 1) -> None:
-    """Has a progress bar watch a training of nothing."""
+    """Calls the hooks of a progress bar as a training would."""
     trainer: Any = SimpleNamespace(
         global_step=0,
         current_epoch=0,
@@ -31,7 +31,7 @@ def trained(bar: FusionProgress, epochs: int = 3, steps: int = 4, every: int = 1
     bar.on_train_end(trainer, module)
 
 
-def test_an_epoch_is_a_line_where_nobody_watches(capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_a_terminal_each_epoch_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     trained(FusionProgress())
     out, err = capsys.readouterr()
     assert out == ""
@@ -43,7 +43,7 @@ def test_an_epoch_is_a_line_where_nobody_watches(capsys: pytest.CaptureFixture[s
     assert line.endswith("left 0:00")
 
 
-def test_figures_are_shown_where_they_are_new(capsys: pytest.CaptureFixture[str]) -> None:
+def test_metrics_are_shown_after_epochs_with_a_validation(capsys: pytest.CaptureFixture[str]) -> None:
     trained(FusionProgress(), epochs=5, every=2)
     assert ["val/score" in line for line in capsys.readouterr().err.splitlines()] == [
         False,

@@ -45,7 +45,7 @@ def tapped(
 
 
 def by_hand(module: FusionModule, batch: Sample, levels: int) -> dict[str, Tensor]:
-    """Gramians of total derivatives, from a pass of its own through the network for each task."""
+    """A reference: Gramians of total derivatives, from a separate pass through the network for each task."""
     maps: list[Tensor] = []
     hook = module.network.encoder.register_forward_hook(lambda _, __, output: maps.extend(output))
     rows: list[list[Tensor]] = []
@@ -105,7 +105,7 @@ def test_at_the_branching_point_it_is_what_a_balancer_sees(name: str, scenes: Sc
 
 
 class Chain(nn.Module):
-    """The image, 2 times it, and 3 times that."""
+    """A pyramid of the image, the image times 2, and that times 3."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -76,7 +76,7 @@ def test_ranks_stop_between_the_same_steps_and_no_other_agreement_is_sought() ->
 
 
 class Asks(Callback):
-    """Sends a signal as the training starts, or some in a step."""
+    """Sends one signal when the training starts, or several in a step."""
 
     def __init__(self, signum: int, step: int, times: int = 1) -> None:
         self.signum, self.step, self.times = signum, step, times
@@ -91,7 +91,7 @@ class Asks(Callback):
 
 
 def steps(plan: Plan, *callbacks: Callback) -> int:
-    """After how many of five steps a training was stopped."""
+    """The number of steps, of five, after which a training was stopped."""
     trainer = plan(callbacks=list(callbacks), limit_train_batches=5, limit_val_batches=0)
     with quiet(), pytest.raises(Stopped, match="stopped by SIG"):
         trainer.fit(BoringModel())

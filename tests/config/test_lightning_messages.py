@@ -8,7 +8,7 @@ from fusionseg.config.lightning_messages import CHATTER, LOGGERS, quiet
 
 @pytest.fixture(autouse=True)
 def heard(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lets the records of Lightning's loggers reach the root, which depends on who configured logging first."""
+    """Lets records of Lightning's loggers reach the root, which otherwise depends on earlier configuration."""
     for name in {".".join(name.split(".")[:depth]) for name in LOGGERS for depth in range(1, 5)}:
         monkeypatch.setattr(logging.getLogger(name), "propagate", True)
 

@@ -8,38 +8,38 @@ from fusionseg.engine.loss_log import LossLog, NotFiniteError, check_finite
 
 def added(values: torch.Tensor) -> LossLog:
     """The losses of some steps, a row (sum, first task, second task) each."""
-    running = LossLog(["a", "b"])
+    log = LossLog(["a", "b"])
     for step, row in enumerate(values):
-        running.add(row[0], row[1:], step, [f"photo {step}"])
-    return running
+        log.add(row[0], row[1:], step, [f"photo {step}"])
+    return log
 
 
 def test_reading_gives_the_mean_since_the_last_reading() -> None:
-    running = LossLog(["a", "b"])
+    log = LossLog(["a", "b"])
     for start in (0.0, 10.0):
         values = torch.rand(7, 3) + start
         for value in values:
-            running.add(value[0], value[1:], 0, [])
-        assert running.count == 7
-        read = running.pop_means(5)
+            log.add(value[0], value[1:], 0, [])
+        assert log.count == 7
+        read = log.pop_means(5)
         assert list(read) == ["train/loss", "train/loss_a", "train/loss_b"]
         assert list(read.values()) == pytest.approx(values.mean(0).tolist())
-        assert (running.count, running.logged) == (0, 5)
+        assert (log.count, log.logged) == (0, 5)
 
 
 def test_what_was_added_may_change_afterwards() -> None:
     value = torch.ones(3)
-    running = added(value[None])
+    log = added(value[None])
     value.zero_()
-    assert set(running.pop_means(1).values()) == {1.0}
+    assert set(log.pop_means(1).values()) == {1.0}
 
 
 @pytest.mark.parametrize("broken", [math.nan, math.inf, -math.inf])
 def test_the_first_step_that_is_no_number_is_named_with_its_task_and_images(broken: float) -> None:
     values = torch.rand(9, 3)
     values[4, 2] = values[6, 1] = broken
-    running = added(values)
-    for ask in (running.check, lambda: running.pop_means(9), running.state):
+    log = added(values)
+    for ask in (log.check, lambda: log.pop_means(9), log.state):
         with pytest.raises(NotFiniteError, match="the b loss is not finite since step 4, images photo 4:"):
             ask()
 
@@ -54,11 +54,11 @@ def test_losses_go_on_from_where_they_were_kept() -> None:
 
 
 def test_another_number_of_ranks_goes_on_with_the_mean() -> None:
-    running = LossLog(["a"])
-    running.restore(
+    log = LossLog(["a"])
+    log.restore(
         {"total": torch.tensor([[2.0, 4.0], [4.0, 8.0]]), "count": 3, "logged": 0}, 0, torch.device("cpu")
     )
-    assert running.pop_means(3) == {"train/loss": 1.0, "train/loss_a": 2.0}
+    assert log.pop_means(3) == {"train/loss": 1.0, "train/loss_a": 2.0}
 
 
 def test_weights_that_are_no_numbers_are_named() -> None:

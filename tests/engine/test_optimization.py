@@ -149,7 +149,7 @@ def test_schedules_without_total_steps_go_by_epochs(recipe: Callable[..., LRSche
     assert interval == "epoch"
 
 
-def test_one_cycle_goes_by_steps_and_is_told_their_number() -> None:
+def test_one_cycle_is_stepped_by_steps_and_gets_their_number() -> None:
     optimizer = SGD([nn.Parameter(torch.ones(1))], lr=0.5, momentum=0.9)
     schedule, interval = scheduled(partial(OneCycleLR, max_lr=1.0), optimizer, 12)
     assert interval == "step"

@@ -1,4 +1,4 @@
-"""Half precision is the same training but for rounding, and an overflow is no event."""
+"""Training in half precision equals that in float32 up to rounding, and steps that overflow are skipped."""
 
 from collections.abc import Callable
 from functools import partial

@@ -1,4 +1,4 @@
-"""Norms over all ranks; what they come to on two real ones stands in `test_ddp.py`."""
+"""Synchronized batch norms on simulated ranks; `test_ddp.py` tests them on two real ones."""
 
 import copy
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from fusionseg.networks.backbone import Backbone
 
 
 class Model(nn.Module):
-    """A model that knows where it will be trained."""
+    """A model with a stand-in for the trainer, which knows the device."""
 
     def __init__(self, part: nn.Module, device: str = "cpu") -> None:
         super().__init__()
@@ -25,7 +25,7 @@ class Model(nn.Module):
 
 @pytest.fixture
 def two_equal_ranks() -> Iterator[None]:
-    """As if another rank had the very same batch."""
+    """Simulates a second rank with the same batch."""
 
     def doubled(values: Tensor) -> Tensor:
         return 2 * values

@@ -195,7 +195,7 @@ def test_truncated_labels_raise_and_name_the_file(tmp_path: Path, random: np.ran
             read_labels(tmp_path / "a.png")
 
 
-def test_damaged_and_missing_files_are_told_apart(tmp_path: Path, random: np.random.Generator) -> None:
+def test_damaged_and_missing_files_have_different_errors(tmp_path: Path, random: np.random.Generator) -> None:
     content = bytearray(grey_png(random.integers(0, 256, (6, 16)), 8))
     content[60] ^= 255
     (tmp_path / "flipped.png").write_bytes(content)

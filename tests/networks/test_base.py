@@ -1,4 +1,4 @@
-"""What holds for every network, however its tasks share."""
+"""The contract of all networks, however their tasks share parameters."""
 
 import copy
 import inspect
@@ -160,7 +160,7 @@ def test_each_parameter_has_one_learning_rate(recipe: Recipe) -> None:
 
 @every_network
 def test_a_forward_pass_does_not_wait_for_the_device(recipe: Recipe) -> None:
-    # a tensor on the meta device has no values: whoever reads one fails
+    # a tensor on the meta device has no values: reading one fails
     outputs = recipe(heads(2), SMALL).to("meta")(IMAGE.to("meta"))[-1]
     assert all(output.is_meta for output in outputs.values())
 

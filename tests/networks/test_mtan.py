@@ -21,7 +21,7 @@ IMAGE = torch.rand(2, 3, 64, 96)
 
 
 def normalized(module: Any, features: Tensor) -> Tensor:
-    """A convolution and its norm in evaluation, written out."""
+    """A reference for a convolution followed by a batch norm in evaluation mode."""
     convolution, norm, _ = module
     features = F.conv2d(features, convolution.weight, padding=convolution.padding)
     values = (norm.running_mean, norm.running_var, norm.weight, norm.bias)

@@ -68,7 +68,7 @@ def test_an_encoder_that_is_no_chain_is_not_cut(name: str) -> None:
 
 
 class Chain(nn.Module):
-    """Two layers; a subclass does something between them that is no layer."""
+    """Two layers; a subclass has an operation between them that is not a layer."""
 
     out_channels = (3, 4, 5)
 
