@@ -82,8 +82,8 @@ class LossLog:
         self.first, self.images = None, {}
 
     def due(self, step: int, every: int) -> bool:
-        """Whether a multiple of `every` steps was passed since the last reading."""
-        return bool(self.count and every and step // every > self.logged // every)
+        """Whether a multiple of `every` steps was passed since the last reading; never if that is 0."""
+        return bool(every and step // every > self.logged // every)
 
     def read(self, step: int) -> dict[str, float]:
         """The mean losses, after which counting starts again; all ranks must read together.
