@@ -165,7 +165,8 @@ class FusionModule(LightningModule):
     @override
     def on_train_batch_start(self, batch: Sample, batch_idx: int) -> None:
         # here and not after a step, so that a checkpoint written there has what was not logged yet
-        if self.loss_log.due(self.global_step, self.trainer.log_every_n_steps):  # type: ignore[attr-defined]
+        every = self.trainer.log_every_n_steps if self.loss_log.count else 0  # type: ignore[attr-defined]
+        if self.loss_log.due(self.global_step, every):
             self.log_losses()
         reseed(self.device, self.current_epoch, batch_idx, self.global_rank)
 

@@ -96,8 +96,8 @@ class LossLog:
         self.images = {}
 
     def due(self, step: int, every: int) -> bool:
-        """Whether a multiple of `every` steps was passed since the losses were last read."""
-        return bool(self.count and every and step // every > self.logged // every)
+        """Whether a multiple of `every` steps was passed since the last reading; never if that is 0."""
+        return bool(every and step // every > self.logged // every)
 
     def pop_means(self, step: int) -> dict[str, float]:
         """The mean losses since the last call, by their logged names; must be called by all ranks.

@@ -47,7 +47,8 @@ def test_the_first_step_that_is_no_number_is_named_with_its_task_and_images(brok
 def test_losses_go_on_from_where_they_were_kept() -> None:
     values = torch.rand(8, 3)
     first, second = added(values[:5]), LossLog(["a", "b"])
-    second.restore(first.state(), 0, torch.device("cpu"))
+    second.resume(first.state())
+    second.start(5, 0, torch.device("cpu"))
     for row in values[5:]:
         second.add(row[0], row[1:], 9, [])
     assert second.pop_means(8) == added(values).pop_means(8)
@@ -55,9 +56,8 @@ def test_losses_go_on_from_where_they_were_kept() -> None:
 
 def test_another_number_of_ranks_goes_on_with_the_mean() -> None:
     log = LossLog(["a"])
-    log.restore(
-        {"total": torch.tensor([[2.0, 4.0], [4.0, 8.0]]), "count": 3, "logged": 0}, 0, torch.device("cpu")
-    )
+    log.resume({"total": torch.tensor([[2.0, 4.0], [4.0, 8.0]]), "count": 3, "logged": 0})
+    log.start(3, 0, torch.device("cpu"))
     assert log.pop_means(3) == {"train/loss": 1.0, "train/loss_a": 2.0}
 
 
