@@ -20,7 +20,9 @@ def precision_notice(chosen: str) -> str:
 
 
 def _cpu_has_bf16() -> bool:
-    checks = [
-        getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-    ]
-    return any(check() for check in checks if check) and not torch.backends.mps.is_available()
+    """Whether the CPU has bf16 instructions; never where there is MPS, which `auto` would use instead."""
+    if torch.backends.mps.is_available():
+        return False
+    # an older PyTorch without this function counts as a CPU without bf16
+    known: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
+    return bool(known.get("avx512_bf16") or known.get("amx_tile"))
