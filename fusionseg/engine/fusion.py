@@ -90,7 +90,8 @@ def panoptic(
 def _areas(ids: Tensor) -> Tensor:
     """The number of pixels of the segment of each pixel (B, H, W), for ids (B, H, W) of at least -1."""
     _, segment, area = torch.unique(_unique_across_images(ids + 1), return_inverse=True, return_counts=True)
-    return area[segment]
+    areas: Tensor = area[segment]
+    return areas
 
 
 def _unique_across_images(ids: Tensor) -> Tensor:

@@ -31,8 +31,5 @@ def _cpu_has_bf16() -> bool:
     """Whether the CPU has bf16 instructions; never where there is MPS, which `auto` would use instead."""
     if torch.backends.mps.is_available():
         return False
-    for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):
-        check = getattr(torch.cpu, name, None)  # private functions of torch, which may disappear
-        if check is not None and check():
-            return True
-    return False
+    known = torch.cpu.get_capabilities()
+    return bool(known.get("avx512_bf16") or known.get("amx_tile"))

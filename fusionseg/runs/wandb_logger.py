@@ -89,12 +89,11 @@ class RunLogger(WandbLogger):
         self, folder: Path, reason: str, run_id: str | None = None, job_type: str | None = None
     ) -> None:
         project = os.environ.get("WANDB_PROJECT", "fusionseg")
-        super().__init__(
-            name=os.environ.get("WANDB_NAME", folder.name), save_dir=folder, project=project, id=run_id
-        )
+        name = os.environ.get("WANDB_NAME", folder.name)
+        super().__init__(name=name, save_dir=folder, project=project, id=run_id)
         self.folder, self.reason = folder, reason
-        self.options = {"project": project, "name": self._name, "dir": str(folder)}
-        self.options["job_type"] = os.environ.get("WANDB_JOB_TYPE", job_type)
+        job_type = os.environ.get("WANDB_JOB_TYPE", job_type)
+        self.options = {"project": project, "name": name, "dir": str(folder), "job_type": job_type}
         self.run_id = run_id
 
     @property
