@@ -1,4 +1,4 @@
-"""The examples of docs/extending.md run as they stand there, from the command line and from Python."""
+"""The examples of docs/extending.md run as they stand there, from the command line and from Python; so does the README's."""
 
 import gc
 import importlib
@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,11 +19,12 @@ from fusionseg.module import FusionModule
 from fusionseg.networks.backbone import Backbone
 from fusionseg.trainer import Trainer
 
-GUIDE = Path(__file__).parents[1] / "docs" / "extending.md"
+ROOT = Path(__file__).parents[1]
+GUIDE = ROOT / "docs" / "extending.md"
 ENCODER = "tu-mobilenetv3_small_050"
 QUICK = [
     *("--data.batch_size", "2", "--data.crop_size", "[64, 64]", "--data.workers", "0"),
-    *("--trainer.max_epochs", "1", "--trainer.limit_train_batches", "2", "--trainer.limit_val_batches", "2"),
+    *("--trainer.max_epochs", "1", "--trainer.limit_train_batches", "1", "--trainer.limit_val_batches", "1"),
 ]
 """Arguments that make a training take a second; a model of the package has a small encoder besides."""
 BLOCK = re.compile(
@@ -52,6 +54,15 @@ SECTIONS = [Section(text) for text in GUIDE.read_text(encoding="utf-8").split("\
 every_section = pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.title)
 
 
+def summary(run: Path) -> Any:
+    return json.loads((run / "summary.json").read_text(encoding="utf-8"))
+
+
+def status(run: Path) -> str:
+    """How a run ended."""
+    return str(summary(run)["status"])
+
+
 @pytest.fixture
 def written(section: Section, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Section]:
     """A section whose files lie in the working directory and can be imported."""
@@ -73,45 +84,47 @@ def test_the_guide_has_an_example_of_every_kind_of_part() -> None:
 @every_section
 def test_every_example_is_short_and_is_used_both_ways(section: Section) -> None:
     assert section.files
-    assert {
-        name: len(text.splitlines()) for name, text in section.files.items() if len(text.splitlines()) > 25
-    } == {}
-    for name in section.files:
+    for name, text in section.files.items():
+        assert len(text.splitlines()) <= 25, name
         module = Path(name).stem
-        assert any(f"{module}." in word for command in section.commands for word in command)
-        assert any(f"from {module} import" in script for script in section.scripts)
+        assert any(f"{module}." in word for command in section.commands for word in command), name
+        assert any(f"from {module} import" in script for script in section.scripts), name
 
 
 @every_section
 def test_every_command_runs(written: Section, tmp_path: Path) -> None:
     for number, (python, flag, module, *args) in enumerate(written.commands):
         assert (python, flag) == ("python", "-m")
-        fits = module == "fusionseg.fit"
-        out = ["--out", str(tmp_path / f"run-{number}")] if fits and "--out" not in args else []
-        command = importlib.import_module(module.replace("fusionseg.", "fusionseg.commands."))
-        quick = (
-            [] if not fits else QUICK if "--model" in args else [*QUICK, "--model.backbone.encoder", ENCODER]
-        )
-        command.main([*args, *quick, *out])
-        if out:
-            assert (
-                json.loads((tmp_path / f"run-{number}" / "summary.json").read_text())["status"] == "finished"
-            )
+        if module == "fusionseg.fit":
+            args += QUICK
+            args += [] if "--model" in args else ["--model.backbone.encoder", ENCODER]
+            args += [] if "--out" in args else ["--out", f"run-{number}"]
+        importlib.import_module(module.replace("fusionseg.", "fusionseg.commands.")).main(args)
+    runs = {path.parent for path in tmp_path.rglob("config.yaml")}
+    assert len(runs) == sum(command[2] == "fusionseg.fit" for command in written.commands)
+    assert {status(run) for run in runs} == {"finished"}
 
 
 @every_section
 def test_every_script_runs(written: Section, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    quick = {
-        "FusionModule": partial(FusionModule, backbone=Backbone(ENCODER)),
-        "SegmentationDataModule": partial(
-            SegmentationDataModule, batch_size=2, crop_size=(64, 64), workers=0
-        ),
-        "Trainer": partial(Trainer, max_epochs=1, limit_train_batches=2, limit_val_batches=2),
-    }
-    for name, recipe in quick.items():
-        monkeypatch.setattr(fusionseg, name, recipe, raising=False)
+    data = partial(SegmentationDataModule, batch_size=2, crop_size=(64, 64), workers=0)
+    trainer = partial(Trainer, max_epochs=1, limit_train_batches=1, limit_val_batches=1)
+    monkeypatch.setattr(fusionseg, "SegmentationDataModule", data, raising=False)
+    monkeypatch.setattr(fusionseg, "Trainer", trainer, raising=False)
+    monkeypatch.setattr(
+        fusionseg, "FusionModule", partial(FusionModule, backbone=Backbone(ENCODER)), raising=False
+    )
     for script in written.scripts:
         exec(compile(script, str(GUIDE), "exec"), {})
     runs = list((tmp_path / "runs").iterdir())
     assert len(runs) == len(written.scripts)
-    assert {json.loads((run / "summary.json").read_text())["status"] for run in runs} == {"finished"}
+    assert {status(run) for run in runs} == {"finished"}
+
+
+def test_the_further_tasks_of_the_readme_train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = (ROOT / "README.md").read_text(encoding="utf-8").replace("\\\n", "")
+    [command] = [line for line in text.splitlines() if "extra_heads '" in line]
+    fit = importlib.import_module("fusionseg.commands.fit")
+    fit.main([*shlex.split(command)[3:], *QUICK, "--model.backbone.encoder", ENCODER, "--out", "run"])
+    assert {"val/depth_rmse", "val/normals_mean"} <= summary(tmp_path / "run")["metrics"].keys()
