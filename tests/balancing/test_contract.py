@@ -53,9 +53,7 @@ def step(balancer: Balancer, losses: Tensor, active: Tensor, gramian: Tensor, **
 
 @pytest.mark.parametrize("tasks", [3, 4])
 @pytest.mark.parametrize("kind", [kind for kind in EVERY if kind is not RLW], ids=lambda k: k.__name__)
-def test_tasks_without_labels_are_balanced_as_if_they_did_not_exist(
-    kind: type[Balancer], tasks: int
-) -> None:
+def test_tasks_without_labels_are_balanced_as_if_they_did_not_exist(kind: type[Balancer], tasks: int) -> None:
     """Two tasks of three or four do what two alone do, in every step, and the others' state stays as it was."""
     more, two = kind(tasks), kind(2)
     start = {name: value.clone() for name, value in more.named_buffers()}

@@ -51,7 +51,9 @@ def by_hand(module: FusionModule, batch: Sample, levels: int) -> dict[str, Tenso
         maps.clear()
         module.training_step(batch, 0)
         learned = [m for m in maps if m.requires_grad]
-        given = iter(torch.autograd.grad(module.current_step.task_losses[task], learned, materialize_grads=True))
+        given = iter(
+            torch.autograd.grad(module.current_step.task_losses[task], learned, materialize_grads=True)
+        )
         rows.append([next(given).flatten() if m.requires_grad else torch.zeros(0) for m in maps])
     hook.remove()
     found = {}

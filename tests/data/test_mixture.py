@@ -245,7 +245,8 @@ def test_the_loss_of_a_mixed_batch_is_that_of_its_labelled_images(
         .eval()
     )
     joint, semantic, region = (
-        divided(*padded_terms(model.objective.terms(model(batch["image"]), batch))) for batch in halves(scenes)
+        divided(*padded_terms(model.objective.terms(model(batch["image"]), batch)))
+        for batch in halves(scenes)
     )
     torch.testing.assert_close(joint[0], semantic[0], rtol=1e-12, atol=0)
     torch.testing.assert_close(joint[1], region[1], rtol=rtol, atol=0)

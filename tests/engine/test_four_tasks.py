@@ -103,7 +103,9 @@ def shortest(jacobian: Tensor) -> Tensor:
     ],
     ids=["MGDA", "IMTLG", "AlignedMTL"],
 )
-def test_gradients_of_four_tasks_are_those_of_an_independent_aggregator(balancer: Any, aggregator: Any, scenes: Scenes) -> None:
+def test_gradients_of_four_tasks_are_those_of_an_independent_aggregator(
+    balancer: Any, aggregator: Any, scenes: Scenes
+) -> None:
     batch = scenes(2, (64, 64), surfaces=True)
     found = step(model(balancer=partial(balancer, level="parameters", double=True)), batch)
     gradients = each(model(), batch)

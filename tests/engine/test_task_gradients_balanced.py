@@ -114,7 +114,8 @@ def by_hand(module: FusionModule, batch: Sample, weigh: Callable[[Tensor], Tenso
     module.training_step(batch, 0)
     hook.remove()
     each = [
-        torch.autograd.grad(part, maps, retain_graph=True, materialize_grads=True) for part in module.current_step.task_losses
+        torch.autograd.grad(part, maps, retain_graph=True, materialize_grads=True)
+        for part in module.current_step.task_losses
     ]
     jacobian = torch.stack([torch.cat([g.flatten() for g in row]) for row in each])
     total = weigh(jacobian @ jacobian.T) @ jacobian

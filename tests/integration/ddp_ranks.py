@@ -89,9 +89,7 @@ class Weighed(FusionModule):
         self.shares: list[Tensor] = []
         terms = self.objective.terms
 
-        def watched(
-            refinements: Sequence[Mapping[str, Any]], batch: Sample
-        ) -> list[tuple[Tensor, Tensor]]:
+        def watched(refinements: Sequence[Mapping[str, Any]], batch: Sample) -> list[tuple[Tensor, Tensor]]:
             found = terms(refinements, batch)
             if torch.is_grad_enabled():
                 self.shares.append(padded_terms(found)[1])
@@ -197,7 +195,11 @@ def train(folder: Path, cases: list[str], ranks: int, rank: int) -> None:
         found: dict[str, Any] = {"state": deepcopy(module.state_dict()), "moved": watch.moved}
         found["figures"] = figures(fitting)
         found["learned"] = [name for name, p in module.named_parameters() if p.requires_grad]
-        found |= {"latest": module.loss_log.latest, "steps": fitting.global_step, "shares": torch.stack(module.shares)}
+        found |= {
+            "latest": module.loss_log.latest,
+            "steps": fitting.global_step,
+            "shares": torch.stack(module.shares),
+        }
         if ranks == 1:
             # what the two ranks came to, measured by one
             module.load_state_dict(torch.load(folder / f"{case}-2-0.pt", weights_only=True)["state"])

@@ -198,7 +198,9 @@ def test_so_do_four_tasks(run: Run) -> None:
     whole = run("whole", **options)
     run("killed", kills=Kills("batch", 6), **options)
     check_equal(whole, run("killed", **options))
-    assert {"val/depth_rmse", "val/normals_mean"} <= json.loads((whole / "summary.json").read_text())["metrics"].keys()
+    assert {"val/depth_rmse", "val/normals_mean"} <= json.loads((whole / "summary.json").read_text())[
+        "metrics"
+    ].keys()
 
 
 @pytest.mark.filterwarnings("ignore:This DataLoader will create 3 worker")
