@@ -10,6 +10,7 @@ import yaml
 from fusionseg.cli.parser import FusionCLI
 from fusionseg.commands.evaluate import main, words
 from fusionseg.config.errors import UsageError
+from fusionseg.data.synthetic import SyntheticScenes
 from fusionseg.engine.evaluation import evaluated as scored
 from fusionseg.metrics.suite import MetricSuite
 

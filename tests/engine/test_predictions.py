@@ -1,16 +1,14 @@
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from fusionseg.data.samples import EvaluationSamples
 from fusionseg.data.synthetic import SyntheticScenes
 from fusionseg.engine.predictions import padded, predictions
 from fusionseg.heads import BoundaryHead, CenterOffsetHead, Head, SceneHead, SemanticHead
-from fusionseg.sample import OFFSET, Frame, Sample, Truth
+from fusionseg.sample import OFFSET, Frame, Sample
 
 Scenes = Callable[..., Sample]
 CLASSES = SyntheticScenes.classes
