@@ -2,12 +2,9 @@
 
 from typing import Any
 
-import numpy as np
 import torch
 import torch.distributed as dist
 from torch import Tensor
-
-from fusionseg.sample import Counted
 
 
 def world_size() -> int:
@@ -21,20 +18,6 @@ def reduced(values: Tensor) -> Tensor:
         values = values.clone()
         dist.all_reduce(values)
     return values
-
-
-def reduced_sums(sums: Counted, device: torch.device) -> Counted:
-    """Additive arrays, summed over ranks in one call; exact for counts up to 2^53."""
-    if world_size() == 1:
-        return sums
-    names = sorted(sums)
-    flat = reduced(
-        torch.from_numpy(np.concatenate([sums[n].astype(np.float64).ravel() for n in names])).to(device)
-    )
-    parts = np.split(flat.cpu().numpy(), np.cumsum([sums[n].size for n in names])[:-1])
-    return {
-        n: part.reshape(sums[n].shape).astype(sums[n].dtype) for n, part in zip(names, parts, strict=True)
-    }
 
 
 def lowest(values: Tensor) -> Tensor:
