@@ -2,12 +2,9 @@
 
 from typing import TypeVar
 
-import numpy as np
 import torch
 import torch.distributed as dist
 from torch import Tensor
-
-from fusionseg.sample import Counted
 
 T = TypeVar("T")
 
@@ -23,25 +20,6 @@ def reduced(values: Tensor) -> Tensor:
         values = values.clone()
         dist.all_reduce(values)
     return values
-
-
-def reduced_sums(sums: Counted, device: torch.device) -> Counted:
-    """Named arrays summed over ranks in one collective call; exact for counts up to 2^53.
-
-    Args:
-        sums: Arrays with the same names and shapes on all ranks; the result has their dtypes.
-        device: The device of the collective call.
-    """
-    if world_size() == 1:
-        return sums
-    names = sorted(sums)
-    flat = np.concatenate([sums[name].astype(np.float64).ravel() for name in names])
-    total = reduced(torch.from_numpy(flat).to(device)).cpu().numpy()
-    ends = np.cumsum([sums[name].size for name in names])
-    result: Counted = {}
-    for name, values in zip(names, np.split(total, ends[:-1]), strict=True):
-        result[name] = values.reshape(sums[name].shape).astype(sums[name].dtype)
-    return result
 
 
 def lowest(values: Tensor) -> Tensor:

@@ -3,8 +3,10 @@ import math
 import pytest
 import torch
 
-from fusionseg.engine.objective import divided, local_shares, padded_terms
-from fusionseg.engine.tasks import loss_weights
+from fusionseg.engine.objective import divided, local_shares, padded_terms, target_of
+from fusionseg.engine.tasks import factor_of, loss_weights
+from fusionseg.heads import DepthHead
+from fusionseg.sample import Sample
 
 
 def test_a_task_s_loss_is_the_sum_of_its_terms_over_their_weights() -> None:
@@ -52,3 +54,30 @@ def test_weights_that_teach_nothing_are_refused(
 ) -> None:
     with pytest.raises(ValueError, match=message):
         loss_weights(semantic=semantic, region=region)
+
+
+def test_labels_that_a_head_lacks_are_named() -> None:
+    batch: Sample = {"image": torch.zeros(1, 3, 4, 4), "name": ["a"]}
+    with pytest.raises(
+        ValueError,
+        match=r"expected batches with 'depth', which DepthHead needs, found image, name: choose data",
+    ):
+        target_of(DepthHead(4), batch)
+    depth = torch.ones(1, 4, 4)
+    assert target_of(DepthHead(4), {**batch, "depth": depth}) is depth
+
+
+def test_a_head_s_own_mistake_is_not_called_one_of_the_data() -> None:
+    class Broken(DepthHead):
+        def target(self, batch: Sample) -> torch.Tensor:
+            raise KeyError("image")
+
+    with pytest.raises(KeyError, match="image"):
+        target_of(Broken(4), {"image": torch.zeros(1, 3, 4, 4)})
+
+
+def test_a_task_s_weight_is_named_as_the_argument() -> None:
+    names = [factor_of(task) for task in ("semantic", "region", "scene", "depth")]
+    assert names == ["alpha", "beta", "gamma", "extra_heads.depth.weight"]
+    with pytest.raises(ValueError, match=r"found extra_heads.depth.weight = -1.0"):
+        loss_weights(depth=-1.0)

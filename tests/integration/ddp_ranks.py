@@ -35,13 +35,13 @@ from torchjd.aggregation import AlignedMTLWeighting
 from fusionseg import balancing, networks
 from fusionseg.balancing import Sum
 from fusionseg.config.lightning_messages import quiet
-from fusionseg.data.base import Pixels
+from fusionseg.data.base import Pixels, Split
 from fusionseg.data.datamodule import SegmentationDataModule
 from fusionseg.data.samplers import TrainOrder
 from fusionseg.data.synthetic import SyntheticScenes
-from fusionseg.engine.objective import padded_terms
+from fusionseg.engine.objective import ExtraHead, padded_terms
 from fusionseg.engine.sync_batch_norm import BatchNormSync
-from fusionseg.heads import BoundaryHead, CenterOffsetHead, SemanticHead
+from fusionseg.heads import BoundaryHead, CenterOffsetHead, DepthHead, NormalsHead, SemanticHead
 from fusionseg.module import FusionModule
 from fusionseg.networks import HardSharing
 from fusionseg.networks.backbone import Backbone
@@ -52,6 +52,7 @@ HEADS: dict[str, tuple[str, Any]] = {
     "boundary": ("region_head", BoundaryHead),
     "center": ("region_head", CenterOffsetHead),
 }
+FURTHER = {"depth": ExtraHead(DepthHead, 0.5), "normals": ExtraHead(NormalsHead)}
 TRAIN, VAL, BATCH, SEED = 14, 3, 4, 5
 FIRST = torch.tensor([index for _, index in TrainOrder(TRAIN, BATCH, seed=SEED)]).view(-1, BATCH).tolist()
 """The first epoch's batches; ranks take a half of each."""
@@ -63,17 +64,22 @@ class Uneven(SyntheticScenes):
     """Scenes with more and more void.
 
     In the first epoch one rank has no regions in the first step, the other no classes in the second, and nobody has
-    regions in the third.
+    regions in the third. Where there are no regions there is no depth either, and no normals where there are no classes.
     """
 
+    def __init__(self, split: Split, length: int, size: tuple[int, int]) -> None:
+        super().__init__(split, length, size, depth=True, normals=True)
+
     def read(self, index: int) -> Pixels:
-        image, semantic, region, _ = super().read(index)
+        image, semantic, region, maps = super().read(index)
         semantic[: 3 * index], region[:, : 2 * index] = 255, 0
         if index in NO_SEMANTIC:
             semantic[:] = 255
+            maps["normals"][:] = 0
         if index in NO_REGION:
             region[:] = 0
-        return Pixels(image, semantic, region)
+            maps["depth"][:] = 0
+        return Pixels(image, semantic, region, maps)
 
 
 class Weighed(FusionModule):
@@ -119,7 +125,9 @@ def model(case: str) -> Weighed:
         Uneven.classes,
         alpha=0.5,
         beta=2.0,
-        **{"semantic_head": None, "region_head": None} | dict(HEADS[word] for word in heads.split("+")),
+        **{"semantic_head": None, "region_head": None}
+        | dict(HEADS[word] for word in heads.split("+") if word in HEADS),
+        extra_heads={word: FURTHER[word] for word in heads.split("+") if word in FURTHER},
         backbone=Backbone(encoder, decoder=decoder),
         optimizer=partial(SGD, lr=0.01 if "double" in way else 0.001, momentum=0.9),
         freeze_encoder_epochs=int("held" in way),

@@ -21,6 +21,7 @@ FAST = (
         f"{SMALL} Unet semantic+boundary fixed double {way}"
         for way in ("FAMO:", "MGDA:branch apart", "GradNorm:parameters")
     ),
+    f"{SMALL} Unet semantic+boundary+depth+normals fixed double MGDA:branch apart",
 )
 SINGLE = ("semantic fixed", "boundary fixed double", "center fixed")
 SHARING = (
@@ -128,6 +129,8 @@ def test_two_ranks_measure_exactly_what_one_process_does(runs: Runs, case: str) 
         "semantic": {"miou"},
         "boundary": {"covering", "boundary_f"},
         "center": {"covering", "boundary_f"},
+        "depth": {"depth_rmse"},
+        "normals": {"normals_mean"},
     }
     names = {"loss"}.union(*(wanted[head] for head in heads), {"pq"} if len(heads) > 1 else ())
     assert {f"val/{name}" for name in names} < runs.one["figures of two"].keys()
@@ -144,9 +147,12 @@ def test_ranks_divide_by_the_weight_of_the_global_batch(runs: Runs, case: str) -
         semantic = 0
         assert first[1, semantic].max() == 0 < second[1, semantic].max()
     if heads != ["semantic"]:
-        region = len(heads) - 1
+        region = next(i for i, head in enumerate(heads) if head in ("boundary", "center"))
         assert second[0, region].max() == 0 < first[0, region].max()
         assert runs.one["shares"][2, region].max() == 0
+    for task in set(heads) & {"depth", "normals"}:
+        step, one, other = (0, first, second) if task == "depth" else (1, second, first)
+        assert other[step, heads.index(task)].max() == 0 < one[step, heads.index(task)].max()
     assert all((a != b).any() for a, b in zip(first, second, strict=True) if (a + b).any())
 
 

@@ -137,8 +137,7 @@ def test_a_copy_has_weights_of_its_own(recipe: Recipe) -> None:
 @every_network
 def test_a_frozen_encoder_keeps_all_that_it_has_and_gets_zero_gradients(recipe: Recipe) -> None:
     network = recipe(heads(2), SMALL)
-    network.encoder.frozen = True  # type: ignore[assignment]
-    network.encoder.train()
+    network.freeze_encoder(True)
     before = {name: value.clone() for name, value in network.encoder.state_dict().items()}
     torch.stack([summed(outputs) for outputs in network(IMAGE)]).sum().backward()  # type: ignore[no-untyped-call]
     assert all(
@@ -147,6 +146,37 @@ def test_a_frozen_encoder_keeps_all_that_it_has_and_gets_zero_gradients(recipe: 
     assert all(torch.equal(value, before[name]) for name, value in network.encoder.state_dict().items())
     own = {id(p) for p in network.encoder.parameters()}
     assert all(p.grad is not None for p in network.parameters() if p.requires_grad and id(p) not in own)
+
+
+@every_network
+def test_gradients_of_a_frozen_encoder_alone_can_be_dropped(recipe: Recipe) -> None:
+    network = recipe(heads(2), SMALL)
+    encoder = {id(p) for p in network.encoder.parameters()}
+    for frozen in (True, False):
+        network.freeze_encoder(frozen)
+        torch.stack([summed(outputs) for outputs in network(IMAGE)]).sum().backward()  # type: ignore[no-untyped-call]
+        network.drop_frozen_gradients()
+        for parameter in network.parameters():
+            dropped = frozen and id(parameter) in encoder
+            assert (parameter.grad is None) == (dropped or not parameter.requires_grad)
+
+
+@every_network
+def test_batch_statistics_are_kept_on_demand(recipe: Recipe) -> None:
+    network = recipe(heads(2), SMALL).train()
+    before = {name: value.clone() for name, value in network.named_buffers()}
+    with network.kept_buffers():
+        network(IMAGE)
+        moved = [name for name, value in network.named_buffers() if not torch.equal(value, before[name])]
+    assert any(name.endswith("running_mean") for name in moved)
+    assert all(torch.equal(value, before[name]) for name, value in network.named_buffers())
+
+
+@every_network
+def test_the_normalization_of_images_is_that_of_the_backbone(recipe: Recipe) -> None:
+    chosen = {"mean": [0.25, 0.5, 0.75], "std": [0.5, 1.0, 2.0]}
+    network = recipe(heads(1), Backbone(decoder="FPN", **chosen))  # type: ignore[arg-type]
+    assert network.normalization() == chosen
 
 
 @every_network
@@ -188,7 +218,7 @@ def test_all_but_the_branching_point_can_be_compiled(recipe: Recipe) -> None:
     assert all(id(p) in held for p in compiled.parameters())
     assert not any(isinstance(part, (Branch, torch.nn.ModuleDict)) for part in compiled.parts)
     for part in compiled.parts:
-        part.compile(backend="aot_eager", fullgraph=True)
+        part.compile(backend="aot_eager", fullgraph=True)  # as `compile_parts`, but without breaks in a graph
     for each in (network, compiled):
         torch.manual_seed(0)  # of dropout
         torch.stack([summed(outputs) for outputs in each(IMAGE)]).sum().backward()  # type: ignore[no-untyped-call]

@@ -13,12 +13,13 @@ from lightning.pytorch.callbacks import EarlyStopping
 from torch.optim.lr_scheduler import StepLR
 
 from benchmarks.faults import same
+from fusionseg.balancing import GradNorm
 from fusionseg.commands import fit
 from fusionseg.config.errors import UsageError
 from fusionseg.data.datamodule import SegmentationDataModule
 from fusionseg.data.synthetic import SyntheticScenes
-from fusionseg.heads import BoundaryHead, CenterOffsetHead
-from fusionseg.heads.semantic import SemanticHead
+from fusionseg.engine.objective import ExtraHead
+from fusionseg.heads import BoundaryHead, CenterOffsetHead, DepthHead, NormalsHead, SemanticHead
 from fusionseg.module import FusionModule
 from fusionseg.networks.backbone import Backbone
 from fusionseg.trainer import Trainer
@@ -68,7 +69,7 @@ def run(tmp_path: Path) -> Iterator[Run]:
         name: str, kills: Kills | None = None, model: Any = None, minutes: float = 0, **options: Any
     ) -> Path:
         seed_everything(0)
-        scenes = partial(SyntheticScenes, length=9, size=(64, 64))
+        scenes = partial(SyntheticScenes, length=9, size=(64, 64), **options.pop("labels", {}))
         data = SegmentationDataModule(
             scenes, batch_size=2, crop_size=(64, 64), workers=options.pop("workers", 0)
         )
@@ -183,6 +184,23 @@ def test_so_do_other_heads_and_backbones(recipe: Any, run: Run) -> None:
     whole = run("whole", model=recipe)
     run("killed", kills=Kills("batch", 6), model=recipe)
     check_equal(whole, run("killed", model=recipe))
+
+
+def test_so_do_four_tasks(run: Run) -> None:
+    further = {
+        "depth": ExtraHead(partial(DepthHead, dropout=0.5), 0.5),
+        "normals": ExtraHead(NormalsHead),
+    }
+    options: dict[str, Any] = {
+        "model": partial(FusionModule, backbone=SMALL, extra_heads=further, balancer=GradNorm),
+        "labels": {"depth": True, "normals": True},
+    }
+    whole = run("whole", **options)
+    run("killed", kills=Kills("batch", 6), **options)
+    check_equal(whole, run("killed", **options))
+    assert {"val/depth_rmse", "val/normals_mean"} <= json.loads((whole / "summary.json").read_text())[
+        "metrics"
+    ].keys()
 
 
 @pytest.mark.filterwarnings("ignore:This DataLoader will create 3 worker")
