@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import yaml
 
-from fusionseg.cli.parser import FusionCLI
-from fusionseg.commands.evaluate import main, words
+from fusionseg.commands.evaluate import EvaluateCLI, main
 from fusionseg.config.errors import UsageError
 from fusionseg.data.synthetic import SyntheticScenes
+from fusionseg.engine.evaluation import evaluated as measured
 from fusionseg.metrics.suite import MetricSuite, total
 from fusionseg.runs.checkpoints import load_state
 
@@ -60,13 +60,11 @@ def test_the_images_sums_give_the_figures_of_the_split(evaluated: Path) -> None:
 
 def test_the_sums_of_some_images_give_their_figures(evaluated: Path) -> None:
     measures, config = MetricSuite.standard(SyntheticScenes.classes), str(evaluated / "config.yaml")
-    cli = FusionCLI(["--config", config], trains=False)
+    cli = EvaluateCLI(["--config", config, "--run", str(evaluated)])
     load_state(cli.model, evaluated / "checkpoints" / "best.ckpt")
     cli.datamodule.setup("validate")
-    from fusionseg.commands.evaluate import scored
-
     precision = cli.config.trainer.precision
-    images = [image.sums for image in scored(cli.model, cli.datamodule, "val", precision, measures)]
+    images = [image.sums for _, image in measured(cli.model, cli.datamodule, "val", precision, measures)]
     assert same(measures.figures(sums(evaluated, slice(2, 5))), measures.figures(total(images[2:5])))
 
 
@@ -156,12 +154,33 @@ def test_a_broken_run_is_named(harm: str, message: str, trained: Path) -> None:
         main(["--run", str(trained)])
 
 
-def test_a_misspelt_word_is_named(tmp_path: Path) -> None:
+def test_a_misspelt_argument_is_named(trained: Path) -> None:
     for wrong in ("--splt", "--spli"):
-        with pytest.raises(UsageError, match=f"{wrong[2:]}: no such argument; did you mean split?"):
-            words(["--run", str(tmp_path), wrong, "test"])
-    with pytest.raises(UsageError, match="invalid choice: 'train'"):
-        words(["--run", str(tmp_path), "--split", "train"])
+        with pytest.raises(UsageError, match=rf"^{wrong[2:]}: no such setting; did you mean split\?$"):
+            main(["--run", str(trained), wrong, "test"])
+    with pytest.raises(UsageError, match=r"^split: expected val or test, found train$"):
+        main(["--run", str(trained), "--split", "train"])
+    with pytest.raises(UsageError, match=r"^data\.batch_sze: no such setting; did you mean batch_size\?$"):
+        main(["--run", str(trained), "--data.batch_sze", "2"])
+    with pytest.raises(UsageError, match=r"^run: missing: it has no default and must be set$"):
+        main(["--split", "val"])
+
+
+def test_help_shows_every_argument_and_that_others_change_the_configuration(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        main(["--help"])
+    shown = " ".join(capsys.readouterr().out.split())
+    for text in (
+        "--run Run folder",
+        "--split Which split",
+        "val or test",
+        "--pictures How many",
+        "--wandb Where",
+    ):
+        assert text in shown
+    assert "Further arguments change the run's configuration" in shown
 
 
 def test_a_real_dataset_is_scored_at_the_size_of_its_label_files(
@@ -182,14 +201,12 @@ def test_a_real_dataset_is_scored_at_the_size_of_its_label_files(
     fit.main(
         [*own, *short, "--model.backbone.encoder", "tu-mobilenetv3_small_050", "--out", str(tmp_path / "run")]
     )
-    cli = FusionCLI(["--config", str(tmp_path / "run" / "config.yaml")], trains=False)
+    run = tmp_path / "run"
+    cli = EvaluateCLI(["--config", str(run / "config.yaml"), "--run", str(run)])
     cli.datamodule.setup("validate")
-    from fusionseg.commands.evaluate import scored
-
-    image = next(
-        scored(cli.model, cli.datamodule, "val", "32-true", MetricSuite.standard(cli.datamodule.classes))
-    )
-    assert image.picture.shape == (90, 120, 3)
+    measures = MetricSuite.standard(cli.datamodule.classes)
+    photo, image = next(measured(cli.model, cli.datamodule, "val", "32-true", measures))
+    assert photo.shape == (90, 120, 3)
     assert image.prediction["semantic"].shape == image.truth.semantic.shape == (360, 480)
     assert image.sums["semantic"].sum() == (image.truth.semantic != 255).sum()
 
