@@ -43,6 +43,9 @@ class Trainer(pl.Trainer):
         callbacks: Further callbacks.
         log_every_n_steps: The device is asked for losses so often.
         save_every_n_minutes: `last` is written after each epoch, and within one if it is older than this.
+        num_sanity_val_steps: Batches of validation before training.
+        enable_model_summary: Print the model's parts and sizes.
+        use_distributed_sampler: Not needed, as the data's own samplers divide images among ranks.
         kwargs: As Lightning's.
     """
 

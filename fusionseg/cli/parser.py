@@ -1,4 +1,4 @@
-"""What the doors share: the command line is the constructor, and what a user got wrong is one clear error."""
+"""The command line of training and evaluation: LightningCLI with one-line errors, in which our parts have short names."""
 
 import importlib
 import inspect
@@ -8,13 +8,12 @@ import sys
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn
 
-from jsonargparse import Namespace
+from jsonargparse import ArgumentParser, Namespace
 from lightning.pytorch import LightningDataModule, LightningModule
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
-from fusionseg.cli.help import manual
 from fusionseg.config.errors import UsageError, innermost, located, mapping, usage_error
 from fusionseg.config.lightning_messages import quiet
 from fusionseg.config.recipe import import_path
@@ -24,38 +23,50 @@ from fusionseg.module import FusionModule
 from fusionseg.trainer import Trainer
 
 CATALOGUE = ("heads", "networks", "balancing", "data", "losses", "engine.optimization", "callbacks")
-DOORS = ("config", "out", "resume", "weights", "wandb")
+"""Packages whose classes the command line knows by their short names."""
+
+OPTIONS = ("config", "out", "resume", "weights", "wandb")
 """Arguments of the command, which are no part of the experiment."""
 
 DEFAULTS: dict[str, type] = {"model": FusionModule, "data": SegmentationDataModule}
 
 
-class Parser(LightningArgumentParser):
-    """A parser whose errors are one short message, and whose help shows the default model and data too."""
+class Parser(ArgumentParser):
+    """A parser that raises a `UsageError` with a short message; the parsers of nested parts are of this class too."""
 
     manual: Callable[[], str] | None = None
+    """Gives the help instead of jsonargparse."""
+
+    known: Sequence[str] = ()
+    """Further keys that are accepted, among which the nearest to a wrong one is looked for."""
 
     def parse_args(self, args: Any = None, *rest: Any, **options: Any) -> Any:
-        # jsonargparse hands a value inside of a part on as text, and null as Python's
-        words = sys.argv[1:] if args is None else args
-        words = [word.removesuffix("None") + "null" if word.endswith("=None") else word for word in words]
-        return super().parse_args(words, *rest, **options)
+        """As jsonargparse's, but `null` is null within a part too, where jsonargparse hands on `None` as a text."""
+        given = sys.argv[1:] if args is None else args
+        given = [word.removesuffix("None") + "null" if word.endswith("=None") else word for word in given]
+        return super().parse_args(given, *rest, **options)
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        if found := re.match(r"argument (--\S+): expected one argument$", message):
-            words = [
-                w for w, after in pairwise([*self.args, "--"]) if after.startswith("--") and "=" not in w
-            ]
-            bare = next((word for word in words if word.startswith(found[1])), found[1])
-            raise UsageError("expected a value, found none", bare.removeprefix("--"))
-        more = [
-            f"{key}.{name}" for key, made in DEFAULTS.items() for name in inspect.signature(made).parameters
-        ]
+        """Raises a `UsageError`."""
+        if found := re.match(r"argument (--\S+): expected (?:one|at least one) argument$", message):
+            # the argument as it was given, which may be a longer one
+            bare = (
+                word
+                for word, after in pairwise([*self.args, "--"])
+                if after.startswith("--") and word.startswith(found[1]) and "=" not in word
+            )
+            raise UsageError("expected a value, found none", next(bare, found[1]).removeprefix("--"))
+        hints = {action.dest: getattr(action, "_typehint", None) for action in self._actions}
         owner = "" if self.manual else next(iter(self.groups or ()), "")
-        raise usage_error(message, ex, self._actions, more if self.manual else (), owner) from ex
+        raise usage_error(message, ex, hints, self.known, owner) from ex
 
     def format_help(self, *args: Any) -> str:
+        """The help as text."""
         return self.manual() if self.manual else super().format_help(*args)
+
+
+class LightningParser(Parser, LightningArgumentParser):
+    """The same for `LightningCLI`."""
 
 
 class FusionCLI(LightningCLI):
@@ -69,14 +80,20 @@ class FusionCLI(LightningCLI):
     is what answers are scored against.
 
     Args:
-        args: The words of the command line.
-        trains: Whether a trainer is wanted too, or only model and data.
+        args: The arguments of the command line.
     """
 
-    def __init__(self, args: Sequence[str], trains: bool = True) -> None:
-        for folder in CATALOGUE:
-            _import(f"fusionseg.{folder}")
-        self.trains = trains
+    trains: ClassVar[bool] = True
+    """Whether a trainer is made too, or only model and data."""
+
+    def __init__(self, args: Sequence[str]) -> None:
+        for package in CATALOGUE:
+            _import(f"fusionseg.{package}")
+        if "--trainer.help" in args:
+            from fusionseg.cli.help import trainer_manual
+
+            print(trainer_manual())
+            sys.exit(0)
         files = configurations(args)
         try:
             with quiet():
@@ -86,7 +103,7 @@ class FusionCLI(LightningCLI):
                     save_config_callback=None,
                     trainer_class=Trainer,
                     seed_everything_default=0,
-                    parser_class=Parser,
+                    parser_class=LightningParser,
                     parser_kwargs={"allow_abbrev": False, "exit_on_error": True},
                     subclass_mode_model=True,
                     subclass_mode_data=True,
@@ -117,33 +134,36 @@ class FusionCLI(LightningCLI):
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.set_defaults({key: {"class_path": import_path(kind)} for key, kind in DEFAULTS.items()})
         parser.link_arguments("data", "model.init_args.classes", compute_fn=_classes, apply_on="instantiate")
-        self.add_command(parser)
+        self.add_options(parser)
         if isinstance(parser, Parser):
-            parser.manual = lambda: manual(self.add_command, Trainer)
+            parser.manual = self.manual
+            parser.known = [
+                f"{k}.{name}" for k, made in DEFAULTS.items() for name in inspect.signature(made).parameters
+            ]
 
-    def add_command(self, parser: Any) -> None:
-        """Adds the arguments of the command itself, those of `DOORS`."""
+    def add_options(self, parser: Any) -> None:
+        """Adds the arguments of the command itself."""
+
+    def manual(self) -> str:
+        """The text of `--help`."""
+        raise NotImplementedError
 
     def instantiate_classes(self) -> None:
-        if self.trains:
-            try:
-                super().instantiate_classes()
-            except RuntimeError as error:
-                if twice := re.match(r"Found more than one stateful callback of type `(\w+)`", str(error)):
-                    raise UsageError(
-                        f"expected {twice[1]} once, found it twice", "trainer.callbacks"
-                    ) from error
-                raise
-        else:
+        if not self.trains:
             made = self.parser.instantiate(self.config)
             self.datamodule, self.model = made.data, made.model
+            return
+        try:
+            super().instantiate_classes()
+        except RuntimeError as error:
+            if twice := re.match(r"Found more than one stateful callback of type `(\w+)`", str(error)):
+                raise UsageError(f"expected {twice[1]} once, found it twice", "trainer.callbacks") from error
+            raise
 
 
 def _classes(data: Any) -> Any:
     if not hasattr(data, "classes"):
-        raise UsageError(
-            f"expected the data to tell its classes, but {type(data).__name__} has no attribute `classes`"
-        )
+        raise UsageError(f"expected data with an attribute `classes`, but {type(data).__name__} has none")
     return data.classes
 
 
@@ -160,24 +180,31 @@ def configurations(args: Sequence[str]) -> list[Path]:
     Raises:
         UsageError: If one is not.
     """
-    following = [word for flag, word in pairwise(args) if flag in ("-c", "--config")]
-    files = [
-        Path(f) for f in following + [w.removeprefix("--config=") for w in args if w.startswith("--config=")]
-    ]
+    files = [Path(value) for flag in ("--config", "-c") for value in values(args, flag)]
     for path in files:
         mapping(path)
     return files
 
 
+def values(args: Sequence[str], flag: str) -> list[str]:
+    """What follows a flag on a command line, each time that it is given.
+
+    >>> values(["--run", "a", "--split=val", "--run=b"], "--run")
+    ['a', 'b']
+    """
+    after = [value for word, value in pairwise(args) if word == flag]
+    return after + [word.removeprefix(f"{flag}=") for word in args if word.startswith(f"{flag}=")]
+
+
 def experiment(parser: LightningArgumentParser, config: Namespace) -> str:
     """The complete configuration as YAML, without the arguments of the command."""
     kept = config.clone()
-    for name in DOORS:
+    for name in OPTIONS:
         kept.pop(name, None)
     kept.trainer.default_root_dir = None
     text = parser.dump(kept, skip_link_targets=True, skip_unset=False)
     # once more, because classes in a default list have no arguments yet
     again = parser.parse_string(text)
-    for name in DOORS:
+    for name in OPTIONS:
         again.pop(name, None)
     return str(parser.dump(again, skip_link_targets=True, skip_unset=False))

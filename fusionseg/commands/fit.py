@@ -1,50 +1,56 @@
-"""Trains semantic and region segmentation together on one loss."""
+"""Trains a model on several tasks, semantic and region segmentation by default."""
 
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import lightning.pytorch as pl
 
 from fusionseg.callbacks.record import RunRecord
+from fusionseg.cli.help import manual
 from fusionseg.cli.parser import FusionCLI, experiment
 from fusionseg.runs.folder import RunFolder
 from fusionseg.runs.restore import start_from
 from fusionseg.runs.resume import check_same, resuming, without_start
 
 
+@dataclass
+class Options:
+    """The arguments of the command itself.
+
+    Args:
+        out: Run folder; `runs/<time>-<experiment>` where left out.
+        resume: Run folder whose training goes on as if it had never stopped; only limits (trainer.max_epochs ...),
+            devices and loggers may be given beside.
+        weights: A model to start from: a run folder, a state dict of torchvision's DeepLabV3 or FCN, a model folder of
+            segmentation-models-pytorch, or a safetensors file. What does not fit is listed.
+        wandb: Where W&B tracks the run; where left out as WANDB_MODE says, else online if there are credentials and
+            the server answers.
+    """
+
+    out: Path | None = None
+    resume: Path | None = None
+    weights: Path | None = None
+    wandb: Literal["online", "offline", "disabled"] | None = None
+
+
 class FitCLI(FusionCLI):
     """The command line of training, up to the trainer that is ready to fit."""
 
-    def add_command(self, parser: Any) -> None:
-        parser.add_argument(
-            "--out", type=Path | None, help="Run folder; runs/<time>-<experiment> where left out."
-        )
-        parser.add_argument(
-            "--resume",
-            type=Path | None,
-            help="Run folder whose training goes on where it was stopped, to the last bit as if it never had been. "
-            "Only limits (trainer.max_epochs ...), devices and loggers may be given beside.",
-        )
-        parser.add_argument(
-            "--weights",
-            type=Path | None,
-            help="A segmentation model to start from: a run folder, a state dict of torchvision's DeepLabV3 or FCN, a "
-            "model folder of segmentation-models-pytorch, or a safetensors file. What does not fit is listed.",
-        )
-        parser.add_argument(
-            "--wandb",
-            type=Literal["online", "offline", "disabled"] | None,
-            help="Where W&B tracks the run; where left out as WANDB_MODE says, else online if there are credentials "
-            "and the server answers. WANDB_PROJECT, WANDB_RUN_GROUP, WANDB_JOB_TYPE and WANDB_TAGS set the rest.",
-        )
+    def add_options(self, parser: Any) -> None:
+        parser.add_class_arguments(Options, instantiate=False)
+
+    def manual(self) -> str:
+        return manual(Options)
 
     def before_instantiate_classes(self) -> None:
         config = self.config
         if config.wandb:
             os.environ["WANDB_MODE"] = config.wandb
-        self.original, self.checkpoint = config.clone(), None
+        self.original = config.clone()
+        self.checkpoint = None
         if config.resume:
             self.run = RunFolder(config.resume)
             check_same(config, experiment(self.parser, config))
@@ -72,7 +78,7 @@ class FitCLI(FusionCLI):
 
 
 def main(args: Sequence[str]) -> None:
-    """Trains as the words of a command line say."""
+    """Trains as the arguments say and prints the run folder."""
     cli = FitCLI(resuming(args))
     trainer: Any = cli.trainer
     try:

@@ -1,28 +1,30 @@
-"""What a user got wrong on the command line or in a configuration, in one short message."""
+"""Turns a parser's errors into one-line messages: the key, what was expected, what was found, the nearest name."""
 
-import argparse
 import difflib
 import inspect
 import re
-from collections.abc import Iterable, Mapping
+import types
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, NoReturn, get_args, get_origin
+from typing import Any, Literal, Union, get_args, get_origin
 
 import yaml
 
-LAYERS = (
-    "Parser key",
-    "Does not validate against any",
-    "Call to compute_fn",
-    "\n- Expected a path but",
-)
+LAYERS = ("Parser key", "Does not validate against any", "Call to compute_fn", "\n- Expected a path but")
 """How the messages begin that jsonargparse puts around the reason."""
-OTHER = (
-    r"Expected '(.+?)' to be a|Import path (.+) does not correspond|\"(.+)\" is not a|"
-    r"Expected an import path or a subclass spec, but got (.+)"
-)
-"""How jsonargparse says that a value is no class of the kind that is wanted."""
-UNNAMED, UNKNOWN = "expected a class_path", "no such setting of "
+
+NO_CLASS_PATH = "Dict must include a class_path"
+"""How jsonargparse begins where settings stand without the class that they are settings of."""
+
+PLAIN = {
+    type(None): "null",
+    bool: "true or false",
+    int: "an integer",
+    float: "a number",
+    str: "a text",
+    Any: "anything",
+}
+"""Types by their names in messages."""
 
 
 class UsageError(ValueError):
@@ -35,18 +37,8 @@ class UsageError(ValueError):
 
     def __init__(self, reason: str, key: str = "") -> None:
         super().__init__(f"{key}: {reason}" if key else reason)
-        self.reason, self.key = reason, key
-
-
-class Words(argparse.ArgumentParser):
-    """The arguments of a command that has no configuration; errors are raised, names are never completed."""
-
-    def __init__(self, prog: str, description: str) -> None:
-        super().__init__(prog, description=description, allow_abbrev=False)
-
-    def error(self, message: str) -> NoReturn:
-        """Raises what is wrong."""
-        raise UsageError(f"{message} (see {self.prog} --help)")
+        self.reason = reason
+        self.key = key
 
 
 def innermost(error: BaseException) -> BaseException:
@@ -57,65 +49,81 @@ def innermost(error: BaseException) -> BaseException:
 
 
 def usage_error(
-    message: str, error: BaseException | None, actions: Iterable[Any], more: Iterable[str], owner: str = ""
+    message: str,
+    error: BaseException | None,
+    hints: Mapping[str, Any],
+    more: Iterable[str] = (),
+    owner: str = "",
 ) -> UsageError:
-    """A parser's error by its key and its reason, without the values of everything around.
+    """An error of a parser or of one that it holds, by its key and its reason, without the values all around.
 
     Args:
-        message: What the parser says.
-        error: What made the parser say it.
-        actions: The parser's actions, among which the right key or class is looked for.
-        more: Further keys that would have been understood.
-        owner: The class whose settings these are.
+        message: What the parser reports.
+        error: What made it report that; an inner parser's `UsageError` is found in it.
+        hints: The type of each key of the parser.
+        more: Further keys that would have been accepted.
+        owner: The class whose settings the parser takes.
 
     Returns:
-        The error. In its key `*` is the name of a part in a mapping, where nothing tells it.
+        The error. In its key `*` is the name of an entry in a mapping where the parser does not name it.
     """
-    keys: list[str] = []
-    layer: BaseException | None = error
-    while layer is not None and not isinstance(layer, UsageError):
-        if (found := re.match(r'Parser key "([^"]+)":', str(layer))) and found[1] not in keys[-1:]:
-            keys.append(found[1])
-        layer = layer.__cause__ if str(layer).startswith(LAYERS) else None
-    said = str(innermost(error)) if error is not None else message
-    if flag := re.match(r"--(\S+\.help): (.+)", said):
-        keys, said = [flag[1]], flag[2]
-    key, known = ".".join(keys), {action.dest: action for action in actions}
-    hint = getattr(known.get(key), "_typehint", None)
-    told = layer if isinstance(layer, UsageError) else _told(said, message, hint, [*known, *more], owner)
-    mapped = any(get_origin(part) in (dict, Mapping) for part in (hint, *get_args(hint)))
-    key = ".".join(filter(None, [key, "*" if mapped else "", told.key]))
-    given = re.search(r"Given value: NestedArg\(key='([^']+)'", message)
-    reason = told.reason + (_having(told.key, hint) if told.reason.startswith(UNKNOWN) else "")
-    return UsageError(reason, _starred(key, f"{keys[0]}.{given[1]}") if given and keys else key)
+    found = re.match(r'Parser key "([^"]+)"', message)
+    outer = found[1] if found else ""
+    hint = hints.get(outer)
+    inner = error
+    while inner is not None and not isinstance(inner, UsageError):
+        inner = inner.__cause__
+    if inner is None:
+        inner = _innermost_error(message, hint, hints, more, owner)
+    reason = inner.reason
+    if reason.startswith("no such setting of"):
+        having = [made.__name__ for made in choices(hint) if inner.key in inspect.signature(made).parameters]
+        reason += f"; name a class before that has it ({', '.join(having)})" if having else ""
+    in_mapping = _entry(hint) is not None and "<class 'dict'>" not in message
+    key = ".".join(filter(None, [outer, "*" if in_mapping else "", inner.key]))
+    given = re.search(r"NestedArg\(key='([^']+)'", message)
+    return UsageError(reason, _without_stars(key, f"{outer}.{given[1]}") if given else key)
 
 
-def _told(said: str, message: str, hint: Any, known: Iterable[str], owner: str) -> UsageError:
-    """What is wrong at the innermost place, by its key from there."""
-    if wrong := re.search(
-        r"(?:Option|does not accept option) '([^']+)'|unrecognized arguments: --([^\s=]+)", message
-    ):
+def _innermost_error(
+    message: str, hint: Any, hints: Mapping[str, Any], more: Iterable[str], owner: str
+) -> UsageError:
+    """The error of a parser that holds no other parser's, by its key within this one."""
+    if wrong := re.search(r"[Oo]ption '([^']+)'|unrecognized arguments: --([^\s=]+)", message):
         group = re.match(r"Group '([^']+)'", message)
         name = ".".join(filter(None, [group and group[1], wrong[1] or wrong[2]]))
-        near = nearest(name, known)
-        return UsageError(
-            ("no such setting" if "did you mean" in near or not owner else UNKNOWN + owner) + near, name
-        )
-    if missing := re.match(r"the following arguments are required: (\S+)$", said):
+        near = nearest(name, [*hints, *more])
+        of = f" of {owner}" if owner and "did you mean" not in near else ""
+        return UsageError(f"no such setting{of}{near}", name)
+    if missing := re.match(r"the following arguments are required: (\S+)$", message):
         return UsageError("missing: it has no default and must be set", missing[1])
-    return UsageError(_reason(said, message, hint))
+    if wrong := re.match(r"--((\S+)\.help): (.+)", message):
+        return UsageError(wrong[3] + nearest("", _names(hints.get(wrong[2]))), wrong[1])
+    text = re.sub(r'^Parser key "[^"]+":\s*', "", message)
+    found = re.search(
+        r"but got (.*)\. Got value|(?:Given|Got) value: (.*)|dot import path string: (.*)", text
+    )
+    if not found:
+        return UsageError(" ".join(text.split())[:300])
+    return UsageError(_unfit(_entry(hint) or hint, str(found[found.lastindex or 0]), text))
 
 
-def _having(setting: str, hint: Any) -> str:
-    """Which of the classes that a type allows do have a setting."""
-    classes: list[Any] = choices(hint)
-    having = [c.__name__ for c in classes if setting in getattr(c.__init__, "__annotations__", {})]
-    return f"; name a class before that has it ({', '.join(having)})" if having else ""
+def _unfit(hint: Any, value: str, message: str) -> str:
+    """The reason where a value does not fit its type, with the reason why a class cannot be imported if it is one."""
+    if path := re.match(r"Namespace\(class_path='([^']+)'\)", value):
+        value = path[1]
+    value = "null" if value == "None" else value[:100] or "an empty text"
+    reason = f"expected {described(hint)}, found {value}"
+    cannot = re.search(
+        r"given class_path '.+':\s+(.+)|callable class: (?!Expected)(.+?)(?:, but|\. Got|$)", message, re.M
+    )
+    return f"{reason} ({cannot[1] or cannot[2]})" if cannot else reason + nearest(value, _names(hint))
 
 
-def _starred(key: str, given: str) -> str:
+def _without_stars(key: str, given: str) -> str:
     """The key with the names that a given one has for its stars, as far as the two agree."""
-    pieces, names = key.split("."), [name.rstrip("+") for name in given.split(".") if name != "init_args"]
+    pieces = key.split(".")
+    names = [name.rstrip("+") for name in given.split(".") if name != "init_args"]
     for i, (piece, name) in enumerate(zip(pieces, names, strict=False)):
         if piece not in ("*", name):
             break
@@ -123,62 +131,35 @@ def _starred(key: str, given: str) -> str:
     return ".".join(pieces)
 
 
-def _reason(reason: str, message: str, hint: Any) -> str:
-    """What is wrong with a value, in the words of this project."""
-    classes = [c.__name__ for c in choices(hint)]
-    if found := re.match(r"Expected a dot import path string: (.+)", reason):
-        return f"expected a class, found {found[1]!r}{nearest(found[1], classes)}"
-    if found := re.match(r"Problem with given class_path '([^']+)':\s+(.+)", reason):
-        return f"cannot import {found[1]}: {found[2]}"
-    if found := re.match(r"Type .* expects a function or a callable class: (.+)\. Got value: (.+)", reason):
-        if bare := re.match(r"Dict must include a class_path .* but got (.+)", found[1]):
-            return f"{UNNAMED}, found {bare[1]} alone"
-        if not re.match(OTHER, found[1]):
-            return f"cannot import {found[2]}: {found[1]}"
-        reason = found[1]
-    if found := re.match(OTHER, reason):
-        value = str(found[found.lastindex or 0]).replace("None", "null")
-        return f"expected {named(hint)}, found {value}{nearest(value, classes)}"
-    if found := re.match(r"Expected an? (.+?)(?:\. Got value: (.+))?$", reason, re.DOTALL):
-        kinds = re.findall(r"- Expected an? (<class .+?>|typing.Literal.+\])", message) or [found[1]]
-        wanted = list(dict.fromkeys(map(_kind, kinds)))
-        inner = re.search(
-            r"Expected a dot import path string: .+|Problem with given class_path '.+':\s+.+", message
-        )
-        if inner and set(wanted) <= {"a list", "null"}:
-            return _reason(inner[0], message, hint)
-        value = found[2] or next(iter(re.findall(r"Given value: (.+)", message)), "something else")
-        return f"expected {' or '.join(wanted)}, found {value!r}"
-    return re.sub(r"^unrecognized arguments: ", "not understood: ", reason)
+def described(hint: Any) -> str:
+    """What a type accepts, in words; a class by its name, a callable by what it returns.
 
-
-def _kind(text: str) -> str:
-    """A type as a user would call it."""
-    text = text.removeprefix("<class '").removesuffix("'>")
-    if text.startswith("typing.Literal["):
-        return "one of " + text.removeprefix("typing.Literal[").removesuffix("]").replace("'", "")
-    return {
-        "NoneType": "null",
-        "tuple": "a list",
-        "list": "a list",
-        "bool": "true, false",
-        "int": "an integer",
-        "float": "a number",
-    }.get(text, text)
-
-
-def named(hint: Any) -> str:
-    """What a type wants, by the names of its classes where it has any."""
-    names = dict.fromkeys(base.__name__ for base in _bases(hint)) or [
-        _kind(getattr(hint, "__name__", str(hint)))
-    ]
-    return " or ".join(f"a{'n' * (n[0] in 'AEIO')} {n}" if n[0].isupper() else n for n in names)
+    >>> described(int | None), described(Literal["train", "val"]), described(Callable[[int], Path])
+    ('an integer or null', 'train or val', 'a Path')
+    """
+    origin = get_origin(hint)
+    if origin is Literal:
+        return " or ".join(map(str, get_args(hint)))
+    if origin in (Union, types.UnionType):
+        return " or ".join(dict.fromkeys(map(described, get_args(hint))))
+    if origin is Callable:
+        return described(get_args(hint)[-1])
+    if (entry := _entry(hint)) is not None:
+        return f"names with {described(entry)} each"
+    made = origin or hint
+    if made in PLAIN:
+        return PLAIN[made]
+    if made in (list, tuple):
+        return "a list"
+    name = getattr(made, "__name__", str(made))
+    return f"a{'n' * (name[0] in 'AEIOU')} {name}"
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """A hint at what was meant, or at all there is if that is little."""
     among = [k for k in dict.fromkeys(known) if not k.startswith("_") and k not in ("help", "print_config")]
-    leaf, lower = name.rsplit(".", 1)[-1].lower(), {k.lower(): k for k in reversed(among)}
+    leaf = name.rsplit(".", 1)[-1].lower()
+    lower = {k.lower(): k for k in reversed(among)}
     near = [k for k in among if k.rsplit(".", 1)[-1].lower() == leaf]
     near += [lower[k] for k in difflib.get_close_matches(name.lower(), lower, 1)]
     if near and "," not in name:  # which would be several
@@ -187,21 +168,27 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 
 def choices(hint: Any) -> list[type]:
-    """All classes that can be named where a type is wanted."""
-    if inspect.isclass(hint):
-        below = [inner for c in type.__subclasses__(hint) for inner in choices(c)]
-        return below if inspect.isabstract(hint) else [hint, *below]
-    return [c for base in _bases(hint) for c in choices(base)]
+    """The classes that can be named where a type is wanted, abstract ones left out; none for Python's own types."""
+    if get_origin(hint) is Callable:
+        return choices(get_args(hint)[-1])
+    if inspect.isclass(made := get_origin(hint) or hint):
+        if made.__module__ in ("builtins", "pathlib", "torch", "types"):
+            return [c for part in get_args(hint) for c in choices(part)]
+        below = [inner for c in type.__subclasses__(made) for inner in choices(c)]
+        return below if inspect.isabstract(made) else [made, *below]
+    return [c for part in get_args(hint) for c in choices(part)]
 
 
-def _bases(hint: Any) -> list[type]:
-    """The classes in a type, but Python's own; of a callable, those that it may give."""
-    kind = (
-        hint if inspect.isclass(hint) else get_origin(hint)
-    )  # of a generic class, not what it is generic in
-    if inspect.isclass(kind) and kind.__module__ not in ("builtins", "typing", "types", "collections.abc"):
-        return [kind]
-    return [base for part in get_args(hint) if not isinstance(part, list) for base in _bases(part)]
+def _names(hint: Any) -> list[str]:
+    return [made.__name__ for made in choices(hint)]
+
+
+def _entry(hint: Any) -> Any:
+    """The type of the entries of a mapping; None for other types."""
+    for part in (hint, *(get_args(hint) if get_origin(hint) in (Union, types.UnionType) else ())):
+        if get_origin(part) in (dict, Mapping):
+            return get_args(part)[1]
+    return None
 
 
 def mapping(path: Path) -> dict[str, Any]:
@@ -234,14 +221,16 @@ def mapping(path: Path) -> dict[str, Any]:
 
 def located(error: UsageError, files: Iterable[Path]) -> UsageError:
     """The error with the file that the setting stands in, where it stands in one."""
-    contents, bare = {path: mapping(path) for path in files}, error.key.removesuffix(".*")
+    contents = {path: mapping(path) for path in files}
+    bare = error.key.removesuffix(".*")
     for key in (error.key, bare):
         for path, content in contents.items():
             if ways := _ways(content, key.split(".")):
-                named = ".".join(ways[0]) if len(ways) == 1 else bare
-                return UsageError(f"{error.reason} (in {path})", named)
+                return UsageError(
+                    f"{error.reason} (in {path})", ".".join(ways[0]) if len(ways) == 1 else bare
+                )
     *above, name = bare.split(".")
-    if error.reason.startswith(UNNAMED):
+    if NO_CLASS_PATH in error.reason:
         beside = [way[-1] for content in contents.values() for way in _ways(content, [*above, "*"])]
         return UsageError(error.reason + nearest(name, beside), bare)
     return UsageError(error.reason, bare)

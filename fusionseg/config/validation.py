@@ -5,7 +5,7 @@ import importlib
 import inspect
 from typing import Any, get_args, get_type_hints
 
-from fusionseg.config.errors import UsageError, choices, named, nearest
+from fusionseg.config.errors import UsageError, choices, described, nearest
 
 
 def check_filled(made: Any, given: Any, key: str = "") -> None:
@@ -41,7 +41,7 @@ def check_filled(made: Any, given: Any, key: str = "") -> None:
         hint, inner = hints[name], f"{key}.{name}".lstrip(".")
         wanted = type(None) not in get_args(hint) and hint not in (Any, type(None))
         if given[name] is None and wanted and parameters[name].default is not None:
-            raise UsageError(f"expected {named(hint)}, found null{_choice(hint)}", inner)
+            raise UsageError(f"expected {described(hint)}, found null{_choice(hint)}", inner)
         check_filled(hint, given[name], inner)
     if dataclasses.is_dataclass(made):
         _check_values(made, given)

@@ -3,6 +3,7 @@
 import csv
 import heapq
 import shutil
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,6 +16,8 @@ from fusionseg.files.atomic import replacing, write_json
 from fusionseg.files.images import write_png
 from fusionseg.metrics import MetricSuite
 from fusionseg.metrics.suite import total
+from fusionseg.runs.folder import RunFolder
+from fusionseg.runs.wandb_logger import log_tables, wandb_logger
 from fusionseg.sample import Classes, Counted, Picture
 from fusionseg.visualize import legend, panel, sample_row
 
@@ -67,6 +70,20 @@ def evaluate(
             path = folder / name / f"{ranked.image.prediction.name}.png"
             write_png(path, _picture(ranked, module, data.classes))
     return result
+
+
+def track(run: RunFolder, split: str, result: dict[str, Any], classes: Classes) -> None:
+    """Adds the figures to the W&B run that trained the model, if there is one."""
+    logger = wandb_logger(run.path, run.wandb_id) if run.wandb_id else None
+    if logger is None:
+        return
+    rows = list(result["per_class"].values())
+    columns = {key: [row[key] for row in rows] for key in next(iter(rows), {})}
+    log_tables([logger], split, classes, columns, run.read_summary()["best"].get("epoch", 0))
+    logger.experiment.summary.update({f"{split}/{name}": value for name, value in result["metrics"].items()})
+    logger.finalize("success")
+    if logger.notice:
+        print(logger.notice, file=sys.stderr)
 
 
 def _result(suite: MetricSuite, images: Sequence[Counted], classes: Classes) -> dict[str, Any]:

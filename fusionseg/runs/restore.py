@@ -2,12 +2,13 @@
 
 import importlib
 import inspect
+import json
 from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import LightningModule
 
-from fusionseg.config.errors import UsageError, mapping, usage_error
+from fusionseg.config.errors import UsageError, innermost, mapping
 from fusionseg.config.recipe import check_called
 from fusionseg.files.state_dicts import WeightsError
 from fusionseg.module import FusionModule
@@ -38,7 +39,7 @@ def restored(checkpoint: Path, run: Path | None = None) -> tuple[LightningModule
             checkpoint, map_location="cpu", weights_only=True
         )
     except Exception as error:  # nobody lists what constructors say to hyperparameters that may be anything
-        told = " ".join(str(usage_error(str(error), error, (), ())).split())[:300] or type(error).__name__
+        told = " ".join(str(innermost(error)).split())[:300] or type(error).__name__
         raise WeightsError(f"{checkpoint}: what it holds makes no {model_class.__name__}: {told}") from error
     check_weights(model, checkpoint)
     return model.eval(), content.get("datamodule_hyper_parameters", {})
@@ -52,6 +53,22 @@ def start_from(model: LightningModule, weights: Path) -> None:
     """
     best = RunFolder(weights).best
     load_whole(model, best if best.is_file() else weights)
+
+
+def arguments(run: RunFolder) -> list[str]:
+    """The arguments that give a command line the configuration of a run, and what its checkpoint takes from nowhere else.
+
+    The weights that the run began with are left out, as their file or server may be gone by now.
+
+    Raises:
+        FileNotFoundError: If the folder holds no run.
+        WeightsError: If it holds no checkpoint.
+    """
+    config = run.configuration()
+    backbone = opened(run.best_checkpoint()).get("hyper_parameters", {}).get("backbone")
+    known = backbone if isinstance(backbone, dict) else {}
+    kept = [key for key in ("weights", "mean", "std") if key in known]
+    return ["--config", str(config), *(f"--model.backbone.{key}={json.dumps(known[key])}" for key in kept)]
 
 
 def _model_class(config: Path) -> Any:

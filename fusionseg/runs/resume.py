@@ -27,7 +27,7 @@ FREE = (
 
 
 def resuming(args: Sequence[str]) -> list[str]:
-    """The words of a command line, with the run's own configuration before them if it says `--resume`.
+    """The arguments of a command line, with the run's own configuration before them if it says `--resume`.
 
     Raises:
         UsageError: If it says `--config`, `--out` or `--weights` too, which the run folder decides.

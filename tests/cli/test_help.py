@@ -1,8 +1,13 @@
 import inspect
+import re
+import shlex
+from pathlib import Path
+from typing import Any
 
+import lightning.pytorch as pl
 import pytest
 
-from fusionseg.commands.fit import main
+from fusionseg.commands.fit import FitCLI, Options, main
 from fusionseg.data.datamodule import SegmentationDataModule
 from fusionseg.module import FusionModule
 from fusionseg.networks.backbone import Backbone
@@ -10,34 +15,82 @@ from fusionseg.trainer import Trainer
 
 
 @pytest.fixture
-def shown(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setenv("COLUMNS", "120")
+def lines(capsys: pytest.CaptureFixture[str]) -> list[str]:
     with pytest.raises(SystemExit, match="0"):
         main(["--help"])
-    return " ".join(capsys.readouterr().out.split())
+    return capsys.readouterr().out.splitlines()
+
+
+@pytest.fixture
+def shown(lines: list[str]) -> str:
+    return " ".join(" ".join(lines).split())
+
+
+def test_help_has_at_most_120_lines_of_100_columns(lines: list[str]) -> None:
+    assert len(lines) <= 120
+    assert max(map(len, lines)) <= 100
 
 
 @pytest.mark.parametrize(
     ("key", "part"),
     [
-        ("model", FusionModule),
-        ("model.backbone", Backbone),
-        ("data", SegmentationDataModule),
-        ("trainer", Trainer),
+        ("", Options),
+        ("model.", FusionModule),
+        ("model.backbone.", Backbone),
+        ("data.", SegmentationDataModule),
+        ("trainer.", Trainer),
     ],
 )
-def test_help_shows_every_setting_of_the_defaults(key: str, part: type, shown: str) -> None:
+def test_help_shows_every_setting_of_ours_with_its_meaning(key: str, part: type, lines: list[str]) -> None:
+    entries = [line.split() for line in lines if line.startswith("  --")]
+    meaning = {entry[0]: entry[1:] or lines[lines.index(f"  {entry[0]}") + 1].split() for entry in entries}
     names = set(inspect.signature(part).parameters) - {"classes", "backbone", "kwargs"}
-    assert not [name for name in names if f"--{key}.{name} " not in shown]
+    assert not [name for name in names if not meaning.get(f"--{key}{name}")]
+    assert not [name for name in names if meaning[f"--{key}{name}"][0].startswith("(")]
+
+
+def test_help_has_one_line_for_lightnings_arguments_and_they_are_listed(
+    shown: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "--trainer.help Lists all further arguments of Lightning's Trainer" in shown
+    assert "--trainer.gradient_clip_val" not in shown
+    with pytest.raises(SystemExit, match="0"):
+        main(["--trainer.help"])
+    listed = capsys.readouterr().out
+    theirs = set(inspect.signature(pl.Trainer).parameters) - set(inspect.signature(Trainer).parameters)
+    assert "gradient_clip_val" in theirs
+    assert not [name for name in theirs if f"--trainer.{name}" not in listed]
 
 
 def test_help_says_what_settings_mean_and_what_fits(shown: str) -> None:
-    assert "--model.alpha ALPHA Weight of the semantic loss. (type: float, default: 1.0)" in shown
-    heads = "BoundaryHead, CenterOffsetHead, DepthHead, NormalsHead, SceneHead, SemanticHead"
-    assert f"(type: Head | null, default: BoundaryHead, one of: {heads})" in shown
-    assert "null trains the classes alone" in shown
-    assert "--data.fraction FRACTION Part of the training images to use" in shown
-    assert "--out OUT Run folder" in shown
+    assert "--model.alpha Weight of the semantic loss (default 1.0)" in shown
+    assert "heads BoundaryHead, CenterOffsetHead, DepthHead, NormalsHead, SceneHead, SemanticHead" in shown
+    assert "CrossEntropy, Focal" in shown
+    assert "(default SemanticHead, or null)" in shown
+    assert "--data.fraction Part of the training images to use" in shown
+    assert "--out Run folder" in shown
+
+
+EXAMPLES = {
+    "learning rate": ("model.init_args.optimizer.init_args.lr", 0.001),
+    "losses": ("model.init_args.semantic_head.init_args.losses.1.class_path", "fusionseg.losses.Dice"),
+    "class weights": ("model.init_args.semantic_head.init_args.losses.0.init_args.class_weights", "balanced"),
+    "more tasks": ("model.init_args.extra_heads.depth.weight", 0.5),
+    "regions": ("model.init_args.region_head.init_args.sigma", 6.0),
+}
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_the_examples_of_the_help_work(name: str, lines: list[str], tmp_path: Path) -> None:
+    text = "\n".join(lines).partition("Examples:\n")[2]
+    example = re.search(rf"  {name} +(--[^;]+?)(?:;|\n  \w|$)", text)
+    assert example
+    args = shlex.split(" ".join(example[1].split()))
+    found: Any = FitCLI([*args, "--out", str(tmp_path / "run")]).config.as_dict()
+    keys, expected = EXAMPLES[name]
+    for key in keys.split("."):
+        found = found[int(key) if key.isdigit() else key]
+    assert found == expected
 
 
 def test_help_shows_the_interesting_first_and_ends_with_examples(shown: str) -> None:

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from fusionseg.cli.parser import FusionCLI, experiment
+from fusionseg.cli.parser import experiment
 from fusionseg.commands import evaluate, predict
+from fusionseg.commands.evaluate import EvaluateCLI
 from fusionseg.commands.fit import FitCLI, main
 
 FOREIGN = '''
@@ -78,7 +79,7 @@ def test_later_configurations_win_and_null_stays(tmp_path: Path, tiny: list[str]
         "--data.fraction",
         "1",
     ]
-    cli = FusionCLI(words, trains=False)
+    cli = EvaluateCLI([*words, "--run", "somewhere"])
     model, data = cli.config.model.init_args, cli.config.data.init_args
     assert (model.alpha, model.beta, model.region_head, data.fraction) == (0.3, 0.7, None, 1.0)
     assert cli.model.tasks == ["semantic"]
@@ -120,8 +121,8 @@ def test_a_foreign_model_and_foreign_data_pass_all_doors(
 
 
 def test_data_without_classes_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="LightningDataModule has no attribute `classes`"):
-        FusionCLI(["--data", "lightning.LightningDataModule"], trains=False)
+    with pytest.raises(ValueError, match="an attribute `classes`, but LightningDataModule has none"):
+        EvaluateCLI(["--data", "lightning.LightningDataModule", "--run", "somewhere"])
 
 
 @pytest.mark.slow

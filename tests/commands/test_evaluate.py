@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 import yaml
 
-from fusionseg.cli.parser import FusionCLI
-from fusionseg.commands.evaluate import main, words
+from fusionseg.commands.evaluate import EvaluateCLI, main
 from fusionseg.config.errors import UsageError
 from fusionseg.data import SyntheticScenes
 from fusionseg.engine.evaluation import evaluated as scored
@@ -97,12 +96,33 @@ def test_a_broken_run_is_named(harm: str, message: str, trained: Path) -> None:
         main(["--run", str(trained)])
 
 
-def test_a_misspelt_word_is_named(tmp_path: Path) -> None:
+def test_a_misspelt_argument_is_named(trained: Path) -> None:
     for wrong in ("--splt", "--spli"):
-        with pytest.raises(UsageError, match=f"{wrong[2:]}: no such argument; did you mean split?"):
-            words(["--run", str(tmp_path), wrong, "test"])
-    with pytest.raises(UsageError, match="invalid choice: 'train'"):
-        words(["--run", str(tmp_path), "--split", "train"])
+        with pytest.raises(UsageError, match=rf"^{wrong[2:]}: no such setting; did you mean split\?$"):
+            main(["--run", str(trained), wrong, "test"])
+    with pytest.raises(UsageError, match=r"^split: expected val or test, found train$"):
+        main(["--run", str(trained), "--split", "train"])
+    with pytest.raises(UsageError, match=r"^data\.batch_sze: no such setting; did you mean batch_size\?$"):
+        main(["--run", str(trained), "--data.batch_sze", "2"])
+    with pytest.raises(UsageError, match=r"^run: missing: it has no default and must be set$"):
+        main(["--split", "val"])
+
+
+def test_help_shows_every_argument_and_that_others_change_the_configuration(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        main(["--help"])
+    shown = " ".join(capsys.readouterr().out.split())
+    for text in (
+        "--run Run folder",
+        "--split Which split",
+        "val or test",
+        "--pictures How many",
+        "--wandb Where",
+    ):
+        assert text in shown
+    assert "Further arguments change the run's configuration" in shown
 
 
 def test_a_real_dataset_is_scored_at_the_size_of_its_label_files(
@@ -123,7 +143,8 @@ def test_a_real_dataset_is_scored_at_the_size_of_its_label_files(
     fit.main(
         [*own, *short, "--model.backbone.encoder", "tu-mobilenetv3_small_050", "--out", str(tmp_path / "run")]
     )
-    cli = FusionCLI(["--config", str(tmp_path / "run" / "config.yaml")], trains=False)
+    run = tmp_path / "run"
+    cli = EvaluateCLI(["--config", str(run / "config.yaml"), "--run", str(run)])
     cli.datamodule.setup("validate")
     suite = MetricSuite.standard(cli.datamodule.classes)
     photo, image = next(scored(cli.model, cli.datamodule, "val", "32-true", suite))

@@ -7,9 +7,10 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
-from fusionseg.commands.predict import found, main, words
+from fusionseg.commands.predict import main, options
 from fusionseg.config.errors import UsageError
 from fusionseg.data.synthetic import SyntheticScenes
+from fusionseg.runs.prediction_files import image_files
 
 
 @pytest.fixture
@@ -80,13 +81,13 @@ def test_a_single_task_writes_what_it_has(tiny: list[str], photos: Path, tmp_pat
 
 
 def test_images_are_found_by_file_folder_and_pattern(photos: Path) -> None:
-    assert list(found([str(photos / "a.png")])) == ["a"]
-    assert list(found([str(photos / "*.jpg"), str(photos / "a.png")])) == ["b", "a"]
-    assert list(found([str(photos)])) == ["a", "b", "more/a", "more/grey"]
-    assert list(found([str(photos / "a.png"), str(photos / "more" / "a.tiff")])) == ["a.png", "a.tiff"]
+    assert list(image_files([str(photos / "a.png")])) == ["a"]
+    assert list(image_files([str(photos / "*.jpg"), str(photos / "a.png")])) == ["b", "a"]
+    assert list(image_files([str(photos)])) == ["a", "b", "more/a", "more/grey"]
+    assert list(image_files([str(photos / "a.png"), str(photos / "more" / "a.tiff")])) == ["a.png", "a.tiff"]
     for nothing in ("none.png", "*.bmp"):
         with pytest.raises(FileNotFoundError, match="found none"):
-            found([str(photos / nothing)])
+            image_files([str(photos / nothing)])
 
 
 def test_images_that_cannot_be_read_are_named_and_the_others_answered(
@@ -125,13 +126,34 @@ def test_a_checkpoint_of_something_else_is_named(photos: Path, tmp_path: Path) -
     assert not (tmp_path / "out").exists()
 
 
-def test_words_that_make_no_sense_are_refused(trained: Path, photos: Path, tmp_path: Path) -> None:
-    own = ["--run", str(trained), "--images", str(photos)]
-    with pytest.raises(UsageError, match=r"the following arguments are required: --out"):
-        words(own)
+def test_arguments_that_make_no_sense_are_refused(trained: Path, photos: Path, tmp_path: Path) -> None:
+    images = ["--images", str(photos)]
+    out = ["--out", str(tmp_path / "out")]
+    own = ["--run", str(trained), *images]
+    with pytest.raises(UsageError, match=r"^out: missing: it has no default and must be set$"):
+        options(own)
+    with pytest.raises(UsageError, match=r"^imags: no such setting; did you mean images\?$"):
+        options([*own, *out, "--imags", "x"])
+    with pytest.raises(UsageError, match=r"^scale: expected a number or null, found big$"):
+        options([*own, *out, "--scale", "big"])
+    with pytest.raises(UsageError, match=r"^images: expected a value, found none$"):
+        options(["--images", *out])
     with pytest.raises(UsageError, match=r"scale: expected a size above 0, found -1\.0"):
-        words([*own, "--out", str(tmp_path / "out"), "--scale", "-1"])
+        main([*own, *out, "--scale", "-1"])
+    for both, found in (([], "neither"), (["--run", "a", "--checkpoint", "b"], "both")):
+        with pytest.raises(UsageError, match=f"expected --run or --checkpoint, found {found}"):
+            main([*both, *images, *out])
     with pytest.raises(NotADirectoryError, match="is a file: choose a folder"):
         main([*own, "--out", str(photos / "a.png")])
     with pytest.raises(FileNotFoundError, match="expected a run folder"):
-        main(["--run", str(tmp_path / "none"), "--images", str(photos), "--out", str(tmp_path / "out")])
+        main(["--run", str(tmp_path / "none"), *images, *out])
+    assert not (tmp_path / "out").exists()
+
+
+def test_help_shows_every_argument(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        main(["--help"])
+    shown = " ".join(capsys.readouterr().out.split())
+    for text in ("--images Images, folders of images, or glob", "--out Folder", "--run Run folder", "--checkpoint ", "--scale ",
+                 "--precision "):  # fmt: skip
+        assert text in shown

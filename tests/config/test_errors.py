@@ -1,13 +1,14 @@
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, Literal
 
 import pytest
 from torch.optim import Optimizer
 
 from fusionseg.balancing import Balancer
 from fusionseg.commands.fit import FitCLI
-from fusionseg.config.errors import UsageError, Words, mapping, named, nearest
+from fusionseg.config.errors import UsageError, described, mapping, nearest
 from fusionseg.networks import Network
 
 BALANCERS, NETWORKS = "expected one of Sum, AlignedMTL, ...", "expected one of CrossStitch, ..."
@@ -16,40 +17,43 @@ WRONG = {
     "--model.alhpa 0.3": "model.alhpa: no such setting; did you mean alpha?",
     "--alpha 0.3": "alpha: no such setting; did you mean model.alpha?",
     "--trainer.max_epoch 3": "trainer.max_epoch: no such setting; did you mean trainer.max_epochs?",
-    "--trainer.max_epochs three": "trainer.max_epochs: expected an integer or null, found 'three'",
-    "--model.alpha abc": "model.alpha: expected a number, found 'abc'",
-    "--model.region_head BoundryHead": "model.region_head: expected a class, found 'BoundryHead'; "
+    "--trainer.max_epochs three": "trainer.max_epochs: expected an integer or null, found three",
+    "--model.alpha abc": "model.alpha: expected a number, found abc",
+    "--model.region_head BoundryHead": "model.region_head: expected a Head or null, found BoundryHead; "
     "did you mean BoundaryHead?",
-    "--model.region_head Dice": "model.region_head: expected a class, found 'Dice'; "
+    "--model.region_head Dice": "model.region_head: expected a Head or null, found Dice; "
     "expected one of BoundaryHead, CenterOffsetHead, DepthHead, NormalsHead, SceneHead, SemanticHead",
     "--model.region_head BoundaryHead --model.region_head.widht 4": "model.region_head.widht: no such setting; "
     "did you mean width?",
-    "--model.region_head no.such.Head": "model.region_head: cannot import no.such.Head: No module named 'no'",
-    "--model.optimizer SGD --model.optimizer.lr abc": "model.optimizer.lr: expected a number, found 'abc'",
-    "--model nosuch.module.Class": "model: cannot import nosuch.module.Class: No module named 'nosuch'",
+    "--model.region_head no.such.Head": "model.region_head: expected a Head or null, found no.such.Head "
+    "(No module named 'no')",
+    "--model.optimizer SGD --model.optimizer.lr abc": "model.optimizer.lr: expected a number or a Tensor, found abc",
+    "--model nosuch.module.Class": "model: expected a LightningModule or null, found nosuch.module.Class "
+    "(No module named 'nosuch')",
     "--data.dataset CamVid": "data.dataset.root: missing: it has no default and must be set",
-    "--data.cache blah": "data.cache: expected one of none, memory, disk, found 'blah'",
-    "--data.crop_size 64": "data.crop_size: expected a list, found '64'",
-    "--wandb blah": "wandb: expected one of online, offline, disabled or null, found 'blah'",
-    "--trainer.callbacks EarlyStoping": "trainer.callbacks: expected a class, found 'EarlyStoping'; "
+    "--data.cache blah": "data.cache: expected none or memory or disk, found blah",
+    "--data.crop_size 64": "data.crop_size: expected a list, found 64",
+    "--wandb blah": "wandb: expected online or offline or disabled or null, found blah",
+    "--trainer.callbacks EarlyStoping": "trainer.callbacks: expected a list or a Callback or null, found EarlyStoping; "
     "did you mean EarlyStopping?",
     "--trainer.callbacks+=EarlyStopping": "trainer.callbacks.monitor: missing: it has no default and must be set",
-    "--trainer.callbacks nosuch.Callback": "trainer.callbacks: cannot import nosuch.Callback: No module named 'nosuch'",
-    "stray": "not understood: stray",
+    "--trainer.callbacks nosuch.Callback": "trainer.callbacks: expected a list or a Callback or null, "
+    "found nosuch.Callback (No module named 'nosuch')",
+    "stray": "unrecognized arguments: stray",
     "--model.balancer torch.nn.Linear": f"model.balancer: expected a Balancer, found torch.nn.Linear; {BALANCERS}",
     "--model.balancer torch.zeros": f"model.balancer: expected a Balancer, found torch.zeros; {BALANCERS}",
     "--model.network [MTAN]": "model.network: expected a Network, found ['MTAN']; did you mean MTAN?",
     "--model.balancer TorchJDWeighting --model.balancer.weighting torch.nn.Linear": "model.balancer.weighting: "
     "expected a Weighting, found torch.nn.Linear; expected one of ...",
-    "--trainer.callbacks+ torch.nn.Linear": "trainer.callbacks: expected a Callback, found torch.nn.Linear",
+    "--trainer.callbacks+ torch.nn.Linear": "trainer.callbacks: expected a list or a Callback or null, found torch.nn.Linear",
     "--model.balancer Balancer": f"model.balancer: found Balancer, which is abstract; {BALANCERS}",
     "--model.network Network": f"model.network: found Network, which is abstract; {NETWORKS}",
     "--model.balancer null": f"model.balancer: expected a Balancer, found null; {BALANCERS}",
     "--model.network null": f"model.network: expected a Network, found null; {NETWORKS}",
-    "--model.balancer Mgda": "model.balancer: expected a class, found 'Mgda'; did you mean MGDA?",
-    "--model.balancer MGDA,PCGrad": f"model.balancer: expected a class, found 'MGDA,PCGrad'; {BALANCERS}",
-    "--model.balancer.help Nope": f"model.balancer.help: expected a class, found 'Nope'; {BALANCERS}",
-    "--model.network.help torch.zeros": f"model.network.help: expected a Network, found torch.zeros; {NETWORKS}",
+    "--model.balancer Mgda": "model.balancer: expected a Balancer, found Mgda; did you mean MGDA?",
+    "--model.balancer MGDA,PCGrad": f"model.balancer: expected a Balancer, found MGDA,PCGrad; {BALANCERS}",
+    "--model.balancer.help Nope": f"model.balancer.help: Expected a dot import path string: Nope; {BALANCERS}",
+    "--model.network.help torch.zeros": f'model.network.help: "torch.zeros" is not a subclass of Network; {NETWORKS}',
     "--model.balancer.help": "model.balancer.help: expected a value, found none",
     "--model.alpha -1 --model.balancer --model.beta=1": "model.balancer: expected a value, found none",
     "--model.balancer.level branch": "model.balancer.level: no such setting of Sum; name a class before that has it "
@@ -90,7 +94,7 @@ def test_what_a_constructor_refuses_is_all_that_is_said(words: str) -> None:
 
 FILES = {
     "model: {alhpa: 0.3}": "model.alhpa: no such setting; did you mean alpha? (in {path})",
-    "model: {class_path: FusionModule, init_args: {alpha: abc}}": "model.alpha: expected a number, found 'abc' "
+    "model: {class_path: FusionModule, init_args: {alpha: abc}}": "model.alpha: expected a number, found abc "
     "(in {path})",
     "trainer: {max_epoch: 3}": "trainer.max_epoch: no such setting; did you mean trainer.max_epochs? (in {path})",
     "modell: {alpha: 1}": "modell.alpha: no such setting; did you mean model.alpha? (in {path})",
@@ -99,7 +103,7 @@ FILES = {
     "model: {init_args: {region_head: {class_path: BoundaryHead, init_args: {loss: null}}}}": "model.region_head.loss: "
     "expected a Loss, found null; expected one of MeanSquaredError, AbsoluteError, CosineError, BalancedBCE, "
     "InverseDepthError, ScaleInvariantError, MeanLoss, Dice, Lovasz, CrossEntropy, Focal (in {path})",
-    "model: {init_args: {backbone: {encoder: null}}}": "model.backbone.encoder: expected str, found null (in {path})",
+    "model: {init_args: {backbone: {encoder: null}}}": "model.backbone.encoder: expected a text, found null (in {path})",
     "trainer: 7": "trainer: expected settings (keys and values), found 7 (in {path})",
     "[" * 3000: "{path}: expected a configuration, found one that is nested too deeply",
     "model: 2026-99-99": "{path}: expected YAML: month must be in 1..12",
@@ -119,13 +123,15 @@ def test_a_wrong_configuration_is_named(content: str, tmp_path: Path) -> None:
 PARTS = "data: {dataset: {class_path: MixtureDataset, init_args: {datasets: {A: %s, B: {class_path: BSDS500, %s}}}}}"
 OURS = PARTS % ("{class_path: CamVid, init_args: {root: x}}", "init_args: {root: x}")
 MIXED = {
-    "A.root [1]": "A.root: expected str, found '[1]'",
+    "A.root [1]": "A.root: expected a text or a Path, found [1]",
     "init_args.B.init_args.rot 1": "B.rot: no such setting; did you mean root?",
-    "B Camvid": "B: expected a class, found 'Camvid'; did you mean CamVid?",
+    "B Camvid": "B: expected a SegmentationDataset, found Camvid; did you mean CamVid?",
     "A SegmentationDataset": "A: found SegmentationDataset, which is abstract; expected one of ",
     "A null": "A: expected a SegmentationDataset, found null; expected one of ",
-    "a.root x": "a: expected a class_path, found {'root': 'x'} alone; did you mean A?",
-    "other.root x": "other: expected a class_path, found {'root': 'x'} alone; expected one of A, B",
+    "a.root x": "a: expected a SegmentationDataset, found {'root': 'x'} (Dict must include a class_path "
+    "and optionally init_args); did you mean A?",
+    "other.root x": "other: expected a SegmentationDataset, found {'root': 'x'} (Dict must include a "
+    "class_path and optionally init_args); expected one of A, B",
 }
 
 
@@ -148,12 +154,12 @@ def test_a_part_of_a_mixture_in_a_file_is_named_where_only_one_can_be_meant(tmp_
         (
             "{class_path: CamVid, init_args: {root: [1]}}",
             "init_args: {root: x}",
-            "*.root: expected str, found",
+            "*.root: expected a text or a Path, found",
         ),
         (
             "{init_args: {root: x}}",
             "init_args: {root: x}",
-            "expected a class_path, found {'init_args': {'root'",
+            "expected a SegmentationDataset, found {'init_args': {'root'",
         ),
     ):
         path.write_text(PARTS % (first, second))
@@ -169,17 +175,27 @@ def test_what_a_mapping_holds_and_what_it_is_are_told_apart(tmp_path: Path) -> N
     path = tmp_path / "mixture.yaml"
     path.write_text(OURS.replace("init_args: {datasets", "init_args: {weights: {A: 1, B: 1}, datasets"))
     for words, found in (
-        ("weights.B abc", "weights.B: expected a number or null"),
+        ("weights.B abc", "weights.B: expected a number"),
         ("weights 5", "weights: expected"),
     ):
         with pytest.raises(UsageError, match=rf"^data\.dataset\.{found}"):
             FitCLI(["--config", str(path), *f"--data.dataset.{words}".split()])
 
 
-def test_a_type_is_named_by_its_classes() -> None:
-    assert named(Callable[[int], Balancer] | None) == "a Balancer"
-    assert named(dict[str, Callable[[str], Network]] | list[Optimizer]) == "a Network or an Optimizer"
-    assert named(int) == "an integer"
+@pytest.mark.parametrize(
+    ("hint", "words"),
+    [
+        (Callable[[int], Balancer] | None, "a Balancer or null"),
+        (Callable[[dict[str, int]], Network], "a Network"),
+        (dict[str, Callable[[str], Network]] | None, "names with a Network each or null"),
+        (list[Optimizer] | Optimizer, "a list or an Optimizer"),
+        (str | Path | bool, "a text or a Path or true or false"),
+        (Literal["val", "test"], "val or test"),
+        (Any, "anything"),
+    ],
+)
+def test_a_type_is_described_in_words(hint: Any, words: str) -> None:
+    assert described(hint) == words
 
 
 def test_a_missing_configuration_is_named(tmp_path: Path) -> None:
@@ -189,13 +205,6 @@ def test_a_missing_configuration_is_named(tmp_path: Path) -> None:
         FitCLI([f"--config={tmp_path}/nosuch.yaml"])
     with pytest.raises(UsageError, match="expected a configuration file: Is a directory"):
         mapping(tmp_path)
-
-
-def test_the_words_of_a_command_are_never_completed() -> None:
-    parser = Words("command", "what it does")
-    parser.add_argument("--split")
-    with pytest.raises(UsageError, match=r"unrecognized arguments: --spl test \(see command --help\)"):
-        parser.parse_args(["--spl", "test"])
 
 
 def test_the_nearest_is_the_same_leaf_or_the_closest_spelling() -> None:

@@ -12,6 +12,14 @@ from fusionseg.cli.parser import FusionCLI
 from fusionseg.commands.fit import main
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
+
+
+class Parsed(FusionCLI):
+    """A command line up to its model and data."""
+
+    trains = False
+
+
 ROOTS = {"CamVid": {"root": "CamVid"}, "CocoPanoptic": {"root": "coco_panoptic"}}
 ROOTS["MixtureDataset"] = {"datasets.CamVid.root": "CamVid", "datasets.BSDS500.root": "BSDS500"}
 SMALL = [
@@ -67,8 +75,8 @@ def test_an_experiment_opens_with_its_command(path: Path) -> None:
 
 
 def test_the_default_is_the_synthetic_experiment() -> None:
-    named = FusionCLI(["--config", str(EXPERIMENTS / "synthetic.yaml")], trains=False).config
-    plain = FusionCLI([], trains=False).config
+    named = Parsed(["--config", str(EXPERIMENTS / "synthetic.yaml")]).config
+    plain = Parsed([]).config
     assert [named.model, named.data, named.trainer] == [plain.model, plain.data, plain.trainer]
 
 
@@ -84,5 +92,5 @@ def test_a_sweep_drives_the_command_line_through_a_file(path: Path, tmp_path: Pa
     found = {"${args_json_file}": str(tmp_path / "args.json")}
     args = [found.get(word, word) for word in words[4:]]
     args = [str(EXPERIMENTS.parent / word) if word.startswith("experiments/") else word for word in args]
-    config = FusionCLI(args, trains=False).config
+    config = Parsed(args).config
     assert {key: config[key] for key in chosen} == chosen

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fusionseg.cli.parser import FusionCLI
-from fusionseg.commands.evaluate import main
+from fusionseg.commands.evaluate import EvaluateCLI, main
 from fusionseg.data.synthetic import SyntheticScenes
 from fusionseg.engine.evaluation import evaluated
 from fusionseg.metrics.suite import MetricSuite, total
@@ -54,7 +53,7 @@ def test_the_images_sums_give_the_figures_of_the_split(run: Path) -> None:
 
 def test_the_sums_of_some_images_give_their_figures(run: Path) -> None:
     measures, config = MetricSuite.standard(SyntheticScenes.classes), str(run / "config.yaml")
-    cli = FusionCLI(["--config", config], trains=False)
+    cli = EvaluateCLI(["--config", config, "--run", str(Path(config).parent)])
     load_state(cli.model, run / "checkpoints" / "best.ckpt")
     cli.datamodule.setup("validate")
     precision = cli.config.trainer.precision
