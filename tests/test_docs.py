@@ -77,7 +77,17 @@ def written(section: Section, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_the_guide_has_an_example_of_every_kind_of_part() -> None:
-    kinds = ["head", "loss", "dataset", "network", "metric", "balancer", "callback", "LightningModule"]
+    kinds = [
+        "head",
+        "loss",
+        "dataset",
+        "network",
+        "decoder",
+        "metric",
+        "balancer",
+        "callback",
+        "LightningModule",
+    ]
     assert [section.title for section in SECTIONS] == [f"A {kind}" for kind in kinds]
 
 
