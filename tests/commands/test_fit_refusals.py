@@ -38,7 +38,9 @@ def test_a_folder_with_a_run_is_refused_and_kept(trained: Path, tiny: list[str])
 
 @pytest.mark.parametrize("words", ["--data.batch_size 9", "--trainer.callbacks nosuch.Callback"])
 def test_a_training_that_never_starts_leaves_nothing(words: str, tiny: list[str], tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"expected at least one batch of 9 training images|No module named 'nosuch'"):
+    with pytest.raises(
+        ValueError, match=r"expected at least one batch of 9 training images|No module named 'nosuch'"
+    ):
         main([*tiny, *words.split(), "--out", str(tmp_path / "run")])
     assert not list(tmp_path.iterdir())
 
