@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import NoReturn
 
 import fusionseg.commands
-from fusionseg.config.errors import UsageError, nearest
+from fusionseg.config.errors import UsageError
+from fusionseg.config.type_names import nearest
 
 USAGE = "usage: fusionseg COMMAND [ARGUMENTS], or python -m fusionseg COMMAND [ARGUMENTS]"
 MORE = "Each command has its own --help."

@@ -2,16 +2,16 @@
 
 import importlib
 import inspect
+import json
 import re
 import textwrap
-from collections.abc import Callable, Iterator
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import lightning.pytorch as pl
 from jsonargparse import ArgumentParser
 
 from fusionseg.balancing import Balancer
-from fusionseg.config.errors import choices, described
+from fusionseg.config.type_names import described, names
 from fusionseg.data.base import SegmentationDataset
 from fusionseg.data.datamodule import SegmentationDataModule
 from fusionseg.heads import Head
@@ -29,10 +29,16 @@ USAGE = "usage: python -m fusionseg.fit [--config FILE ...] [--key value ...] [-
 ABOUT = """Trains several tasks on one network, by default semantic and region segmentation. Every setting is a key of
 the configuration and an argument; later ones win. Where no default is shown it is null."""
 ALSO = {
-    "config": "YAML file with settings; several are merged in their order.",
-    "seed_everything": "Seed of all random numbers. (an integer; default 0)",
-    "print_config": "Print the configuration and exit.",
+    "--config": "YAML file with settings; several are merged in their order.",
+    "--seed_everything": "Seed of all random numbers (default 0)",
+    "--print_config": "Print the configuration and exit.",
 }
+"""Arguments that LightningCLI adds."""
+
+LIGHTNINGS = (
+    "--trainer.help",
+    "Lists all further arguments of Lightning's Trainer (--trainer.max_steps ...).",
+)
 MORE = """\
 A part's own settings: --model.semantic_head.help SemanticHead, --model.network.help CrossStitch,
 --model.balancer.help MGDA, --model.optimizer.help SGD, --data.dataset.help CamVid,
@@ -66,24 +72,22 @@ def manual(options: type) -> str:
         options: The arguments of the command itself, as a dataclass.
     """
     sections = {
-        "Command:": [*_also("config"), *settings(options), *_also("seed_everything", "print_config")],
-        "Model (--model.help FusionModule tells more):": [
-            *settings(FusionModule, "model.", ("classes", "backbone")),
-            *settings(Backbone, "model.backbone."),
-        ],
-        "Data (--data.help SegmentationDataModule tells more):": [*settings(SegmentationDataModule, "data.")],
-        "Trainer:": [
-            *settings(Trainer, "trainer."),
-            *_entry(
-                "trainer.help",
-                "Lists all further arguments of Lightning's Trainer (--trainer.max_steps ...).",
-            ),
-        ],
-        "Names of parts:": [line for family in FAMILIES.items() for line in _names(*family)],
+        "Command:": {**settings(options), **ALSO},
+        "Model (--model.help FusionModule tells more):": {
+            **settings(FusionModule, "model.", ("classes", "backbone")),
+            **settings(Backbone, "model.backbone."),
+        },
+        "Data (--data.help SegmentationDataModule tells more):": settings(SegmentationDataModule, "data."),
+        "Trainer:": {**settings(Trainer, "trainer."), **dict([LIGHTNINGS])},
     }
     lines = [USAGE, "", *_wrapped(ABOUT)]
-    for title, shown in sections.items():
-        lines += ["", title, *shown]
+    for title, entries in sections.items():
+        lines += ["", title, *(line for name, text in entries.items() for line in _columns(name, text))]
+    lines += ["", "Names of parts:"]
+    for family, base in FAMILIES.items():
+        public = importlib.import_module(base.__module__.rpartition(".")[0])
+        shown = ", ".join(name for name in names(base) if hasattr(public, name))
+        lines += _columns(family, shown, 13)
     return "\n".join([*lines, "", MORE, ""])
 
 
@@ -95,14 +99,9 @@ def options_manual(usage: str, about: str, options: type) -> str:
         about: What it does.
         options: Its arguments, as a dataclass.
     """
-    lines = [
-        f"usage: python -m fusionseg.{usage}",
-        "",
-        *_wrapped(about),
-        "",
-        "Arguments:",
-        *settings(options),
-    ]
+    lines = [f"usage: python -m fusionseg.{usage}", "", *_wrapped(about), "", "Arguments:"]
+    for name, text in settings(options).items():
+        lines += _columns(name, text)
     return "\n".join([*lines, ""])
 
 
@@ -114,8 +113,8 @@ def trainer_manual() -> str:
     return parser.format_help()
 
 
-def settings(part: Callable[..., Any], prefix: str = "", skip: tuple[str, ...] = ()) -> Iterator[str]:
-    """The lines about the arguments of a class: name, first sentence of its documentation, type and default.
+def settings(part: Any, prefix: str = "", skip: tuple[str, ...] = ()) -> dict[str, str]:
+    """What is shown of the arguments of a class: the first sentence of their documentation, type and default.
 
     Args:
         part: The class, documented in Google's style.
@@ -123,15 +122,15 @@ def settings(part: Callable[..., Any], prefix: str = "", skip: tuple[str, ...] =
         skip: Arguments that are left out.
     """
     hints = get_type_hints(part.__init__)
-    meanings = _meanings(part)
+    section = re.search(r"^Args:\n((?: {4}.*\n?)+)", inspect.getdoc(part) or "", re.MULTILINE)
+    documented = re.findall(r"^ {4}(\w+): (.+(?:\n {8}.+)*)", section[1] if section else "", re.MULTILINE)
+    meanings = {name: " ".join(text.split()) for name, text in documented}
+    shown = {}
     for name, parameter in inspect.signature(part).parameters.items():
-        if name in skip or parameter.kind is parameter.VAR_KEYWORD:
-            continue
-        meaning = meanings.get(name, "")
-        if prefix:
-            meaning = meaning.split("; ")[0]
-        type_and_default = _type(hints[name], parameter.default)
-        yield from _entry(prefix + name, f"{meaning.rstrip('.')} ({type_and_default})".strip())
+        if name not in skip and parameter.kind is not parameter.VAR_KEYWORD:
+            meaning = re.split(r"\. |; " if prefix else r"\. ", meanings.get(name, ""))[0].rstrip(".")
+            shown[f"--{prefix}{name}"] = f"{meaning} ({_type(hints[name], parameter.default)})".strip()
+    return shown
 
 
 def _type(hint: Any, default: Any) -> str:
@@ -145,42 +144,16 @@ def _type(hint: Any, default: Any) -> str:
     return f"{kinds}default {_shown(default)}{null}"
 
 
-def _meanings(part: Callable[..., Any]) -> dict[str, str]:
-    """The first sentence about each argument in a docstring of Google's style."""
-    section = re.search(r"^Args:\n((?:[ ]{4}.*\n?)+)", inspect.getdoc(part) or "", re.MULTILINE)
-    entries = re.findall(r"^ {4}(\w+): (.+(?:\n {8}.+)*)", section[1] if section else "", re.MULTILINE)
-    return {name: " ".join(text.split()).split(". ")[0] for name, text in entries}
-
-
 def _shown(value: Any) -> str:
-    if inspect.isclass(value):
-        return value.__name__
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, tuple):
-        return str(list(value))
-    text = str(value)
-    return "{}" if text == "<factory>" else text
+    """A default as YAML has it; a class by its name, a default that is made anew each time as empty."""
+    return value.__name__ if inspect.isclass(value) else json.dumps(value, default=lambda _: {}).strip('"')
 
 
-def _names(family: str, base: type) -> list[str]:
-    public = importlib.import_module(base.__module__.rpartition(".")[0])
-    return _columns(family, ", ".join(c.__name__ for c in choices(base) if hasattr(public, c.__name__)), 13)
-
-
-def _also(*names: str) -> list[str]:
-    return [line for name in names for line in _entry(name, ALSO[name])]
-
-
-def _entry(name: str, text: str) -> list[str]:
-    return _columns(f"--{name}", text, COLUMN)
-
-
-def _columns(name: str, text: str, column: int) -> list[str]:
-    lines = textwrap.wrap(text, WIDTH - column, break_on_hyphens=False)
-    first = f"  {name:{column - 3}} {lines[0]}" if len(name) <= column - 3 else ""
-    rest = lines[1:] if first else lines
-    return [first or f"  {name}", *(" " * column + line for line in rest)]
+def _columns(name: str, text: str, column: int = COLUMN) -> list[str]:
+    first = f"  {name} ".ljust(column)
+    return textwrap.wrap(
+        text, WIDTH, initial_indent=first, subsequent_indent=" " * column, break_on_hyphens=False
+    )
 
 
 def _wrapped(text: str) -> list[str]:

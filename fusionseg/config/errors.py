@@ -1,30 +1,20 @@
 """Turns a parser's errors into one-line messages: the key, what was expected, what was found, the nearest name."""
 
-import difflib
 import inspect
 import re
-import types
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Any
 
 import yaml
+
+from fusionseg.config.type_names import choices, described, entry, names, nearest
 
 LAYERS = ("Parser key", "Does not validate against any", "Call to compute_fn", "\n- Expected a path but")
 """How the messages begin that jsonargparse puts around the reason."""
 
 NO_CLASS_PATH = "Dict must include a class_path"
 """How jsonargparse begins where settings stand without the class that they are settings of."""
-
-PLAIN = {
-    type(None): "null",
-    bool: "true or false",
-    int: "an integer",
-    float: "a number",
-    str: "a text",
-    Any: "anything",
-}
-"""Types by their names in messages."""
 
 
 class UsageError(ValueError):
@@ -79,7 +69,7 @@ def usage_error(
     if reason.startswith("no such setting of"):
         having = [made.__name__ for made in choices(hint) if inner.key in inspect.signature(made).parameters]
         reason += f"; name a class before that has it ({', '.join(having)})" if having else ""
-    in_mapping = _entry(hint) is not None and "<class 'dict'>" not in message
+    in_mapping = entry(hint) is not None and "<class 'dict'>" not in message
     key = ".".join(filter(None, [outer, "*" if in_mapping else "", inner.key]))
     given = re.search(r"NestedArg\(key='([^']+)'", message)
     return UsageError(reason, _without_stars(key, f"{outer}.{given[1]}") if given else key)
@@ -95,17 +85,15 @@ def _innermost_error(
         near = nearest(name, [*hints, *more])
         of = f" of {owner}" if owner and "did you mean" not in near else ""
         return UsageError(f"no such setting{of}{near}", name)
-    if missing := re.match(r"the following arguments are required: (\S+)$", message):
-        return UsageError("missing: it has no default and must be set", missing[1])
     if wrong := re.match(r"--((\S+)\.help): (.+)", message):
-        return UsageError(wrong[3] + nearest("", _names(hints.get(wrong[2]))), wrong[1])
+        return UsageError(wrong[3] + nearest("", names(hints.get(wrong[2]))), wrong[1])
     text = re.sub(r'^Parser key "[^"]+":\s*', "", message)
     found = re.search(
         r"but got (.*)\. Got value|(?:Given|Got) value: (.*)|dot import path string: (.*)", text
     )
     if not found:
         return UsageError(" ".join(text.split())[:300])
-    return UsageError(_unfit(_entry(hint) or hint, str(found[found.lastindex or 0]), text))
+    return UsageError(_unfit(entry(hint) or hint, str(found[found.lastindex or 0]), text))
 
 
 def _unfit(hint: Any, value: str, message: str) -> str:
@@ -117,7 +105,7 @@ def _unfit(hint: Any, value: str, message: str) -> str:
     cannot = re.search(
         r"given class_path '.+':\s+(.+)|callable class: (?!Expected)(.+?)(?:, but|\. Got|$)", message, re.M
     )
-    return f"{reason} ({cannot[1] or cannot[2]})" if cannot else reason + nearest(value, _names(hint))
+    return f"{reason} ({cannot[1] or cannot[2]})" if cannot else reason + nearest(value, names(hint))
 
 
 def _without_stars(key: str, given: str) -> str:
@@ -129,66 +117,6 @@ def _without_stars(key: str, given: str) -> str:
             break
         pieces[i] = name
     return ".".join(pieces)
-
-
-def described(hint: Any) -> str:
-    """What a type accepts, in words; a class by its name, a callable by what it returns.
-
-    >>> described(int | None), described(Literal["train", "val"]), described(Callable[[int], Path])
-    ('an integer or null', 'train or val', 'a Path')
-    """
-    origin = get_origin(hint)
-    if origin is Literal:
-        return " or ".join(map(str, get_args(hint)))
-    if origin in (Union, types.UnionType):
-        return " or ".join(dict.fromkeys(map(described, get_args(hint))))
-    if origin is Callable:
-        return described(get_args(hint)[-1])
-    if (entry := _entry(hint)) is not None:
-        return f"names with {described(entry)} each"
-    made = origin or hint
-    if made in PLAIN:
-        return PLAIN[made]
-    if made in (list, tuple):
-        return "a list"
-    name = getattr(made, "__name__", str(made))
-    return f"a{'n' * (name[0] in 'AEIOU')} {name}"
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """A hint at what was meant, or at all there is if that is little."""
-    among = [k for k in dict.fromkeys(known) if not k.startswith("_") and k not in ("help", "print_config")]
-    leaf = name.rsplit(".", 1)[-1].lower()
-    lower = {k.lower(): k for k in reversed(among)}
-    near = [k for k in among if k.rsplit(".", 1)[-1].lower() == leaf]
-    near += [lower[k] for k in difflib.get_close_matches(name.lower(), lower, 1)]
-    if near and "," not in name:  # which would be several
-        return f"; did you mean {near[0]}?"
-    return f"; expected one of {', '.join(among)}" if 0 < len(among) <= 30 else ""
-
-
-def choices(hint: Any) -> list[type]:
-    """The classes that can be named where a type is wanted, abstract ones left out; none for Python's own types."""
-    if get_origin(hint) is Callable:
-        return choices(get_args(hint)[-1])
-    if inspect.isclass(made := get_origin(hint) or hint):
-        if made.__module__ in ("builtins", "pathlib", "torch", "types"):
-            return [c for part in get_args(hint) for c in choices(part)]
-        below = [inner for c in type.__subclasses__(made) for inner in choices(c)]
-        return below if inspect.isabstract(made) else [made, *below]
-    return [c for part in get_args(hint) for c in choices(part)]
-
-
-def _names(hint: Any) -> list[str]:
-    return [made.__name__ for made in choices(hint)]
-
-
-def _entry(hint: Any) -> Any:
-    """The type of the entries of a mapping; None for other types."""
-    for part in (hint, *(get_args(hint) if get_origin(hint) in (Union, types.UnionType) else ())):
-        if get_origin(part) in (dict, Mapping):
-            return get_args(part)[1]
-    return None
 
 
 def mapping(path: Path) -> dict[str, Any]:

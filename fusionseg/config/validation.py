@@ -5,7 +5,8 @@ import importlib
 import inspect
 from typing import Any, get_args, get_type_hints
 
-from fusionseg.config.errors import UsageError, choices, described, nearest
+from fusionseg.config.errors import UsageError
+from fusionseg.config.type_names import described, names, nearest
 
 
 def check_filled(made: Any, given: Any, key: str = "") -> None:
@@ -59,4 +60,4 @@ def _check_values(described: type, given: dict[str, Any]) -> None:
 
 
 def _choice(hint: Any) -> str:
-    return nearest("", [c.__name__ for c in choices(hint)])
+    return nearest("", names(hint))

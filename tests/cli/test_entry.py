@@ -7,31 +7,76 @@ from pathlib import Path
 
 import pytest
 
+from fusionseg.cli import entry
 from fusionseg.cli.entry import guarded
 from fusionseg.commands.fit import main
 
-DOORS = ("fit", "evaluate", "predict")
+COMMANDS = ("fit", "evaluate", "predict")
+WAYS = [f"-m fusionseg.{name}" for name in COMMANDS] + ["-m fusionseg fit", "fusionseg fit"]
+"""The ways to start a command, as arguments of Python; the last is the installed script."""
 
 
-def opened(door: str, folder: Path, torch: str) -> "subprocess.CompletedProcess[str]":
-    """A command, in place of whose slowest import something else happens."""
-    (folder / "torch.py").write_text(torch)
-    env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(folder), *sys.path])}
-    command = [sys.executable, "-m", f"fusionseg.{door}"]
-    return subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=False)
+def started(way: str, folder: Path, torch: str = "") -> "subprocess.CompletedProcess[str]":
+    """A command, in place of whose slowest import something else happens if that is given."""
+    if torch:
+        (folder / "torch.py").write_text(torch)
+    script = folder / "fusionseg"
+    script.write_text("import sys\nfrom fusionseg.cli.entry import main\nsys.exit(main())\n")
+    words = [str(script) if word == "fusionseg" and way.startswith(word) else word for word in way.split()]
+    paths = [str(folder), *sys.path] if torch else sys.path
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+    return subprocess.run(
+        [sys.executable, *words], env=env, capture_output=True, text=True, timeout=60, check=False
+    )
 
 
-@pytest.mark.parametrize("door", DOORS)
-def test_control_c_while_a_command_starts_is_one_word(door: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("way", WAYS)
+def test_control_c_while_a_command_starts_is_one_word(way: str, tmp_path: Path) -> None:
     heard = (
         "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"  # ignored in the background
     )
-    done = opened(door, tmp_path, f"{heard}; signal.raise_signal(signal.SIGINT)")
+    done = started(way, tmp_path, f"{heard}; signal.raise_signal(signal.SIGINT)")
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "interrupted\n")
 
 
+@pytest.mark.parametrize("way", ["-m fusionseg", "fusionseg"])
+def test_help_lists_the_commands_and_imports_neither_torch_nor_lightning(way: str, tmp_path: Path) -> None:
+    done = started(f"{way} --help", tmp_path, "raise ImportError('torch is imported')")
+    assert (done.returncode, done.stderr) == (0, "")
+    listed = [line.split()[0] for line in done.stdout.splitlines() if line.startswith("  ")]
+    assert sorted(listed) == sorted(COMMANDS)
+    assert "  evaluate   Measures the best checkpoint of a run" in done.stdout
+
+
+def test_finding_commands_imports_nothing_heavy() -> None:
+    script = "import sys, fusionseg.cli.entry as e; e.overview(); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert not {"torch", "lightning", "jsonargparse", "numpy"} & set(done.stdout.split())
+
+
+@pytest.mark.parametrize("way", ["-m fusionseg", "fusionseg"])
+def test_an_unknown_command_is_one_line_with_the_nearest_name(way: str, tmp_path: Path) -> None:
+    done = started(f"{way} fitt --out x", tmp_path, "raise ImportError('torch is imported')")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "error: no command 'fitt'; did you mean fit?\n"
+
+
+def test_without_a_command_the_list_is_shown_and_the_code_is_2(tmp_path: Path) -> None:
+    done = started("-m fusionseg", tmp_path)
+    assert done.returncode == 2
+    assert "Measures the best checkpoint" in done.stdout
+
+
+def test_a_command_leaves_the_arguments_of_the_process_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = ["fusionseg", "predict", "--images"]
+    monkeypatch.setattr(sys, "argv", list(given))
+    with pytest.raises(SystemExit, match="2"):
+        entry.main()
+    assert sys.argv == given
+
+
 def test_what_else_keeps_a_command_from_starting_has_its_traceback(tmp_path: Path) -> None:
-    done = opened("fit", tmp_path, "raise ImportError('broken')")
+    done = started("-m fusionseg.fit", tmp_path, "raise ImportError('broken')")
     assert done.returncode == 1
     assert done.stderr.startswith("Traceback")
     assert done.stderr.endswith("ImportError: broken\n")

@@ -42,8 +42,7 @@ def test_help_has_at_most_120_lines_of_100_columns(lines: list[str]) -> None:
     ],
 )
 def test_help_shows_every_setting_of_ours_with_its_meaning(key: str, part: type, lines: list[str]) -> None:
-    entries = [line.split() for line in lines if line.startswith("  --")]
-    meaning = {entry[0]: entry[1:] or lines[lines.index(f"  {entry[0]}") + 1].split() for entry in entries}
+    meaning = {line.split()[0]: line.split()[1:] for line in lines if line.startswith("  --")}
     names = set(inspect.signature(part).parameters) - {"classes", "backbone", "kwargs"}
     assert not [name for name in names if not meaning.get(f"--{key}{name}")]
     assert not [name for name in names if meaning[f"--{key}{name}"][0].startswith("(")]

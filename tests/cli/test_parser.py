@@ -127,7 +127,7 @@ def test_data_without_classes_are_refused(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_help_imports_nothing_that_it_does_not_need() -> None:
-    script = "import sys, fusionseg.fit as f\ntry: f.main(['--help'])\nexcept SystemExit: print(*sys.modules)"
+    script = "import sys, fusionseg.commands.fit as f\ntry: f.main(['--help'])\nexcept SystemExit: print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert not {"wandb", "segmentation_models_pytorch", "timm", "skimage"} & set(
         done.stdout.splitlines()[-1].split()

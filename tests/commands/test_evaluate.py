@@ -104,7 +104,7 @@ def test_a_misspelt_argument_is_named(trained: Path) -> None:
         main(["--run", str(trained), "--split", "train"])
     with pytest.raises(UsageError, match=r"^data\.batch_sze: no such setting; did you mean batch_size\?$"):
         main(["--run", str(trained), "--data.batch_sze", "2"])
-    with pytest.raises(UsageError, match=r"^run: missing: it has no default and must be set$"):
+    with pytest.raises(UsageError, match=r"^the following arguments are required: run$"):
         main(["--split", "val"])
 
 

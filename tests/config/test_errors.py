@@ -1,15 +1,10 @@
 import re
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
 
 import pytest
-from torch.optim import Optimizer
 
-from fusionseg.balancing import Balancer
 from fusionseg.commands.fit import FitCLI
-from fusionseg.config.errors import UsageError, described, mapping, nearest
-from fusionseg.networks import Network
+from fusionseg.config.errors import UsageError, mapping
 
 BALANCERS, NETWORKS = "expected one of Sum, AlignedMTL, ...", "expected one of CrossStitch, ..."
 
@@ -30,13 +25,13 @@ WRONG = {
     "--model.optimizer SGD --model.optimizer.lr abc": "model.optimizer.lr: expected a number or a Tensor, found abc",
     "--model nosuch.module.Class": "model: expected a LightningModule or null, found nosuch.module.Class "
     "(No module named 'nosuch')",
-    "--data.dataset CamVid": "data.dataset.root: missing: it has no default and must be set",
+    "--data.dataset CamVid": "data.dataset: the following arguments are required: root",
     "--data.cache blah": "data.cache: expected none or memory or disk, found blah",
     "--data.crop_size 64": "data.crop_size: expected a list, found 64",
     "--wandb blah": "wandb: expected online or offline or disabled or null, found blah",
     "--trainer.callbacks EarlyStoping": "trainer.callbacks: expected a list or a Callback or null, found EarlyStoping; "
     "did you mean EarlyStopping?",
-    "--trainer.callbacks+=EarlyStopping": "trainer.callbacks.monitor: missing: it has no default and must be set",
+    "--trainer.callbacks+=EarlyStopping": "trainer.callbacks: the following arguments are required: monitor",
     "--trainer.callbacks nosuch.Callback": "trainer.callbacks: expected a list or a Callback or null, "
     "found nosuch.Callback (No module named 'nosuch')",
     "stray": "unrecognized arguments: stray",
@@ -182,22 +177,6 @@ def test_what_a_mapping_holds_and_what_it_is_are_told_apart(tmp_path: Path) -> N
             FitCLI(["--config", str(path), *f"--data.dataset.{words}".split()])
 
 
-@pytest.mark.parametrize(
-    ("hint", "words"),
-    [
-        (Callable[[int], Balancer] | None, "a Balancer or null"),
-        (Callable[[dict[str, int]], Network], "a Network"),
-        (dict[str, Callable[[str], Network]] | None, "names with a Network each or null"),
-        (list[Optimizer] | Optimizer, "a list or an Optimizer"),
-        (str | Path | bool, "a text or a Path or true or false"),
-        (Literal["val", "test"], "val or test"),
-        (Any, "anything"),
-    ],
-)
-def test_a_type_is_described_in_words(hint: Any, words: str) -> None:
-    assert described(hint) == words
-
-
 def test_a_missing_configuration_is_named(tmp_path: Path) -> None:
     with pytest.raises(
         UsageError, match=r"nosuch\.yaml: expected a configuration file: No such file or directory"
@@ -205,12 +184,3 @@ def test_a_missing_configuration_is_named(tmp_path: Path) -> None:
         FitCLI([f"--config={tmp_path}/nosuch.yaml"])
     with pytest.raises(UsageError, match="expected a configuration file: Is a directory"):
         mapping(tmp_path)
-
-
-def test_the_nearest_is_the_same_leaf_or_the_closest_spelling() -> None:
-    assert nearest("alpha", ["model.alpha", "model.beta"]) == "; did you mean model.alpha?"
-    assert nearest("model.apha", ["model.alpha", "model.beta"]) == "; did you mean model.alpha?"
-    assert nearest("APHA", ["alpha", "beta"]) == "; did you mean alpha?"
-    assert nearest("zzz", ["a", "b"]) == "; expected one of a, b"
-    assert nearest("alpha,beta", ["alpha", "beta"]) == "; expected one of alpha, beta"
-    assert nearest("zzz", map(str, range(100))) == ""

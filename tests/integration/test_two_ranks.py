@@ -10,22 +10,41 @@ from pathlib import Path
 import pytest
 import torch
 
+SCRIPT = """\
+#!{python}
+import sys
+from fusionseg.cli.entry import main
+sys.exit(main())
+"""
+"""What `pip` installs as the command `fusionseg`."""
 
-def fitted(words: list[str], folder: Path) -> "subprocess.CompletedProcess[str]":
+WAYS = ("python -m fusionseg.fit", "python -m fusionseg fit", "fusionseg fit")
+
+
+def way(words: str, folder: Path) -> list[str]:
+    """The beginning of a command line; the installed command is a file in the folder."""
+    program, *rest = words.split()
+    if program == "python":
+        return [sys.executable, *rest]
+    script = folder / "bin" / program
+    script.parent.mkdir()
+    script.write_text(SCRIPT.format(python=sys.executable))
+    script.chmod(0o755)
+    return [str(script), *rest]
+
+
+def fitted(words: list[str], folder: Path, command: str = WAYS[0]) -> "subprocess.CompletedProcess[str]":
     """A training on two ranks that is started in a folder."""
     env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join([str(folder), *sys.path])}
-    command = [
-        sys.executable,
-        "-m",
-        "fusionseg.fit",
-        *words,
-        "--trainer.accelerator",
-        "cpu",
-        "--trainer.devices",
-        "2",
-    ]
+    two = ["--trainer.accelerator", "cpu", "--trainer.devices", "2"]
     return subprocess.run(
-        command, env=env, cwd=folder, capture_output=True, text=True, timeout=120, check=False
+        [*way(command, folder), *words, *two],
+        env=env,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
     )
 
 
@@ -61,6 +80,29 @@ def test_ranks_that_are_told_no_folder_leave_those_alone_that_have_its_name(
     assert set((tmp_path / "runs").iterdir()) == {*there, run}
     assert not any(list(folder.iterdir()) for folder in there)
     assert (run / "checkpoints" / "last.ckpt").is_file()
+
+
+RANKS = """
+from lightning.pytorch import Callback
+
+class Ranks(Callback):
+    def on_train_batch_start(self, trainer, *_):
+        print("rank", trainer.global_rank, "of", trainer.world_size, flush=True)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", WAYS)
+def test_two_ranks_start_through_every_way_in(command: str, tiny: list[str], tmp_path: Path) -> None:
+    (tmp_path / "ranks.py").write_text(RANKS)
+    short = ["--trainer.max_steps", "1", "--trainer.limit_val_batches", "0", "--out", "run"]
+    done = fitted([*tiny, *short, "--trainer.callbacks", "ranks.Ranks"], tmp_path, command)
+    assert done.returncode == 0, done.stderr
+    assert sorted(line for line in done.stdout.splitlines() if line.startswith("rank")) == [
+        "rank 0 of 2",
+        "rank 1 of 2",
+    ]
+    assert done.stdout.splitlines()[-1] == "run"
 
 
 DIES = """
