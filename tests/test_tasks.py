@@ -17,9 +17,10 @@ from torch import Tensor, nn
 
 from benchmarks.faults import same
 from fusionseg.callbacks import pictures
-from fusionseg.commands import evaluate
+from fusionseg.commands import evaluate, predict
 from fusionseg.data.datamodule import SegmentationDataModule
 from fusionseg.data.synthetic import SyntheticScenes
+from fusionseg.files.images import read_image, write_png
 from fusionseg.heads import ExtraHead, Head
 from fusionseg.heads.base import resized, scaled
 from fusionseg.metrics import ImageMetric
@@ -238,6 +239,15 @@ def test_it_is_evaluated_from_the_run_folder_alone(run: Path) -> None:
     with (run / "evaluation" / "val.csv").open() as file:
         each = [float(row["altitude_mae"]) for row in csv.DictReader(file)]
     assert np.mean(each) == pytest.approx(metrics["altitude_mae"])
+
+
+def test_it_is_predicted_as_an_array_and_a_picture(run: Path, tmp_path: Path) -> None:
+    write_png(tmp_path / "photos" / "grey.png", np.full((40, 50, 3), 128, np.uint8))
+    predict.main(["--run", str(run), "--images", str(tmp_path / "photos"), "--out", str(tmp_path / "out")])
+    found = np.load(tmp_path / "out" / "altitude" / "grey.npy")
+    assert found.shape == (40, 50)
+    drawn = read_image(tmp_path / "out" / "altitude" / "grey.png")
+    np.testing.assert_array_equal(drawn, AltitudeHead(1).draw(found, SyntheticScenes.classes))
 
 
 def test_a_checkpoint_alone_rebuilds_it(run: Path) -> None:

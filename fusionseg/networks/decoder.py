@@ -8,7 +8,8 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
-from fusionseg.config.errors import UsageError, nearest
+from fusionseg.config.errors import UsageError
+from fusionseg.config.type_names import nearest
 
 KEY = "model.backbone.decoder"
 

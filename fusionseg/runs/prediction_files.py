@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import numpy as np
+import numpy.typing as npt
 import torch
 from lightning.fabric import Fabric
 from PIL import Image
@@ -15,7 +17,8 @@ from rich.progress import track
 from fusionseg.config.errors import UsageError
 from fusionseg.config.lightning_messages import quiet
 from fusionseg.engine.precision import fast_precision
-from fusionseg.files.atomic import write_json
+from fusionseg.engine.predictions import drawables
+from fusionseg.files.atomic import replacing, write_json
 from fusionseg.files.images import (
     coco_panoptic_json,
     read_image,
@@ -30,7 +33,7 @@ from fusionseg.sample import Classes, Picture, Prediction
 from fusionseg.visualize import overlay, panoptic_colors, region_colors, semantic_colors
 
 OUTPUTS = ("panoptic.json", "scenes.json", "semantic", "region", "panoptic", "overlay")
-"""What is written, where a model has what it needs."""
+"""What is written, where a model has what it needs; those of further tasks have the tasks' names."""
 
 
 def image_files(paths: Sequence[str]) -> dict[str, Path]:
@@ -131,6 +134,7 @@ def predict(
     with quiet():
         fabric = Fabric(devices=1, precision=precision or fast_precision())  # type: ignore[arg-type]
     model = model.to(fabric.device)
+    further = {task: drawing for task, drawing in drawables(model).items() if task not in (*OUTPUTS, "scene")}
     images: list[dict[str, Any]] = []
     entries: list[dict[str, Any]] = []
     scenes: dict[str, dict[str, float]] = {}
@@ -146,6 +150,9 @@ def predict(
         answer = _answer(model, image, name, scale, fabric)
         height, width = image.shape[:2]
         images.append({"id": number, "file_name": path.name, "height": height, "width": width})
+        for task, drawing in further.items():
+            if task in answer:
+                _write_map(folder / task / name, answer[task], drawing.draw(answer[task], model.classes))
         if (entry := _write(folder, name, image, answer, model.classes)) is not None:
             entries.append({"image_id": number, **entry})
         if "scene" in answer:
@@ -171,6 +178,15 @@ def _answer(model: Any, image: Picture, name: str, scale: float, fabric: Fabric)
     with torch.no_grad(), fabric.autocast():
         prediction: Prediction = model.predictions(batch, (height, width))[0]
     return prediction
+
+
+def _write_map(path: Path, values: npt.NDArray[Any], picture: Picture | None) -> None:
+    """Writes the answer of a further task as an array (`.npy`) and, where it can be drawn, as a picture (`.png`)."""
+    array = path.with_name(f"{path.name}.npy")
+    with replacing(array) as draft:
+        np.save(draft, values)
+    if picture is not None:
+        write_png(path.with_name(f"{path.name}.png"), picture)
 
 
 def _write(
