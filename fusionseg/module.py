@@ -56,7 +56,7 @@ class FusionModule(LightningModule):
             `total_steps` is given the number of optimizer steps and is stepped with each, others are stepped each epoch.
         encoder_lr: Learning rate of the encoder as a factor of the optimizer's.
         freeze_encoder_epochs: For so many first epochs the encoder does not change.
-        l1: Weight of the sum of the absolute values of all parameters.
+        l1: Weight of an L1 penalty on all trainable parameters.
         compile: Compile the parts of the network, such as encoder, decoders and heads, with torch.compile.
 
     Raises:
