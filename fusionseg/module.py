@@ -50,18 +50,20 @@ class FusionModule(LightningModule):
         extra_heads: Further tasks by name, such as `depth: {head: DepthHead, weight: 0.5}`.
         network: Recipe of how the tasks share.
         backbone: Which encoder and decoder.
-        balancer: Recipe of how the weighted losses become a gradient: a plain sum, or weights of losses or gradients.
+        balancer: Recipe of how the weighted losses become a gradient: a plain sum, or weights of losses or
+            gradients.
         optimizer: Recipe of the optimizer.
-        schedule: Recipe of the learning-rate schedule, such as `WarmupPoly` or any of torch's. One that has an argument
-            `total_steps` is given the number of optimizer steps and is stepped with each, others are stepped each epoch.
+        schedule: Recipe of the learning-rate schedule, such as `WarmupPoly` or any of torch's. One that has
+            an argument `total_steps` is given the number of optimizer steps and is stepped with each, others
+            are stepped each epoch.
         encoder_lr: Learning rate of the encoder as a factor of the optimizer's.
         freeze_encoder_epochs: For so many first epochs the encoder does not change.
         l1: Weight of the sum of the absolute values of all parameters.
         compile: Compile the parts of the network, such as encoder, decoders and heads, with torch.compile.
 
     Raises:
-        ValueError: If there is no head, a weight is negative or not finite, the balancer does not give each task a finite
-            weight, or it balances at a branching point that the network does not have.
+        ValueError: If there is no head, a weight is negative or not finite, the balancer does not give each
+            task a finite weight, or it balances at a branching point that the network does not have.
     """
 
     def __init__(

@@ -39,7 +39,8 @@ class Classes:
         colors: One RGB color in [0, 255] for each class.
         things: Ids of the countable classes; the others are stuff.
         region: What a region is in this data set, in a few words.
-        ids: Ids of the classes in the data set's own files, where they differ from 0, 1, 2 ... (COCO's categories).
+        ids: Ids of the classes in the data set's own files, where they differ from 0, 1, 2 ... (COCO's
+            categories).
     """
 
     names: tuple[str, ...]
@@ -84,9 +85,10 @@ class Truth:
         region: Region ids (H, W), 0 where unlabelled and where a crowd is.
         crowd: Class ids (H, W) of crowds (several things in one outline), `VOID` elsewhere.
         others: Region ids (H, W) of each further annotator, where several people labelled the image.
-        has_regions: Whether anybody labelled regions. If not, things cannot be told apart, and no segment is scored.
-        maps: Labels of further kinds by their task's name, such as `depth` (H, W) float32 in meters, 0 where invalid,
-            or `normals` (3, H, W) float32, the zero vector where invalid.
+        has_regions: Whether anybody labelled regions. If not, things cannot be told apart, and no segment is
+            scored.
+        maps: Labels of further kinds by their task's name, such as `depth` (H, W) float32 in meters, 0 where
+            invalid, or `normals` (3, H, W) float32, the zero vector where invalid.
     """
 
     semantic: IntMap
@@ -103,10 +105,10 @@ class Prediction:
 
     Args:
         name: The sample's name.
-        maps: What each head says, at the size of the label file: `semantic` class ids (H, W); `region` ids (H, W),
-            positive; `scene` the probability (C,) of each class to be present; those of further tasks by their names.
-            Where there are both classes and regions, also `fused`, the class ids after the region vote, and `panoptic`,
-            the panoptic ids (`fusionseg.engine.fusion.panoptic`).
+        maps: What each head says, at the size of the label file: `semantic` class ids (H, W); `region` ids
+            (H, W), positive; `scene` the probability (C,) of each class to be present; those of further tasks
+            by their names. Where there are both classes and regions, also `fused`, the class ids after the
+            region vote, and `panoptic`, the panoptic ids (`fusionseg.engine.fusion.panoptic`).
     """
 
     name: str

@@ -32,8 +32,8 @@ from fusionseg.runs.wandb_logger import wandb_logger
 class Trainer(pl.Trainer):
     """Lightning's Trainer: fast where the processor allows it, and with a run folder that holds all that came of it.
 
-    The folder holds `config.yaml`, `metrics.csv`, `checkpoints/` (`best` by `val/score`, and `last`), `pictures/` and
-    `summary.json`.
+    The folder holds `config.yaml`, `metrics.csv`, `checkpoints/` (`best` by `val/score`, and `last`),
+    `pictures/` and `summary.json`.
 
     Args:
         default_root_dir: The run folder; `runs/<time>-python` where left out.
@@ -90,8 +90,8 @@ class Trainer(pl.Trainer):
     def fit(self, *args: Any, **kwargs: Any) -> None:
         """As Lightning's, into a folder without a run; nothing is left there if not one step is made.
 
-        With `ckpt_path`, such as the run's `checkpoints/last.ckpt`, the run goes on to the last bit as if it had never
-        been stopped.
+        With `ckpt_path`, such as the run's `checkpoints/last.ckpt`, the run goes on to the last bit as if it
+        had never been stopped.
 
         Raises:
             FileExistsError: If the folder holds a run, which is not continued.

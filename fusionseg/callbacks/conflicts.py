@@ -20,27 +20,27 @@ from fusionseg.runs.wandb_logger import log_picture
 class Conflicts(Callback):
     """Compares the gradients of the tasks every so many steps, for any balancer and any network.
 
-    The gradients are those of the losses times alpha, beta and gamma over the global batch, before any balancing.
-    Training does not change by a bit. For each pair A, B of tasks it logs
+    The gradients are those of the losses times alpha, beta and gamma over the global batch, before any
+    balancing. Training does not change by a bit. For each pair A, B of tasks it logs
 
-    - `conflict/cosine_A_B` and `conflict/ratio_A_B`, the cosine of their gradients and the norm of A's over that of
-      B's, at the branching point, where balancers of gradients compare them too;
-    - the same with `_stageN` for the N-th output of the encoder, the image being the 0th, with all that lies behind it
-      (the total derivative); several encoders count as one;
-    - `conflict/rate_A_B` after each epoch, the share of its samples with a negative cosine at the branching point or,
-      where there is none, at the deepest stage that both tasks read;
+    - `conflict/cosine_A_B` and `conflict/ratio_A_B`, the cosine of their gradients and the norm of A's over
+      that of B's, at the branching point, where balancers of gradients compare them too;
+    - the same with `_stageN` for the N-th output of the encoder, the image being the 0th, with all that lies
+      behind it (the total derivative); several encoders count as one;
+    - `conflict/rate_A_B` after each epoch, the share of its samples with a negative cosine at the branching
+      point or, where there is none, at the deepest stage that both tasks read;
 
-    and `conflict/weight_A`, the weight in force of A's loss or gradient. What cannot be compared is left out: a
-    gradient of exactly zero (no labels), what overflowed, all stages of a frozen encoder but the last, and all stages
-    of a compiled one. Under accumulation the first micro-batch of a step is looked at. `pictures/conflicts.png` in the
-    run folder has the curves of the whole training.
+    and `conflict/weight_A`, the weight in force of A's loss or gradient. What cannot be compared is left out:
+    a gradient of exactly zero (no labels), what overflowed, all stages of a frozen encoder but the last, and
+    all stages of a compiled one. Under accumulation the first micro-batch of a step is looked at.
+    `pictures/conflicts.png` in the run folder has the curves of the whole training.
 
     Args:
         every_n_steps: Samples are so many optimizer steps apart; each costs a backward pass for each task.
 
     Raises:
-        ValueError: If a sample is wanted more often than each step, the module does not tell its losses task by task,
-            or there is no place where gradients can be compared.
+        ValueError: If a sample is wanted more often than each step, the module does not tell its losses task
+            by task, or there is no place where gradients can be compared.
     """
 
     def __init__(self, every_n_steps: int = 50) -> None:

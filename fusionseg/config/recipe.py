@@ -15,8 +15,8 @@ def plain(value: Any) -> Plain:
     """The value as YAML and a weights-only checkpoint hold it; recipes become `{class_path, init_args}`.
 
     Args:
-        value: A plain value, a class or function, a `functools.partial` of one with keywords only, a dataclass, or
-            containers of these.
+        value: A plain value, a class or function, a `functools.partial` of one with keywords only, a
+            dataclass, or containers of these.
 
     Raises:
         ValueError: For anything that cannot be named, such as a lambda or an object.
@@ -103,8 +103,9 @@ def check_called(tree: Any) -> None:
 def import_path(value: Any) -> str:
     """The shortest public path of a class or function: `fusionseg.heads.BoundaryHead`, whatever file it is in.
 
-    That is what jsonargparse writes into a configuration. The rule is its own (`get_import_path` of its private module
-    `_util`, which a test holds this one against): of the packages above the definition, the topmost that has it.
+    That is what jsonargparse writes into a configuration. The rule is its own (`get_import_path` of its
+    private module `_util`, which a test holds this one against): of the packages above the definition, the
+    topmost that has it.
 
     Raises:
         ValueError: If it has no name to be found by, because it is a lambda or defined in a function.

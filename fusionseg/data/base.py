@@ -47,9 +47,9 @@ class Pixels(NamedTuple):
         image: (H, W, C) uint8, RGB or RGB and more.
         semantic: Class ids (H, W) uint8, 255 where unlabeled.
         region: Region ids (H, W) uint16, 0 where unlabeled.
-        maps: Label maps of further kinds by their task's name, float32 with channels last, as OpenCV wants them:
-            `depth` (H, W) in meters, 0 where invalid; `normals` (H, W, 3), unit vectors (x right, y down, z away from
-            the camera) of the visible side of surfaces, the zero vector where invalid.
+        maps: Label maps of further kinds by their task's name, float32 with channels last, as OpenCV wants
+            them: `depth` (H, W) in meters, 0 where invalid; `normals` (H, W, 3), unit vectors (x right, y
+            down, z away from the camera) of the visible side of surfaces, the zero vector where invalid.
     """
 
     image: npt.NDArray[np.uint8]
@@ -78,8 +78,8 @@ class SegmentationDataset(ABC):
         splits: The splits that the dataset has.
         classes: Names, colors and kinds of the classes, and what a region is.
         channels: Channels of an image.
-        kinds: Kinds of labels beside `semantic` and `region`, such as `("depth", "normals")`. Every image has a map
-            of each of them; one of zeros where the image has no such labels.
+        kinds: Kinds of labels beside `semantic` and `region`, such as `("depth", "normals")`. Every image has
+            a map of each of them; one of zeros where the image has no such labels.
 
     Raises:
         DataError: The dataset has no such split.

@@ -19,9 +19,10 @@ LAYOUT = """    data/images/{train,val,test}/<id>.jpg
 class BSDS500(SegmentationDataset):
     """BSDS500 in its official layout: 200 / 100 / 200 photos of 481 x 321 or 321 x 481 pixels, 4 to 9 annotators each.
 
-    It has regions only and every pixel's class is void: train on it alone with `--model.semantic_head null`. Training
-    sees the regions of one annotator, drawn anew in every epoch; evaluation scores against all of them, by the rules of
-    the Berkeley benchmark (Arbelaez et al., TPAMI 2011): tune on val, report on test once.
+    It has regions only and every pixel's class is void: train on it alone with `--model.semantic_head null`.
+    Training sees the regions of one annotator, drawn anew in every epoch; evaluation scores against all of
+    them, by the rules of the Berkeley benchmark (Arbelaez et al., TPAMI 2011): tune on val, report on test
+    once.
 
     Args:
         split: Which photos; the official split.

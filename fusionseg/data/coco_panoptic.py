@@ -23,7 +23,8 @@ LAYOUT = """    {train2017,val2017}/<12 digits>.jpg
 class CocoPanoptic(SegmentationDataset):
     """COCO panoptic in its official layout; a class is the position of its category in the JSON file.
 
-    Regions are the segments of things and stuff, numbered as the JSON lists them. A crowd has its class and no region.
+    Regions are the segments of things and stuff, numbered as the JSON lists them. A crowd has its class and
+    no region.
 
     Args:
         split: `train` for train2017, `val` for val2017.

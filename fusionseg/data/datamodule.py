@@ -32,13 +32,16 @@ class SegmentationDataModule(LightningDataModule):
         batch_size: Samples of one step over all ranks; each rank takes an equal share.
         crop_size: Height and width of a training crop, multiples of 32.
         scale: Size of all images relative to their files. Predictions are scored at the files' own size.
-        augmentation: Recipe of the random views to train on; without one, only the position of a crop is random.
+        augmentation: Recipe of the random views to train on; without one, only the position of a crop is
+            random.
         eval_batch_size: Images of one batch in evaluation on one rank; above 1 all images must have one size.
-        workers: Processes that prepare batches on each rank; 0 for none, by default as many as help on this machine.
-        cache: Where decoded images are kept for the next epochs; `memory` takes H x W x (C + 3) bytes an image, and 4
-            for each further label value.
+        workers: Processes that prepare batches on each rank; 0 for none, by default as many as help on this
+            machine.
+        cache: Where decoded images are kept for the next epochs; `memory` takes H x W x (C + 3) bytes an
+            image, and 4 for each further label value.
         cache_dir: Folder of the cache on disk.
-        fraction: Part of the training images to use; a smaller one is a subset of a larger one of the same seed.
+        fraction: Part of the training images to use; a smaller one is a subset of a larger one of the same
+            seed.
         seed: What order, views and fraction depend on; by default `seed_everything`'s, or 0.
 
     Raises:
@@ -213,7 +216,8 @@ class SegmentationDataModule(LightningDataModule):
             worker_init_fn=quiet_worker,
             persistent_workers=workers > 0,
             pin_memory=self.trainer is not None and self.trainer.strategy.root_device.type == "cuda",
-            # A generator of its own: else the loader would draw from the global one, as often as there are workers.
+            # A generator of its own: else the loader would draw from the global one, as often as there are
+            # workers.
             generator=torch.Generator(),
         )
 
@@ -221,8 +225,8 @@ class SegmentationDataModule(LightningDataModule):
 class LateLoader(DataLoader[Sample]):
     """A loader whose workers start at the first batch.
 
-    Lightning makes the iterator before it restores the position of a resumed run, so an ordinary loader would begin
-    with the wrong samples.
+    Lightning makes the iterator before it restores the position of a resumed run, so an ordinary loader would
+    begin with the wrong samples.
     """
 
     @override

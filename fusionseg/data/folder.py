@@ -38,9 +38,10 @@ LAYOUT = """    images/<name>.{jpg,png,tif,bmp,webp,npy}
 class Folder(SegmentationDataset):
     """Images with class ids, region ids or both, one PNG file for each image.
 
-    Without `regions/` a region is a connected component of a class; without `semantic/` every pixel's class is void.
-    The splits are given by the lists `train.txt`, `val.txt`, `test.txt` where there are any, else by the names' hashes.
-    Images of 4 channels are RGBA files, those of any other number above 3 arrays (H, W, C) of uint8 in `.npy` files.
+    Without `regions/` a region is a connected component of a class; without `semantic/` every pixel's class
+    is void. The splits are given by the lists `train.txt`, `val.txt`, `test.txt` where there are any, else by
+    the names' hashes. Images of 4 channels are RGBA files, those of any other number above 3 arrays (H, W, C)
+    of uint8 in `.npy` files.
 
     Args:
         split: Which images.

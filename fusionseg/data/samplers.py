@@ -14,9 +14,9 @@ from torch.utils.data import Dataset, DistributedSampler
 class TrainOrder(DistributedSampler[Any]):
     """The keys (epoch, index) of one rank's training samples.
 
-    An epoch's order is cut into global batches, and each rank takes its contiguous share of each one: any number of
-    ranks sees the same global batches. An incomplete last batch is dropped. The epoch is part of the key, so that
-    workers that live for several epochs know it.
+    An epoch's order is cut into global batches, and each rank takes its contiguous share of each one: any
+    number of ranks sees the same global batches. An incomplete last batch is dropped. The epoch is part of
+    the key, so that workers that live for several epochs know it.
 
     Args:
         num_samples: Number of images of an epoch.

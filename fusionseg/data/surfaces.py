@@ -1,8 +1,8 @@
 """Depth and surface normals of the synthetic scenes: a tilted ground, and a plane or curved body for each thing.
 
-The camera is orthographic: a pixel is a square of `EXTENT` / (shorter side in pixels) meters at every depth, x points
-right, y down and z away from the camera. A surface is a depth z(x, y) in meters, and its normal towards the camera is
-the vector (dz/dx, dz/dy, -1) at unit length.
+The camera is orthographic: a pixel is a square of `EXTENT` / (shorter side in pixels) meters at every depth,
+x points right, y down and z away from the camera. A surface is a depth z(x, y) in meters, and its normal
+towards the camera is the vector (dz/dx, dz/dy, -1) at unit length.
 """
 
 from collections.abc import Callable, Sequence
@@ -27,8 +27,8 @@ class Thing(NamedTuple):
     """A thing of a painted scene.
 
     Args:
-        body: The shape of its surface: height towards the camera over coordinates (u, v), and the height's derivatives
-            in u and v. All in units of the radius.
+        body: The shape of its surface: height towards the camera over coordinates (u, v), and the height's
+            derivatives in u and v. All in units of the radius.
         center: (y, x) in pixels.
         radius: In pixels.
         turn: Angle from the picture's axes to (u, v), in radians.
@@ -49,9 +49,9 @@ def surfaces(
 ) -> tuple[LabelMap, LabelMap]:
     """The depth (H, W) in meters and the unit normals (H, W, 3) of the visible surfaces.
 
-    Behind the things lies the ground, a plane that fills the whole picture: the sky is for the caller to cut out. The
-    things are placed in the order in which they are painted, each a little in front of all that it hides. Where that
-    would bring them too near to the camera they are flattened.
+    Behind the things lies the ground, a plane that fills the whole picture: the sky is for the caller to cut
+    out. The things are placed in the order in which they are painted, each a little in front of all that it
+    hides. Where that would bring them too near to the camera they are flattened.
 
     Args:
         things: In the order in which they are painted.
@@ -81,7 +81,8 @@ def _place(thing: Thing, depth: _Plane, gradient: _Plane, pitch: float, rng: np.
         return
     behind = depth[thing.window][inside]
     thickness = height[inside].max() - height[inside].min() + gap
-    # A part of the room before the nearest hidden point is always left over for things that are painted later.
+    # A part of the room before the nearest hidden point is always left over for things that are painted
+    # later.
     flattening = min(1.0, 0.4 * (behind.min() - NEAREST) / thickness)
     height = flattening * height[inside]
     depth[thing.window][inside] = (behind + height).min() - flattening * gap - height

@@ -32,15 +32,16 @@ _HUES = {
 class SyntheticScenes(SegmentationDataset):
     """Sky and ground behind disks, squares, triangles and stars that touch and hide each other.
 
-    Things of a class come in groups of overlapping instances, so that regions are not the connected components of a
-    class. A class shows in shape, texture and a range of hues; instances differ in color and brightness. Labels are
-    exact.
+    Things of a class come in groups of overlapping instances, so that regions are not the connected
+    components of a class. A class shows in shape, texture and a range of hues; instances differ in color and
+    brightness. Labels are exact.
 
-    On request there are depth and normals of a geometry of its own random stream, which changes neither the image nor
-    the other labels. The ground is a tilted plane, disks are caps of balls, squares tilted planes, triangles bent
-    plates and stars bowls; what is painted over a thing is nearer than it. The camera is orthographic, with pixels of
-    4 / min(size) meters, and all depths exceed 0.5 meters. Normals point to the camera (z < 0). The sky has no
-    surface, so it is invalid in both, as it is in the labels of real outdoor scenes.
+    On request there are depth and normals of a geometry of its own random stream, which changes neither the
+    image nor the other labels. The ground is a tilted plane, disks are caps of balls, squares tilted planes,
+    triangles bent plates and stars bowls; what is painted over a thing is nearer than it. The camera is
+    orthographic, with pixels of 4 / min(size) meters, and all depths exceed 0.5 meters. Normals point to the
+    camera (z < 0). The sky has no surface, so it is invalid in both, as it is in the labels of real outdoor
+    scenes.
 
     Args:
         split: Which scenes; no two splits share one.
@@ -129,7 +130,8 @@ def scene(rng: np.random.Generator, size: tuple[int, int]) -> tuple[Pixels, list
                 things.append(thing)
             angle = rng.uniform(0, 2 * np.pi)
             center = center + radius * rng.uniform(1.1, 1.7) * np.array([np.sin(angle), np.cos(angle)])
-            # The next one in the group is clearly lighter or darker, so that the border between the two can be seen.
+            # The next one in the group is clearly lighter or darker, so that the border between the two can
+            # be seen.
             value = 150 + (value - 150 + rng.uniform(30, 60)) % 90
     rgb = cv2.cvtColor(canvas.hsv.clip(0, 255).astype(np.uint8), cv2.COLOR_HSV2RGB).astype(np.float32)
     x, y = _grid(size)

@@ -26,7 +26,8 @@ class Step:
 
     Args:
         position: The epoch, and the batch within it.
-        loss: What the backward pass begins with: the task losses, weighted by the balancer, and the L1 penalty.
+        loss: What the backward pass begins with: the task losses, weighted by the balancer, and the L1
+            penalty.
         task_losses: The loss of each task times its weight: this rank's share times the number of ranks.
         losses: The loss of each task over the global batch (T,), without a gradient.
         total: The weighted sum of `losses` and the L1 penalty, without a gradient.

@@ -59,8 +59,8 @@ def planned(
         classes: The number of classes, given to heads with an argument `num_classes`.
 
     Raises:
-        ValueError: If a task has another one's head, a further task a name that is taken, or the weights do not make a
-            loss.
+        ValueError: If a task has another one's head, a further task a name that is taken, or the weights do
+            not make a loss.
     """
     for task in extra:
         if task in TAKEN:

@@ -19,13 +19,15 @@ Answer: TypeAlias = npt.NDArray[Any]
 class ImageMetric(Metric, ABC):
     """A metric that adds up sums of single images and gives figures of any set of images.
 
-    A subclass says what it measures with two functions: `sums` of one image, in numpy, and `figures` of added sums. Its
-    states have the names of the sums and are added over images, batches and processes, so that figures are always those
-    of the whole set, never means over batches. Some figures are NaN where no image has what they need.
+    A subclass says what it measures with two functions: `sums` of one image, in numpy, and `figures` of added
+    sums. Its states have the names of the sums and are added over images, batches and processes, so that
+    figures are always those of the whole set, never means over batches. Some figures are NaN where no image
+    has what they need.
 
     Attributes:
         answer: The key of `Prediction.maps` that is scored, such as `semantic`.
-        main: The figure in [0, 1], larger is better, that represents the task in a suite's score; empty for none.
+        main: The figure in [0, 1], larger is better, that represents the task in a suite's score; empty for
+            none.
         names: The names of the sums.
         computed: The sums of all processes at the last `compute`; also after a `reset`.
 

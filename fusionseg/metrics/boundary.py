@@ -52,12 +52,14 @@ class BoundaryMetrics(ImageMetric):
 def boundary_sums(prediction: IntMap, *truths: IntMap, tolerance: float = 0.0075) -> Counts:
     """Boundary pixels of one image and how many of them were matched: `BOUNDARY_SUMS`, additive over images.
 
-    A pixel is on a boundary if the pixel to its right, below or below to the right belongs to another region and both
-    are labeled in the truth. So neither the rim of a void area nor anything predicted inside of it counts. A boundary
-    pixel is matched if the other map has a boundary pixel within the tolerance. As in the Berkeley benchmark, a
-    predicted pixel is matched if it is with any annotator, and the true pixels of all annotators are added.
+    A pixel is on a boundary if the pixel to its right, below or below to the right belongs to another region
+    and both are labeled in the truth. So neither the rim of a void area nor anything predicted inside of it
+    counts. A boundary pixel is matched if the other map has a boundary pixel within the tolerance. As in the
+    Berkeley benchmark, a predicted pixel is matched if it is with any annotator, and the true pixels of all
+    annotators are added.
 
-    This is not the one-to-one matching of the Berkeley benchmark: one pixel may match many, so F is about 0.02 higher.
+    This is not the one-to-one matching of the Berkeley benchmark: one pixel may match many, so F is about
+    0.02 higher.
 
     Args:
         prediction: Region ids (H, W); 0 is a region like any other.
@@ -99,8 +101,8 @@ def near(targets: npt.NDArray[np.bool_], pixels: npt.NDArray[np.bool_], radius: 
 def boundary_figures(sums: npt.NDArray[np.number[Any]]) -> dict[str, float]:
     """Precision, recall and their harmonic mean over a set of images, in [0, 1].
 
-    Precision is NaN without predicted boundaries, recall without true ones, F without either; F is 0 if only one side
-    has boundaries.
+    Precision is NaN without predicted boundaries, recall without true ones, F without either; F is 0 if only
+    one side has boundaries.
 
     Args:
         sums: The sum of `boundary_sums` over a set of images.

@@ -45,8 +45,9 @@ class RegionMetrics(ImageMetric):
 def region_sums(prediction: IntMap, *truths: IntMap) -> Floats:
     """What the measures of regions need from one image: `REGION_SUMS`, additive over images.
 
-    Void pixels of a truth are left out of everything. Of several annotators the areas (`pixels`, `covered`) are added
-    and the others are averaged, as in the Berkeley benchmark. All is 0 where no annotator labeled a region.
+    Void pixels of a truth are left out of everything. Of several annotators the areas (`pixels`, `covered`)
+    are added and the others are averaged, as in the Berkeley benchmark. All is 0 where no annotator labeled a
+    region.
 
     Args:
         prediction: Region ids (H, W); 0 is a region like any other.
@@ -84,8 +85,8 @@ def annotator_sums(prediction: IntMap, truth: IntMap) -> Floats:
 def rand_error(both: Floats, of_truth: Floats, of_prediction: Floats) -> float:
     """One minus the F-score of saying which two pixels belong together (adapted Rand error, in [0, 1]).
 
-    Arganda-Carreras et al., doi:10.3389/fnana.2015.00142, with pairs of distinct pixels as in scikit-image. It is 0
-    where neither side puts any two pixels together.
+    Arganda-Carreras et al., doi:10.3389/fnana.2015.00142, with pairs of distinct pixels as in scikit-image.
+    It is 0 where neither side puts any two pixels together.
     """
     pairs, truth_pairs, prediction_pairs = (float(n @ n - n.sum()) for n in (both, of_truth, of_prediction))
     total = truth_pairs + prediction_pairs
@@ -95,12 +96,12 @@ def rand_error(both: Floats, of_truth: Floats, of_prediction: Floats) -> float:
 def region_figures(sums: Floats) -> dict[str, float]:
     """The figures of a set of images; NaN where no image has labeled regions.
 
-    `covering` is the share of pixels that the best predicted region covers, by intersection over union: the sum of
-    |R| max IoU(R, S) over all true regions R, by the sum of |R|, in [0, 1] (Arbelaez et al., TPAMI 2011, section 3.1.3;
-    over the set, not per image). `voi`, the variation of information in bits, is a mean over images (Meila 2005); it is
-    the sum of `voi_split`, H(prediction | truth), which grows as true regions are split, and `voi_merge`,
-    H(truth | prediction), which grows as they are merged. `rand_error` is the mean adapted Rand error, in [0, 1].
-    Larger is better for `covering` alone.
+    `covering` is the share of pixels that the best predicted region covers, by intersection over union: the
+    sum of |R| max IoU(R, S) over all true regions R, by the sum of |R|, in [0, 1] (Arbelaez et al., TPAMI
+    2011, section 3.1.3; over the set, not per image). `voi`, the variation of information in bits, is a mean
+    over images (Meila 2005); it is the sum of `voi_split`, H(prediction | truth), which grows as true regions
+    are split, and `voi_merge`, H(truth | prediction), which grows as they are merged. `rand_error` is the
+    mean adapted Rand error, in [0, 1]. Larger is better for `covering` alone.
 
     Args:
         sums: The sum of `region_sums` over a set of images.

@@ -21,7 +21,8 @@ PRIMARY = ("semantic", "region")
 class MetricSuite(nn.Module):
     """All that is measured of the predictions of a model.
 
-    It is a module, so that the states move to the device with the model that holds it; checkpoints do not contain them.
+    It is a module, so that the states move to the device with the model that holds it; checkpoints do not
+    contain them.
 
     Args:
         metrics: The metrics, by any names or in a sequence; no two of them may have sums of the same name.
@@ -117,10 +118,10 @@ class MetricSuite(nn.Module):
     def figures(self, sums: Counted) -> dict[str, float]:
         """The figures and the `score` of a set of images.
 
-        The score is the geometric mean of the main figures of the semantic and the region metric, or the one of them
-        that there is: a single number in [0, 1] that is high only where both tasks are. Without either it is that of
-        the other metrics' main figures. A task that the truth has no label of is left out; the score is 0 where nothing
-        could be measured.
+        The score is the geometric mean of the main figures of the semantic and the region metric, or the one
+        of them that there is: a single number in [0, 1] that is high only where both tasks are. Without
+        either it is that of the other metrics' main figures. A task that the truth has no label of is left
+        out; the score is 0 where nothing could be measured.
 
         Args:
             sums: The added sums of the images, of some or all of the metrics; other names are ignored.

@@ -24,19 +24,19 @@ class Backbone:
     """An encoder and a decoder, described: networks build from it as many of each as they need.
 
     Args:
-        encoder: An encoder of segmentation-models-pytorch (`resnet18`, `mobilenet_v2`, `efficientnet-b0` ...) or of
-            timm (`tu-` and timm's name). The MiT and MobileOne encoders have licences of their own.
-        weights: Where the encoder starts: the name of pretrained weights (`imagenet`), or a file (`.safetensors` or a
-            PyTorch state dict); random where left out.
+        encoder: An encoder of segmentation-models-pytorch (`resnet18`, `mobilenet_v2`, `efficientnet-b0` ...)
+            or of timm (`tu-` and timm's name). The MiT and MobileOne encoders have licences of their own.
+        weights: Where the encoder starts: the name of pretrained weights (`imagenet`), or a file
+            (`.safetensors` or a PyTorch state dict); random where left out.
         decoder: A model of segmentation-models-pytorch (`Unet`, `UnetPlusPlus`, `MAnet`, `Linknet`, `FPN`,
-            `PSPNet`, `DeepLabV3`, `DeepLabV3Plus`, `PAN` for sides of 128 or more, `UPerNet`, `Segformer` ...),
-            `FCN`, or the class path of another such model or of a `Decoder` of your own. `DPT`, which reads the
-            tokens of a transformer besides its features, cannot be built.
+            `PSPNet`, `DeepLabV3`, `DeepLabV3Plus`, `PAN` for sides of 128 or more, `UPerNet`, `Segformer`
+            ...), `FCN`, or the class path of another such model or of a `Decoder` of your own. `DPT`, which
+            reads the tokens of a transformer besides its features, cannot be built.
         in_channels: Channels of the image: 3, or RGB and more.
         options: Further arguments of the decoder's class: those of the model in segmentation-models-pytorch
             (`decoder_channels` ...), or those of the `Decoder` and `output_stride`.
-        mean: Mean of each channel, for values in [0, 1]; where left out, what the weights expect (ImageNet's, and 0.5
-            for more channels).
+        mean: Mean of each channel, for values in [0, 1]; where left out, what the weights expect (ImageNet's,
+            and 0.5 for more channels).
         std: Standard deviation of each channel, likewise (0.25 for more channels).
 
     Raises:
@@ -61,8 +61,8 @@ class Backbone:
         """One encoder and so many decoders for it.
 
         Raises:
-            ValueError: If there is no such encoder, decoder or file of weights, or the two cannot be paired; it names
-                the decoders that the encoder can be paired with.
+            ValueError: If there is no such encoder, decoder or file of weights, or the two cannot be paired;
+                it names the decoders that the encoder can be paired with.
         """
         for name, values in (("mean", self.mean), ("std", self.std)):
             if values is not None and len(values) != self.in_channels:

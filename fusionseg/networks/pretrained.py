@@ -48,10 +48,10 @@ def load_whole(model: nn.Module, path: Path) -> list[str]:
 
     Args:
         model: The module.
-        path: A run folder or checkpoint of ours, a state dict of torchvision's DeepLabV3 or FCN, a saved model of
-            segmentation-models-pytorch, or a safetensors file of one of these. Torchvision's start out a little off
-            where the encoder is dilated: in the first block of a dilated stage segmentation-models-pytorch spreads the
-            kernel, torchvision does not yet.
+        path: A run folder or checkpoint of ours, a state dict of torchvision's DeepLabV3 or FCN, a saved
+            model of segmentation-models-pytorch, or a safetensors file of one of these. Torchvision's start
+            out a little off where the encoder is dilated: in the first block of a dilated stage
+            segmentation-models-pytorch spreads the kernel, torchvision does not yet.
     """
     names = [name for name, _ in model.named_parameters()]
     decoder = "semantic" if any(".decoders.semantic." in name for name in names) else "shared"
@@ -82,8 +82,9 @@ def renamed(name: str, decoder: str, among: Mapping[str, Tensor]) -> str:
 def find_hub(weights: str) -> None:
     """Fails within five seconds where the hub of weights is out of reach.
 
-    Its client cannot be made to: however short its timeouts (`HF_HUB_ETAG_TIMEOUT`, `HF_HUB_DOWNLOAD_TIMEOUT`) are, it
-    tries each request six times with pauses that grow to 8 s, which no setting changes.
+    Its client cannot be made to: however short its timeouts (`HF_HUB_ETAG_TIMEOUT`,
+    `HF_HUB_DOWNLOAD_TIMEOUT`) are, it tries each request six times with pauses that grow to 8 s, which no
+    setting changes.
 
     Args:
         weights: The name of the weights, for the message.

@@ -20,8 +20,9 @@ PARENT = "runs"
 class RunFolder:
     """The folder of one run; the only place that knows what lies in it.
 
-    A process claims the folder when it chooses it and releases it when training has ended. Of several ranks the first
-    one claims. A claim is a lock on the file `.claim`, which the operating system drops when the process dies.
+    A process claims the folder when it chooses it and releases it when training has ended. Of several ranks
+    the first one claims. A claim is a lock on the file `.claim`, which the operating system drops when the
+    process dies.
 
     Args:
         path: The folder, which need not exist.

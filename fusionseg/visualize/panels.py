@@ -74,11 +74,12 @@ def panel(
 ) -> Picture:
     """A table of pictures (H, W, 3) on white: titles on top, a caption above each row, a legend at the bottom.
 
-    Pictures keep their aspect ratio within cells of one size. They are shrunk by averaging areas, which keeps outlines
-    visible, and enlarged by repeating pixels, which invents no colors.
+    Pictures keep their aspect ratio within cells of one size. They are shrunk by averaging areas, which keeps
+    outlines visible, and enlarged by repeating pixels, which invents no colors.
 
     Args:
-        rows: For each row the pictures by column title; a column that only some rows have is blank in the others.
+        rows: For each row the pictures by column title; a column that only some rows have is blank in the
+            others.
         captions: One line for each row, such as the sample's name and its score, or nothing at all.
         entries: What the legend says (see `legend`).
         width: Width of a cell in pixels; fonts and margins follow it.
