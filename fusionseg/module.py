@@ -1,4 +1,4 @@
-"""The LightningModule: several tasks, one loss."""
+"""The LightningModule that trains several tasks with one weighted loss."""
 
 from collections.abc import Callable
 from typing import Any
@@ -30,9 +30,11 @@ from fusionseg.engine.predictions import frame_of, padded, predictions
 from fusionseg.engine.seeding import reseed
 from fusionseg.engine.task_gradients import TaskGradients
 from fusionseg.engine.tasks import planned
+from fusionseg.files.state_dicts import Checkpoint
 from fusionseg.heads import BoundaryHead, ExtraHead, Head, SceneHead, SemanticHead
 from fusionseg.networks import HardSharing, Network
 from fusionseg.networks.backbone import Backbone
+from fusionseg.networks.base import Outputs
 from fusionseg.sample import Classes, Prediction, Sample
 
 
@@ -127,8 +129,8 @@ class FusionModule(LightningModule):
         return self.objective.notice
 
     @override
-    def forward(self, image: Tensor) -> list[dict[str, Any]]:
-        """The outputs of the heads for each refinement, of images (B, C, H, W) with sides that are multiples of 32."""
+    def forward(self, image: Tensor) -> list[Outputs]:
+        """The outputs of the heads for each refinement, of images (B, C, H, W) with sides divisible by 32."""
         return self.network(image)  # type: ignore[no-any-return]
 
     @torch.no_grad()
@@ -180,7 +182,7 @@ class FusionModule(LightningModule):
         return step.loss
 
     @override
-    def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
+    def backward(self, loss: Tensor, *args: object, **kwargs: object) -> None:
         self.task_gradients.measure_scale(loss, self.current_step)
         if self.task_gradients.by_task:
             self.task_gradients.backward(self.current_step)
@@ -197,7 +199,7 @@ class FusionModule(LightningModule):
         self.balancer.begin()
 
     @override
-    def on_train_batch_end(self, *_: Any) -> None:
+    def on_train_batch_end(self, *_: object) -> None:
         if self.trainer.is_last_batch or self.global_step == self.trainer.max_steps:
             self.log_losses()  # before the epoch's line is printed
 
@@ -235,7 +237,7 @@ class FusionModule(LightningModule):
         self._log_figures("test")
 
     @override
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+    def on_save_checkpoint(self, checkpoint: Checkpoint) -> None:
         checkpoint["losses"] = self.loss_log.state()
         check_finite(checkpoint["state_dict"], self.global_step)
         # a checkpoint is rebuilt without the file or download that its weights began with
@@ -244,7 +246,7 @@ class FusionModule(LightningModule):
             arguments["backbone"] = {**arguments["backbone"], "weights": None, **normalization}
 
     @override
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+    def on_load_checkpoint(self, checkpoint: Checkpoint) -> None:
         self.loss_log.resume(checkpoint.get("losses"))
 
     def log_losses(self) -> None:
@@ -281,8 +283,8 @@ class FusionModule(LightningModule):
         self.network.freeze_encoder(frozen)
         self.task_gradients.balance_at_branch(not frozen or self.network.shares_decoder)
 
-    def _stepped(self, optimizer: Optimizer, *_: Any) -> None:
-        """Tells the balancer that the optimizer made a step, or that a gradient scaler made it leave the step out."""
+    def _stepped(self, optimizer: Optimizer, *_: object) -> None:
+        """Informs the balancer of an optimizer step, or that the gradient scaler skipped it."""
         again = self._losses_again() if self.balancer.looks_again else None
         self.balancer.stepped(getattr(optimizer, "found_inf", None), again)
 

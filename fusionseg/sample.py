@@ -1,4 +1,4 @@
-"""The contract that data, heads, metrics and doors share: what a sample, a label and a set of classes are."""
+"""The types that all parts share: samples, classes, labels and predictions."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,20 +13,23 @@ VOID = 255
 Sample: TypeAlias = dict[str, Any]
 """What a dataset yields and, with a leading B, what a batch is.
 
-==========  =========  =================================  ==========================================================
+==========  =========  =================================  =================================================
 key         shape      dtype                              meaning
-==========  =========  =================================  ==========================================================
-`image`     (C, H, W)  uint8 (or uint16, float32 [0, 1])  RGB or RGB and more, normalised on the device
+==========  =========  =================================  =================================================
+`image`     (C, H, W)  uint8 (or uint16, float32 [0, 1])  RGB or RGB and more, normalized on the device
 `semantic`  (H, W)     int64                              class id, `VOID` where unlabelled
-`region`    (H, W)     int64 in [0, 65535]                region id, arbitrary per image, 0 where unlabelled
-`depth`     (H, W)     float32                            meters, 0 where invalid (of data sets that have it)
-`normals`   (3, H, W)  float32                            unit vectors (x right, y down, z away), 0 where invalid
+`region`    (H, W)     int64 in [0, 65535]                region id, arbitrary per image, 0: unlabelled
+`depth`     (H, W)     float32                            meters, 0 where invalid (only some data sets)
+`normals`   (3, H, W)  float32                            unit vectors (x right, y down, z away), 0: invalid
 `name`      -          str                                unique in its split
 `index`     -          int, evaluation only               what to ask `dataset.truth` for
-==========  =========  =================================  ==========================================================
+==========  =========  =================================  =================================================
 """
 
-IntMap: TypeAlias = npt.NDArray[np.integer[Any]]
+Array: TypeAlias = npt.NDArray[Any]
+"""An array of any dtype on the host, such as a label map of any task."""
+
+IntMap: TypeAlias = npt.NDArray[np.integer]
 """A label map (H, W) on the host."""
 
 
@@ -96,7 +99,7 @@ class Truth:
     crowd: IntMap | None = None
     others: tuple[IntMap, ...] = ()
     has_regions: bool = True
-    maps: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
+    maps: Mapping[str, Array] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -112,15 +115,15 @@ class Prediction:
     """
 
     name: str
-    maps: Mapping[str, npt.NDArray[Any]]
+    maps: Mapping[str, Array]
 
-    def __getitem__(self, task: str) -> npt.NDArray[Any]:
+    def __getitem__(self, task: str) -> Array:
         return self.maps[task]
 
     def __contains__(self, task: str) -> bool:
         return task in self.maps
 
-    def get(self, task: str) -> npt.NDArray[Any] | None:
+    def get(self, task: str) -> Array | None:
         """The answer of a task, or None where there is none."""
         return self.maps.get(task)
 
@@ -144,7 +147,7 @@ class Frame(NamedTuple):
         return cls(size, size, size)
 
 
-Counted: TypeAlias = dict[str, npt.NDArray[Any]]
+Counted: TypeAlias = dict[str, Array]
 """Named additive arrays: what is measured of one image, or of many, added."""
 
 Picture: TypeAlias = npt.NDArray[np.uint8]

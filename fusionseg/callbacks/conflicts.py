@@ -1,9 +1,8 @@
-"""How much tasks are in each other's way, while they learn."""
+"""Logs how far the gradients of the tasks conflict during training."""
 
 import math
 import sys
 from itertools import combinations
-from typing import Any
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
@@ -12,9 +11,11 @@ from torch import Tensor
 from fusionseg.callbacks.conflict_curves import Row, conflict_curves
 from fusionseg.callbacks.shared_maps import Pairs, SharedMaps, compiled
 from fusionseg.files.images import write_png
+from fusionseg.files.state_dicts import Checkpoint
 from fusionseg.module import FusionModule
 from fusionseg.runs.folder import RunFolder
 from fusionseg.runs.wandb_logger import log_picture
+from fusionseg.sample import Sample
 
 
 class Conflicts(Callback):
@@ -60,8 +61,8 @@ class Conflicts(Callback):
         network = _balanced(pl_module).network
         if network.branch is None and compiled(network.encoder):
             raise ValueError(
-                f"{type(network).__name__} has no branching point, and Conflicts cannot look into a compiled encoder: "
-                "set model.compile to false, or leave the callback out"
+                f"{type(network).__name__} has no branching point, and Conflicts cannot look into a compiled "
+                "encoder: set model.compile to false, or leave the callback out"
             )
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -70,7 +71,7 @@ class Conflicts(Callback):
             print(f"Conflicts has nothing to compare: {tasks[0]} is the only task", file=sys.stderr)
 
     def on_train_batch_start(
-        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
+        self, trainer: Trainer, pl_module: LightningModule, batch: Sample, batch_idx: int
     ) -> None:
         module = _balanced(pl_module)
         begins = batch_idx % trainer.accumulate_grad_batches == 0
@@ -85,13 +86,16 @@ class Conflicts(Callback):
             self.sample = trainer.global_step, *products
             self._close()
 
-    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: object) -> None:
         if self.sample is None:
             return
-        (step, places, products), self.sample = self.sample, None
-        tasks, weights = _balanced(pl_module).tasks, _balanced(pl_module).balancer.weights
+        step, places, products = self.sample
+        self.sample = None
+        tasks = _balanced(pl_module).tasks
+        weights = _balanced(pl_module).balancer.weights
         values = torch.cat([products.flatten(), weights.to(products)]).cpu()  # the only wait for the device
-        gramians, weights = values[: products.numel()], values[products.numel() :]
+        gramians = values[: products.numel()]
+        weights = values[products.numel() :]
         figures: Row = {}
         for (place, pairs), gramian in zip(
             places.items(), gramians.view(products.shape).tolist(), strict=True
@@ -131,10 +135,10 @@ class Conflicts(Callback):
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         self._close()
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> Checkpoint:
         return {"history": self.history}
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+    def load_state_dict(self, state_dict: Checkpoint) -> None:
         self.history = state_dict["history"]
 
     def _log(self, trainer: Trainer, step: int, figures: Row) -> None:
@@ -157,15 +161,16 @@ class Conflicts(Callback):
 def _balanced(module: LightningModule) -> FusionModule:
     if not isinstance(module, FusionModule):
         raise ValueError(
-            f"expected a module that tells its losses task by task (FusionModule), found {type(module).__name__}: "
-            "leave the callback Conflicts out"
+            "expected a module that tells its losses task by task (FusionModule), found "
+            f"{type(module).__name__}: leave the callback Conflicts out"
         )
     return module
 
 
 def _compared(own: float, product: float, other: float, name: str) -> Row:
-    """Cosine and ratio of norms of two gradients from their inner products; nothing where one is 0 or not finite."""
+    """Cosine and ratio of norms of two gradients from their inner products; empty if one is 0 or infinite."""
     if not (0 < own < math.inf and 0 < other < math.inf):
         return {}
-    p, q = math.sqrt(own), math.sqrt(other)
+    p = math.sqrt(own)
+    q = math.sqrt(other)
     return {f"conflict/cosine_{name}": min(max(product / p / q, -1.0), 1.0), f"conflict/ratio_{name}": p / q}

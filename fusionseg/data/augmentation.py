@@ -141,7 +141,7 @@ def view(
     mirror: float,
     position: npt.NDArray[np.float64],
 ) -> _Matrix:
-    """The affine map (2, 3) from the crop's plane to the image's, (x, y), with pixel centers at half integers.
+    """The affine map (2, 3) from (x, y) of the crop to (x, y) of the image, pixel centers at half integers.
 
     Args:
         size: Height and width of the image.
@@ -163,12 +163,12 @@ def view(
 
 
 def channel_groups(planes: npt.NDArray[_Scalar]) -> list[npt.NDArray[_Scalar]]:
-    """The channels of (H, W, C) in groups of four, the most that OpenCV's borders, means and averages can have."""
+    """The channels of (H, W, C) in groups of four, the most that OpenCV supports for borders and means."""
     return [np.ascontiguousarray(group) for group in np.split(planes, range(4, planes.shape[2], 4), axis=2)]
 
 
 def _image_view(image: _Image, warp: _Matrix, crop_size: tuple[int, int]) -> _Image:
-    """The crop of an image (H, W, C) by linear interpolation, with the image's mean color beyond its border."""
+    """The crop of an image (H, W, C) by linear interpolation, with the mean color beyond its border."""
     height, width, channels = image.shape
     shrunk = image
     # Linear interpolation looks at two pixels: of a much larger image it would see only a few.

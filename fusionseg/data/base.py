@@ -93,7 +93,8 @@ class SegmentationDataset(ABC):
     def __init__(self, split: Split) -> None:
         if split not in self.splits:
             raise DataError(
-                f"{type(self).__name__} has the splits {', '.join(self.splits)}, found {split!r}: name another"
+                f"{type(self).__name__} has the splits {', '.join(self.splits)}, found {split!r}: name "
+                "another"
             )
         self.split = split
 
@@ -119,7 +120,7 @@ class SegmentationDataset(ABC):
         return Truth(labels.semantic, labels.region, maps=channels_first(labels.maps))
 
     def annotation(self, index: int, rng: np.random.Generator) -> npt.NDArray[np.uint16] | None:
-        """The regions (H, W) of one of several annotators, for training; None where `read` gives all there is.
+        """The regions (H, W) of one of several annotators, for training; None if there is only one annotator.
 
         Args:
             index: Which image.
@@ -139,7 +140,7 @@ class SegmentationDataset(ABC):
         return rng.permutation(among)
 
     def sources(self) -> list[object]:
-        """All that the pixels depend on: parameters, and the path of every file. The cache on disk is keyed by it.
+        """All that the pixels depend on, parameters and the path of every file: the key of the cache on disk.
 
         Raises:
             DataError: The dataset does not override this.

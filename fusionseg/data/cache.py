@@ -185,7 +185,7 @@ def _bytes(pixels: Pixels) -> int:
 
 
 def _free_memory() -> float:
-    """Bytes that this process may still allocate, limited by the machine or by the container's control group."""
+    """Bytes that this process may still allocate, limited by the machine or the container's cgroup."""
     available = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     meminfo = Path("/proc/meminfo")
     group = Path("/sys/fs/cgroup")

@@ -88,7 +88,7 @@ class CocoPanoptic(SegmentationDataset):
         return self.label_folder / f"{self.names[index]}.png"
 
     def _decoded(self, index: int) -> "_Decoded":
-        """The maps of classes, regions and crowds, from the label file's colors: id = red + 256 green + 65536 blue.
+        """The maps of classes, regions and crowds; a color is the id red + 256 green + 65536 blue.
 
         Raises:
             DataError: The label file has segments that the JSON file does not list.
@@ -118,7 +118,7 @@ class _Decoded(NamedTuple):
 
 
 class _Index(NamedTuple):
-    """The content of the JSON file: the classes, and by image the id, class and crowd flag of its segments."""
+    """The content of the JSON file: classes, and for each image the ids, classes and crowds of segments."""
 
     classes: Classes
     segments: dict[str, npt.NDArray[np.void]]

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from lightning import LightningDataModule
 from torch import Tensor
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import DataLoader
 from typing_extensions import override
 
 from fusionseg.config.recipe import record
@@ -139,11 +139,11 @@ class SegmentationDataModule(LightningDataModule):
         return self._evaluation("test")
 
     @override
-    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+    def on_after_batch_transfer(self, batch: Sample, dataloader_idx: int) -> Sample:
         return widened(batch)
 
     def class_counts(self) -> Tensor:
-        """The number of pixels of each class (C,) int64 in an epoch of training, read from the label files alone."""
+        """The number of pixels of each class (C,) int64 in an epoch of training, from the label files."""
         dataset = self._split("train")
         counts = np.zeros(len(dataset.classes), np.int64)
         seen = dataset.order(np.random.default_rng(self.seed), np.arange(len(dataset)))
@@ -181,7 +181,7 @@ class SegmentationDataModule(LightningDataModule):
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
 
     def _done(self) -> int:
-        """Batches of this epoch that were taken already; above 0 only where a run is resumed within an epoch."""
+        """Batches of this epoch that were used already; above 0 only if a run is resumed within an epoch."""
         return self.trainer.fit_loop.epoch_loop.batch_progress.current.ready if self.trainer else 0
 
     def _evaluation(self, split: Split) -> DataLoader[Sample]:
@@ -198,7 +198,7 @@ class SegmentationDataModule(LightningDataModule):
     def _loader(
         self,
         samples: TrainSamples | EvaluationSamples,
-        order: Sampler[Any],
+        order: TrainOrder | EvaluationOrder,
         batch_size: int,
         drop_last: bool = False,
     ) -> DataLoader[Sample]:
@@ -233,11 +233,11 @@ class LateLoader(DataLoader[Sample]):
     def __iter__(self) -> Any:
         yield from super().__iter__()
 
-    def state_dict(self) -> dict[str, Any]:
-        """Empty: the position follows from the trainer's step. Lightning asks only whether the loader has a state."""
+    def state_dict(self) -> dict[str, object]:
+        """Empty, since the position follows from the trainer's step; Lightning requires the method."""
         return {}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, state: dict[str, object]) -> None:
         """Nothing to do."""
 
 

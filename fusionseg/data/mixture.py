@@ -139,8 +139,9 @@ class MixtureDataset(SegmentationDataset):
         for part, pool, weight, share in zip(self.parts, pools, weights, shares, strict=True):
             if weight and not (share and len(pool)):
                 raise DataError(
-                    f"expected images of {part.name} (weight {weight:g}) and a share of an epoch of {length} for them, "
-                    f"found {len(pool)} and {share}: raise data.fraction or epoch_length, or change the weights"
+                    f"expected images of {part.name} (weight {weight:g}) and a share of an epoch of {length} "
+                    f"for them, found {len(pool)} and {share}: raise data.fraction or epoch_length, or "
+                    "change the weights"
                 )
         turns = rng.permutation(np.repeat(np.arange(len(pools)), shares))
         order = np.empty(length, np.int64)
@@ -187,7 +188,7 @@ class MixtureDataset(SegmentationDataset):
 
 
 class _Part(NamedTuple):
-    """One of the datasets, the table (256,) from its class ids to the mixture's, and whether its regions count."""
+    """One of the datasets, the table (256,) from its class ids to the mixture's, and if its regions count."""
 
     name: str
     dataset: SegmentationDataset

@@ -1,4 +1,4 @@
-"""Depth and surface normals of the synthetic scenes: a tilted ground, and a plane or curved body for each thing.
+"""Depth and surface normals of the synthetic scenes: a tilted ground, and a body for each thing.
 
 The camera is orthographic: a pixel is a square of `EXTENT` / (shorter side in pixels) meters at every depth,
 x points right, y down and z away from the camera. A surface is a depth z(x, y) in meters, and its normal
@@ -90,7 +90,7 @@ def _place(thing: Thing, depth: _Plane, gradient: _Plane, pitch: float, rng: np.
 
 
 def _relief(thing: Thing, pitch: float, rng: np.random.Generator) -> tuple[_Plane, _Plane]:
-    """The height (h, w) of a thing in its window, in meters towards the camera, and its slope (h, w, 2) in (x, y)."""
+    """The height (h, w) of a thing in its window, meters towards the camera, and its slope (h, w, 2)."""
     rows, columns = thing.window
     y = (np.arange(rows.start, rows.stop)[:, None] - thing.center[0]) / thing.radius
     x = (np.arange(columns.start, columns.stop)[None] - thing.center[1]) / thing.radius

@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import cv2
 import numpy as np
@@ -13,7 +13,7 @@ from fusionseg.data.base import Pixels, SegmentationDataset, Split
 from fusionseg.data.surfaces import Thing, bent, bowl, cap, flat, surfaces
 from fusionseg.sample import Classes
 
-_Plane: TypeAlias = npt.NDArray[np.floating[Any]]
+_Plane: TypeAlias = npt.NDArray[np.floating]
 
 _SKY, _GROUND, _DISK, _SQUARE, _TRIANGLE, _STAR = range(6)
 _LENGTHS: dict[Split, int] = {"train": 512, "val": 64, "test": 64}
@@ -26,7 +26,7 @@ _HUES = {
     _TRIANGLE: (65, 125),
     _STAR: (120, 175),
 }
-"""Ranges of hue in OpenCV's half degrees; neighbors share a part, so that hue alone does not give the class."""
+"""Ranges of hue in OpenCV's half degrees; they overlap, so that hue alone does not give the class."""
 
 
 class SyntheticScenes(SegmentationDataset):
@@ -116,7 +116,7 @@ class SyntheticScenes(SegmentationDataset):
 
 
 def scene(rng: np.random.Generator, size: tuple[int, int]) -> tuple[Pixels, list[Thing]]:
-    """A scene (H, W) of two areas of stuff (regions 1 and 2) and groups of things (a region each), and the things."""
+    """A scene (H, W) of two areas of stuff (regions 1 and 2) and groups of things, one region each."""
     canvas = _background(rng, size)
     things: list[Thing] = []
     for _ in range(rng.integers(3, 6)):
@@ -143,7 +143,7 @@ def scene(rng: np.random.Generator, size: tuple[int, int]) -> tuple[Pixels, list
 
 
 class _Canvas(NamedTuple):
-    """The picture in the making: hue in half degrees, saturation and value (H, W, 3), and the label maps (H, W)."""
+    """An unfinished picture: hue in half degrees, saturation and value (H, W, 3), and label maps (H, W)."""
 
     hsv: npt.NDArray[np.float32]
     semantic: npt.NDArray[np.uint8]
@@ -223,7 +223,7 @@ _INSETS: dict[int, Callable[[_Plane, _Plane], _Plane]] = {
     _TRIANGLE: lambda u, v: 1 - 2 * np.maximum(v, np.abs(u) * (3**0.5 / 2) - v / 2),
     _STAR: _star,
 }
-"""Distance to the shape's border, 1 in its middle and positive inside, over coordinates in units of the radius."""
+"""Distance to the shape's border, 1 in its middle and positive inside; coordinates in units of the radius."""
 
 _TEXTURES: dict[int, Callable[[_Plane, _Plane], _Plane]] = {
     _DISK: lambda u, v: 30 * (u + 0 * v),

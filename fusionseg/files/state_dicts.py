@@ -3,10 +3,13 @@
 import warnings
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any, TypeAlias, TypeGuard
 
 import torch
 from torch import Tensor
+
+Checkpoint: TypeAlias = dict[str, Any]
+"""The content of a checkpoint or the state of a callback: tensors, plain values, and containers of these."""
 
 
 class WeightsError(ValueError):

@@ -2,17 +2,16 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, TypeAlias
+from typing import ClassVar, TypeAlias
 
-import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.nn import Module
 from torchmetrics import Metric
 
-from fusionseg.sample import Counted, Truth
+from fusionseg.sample import Array, Counted, Truth
 
-Answer: TypeAlias = npt.NDArray[Any]
+Answer: TypeAlias = Array
 """A map of `Prediction.maps`: what a head predicts for one image."""
 
 
@@ -116,11 +115,11 @@ class ImageMetric(Metric, ABC):
 
     @property
     def update_called(self) -> bool:
-        """Always true: the figures of no image are defined (NaN), so that a process without images is nothing odd."""
+        """Always true: the figures of no image are defined (NaN), so none is needed before `compute`."""
         return True
 
     def _apply(self, fn: Callable[[Tensor], Tensor], exclude_state: Sequence[str] = "") -> Module:
-        """Moves the states with the module, but keeps their type: `.to(torch.bfloat16)` would round the sums."""
+        """Moves the states with the module, but keeps their dtype, since bfloat16 would round the sums."""
         super()._apply(fn, exclude_state=self.names)
         for name in self.names:
             setattr(self, name, getattr(self, name).to(self.device))

@@ -1,7 +1,6 @@
 """Precision and recall of the boundaries of regions, at a tolerance."""
 
 from math import hypot
-from typing import Any
 
 import cv2
 import numpy as np
@@ -75,12 +74,13 @@ def boundary_sums(prediction: IntMap, *truths: IntMap, tolerance: float = 0.0075
     labeled = [truth != 0 for truth in truths]
     predicted = np.any([boundaries(prediction, known) for known in labeled], 0)
     true = [boundaries(truth, known) for truth, known in zip(truths, labeled, strict=True)]
-    matched = near(np.any(true, 0), predicted, radius), sum(near(predicted, edges, radius) for edges in true)
-    return np.array([matched[0], np.count_nonzero(predicted), matched[1], np.count_nonzero(true)], np.int64)
+    found = near(np.any(true, 0), predicted, radius)
+    recalled = sum(near(predicted, edges, radius) for edges in true)
+    return np.array([found, np.count_nonzero(predicted), recalled, np.count_nonzero(true)], np.int64)
 
 
 def boundaries(labels: IntMap, labeled: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    """Where a labeled pixel has another label than its labeled neighbor to the right, below or below to the right."""
+    """Labeled pixels with another label than a labeled neighbor to the right, below or below to the right."""
     height, width = labels.shape
     edges = np.zeros((height, width), bool)
     for down, right in ((0, 1), (1, 0), (1, 1)):
@@ -98,7 +98,7 @@ def near(targets: npt.NDArray[np.bool_], pixels: npt.NDArray[np.bool_], radius: 
     return int(np.count_nonzero(cv2.dilate(targets.view(np.uint8), disc).view(bool) & pixels))
 
 
-def boundary_figures(sums: npt.NDArray[np.number[Any]]) -> dict[str, float]:
+def boundary_figures(sums: npt.NDArray[np.number]) -> dict[str, float]:
     """Precision, recall and their harmonic mean over a set of images, in [0, 1].
 
     Precision is NaN without predicted boundaries, recall without true ones, F without either; F is 0 if only
@@ -108,7 +108,8 @@ def boundary_figures(sums: npt.NDArray[np.number[Any]]) -> dict[str, float]:
         sums: The sum of `boundary_sums` over a set of images.
     """
     matched_prediction, prediction, matched_truth, truth = (float(n) for n in sums)
-    precision, recall = float(ratio(matched_prediction, prediction)), float(ratio(matched_truth, truth))
+    precision = float(ratio(matched_prediction, prediction))
+    recall = float(ratio(matched_truth, truth))
     harmonic = 2 * precision * recall / (precision + recall) if matched_prediction and matched_truth else 0.0
     return {
         "boundary_f": harmonic if prediction or truth else float("nan"),

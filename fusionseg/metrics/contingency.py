@@ -39,7 +39,8 @@ def runs(rows: IntMap, columns: IntMap) -> tuple[Counts, Counts, Counts]:
     """
     if rows.shape != columns.shape:
         raise ValueError(f"expected two label maps of one shape, found {rows.shape} and {columns.shape}")
-    first, second = rows.ravel(), columns.ravel()
+    first = rows.ravel()
+    second = columns.ravel()
     last = np.ones(first.size, bool)
     last[:-1] = first[1:] != first[:-1]
     last[:-1] |= second[1:] != second[:-1]

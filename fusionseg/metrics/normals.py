@@ -1,4 +1,4 @@
-"""Angles between predicted and true surface normals: mean, median and shares below 11.25, 22.5 and 30 degrees."""
+"""Angles between predicted and true surface normals: mean, median and shares below thresholds."""
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +21,7 @@ BINS = 180 * BINS_PER_DEGREE
 
 
 class NormalsMetrics(ImageMetric):
-    """Mean and median angle between predicted and true normals, and the shares within 11.25, 22.5 and 30 degrees.
+    """Mean and median angle between predicted and true normals, and shares within 11.25, 22.5 and 30 degrees.
 
     The figures are those of `normals_figures`: over all valid pixels of a set of images.
 

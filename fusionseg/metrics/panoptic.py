@@ -122,9 +122,12 @@ def outcomes(pairs: Overlaps, num_classes: int) -> Floats:
         num_classes: Number of classes C.
     """
     rows, columns, row, column, area = pairs
-    row_class, column_class = rows // OFFSET - 1, columns // OFFSET - 1
-    row_area, column_area = totals(row, area, rows.size), totals(column, area, columns.size)
-    cell_class, wanted = row_class[row], column_class[column]
+    row_class = rows // OFFSET - 1
+    column_class = columns // OFFSET - 1
+    row_area = totals(row, area, rows.size)
+    column_area = totals(column, area, columns.size)
+    cell_class = row_class[row]
+    wanted = column_class[column]
     on_void = totals(column, area * (cell_class == -1), columns.size)
     on_crowd = totals(column, area * (cell_class == num_classes + wanted), columns.size)
 

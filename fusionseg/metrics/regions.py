@@ -69,10 +69,13 @@ def annotator_sums(prediction: IntMap, truth: IntMap) -> Floats:
     """`region_sums` for one annotator."""
     rows, columns, row, column, area = overlaps(truth, prediction)
     labeled = rows[row] != 0
-    row, column, area = row[labeled], column[labeled], area[labeled]
+    row = row[labeled]
+    column = column[labeled]
+    area = area[labeled]
     if area.size == 0:
         return np.zeros(len(REGION_SUMS))
-    of_truth, of_prediction = totals(row, area, rows.size), totals(column, area, columns.size)
+    of_truth = totals(row, area, rows.size)
+    of_prediction = totals(column, area, columns.size)
     pixels = area.sum()
     best = np.zeros(of_truth.size)
     np.maximum.at(best, row, area / (of_truth[row] + of_prediction[column] - area))

@@ -11,7 +11,7 @@ SCENE_SUMS = ("hits", "wrong", "missed", "right", "decisions")
 """The columns of `scene` in `scene_sums`."""
 
 THRESHOLDS = np.square(np.sin(np.arange(128) / 128 * np.pi / 2)).astype(np.float32)
-"""128 probabilities from 0, at which precision and recall are taken: dense near 0 and 1, where most answers are."""
+"""The 128 thresholds of precision and recall: dense near 0 and 1, where most probabilities are."""
 
 
 class SceneMetrics(ImageMetric):
@@ -100,7 +100,7 @@ def scene_sums(probabilities: npt.NDArray[np.float32], truth: IntMap, single: bo
 
 
 def scene_ap(scores: Counts) -> Floats:
-    """The average precision of each class (C,), in [0, 1]: how well images that show it are ranked above the others.
+    """The average precision of each class (C,), in [0, 1].
 
     It is the sum of (R_n - R_{n-1}) P_n over `THRESHOLDS` from the highest to 0, with the precision P_n and
     the recall R_n of the images whose probability reaches it. So it is exactly the average precision of

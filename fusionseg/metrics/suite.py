@@ -51,13 +51,14 @@ class MetricSuite(nn.Module):
         for metric in chosen:
             if not isinstance(metric, ImageMetric):
                 raise TypeError(
-                    f"expected metrics derived from fusionseg.metrics.ImageMetric, found {type(metric).__name__}"
+                    "expected metrics derived from fusionseg.metrics.ImageMetric, found "
+                    f"{type(metric).__name__}"
                 )
             for name in metric.names:
                 if name in owners:
                     raise ValueError(
-                        f"expected sums of different names, found '{name}' in {type(owners[name]).__name__} and "
-                        f"{type(metric).__name__}: leave out one of them or rename its sums"
+                        f"expected sums of different names, found '{name}' in {type(owners[name]).__name__} "
+                        f"and {type(metric).__name__}: leave out one of them or rename its sums"
                     )
                 owners[name] = metric
         self.metrics = nn.ModuleList(chosen)
@@ -88,7 +89,7 @@ class MetricSuite(nn.Module):
             yield metric
 
     def sums(self, prediction: Prediction, truth: Truth) -> Counted:
-        """The sums of one image, of every metric whose answer the prediction has; `total` adds those of several.
+        """The sums of one image for every metric whose answer the prediction has; `total` adds up several.
 
         What the truth has no label of adds nothing, so that sets of images may be mixed.
         """
@@ -157,7 +158,7 @@ class MetricSuite(nn.Module):
 
 
 def total(many: Iterable[Counted]) -> Counted:
-    """The sums of a set of images from those of its images or of disjoint parts of it; integers become int64."""
+    """The sums of a set of images, from those of its images or of disjoint subsets; integers become int64."""
     added: Counted = {}
     for sums in many:
         for name, value in sums.items():

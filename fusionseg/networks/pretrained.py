@@ -1,4 +1,4 @@
-"""Weights from files: any whole segmentation model in, what fits is taken, what does not is listed."""
+"""Loads pretrained weights from files: takes what fits, and lists what does not."""
 
 import os
 import socket
@@ -28,8 +28,8 @@ def loaded(module: nn.Module, state: Mapping[str, Tensor], source: Path | str, w
     learned = {k for k, _ in module.named_parameters()}
     if not learned & fits.keys():
         raise WeightsError(
-            f"{source}: none of the {len(state)} tensors fits {what}: it has {', '.join(list(own)[:3])} ..., the file "
-            f"has {', '.join(list(state)[:3])} ...; is it another architecture?"
+            f"{source}: none of the {len(state)} tensors fits {what}: it has {', '.join(list(own)[:3])} ..., "
+            f"the file has {', '.join(list(state)[:3])} ...; is it another architecture?"
         )
     if wrong := not_finite(fits):
         raise WeightsError(f"{source}: the weights for {what} hold NaN or infinity in {', '.join(wrong[:3])}")
@@ -44,7 +44,7 @@ def loaded(module: nn.Module, state: Mapping[str, Tensor], source: Path | str, w
 
 
 def load_whole(model: nn.Module, path: Path) -> list[str]:
-    """Starts a `FusionModule` from any whole segmentation model and gives the names that had to be initialized.
+    """Loads the weights of any whole segmentation model; gives the names that had to be initialized.
 
     Args:
         model: The module.
@@ -67,7 +67,8 @@ def renamed(name: str, decoder: str, among: Mapping[str, Tensor]) -> str:
         decoder: The decoder of ours that takes the other's place.
         among: All tensors there, which tell the architecture.
     """
-    body, head = f"network.decoders.{decoder}.body.", "network.heads.semantic.layers.1."
+    body = f"network.decoders.{decoder}.body."
+    head = "network.heads.semantic.layers.1."
     smp = {"encoder.": "network.encoder.body.", "decoder.": body, "segmentation_head.0.": head}
     pyramid = any(k.startswith("classifier.0.convs.") for k in among)
     aspp = {"classifier.0.": f"{body}aspp.", "classifier.1.": f"{body}conv.", "classifier.2.": f"{body}bn."}
@@ -99,6 +100,7 @@ def find_hub(weights: str) -> None:
         socket.create_connection((address.hostname or "", address.port or 443), timeout=5).close()
     except OSError as error:
         raise ValueError(
-            f"the weights {weights!r} come from {address.hostname}, which does not answer ({error}): name a file "
-            "(model.backbone.weights FILE), leave them out (null), or set HF_HUB_OFFLINE=1 to use downloaded ones"
+            f"the weights {weights!r} come from {address.hostname}, which does not answer ({error}): name a "
+            "file (model.backbone.weights FILE), leave them out (null), or set HF_HUB_OFFLINE=1 to use "
+            "downloaded ones"
         ) from error
