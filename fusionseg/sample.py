@@ -11,7 +11,7 @@ VOID = 255
 """Class id of pixels that have no semantic label; a data set has at most 255 classes."""
 
 Sample: TypeAlias = dict[str, Any]
-"""What a dataset yields and, with a leading B, what a batch is.
+"""An item of a dataset; a batch is the same with a leading dimension B.
 
 ==========  =========  =================================  =================================================
 key         shape      dtype                              meaning
@@ -35,7 +35,7 @@ IntMap: TypeAlias = npt.NDArray[np.integer]
 
 @dataclass(frozen=True)
 class Classes:
-    """What a data set declares about its classes and regions, once.
+    """The classes of a data set, and the meaning of its regions.
 
     Args:
         names: One name for each class; its position is the class id.
@@ -44,6 +44,9 @@ class Classes:
         region: What a region is in this data set, in a few words.
         ids: Ids of the classes in the data set's own files, where they differ from 0, 1, 2 ... (COCO's
             categories).
+
+    Raises:
+        ValueError: If the number of classes, colors or ids is wrong, or a color or thing is out of range.
     """
 
     names: tuple[str, ...]
@@ -108,10 +111,10 @@ class Prediction:
 
     Args:
         name: The sample's name.
-        maps: What each head says, at the size of the label file: `semantic` class ids (H, W); `region` ids
-            (H, W), positive; `scene` the probability (C,) of each class to be present; those of further tasks
-            by their names. Where there are both classes and regions, also `fused`, the class ids after the
-            region vote, and `panoptic`, the panoptic ids (`fusionseg.engine.fusion.panoptic`).
+        maps: The answer of each head, at the size of the label file: `semantic` class ids (H, W); `region`
+            ids (H, W), positive; `scene` the probability (C,) of each class to be present; those of further
+            tasks by their names. Where there are both classes and regions, also `fused`, the class ids after
+            the region vote, and `panoptic`, the panoptic ids (`fusionseg.engine.fusion.panoptic`).
     """
 
     name: str
@@ -129,7 +132,7 @@ class Prediction:
 
 
 class Frame(NamedTuple):
-    """How an output relates to the image that it answers.
+    """The sizes that relate a network's output to the label map of its image.
 
     Attributes:
         padded: Height and width of the network's input.
@@ -148,7 +151,7 @@ class Frame(NamedTuple):
 
 
 Counted: TypeAlias = dict[str, Array]
-"""Named additive arrays: what is measured of one image, or of many, added."""
+"""Named additive arrays: the sums of one image, or of a set of images."""
 
 Picture: TypeAlias = npt.NDArray[np.uint8]
 """An RGB picture (H, W, 3) on the host."""

@@ -49,7 +49,7 @@ class Conflicts(Callback):
             raise ValueError(f"expected every_n_steps of 1 or more, found {every_n_steps}")
         self.every_n_steps = every_n_steps
         self.history: list[Row] = []
-        """What was logged."""
+        """The logged figures, one row for each sample."""
         self.shared_maps: SharedMaps | None = None
         self.sample: tuple[int, dict[str, Pairs], Tensor] | None = None
         """The step of a sample, and what its shared maps gave, until it is read."""

@@ -17,7 +17,8 @@ from fusionseg.visualize import color
 
 LAYOUT = """    {train2017,val2017}/<12 digits>.jpg
     annotations/panoptic_{train,val}2017.json
-    annotations/panoptic_{train,val}2017/<12 digits>.png   (cocodataset.org, panoptic_annotations_trainval2017.zip)"""
+    annotations/panoptic_{train,val}2017/<12 digits>.png   (cocodataset.org, \
+panoptic_annotations_trainval2017.zip)"""
 
 
 class CocoPanoptic(SegmentationDataset):

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from fusionseg.data.base import LabelMap
 
 EXTENT = 4.0
-"""What the shorter side of a scene shows, in meters."""
+"""Length of the shorter side of a scene, in meters."""
 
 NEAREST = 0.5
 """All surfaces are farther from the camera than this, in meters."""

@@ -231,7 +231,7 @@ _TEXTURES: dict[int, Callable[[_Plane, _Plane], _Plane]] = {
     _TRIANGLE: lambda u, v: 35 * np.sign(np.sin(11 * u) * np.sin(11 * v)),
     _STAR: lambda u, v: 35 * np.cos(16 * np.hypot(u, v)),
 }
-"""What is added to an instance's value, over the same coordinates."""
+"""The texture, added to an instance's value, over the same coordinates."""
 
 _BODIES = {_DISK: cap, _SQUARE: flat, _TRIANGLE: bent, _STAR: bowl}
 """The shape of the surface of each class of things."""

@@ -23,7 +23,7 @@ class LossLog:
     def __init__(self, tasks: Sequence[str]) -> None:
         self.tasks = tasks
         self.latest: dict[str, float] = {}
-        """What was read last."""
+        """The means that were read last."""
         self._resumed: Checkpoint | None = None
         self._reset(0)
 

@@ -174,7 +174,7 @@ def padded_terms(terms: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
 
 
 def local_shares(terms: Sequence[tuple[Tensor, Tensor]], weights: Tensor, ranks: int) -> list[Tensor]:
-    """What this rank's batch adds to each task's loss over the global batch, times the number of ranks.
+    """This rank's share of each task's loss over the global batch, times the number of ranks.
 
     DDP takes the mean of the ranks' gradients, so that this gives the gradient of the global loss.
 

@@ -60,7 +60,7 @@ def predictions(
 
 
 def frame_of(batch: Sample, size: tuple[int, int]) -> Frame:
-    """How the network's output for a batch, padded by `padded`, relates to label files of a size (H, W)."""
+    """The frame of the output for a batch, padded by `padded`, and label files of a size (H, W)."""
     height, width = batch["image"].shape[-2:]
     return Frame((height + -height % STRIDE, width + -width % STRIDE), (height, width), size)
 

@@ -64,7 +64,7 @@ class Head(nn.Module, ABC):
         """The output of a perfect network, at the resolution of the target."""
 
     def metrics(self, classes: Classes) -> list[ImageMetric]:
-        """What is measured of the predicted labels; nothing by default."""
+        """The metrics of the predicted labels; none by default."""
         return []
 
     def truth(self, truth: Truth) -> Array | None:

@@ -64,6 +64,9 @@ def boundary_sums(prediction: IntMap, *truths: IntMap, tolerance: float = 0.0075
         prediction: Region ids (H, W); 0 is a region like any other.
         truths: Region ids (H, W) for each annotator, 0 is void.
         tolerance: Distance within which boundaries match, as a fraction of the image's diagonal.
+
+    Raises:
+        ValueError: If the maps differ in shape.
     """
     for truth in truths:
         if prediction.shape != truth.shape:
@@ -91,7 +94,7 @@ def boundaries(labels: IntMap, labeled: npt.NDArray[np.bool_]) -> npt.NDArray[np
 
 
 def near(targets: npt.NDArray[np.bool_], pixels: npt.NDArray[np.bool_], radius: float) -> int:
-    """How many of the pixels have a target within the radius, in pixels."""
+    """The number of pixels that have a target within the radius, in pixels."""
     y, x = np.ogrid[-int(radius) : int(radius) + 1, -int(radius) : int(radius) + 1]
     disc = (y**2 + x**2 <= radius**2).astype(np.uint8)
     # As exact as a distance transform and, at the usual radius of some pixels, up to 30 times as fast.

@@ -47,7 +47,7 @@ class DepthMetrics(ImageMetric):
 
 
 def depth_sums(prediction: npt.NDArray[np.floating], truth: npt.NDArray[np.floating]) -> Floats:
-    """What the errors of depth need from one image: `DEPTH_SUMS` over valid pixels, additive over images.
+    """The sums of depth errors over the valid pixels of one image: `DEPTH_SUMS`, additive over images.
 
     `delta1` to `delta3` count the pixels with max(p / t, t / p) < 1.25, 1.25^2 and 1.25^3 for a prediction p
     and a truth t (Eigen et al., arXiv:1406.2283). A prediction of 0 or less is never among them: no factor

@@ -59,7 +59,7 @@ class NormalsMetrics(ImageMetric):
 
 
 def normals_sums(prediction: npt.NDArray[np.floating], truth: npt.NDArray[np.floating]) -> Counted:
-    """What the figures of normals need from one image: `normals` and `normals_angles`, additive over images.
+    """The sums of one image, `normals` and `normals_angles`, additive over images.
 
     `normals` has the columns `NORMALS_SUMS` over valid pixels: their number, the sum of their angles in
     degrees, and how many angles are below each of `LIMITS`. `normals_angles` (18000,) is the histogram of the

@@ -63,6 +63,9 @@ def panoptic_truth(truth: Truth, things: Sequence[int]) -> npt.NDArray[np.int32]
     Args:
         truth: The labels of one image.
         things: Ids of the thing classes.
+
+    Raises:
+        ValueError: If a region id is out of range.
     """
     countable = np.zeros(VOID + 1, bool)
     countable[list(things)] = True

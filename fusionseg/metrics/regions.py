@@ -1,4 +1,4 @@
-"""Measures of a partition into regions, all from one table of overlaps."""
+"""Metrics of a partition into regions: covering, variation of information and others, from one table."""
 
 import numpy as np
 
@@ -43,7 +43,7 @@ class RegionMetrics(ImageMetric):
 
 
 def region_sums(prediction: IntMap, *truths: IntMap) -> Floats:
-    """What the measures of regions need from one image: `REGION_SUMS`, additive over images.
+    """The sums of one image, `REGION_SUMS`, additive over images.
 
     Void pixels of a truth are left out of everything. Of several annotators the areas (`pixels`, `covered`)
     are added and the others are averaged, as in the Berkeley benchmark. All is 0 where no annotator labeled a

@@ -1,4 +1,4 @@
-"""Measures of saying which classes an image shows."""
+"""Metrics of multi-label classification: which classes an image shows."""
 
 import numpy as np
 import numpy.typing as npt
@@ -60,7 +60,7 @@ class SceneMetrics(ImageMetric):
 
 
 def scene_sums(probabilities: npt.NDArray[np.float32], truth: IntMap, single: bool = False) -> Counted:
-    """What the measures of a scene need from one image: `scene` and `scene_scores`, additive over images.
+    """The sums of one image, `scene` and `scene_scores`, additive over images.
 
     `scene` (C, 5) has the columns `SCENE_SUMS`: was the class said and there, said only, there only; how many
     of its decisions were right, and how many there were. A class is said to be there if its probability is at

@@ -1,4 +1,4 @@
-"""Measures of semantic segmentation, all from one table of classes."""
+"""Metrics of semantic segmentation, from one confusion matrix."""
 
 import numpy as np
 
@@ -85,7 +85,7 @@ class FusedMetrics(ImageMetric):
 
 
 def semantic_sums(prediction: IntMap, truth: IntMap, num_classes: int) -> Counts:
-    """How many pixels of which class (row) were given which class (column): (C, C), additive over images.
+    """The confusion matrix (C, C) of true classes (rows) and predicted ones (columns), additive over images.
 
     Args:
         prediction: Class ids (H, W) in 0..255; what it holds on void pixels of the truth does not matter.

@@ -48,7 +48,7 @@ def load_whole(model: nn.Module, path: Path) -> list[str]:
 
     Args:
         model: The module.
-        path: A run folder or checkpoint of ours, a state dict of torchvision's DeepLabV3 or FCN, a saved
+        path: A run folder or checkpoint of fusionseg, a state dict of torchvision's DeepLabV3 or FCN, a saved
             model of segmentation-models-pytorch, or a safetensors file of one of these. Torchvision's start
             out a little off where the encoder is dilated: in the first block of a dilated stage
             segmentation-models-pytorch spreads the kernel, torchvision does not yet.
@@ -60,7 +60,7 @@ def load_whole(model: nn.Module, path: Path) -> list[str]:
 
 
 def renamed(name: str, decoder: str, among: Mapping[str, Tensor]) -> str:
-    """What a tensor of another project is called in ours.
+    """The name in our networks of a tensor of another project.
 
     Args:
         name: Its name there.

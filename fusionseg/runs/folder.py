@@ -13,7 +13,7 @@ from lightning.fabric.utilities import rank_zero_only
 from fusionseg.files.atomic import Json, remove_drafts
 
 PARENT = "runs"
-"""Where new run folders are made."""
+"""The folder in which new run folders are made."""
 
 
 class RunFolder:
