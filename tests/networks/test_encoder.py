@@ -26,3 +26,46 @@ def test_images_of_any_kind_and_more_than_three_channels_are_normalized(
 
 def state(module: nn.Module) -> dict[str, Tensor]:
     return {name: value.clone() for name, value in module.state_dict().items()}
+
+
+def test_an_encoder_that_torch_gets_wrong_in_channels_last_memory_is_kept_out_of_it() -> None:
+    # a test that ran into it would end the process, or not: torch writes beyond the memory of the gradient
+    encoder, _ = Backbone("mobileone_s0", decoder="FPN").build()
+    seen: list[Tensor] = []
+    encoder.body.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    encoder(torch.zeros(1, 3, 64, 64, dtype=torch.uint8).contiguous(memory_format=torch.channels_last))
+    assert seen[0].is_contiguous()
+    assert encoder.layout == torch.contiguous_format
+
+
+def test_an_image_of_other_channels_is_refused() -> None:
+    encoder, _ = Backbone().build()
+    with pytest.raises(
+        ValueError, match=r"images of 3 channels, found 4: set model.backbone.in_channels to 4"
+    ):
+        encoder(torch.zeros(1, 4, 64, 64))
+
+
+def test_a_frozen_encoder_gives_what_it_would_in_evaluation_and_zero_gradients() -> None:
+    encoder, (decoder,) = Backbone(decoder="FPN").build()
+    expected = [feature.detach() for feature in encoder.eval()(IMAGE)]
+    encoder.frozen = True
+    before = state(encoder)
+    features = encoder.train()(IMAGE)
+    for ours, theirs in zip(features, expected, strict=True):
+        assert torch.equal(ours, theirs)
+    decoder(features).sum().backward()
+    assert all(p.grad is not None and not p.grad.any() for p in encoder.parameters())
+    assert all(torch.equal(value, before[name]) for name, value in state(encoder).items())
+
+
+def test_a_thawed_encoder_learns_and_counts_again() -> None:
+    encoder, (decoder,) = Backbone(decoder="FPN").build()
+    encoder.frozen = True
+    encoder.train()
+    encoder.frozen = False
+    before = state(encoder)
+    decoder(encoder.train()(IMAGE)).square().mean().backward()
+    assert all(p.grad is not None and p.grad.any() for p in encoder.parameters())
+    moved = {name for name, value in state(encoder).items() if not torch.equal(value, before[name])}
+    assert moved == {name for name in before if "running" in name or "tracked" in name}
