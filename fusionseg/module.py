@@ -1,4 +1,4 @@
-"""The LightningModule: several tasks, one loss."""
+"""The LightningModule that trains several tasks with one weighted loss."""
 
 from collections.abc import Callable
 from typing import Any
@@ -30,9 +30,11 @@ from fusionseg.engine.predictions import frame_of, padded, predictions
 from fusionseg.engine.seeding import reseed
 from fusionseg.engine.task_gradients import TaskGradients
 from fusionseg.engine.tasks import planned
+from fusionseg.files.state_dicts import Checkpoint
 from fusionseg.heads import BoundaryHead, ExtraHead, Head, SceneHead, SemanticHead
 from fusionseg.networks import HardSharing, Network
 from fusionseg.networks.backbone import Backbone
+from fusionseg.networks.base import Outputs
 from fusionseg.sample import Classes, Prediction, Sample
 
 
@@ -50,18 +52,20 @@ class FusionModule(LightningModule):
         extra_heads: Further tasks by name, such as `depth: {head: DepthHead, weight: 0.5}`.
         network: Recipe of how the tasks share.
         backbone: Which encoder and decoder.
-        balancer: Recipe of how the weighted losses become a gradient: a plain sum, or weights of losses or gradients.
+        balancer: Recipe of how the weighted losses become a gradient: a plain sum, or weights of losses or
+            gradients.
         optimizer: Recipe of the optimizer.
-        schedule: Recipe of the learning-rate schedule, such as `WarmupPoly` or any of torch's. One that has an argument
-            `total_steps` is given the number of optimizer steps and is stepped with each, others are stepped each epoch.
+        schedule: Recipe of the learning-rate schedule, such as `WarmupPoly` or any of torch's. One that has
+            an argument `total_steps` is given the number of optimizer steps and is stepped with each, others
+            are stepped each epoch.
         encoder_lr: Learning rate of the encoder as a factor of the optimizer's.
         freeze_encoder_epochs: For so many first epochs the encoder does not change.
         l1: Weight of an L1 penalty on all trainable parameters.
         compile: Compile the parts of the network, such as encoder, decoders and heads, with torch.compile.
 
     Raises:
-        ValueError: If there is no head, a weight is negative or not finite, the balancer does not give each task a finite
-            weight, or it balances at a branching point that the network does not have.
+        ValueError: If there is no head, a weight is negative or not finite, the balancer does not give each
+            task a finite weight, or it balances at a branching point that the network does not have.
     """
 
     def __init__(
@@ -125,8 +129,8 @@ class FusionModule(LightningModule):
         return self.objective.notice
 
     @override
-    def forward(self, image: Tensor) -> list[dict[str, Any]]:
-        """The outputs of the heads for each refinement, of images (B, C, H, W) with sides that are multiples of 32."""
+    def forward(self, image: Tensor) -> list[Outputs]:
+        """The outputs of the heads for each refinement, of images (B, C, H, W) with sides divisible by 32."""
         return self.network(image)  # type: ignore[no-any-return]
 
     @torch.no_grad()
@@ -178,7 +182,7 @@ class FusionModule(LightningModule):
         return step.loss
 
     @override
-    def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
+    def backward(self, loss: Tensor, *args: object, **kwargs: object) -> None:
         self.task_gradients.measure_scale(loss, self.current_step)
         if self.task_gradients.by_task:
             self.task_gradients.backward(self.current_step)
@@ -195,7 +199,7 @@ class FusionModule(LightningModule):
         self.balancer.begin()
 
     @override
-    def on_train_batch_end(self, *_: Any) -> None:
+    def on_train_batch_end(self, *_: object) -> None:
         if self.trainer.is_last_batch or self.global_step == self.trainer.max_steps:
             self.log_losses()  # before the epoch's line is printed
 
@@ -233,7 +237,7 @@ class FusionModule(LightningModule):
         self._log_figures("test")
 
     @override
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+    def on_save_checkpoint(self, checkpoint: Checkpoint) -> None:
         checkpoint["losses"] = self.loss_log.state()
         check_finite(checkpoint["state_dict"], self.global_step)
         # a checkpoint is rebuilt without the file or download that its weights began with
@@ -242,7 +246,7 @@ class FusionModule(LightningModule):
             arguments["backbone"] = {**arguments["backbone"], "weights": None, **normalization}
 
     @override
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+    def on_load_checkpoint(self, checkpoint: Checkpoint) -> None:
         self.loss_log.resume(checkpoint.get("losses"))
 
     def log_losses(self) -> None:
@@ -279,8 +283,8 @@ class FusionModule(LightningModule):
         self.network.freeze_encoder(frozen)
         self.task_gradients.balance_at_branch(not frozen or self.network.shares_decoder)
 
-    def _stepped(self, optimizer: Optimizer, *_: Any) -> None:
-        """Tells the balancer that the optimizer made a step, or that a gradient scaler made it leave the step out."""
+    def _stepped(self, optimizer: Optimizer, *_: object) -> None:
+        """Informs the balancer of an optimizer step, or that the gradient scaler skipped it."""
         again = self._losses_again() if self.balancer.looks_again else None
         self.balancer.stepped(getattr(optimizer, "found_inf", None), again)
 

@@ -1,4 +1,4 @@
-"""The contract that data, heads, metrics and doors share: what a sample, a label and a set of classes are."""
+"""The types that all parts share: samples, classes, labels and predictions."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,35 +11,42 @@ VOID = 255
 """Class id of pixels that have no semantic label; a data set has at most 255 classes."""
 
 Sample: TypeAlias = dict[str, Any]
-"""What a dataset yields and, with a leading B, what a batch is.
+"""An item of a dataset; a batch is the same with a leading dimension B.
 
-==========  =========  =================================  ==========================================================
+==========  =========  =================================  =================================================
 key         shape      dtype                              meaning
-==========  =========  =================================  ==========================================================
-`image`     (C, H, W)  uint8 (or uint16, float32 [0, 1])  RGB or RGB and more, normalised on the device
+==========  =========  =================================  =================================================
+`image`     (C, H, W)  uint8 (or uint16, float32 [0, 1])  RGB or RGB and more, normalized on the device
 `semantic`  (H, W)     int64                              class id, `VOID` where unlabelled
-`region`    (H, W)     int64 in [0, 65535]                region id, arbitrary per image, 0 where unlabelled
-`depth`     (H, W)     float32                            meters, 0 where invalid (of data sets that have it)
-`normals`   (3, H, W)  float32                            unit vectors (x right, y down, z away), 0 where invalid
+`region`    (H, W)     int64 in [0, 65535]                region id, arbitrary per image, 0: unlabelled
+`depth`     (H, W)     float32                            meters, 0 where invalid (only some data sets)
+`normals`   (3, H, W)  float32                            unit vectors (x right, y down, z away), 0: invalid
 `name`      -          str                                unique in its split
 `index`     -          int, evaluation only               what to ask `dataset.truth` for
-==========  =========  =================================  ==========================================================
+==========  =========  =================================  =================================================
 """
 
-IntMap: TypeAlias = npt.NDArray[np.integer[Any]]
+Array: TypeAlias = npt.NDArray[Any]
+"""An array of any dtype on the host, such as a label map of any task."""
+
+IntMap: TypeAlias = npt.NDArray[np.integer]
 """A label map (H, W) on the host."""
 
 
 @dataclass(frozen=True)
 class Classes:
-    """What a data set declares about its classes and regions, once.
+    """The classes of a data set, and the meaning of its regions.
 
     Args:
         names: One name for each class; its position is the class id.
         colors: One RGB color in [0, 255] for each class.
         things: Ids of the countable classes; the others are stuff.
         region: What a region is in this data set, in a few words.
-        ids: Ids of the classes in the data set's own files, where they differ from 0, 1, 2 ... (COCO's categories).
+        ids: Ids of the classes in the data set's own files, where they differ from 0, 1, 2 ... (COCO's
+            categories).
+
+    Raises:
+        ValueError: If the number of classes, colors or ids is wrong, or a color or thing is out of range.
     """
 
     names: tuple[str, ...]
@@ -84,9 +91,10 @@ class Truth:
         region: Region ids (H, W), 0 where unlabelled and where a crowd is.
         crowd: Class ids (H, W) of crowds (several things in one outline), `VOID` elsewhere.
         others: Region ids (H, W) of each further annotator, where several people labelled the image.
-        has_regions: Whether anybody labelled regions. If not, things cannot be told apart, and no segment is scored.
-        maps: Labels of further kinds by their task's name, such as `depth` (H, W) float32 in meters, 0 where invalid,
-            or `normals` (3, H, W) float32, the zero vector where invalid.
+        has_regions: Whether anybody labelled regions. If not, things cannot be told apart, and no segment is
+            scored.
+        maps: Labels of further kinds by their task's name, such as `depth` (H, W) float32 in meters, 0 where
+            invalid, or `normals` (3, H, W) float32, the zero vector where invalid.
     """
 
     semantic: IntMap
@@ -94,7 +102,7 @@ class Truth:
     crowd: IntMap | None = None
     others: tuple[IntMap, ...] = ()
     has_regions: bool = True
-    maps: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
+    maps: Mapping[str, Array] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -103,28 +111,28 @@ class Prediction:
 
     Args:
         name: The sample's name.
-        maps: What each head says, at the size of the label file: `semantic` class ids (H, W); `region` ids (H, W),
-            positive; `scene` the probability (C,) of each class to be present; those of further tasks by their names.
-            Where there are both classes and regions, also `fused`, the class ids after the region vote, and `panoptic`,
-            the panoptic ids (`fusionseg.engine.fusion.panoptic`).
+        maps: The answer of each head, at the size of the label file: `semantic` class ids (H, W); `region`
+            ids (H, W), positive; `scene` the probability (C,) of each class to be present; those of further
+            tasks by their names. Where there are both classes and regions, also `fused`, the class ids after
+            the region vote, and `panoptic`, the panoptic ids (`fusionseg.engine.fusion.panoptic`).
     """
 
     name: str
-    maps: Mapping[str, npt.NDArray[Any]]
+    maps: Mapping[str, Array]
 
-    def __getitem__(self, task: str) -> npt.NDArray[Any]:
+    def __getitem__(self, task: str) -> Array:
         return self.maps[task]
 
     def __contains__(self, task: str) -> bool:
         return task in self.maps
 
-    def get(self, task: str) -> npt.NDArray[Any] | None:
+    def get(self, task: str) -> Array | None:
         """The answer of a task, or None where there is none."""
         return self.maps.get(task)
 
 
 class Frame(NamedTuple):
-    """How an output relates to the image that it answers.
+    """The sizes that relate a network's output to the label map of its image.
 
     Attributes:
         padded: Height and width of the network's input.
@@ -142,8 +150,8 @@ class Frame(NamedTuple):
         return cls(size, size, size)
 
 
-Counted: TypeAlias = dict[str, npt.NDArray[Any]]
-"""Named additive arrays: what is measured of one image, or of many, added."""
+Counted: TypeAlias = dict[str, Array]
+"""Named additive arrays: the sums of one image, or of a set of images."""
 
 Picture: TypeAlias = npt.NDArray[np.uint8]
 """An RGB picture (H, W, 3) on the host."""

@@ -2,7 +2,7 @@
 
 import signal
 import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -30,10 +30,10 @@ from fusionseg.runs.wandb_logger import wandb_logger
 
 
 class Trainer(pl.Trainer):
-    """Lightning's Trainer: fast where the processor allows it, and with a run folder that holds all that came of it.
+    """Lightning's Trainer with a run folder for all results, and bf16 where the processor computes in it.
 
-    The folder holds `config.yaml`, `metrics.csv`, `checkpoints/` (`best` by `val/score`, and `last`), `pictures/` and
-    `summary.json`.
+    The folder holds `config.yaml`, `metrics.csv`, `checkpoints/` (`best` by `val/score`, and `last`),
+    `pictures/` and `summary.json`.
 
     Args:
         default_root_dir: The run folder; `runs/<time>-python` where left out.
@@ -67,9 +67,8 @@ class Trainer(pl.Trainer):
         check_plan(max_epochs, **kwargs)
         self.run = RunFolder(default_root_dir) if default_root_dir else RunFolder.new("python")
         weakref.finalize(self, self.run.release)
-        given, plugins = _several(callbacks), [*_several(kwargs.pop("plugins", None)), AtomicCheckpointIO()]
-        if kwargs.get("sync_batchnorm"):
-            plugins.append(BatchNormSync())
+        given = _several(callbacks)
+        plugins = _plugins(kwargs.pop("plugins", None), bool(kwargs.get("sync_batchnorm")))
         self.started = False
         self.notice = ""
         if precision is None and not any(isinstance(plugin, Precision) for plugin in plugins):
@@ -93,8 +92,8 @@ class Trainer(pl.Trainer):
     def fit(self, *args: Any, **kwargs: Any) -> None:
         """As Lightning's, into a folder without a run; nothing is left there if not one step is made.
 
-        With `ckpt_path`, such as the run's `checkpoints/last.ckpt`, the run goes on to the last bit as if it had never
-        been stopped.
+        With `ckpt_path`, such as the run's `checkpoints/last.ckpt`, the run goes on to the last bit as if it
+        had never been stopped.
 
         Raises:
             FileExistsError: If the folder holds a run, which is not continued.
@@ -119,14 +118,14 @@ class Trainer(pl.Trainer):
         except RuntimeError as error:
             if isinstance(error, DistError) or "gloo/transport" in str(error):
                 raise ConnectionError(
-                    f"rank {self.global_rank} lost another, which said why or was killed, as when memory runs out; the "
-                    "run can be resumed"
+                    f"rank {self.global_rank} lost another, which said why or was killed, as when memory "
+                    "runs out; the run can be resumed"
                 ) from error
             if not str(error).startswith("DataLoader worker"):
                 raise
             raise ChildProcessError(
-                f"a process that prepares batches died, as when memory runs out ({error}): lower data.workers or "
-                "data.batch_size, or cache on disk; the run can be resumed"
+                f"a process that prepares batches died, as when memory runs out ({error}): lower "
+                "data.workers or data.batch_size, or cache on disk; the run can be resumed"
             ) from error
 
     @contextmanager
@@ -151,9 +150,13 @@ def check_plan(
     accumulate_grad_batches: int = 1,
     devices: Any = 1,
     num_nodes: int = 1,
-    **_: Any,
+    **_: object,
 ) -> None:
-    """Raises where training would have no end, or what Lightning would not understand before it is at work."""
+    """Checks the length of training and the number of devices before Lightning starts.
+
+    Raises:
+        ValueError: If training has no end, or a number is out of range.
+    """
     if max_epochs is None and max_steps == -1 and max_time is None:
         raise ValueError("training has no end: set trainer.max_epochs, trainer.max_steps or trainer.max_time")
     if accumulate_grad_batches < 1:
@@ -166,8 +169,13 @@ def check_plan(
             raise ValueError(f"expected trainer.{name} in 1..4096, found {number}")
 
 
-def _several(given: Any) -> list[Any]:
+def _several(given: object) -> list[Any]:
     return list(given) if isinstance(given, list | tuple) else [] if given is None else [given]
+
+
+def _plugins(given: object, sync_batch_norm: bool) -> list[Any]:
+    own = [AtomicCheckpointIO(), *([BatchNormSync()] if sync_batch_norm else [])]
+    return [*_several(given), *own]
 
 
 def _loggers(run: RunFolder, given: Logger | Iterable[Logger] | bool | None) -> list[Logger] | bool:
@@ -178,7 +186,7 @@ def _loggers(run: RunFolder, given: Logger | Iterable[Logger] | bool | None) -> 
     return [MetricsLogger(run.metrics), *([tracked] if tracked else []), *more]
 
 
-def _callbacks(run: RunFolder, minutes: float, options: dict[str, Any]) -> list[Callback]:
+def _callbacks(run: RunFolder, minutes: float, options: Mapping[str, object]) -> list[Callback]:
     own: list[Callback] = [RunRecord(), Pictures(), Signals()]
     if options.get("enable_progress_bar", True) is not False:
         own.append(FusionProgress())

@@ -30,7 +30,7 @@ SHARED = {
     "balancing": "base gradient branch simplex task_adam checks",
     "metrics": "base contingency",
     "data": "base layout subset samples augmentation components samplers cache checks merged_classes surfaces",
-    "networks": "base backbone decoder pretrained stages",
+    "networks": "base backbone decoder encoder pretrained stages",
 }
 """The files that others of their package may import; the other files are one part each."""
 

@@ -41,7 +41,7 @@ class Branch(nn.Module):
 
 
 class _Context(FunctionCtx):
-    """What the forward pass leaves for the backward pass."""
+    """State of the forward pass that the backward pass needs."""
 
     branch: Branch
     tasks: int

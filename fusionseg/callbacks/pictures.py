@@ -1,7 +1,6 @@
-"""What the network sees, while it learns."""
+"""Writes panels of validation images with labels and predictions during training."""
 
 import math
-from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
@@ -10,12 +9,12 @@ from fusionseg.engine.predictions import drawables
 from fusionseg.files.images import write_png
 from fusionseg.runs.folder import RunFolder
 from fusionseg.runs.wandb_logger import log_panel, log_pictures
-from fusionseg.sample import Picture, Prediction, Sample, Truth
+from fusionseg.sample import Classes, Picture, Prediction, Sample, Truth
 from fusionseg.visualize import legend, panel, photo, sample_row
 
 
 class Pictures(Callback):
-    """Panels of validation images at even distances: `pictures/epoch_<n>.png`, and to W&B with masks that toggle.
+    """Writes panels of validation images to `pictures/epoch_<n>.png`, and logs them with masks to W&B.
 
     Args:
         count: How many images.
@@ -23,7 +22,8 @@ class Pictures(Callback):
     """
 
     def __init__(self, count: int = 4, panels: int = 10) -> None:
-        self.count, self.panels = count, panels
+        self.count = count
+        self.panels = panels
         self.seen: list[tuple[Picture, Truth, Prediction]] = []
 
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -33,10 +33,10 @@ class Pictures(Callback):
         self,
         trainer: Trainer,
         pl_module: LightningModule,
-        outputs: Any,
+        outputs: object,
         batch: Sample,
         batch_idx: int,
-        *_: Any,
+        *_: object,
     ) -> None:
         if not self._due(trainer):
             return
@@ -49,7 +49,9 @@ class Pictures(Callback):
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not self.seen or not trainer.is_global_zero:
             return
-        classes: Any = getattr(pl_module, "classes", None) or trainer.datamodule.classes  # type: ignore[attr-defined]
+        classes: Classes | None = getattr(pl_module, "classes", None)
+        if not classes:
+            classes = trainer.datamodule.classes  # type: ignore[attr-defined]
         tasks = drawables(pl_module)
         rows = [
             sample_row(photo, truth, prediction, classes, tasks) for photo, truth, prediction in self.seen
@@ -71,7 +73,7 @@ class Pictures(Callback):
         return number == epochs or number % math.ceil(epochs / self.panels) == 0
 
 
-def _scored(outputs: Any, batch: Sample, trainer: Trainer) -> list[tuple[Prediction, Truth]]:
+def _scored(outputs: object, batch: Sample, trainer: Trainer) -> list[tuple[Prediction, Truth]]:
     """The predictions that a validation step returned, with the labels of their images.
 
     A module of one's own may return predictions alone, for which the label files are read here.

@@ -1,4 +1,4 @@
-"""What a run folder says about its run."""
+"""Records the configuration, the machine and the results of a run in its folder."""
 
 import os
 import platform
@@ -17,7 +17,8 @@ from rich.table import Table
 
 from fusionseg.callbacks.signals import Stopped
 from fusionseg.config.recipe import import_path, plain
-from fusionseg.files.atomic import write_json, write_text
+from fusionseg.files.atomic import Json, write_json, write_text
+from fusionseg.files.state_dicts import Checkpoint
 from fusionseg.metrics import MetricSuite
 from fusionseg.runs.csv_logger import MetricsLogger
 from fusionseg.runs.folder import RunFolder
@@ -43,9 +44,12 @@ class RunRecord(Callback):
     """
 
     def __init__(self, monitor: str = "val/score", config: str | None = None) -> None:
-        self.monitor, self.config = monitor, config
-        self.best: dict[str, Any] = {}
-        self.images, self.seconds, self.since = 0, 0.0, 0.0
+        self.monitor = monitor
+        self.config = config
+        self.best: Json = {}
+        self.images = 0
+        self.seconds = 0.0
+        self.since = 0.0
         self.spent = 0.0
         self.metrics: dict[str, float] = {}
         self.resumed = False
@@ -67,37 +71,40 @@ class RunRecord(Callback):
         self._write("running", {})
 
     def on_save_checkpoint(
-        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: Checkpoint
     ) -> None:
         tables = [logger for logger in trainer.loggers if isinstance(logger, MetricsLogger)]
         for table in tables:
             table.save()
-        rows, spent = [len(table.rows) for table in tables], self.spent + time.time() - self.start
-        known = {
+        checkpoint["record"] = {
             "best": self.best,
             "images": self.images,
             "seconds": self.seconds + self._running(),
-            "spent": spent,
+            "spent": self.spent + time.time() - self.start,
+            "metrics": self.metrics,
+            "rows": [len(table.rows) for table in tables],
+            "ranks": trainer.world_size,
         }
-        known["metrics"] = self.metrics
-        checkpoint["record"] = {**known, "rows": rows, "ranks": trainer.world_size}
 
     def on_load_checkpoint(
-        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: Checkpoint
     ) -> None:
         if not (known := checkpoint.get("record")) or trainer.state.fn != "fit":
             return
-        self.best, self.images, self.seconds, self.spent = (
-            known[k] for k in ("best", "images", "seconds", "spent")
-        )
-        self.metrics, self.resumed = known["metrics"], True
+        self.best = known["best"]
+        self.images = known["images"]
+        self.seconds = known["seconds"]
+        self.spent = known["spent"]
+        self.metrics = known["metrics"]
+        self.resumed = True
         tables = (logger for logger in trainer.loggers if isinstance(logger, MetricsLogger))
         for table, rows in zip(tables, known["rows"], strict=False):
             table.keep(rows)
         if known["ranks"] != trainer.world_size and trainer.is_global_zero:
             print(
-                f"resumed on {trainer.world_size} ranks instead of {known['ranks']}: the images of each step are the "
-                "same; dropout, and the share of a batch that BatchNorm sees on each rank, are not",
+                f"resumed on {trainer.world_size} ranks instead of {known['ranks']}: the images of each "
+                "step are the same; dropout, and the share of a batch that BatchNorm sees on each rank, "
+                "are not",
                 file=sys.stderr,
             )
 
@@ -116,7 +123,7 @@ class RunRecord(Callback):
         self.since = time.perf_counter()
 
     def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Sample, *_: Any
+        self, trainer: Trainer, pl_module: LightningModule, outputs: object, batch: Sample, *_: object
     ) -> None:
         self.images += len(batch["image"]) * trainer.world_size
 
@@ -131,7 +138,8 @@ class RunRecord(Callback):
         self.metrics = metrics
         best: dict[str, float] = self.best.get("metrics", {})
         if metrics[self.monitor] > best.get(self.monitor, float("-inf")):
-            self.best, best = {"epoch": trainer.current_epoch, "metrics": metrics}, metrics
+            self.best = {"epoch": trainer.current_epoch, "metrics": metrics}
+            best = metrics
         # after each validation, because W&B's own summary is always the last value
         for run in runs(trainer.loggers) if trainer.is_global_zero else ():
             run.summary.update({**best, "best/epoch": self.best.get("epoch")})
@@ -196,28 +204,25 @@ def _validated(trainer: Trainer) -> dict[str, float]:
     return {name: float(v) for name, v in trainer.callback_metrics.items() if name.startswith("val/")}
 
 
-def _configuration(trainer: Any, module: LightningModule) -> dict[str, Any]:
-    """What a Python script trained, as the command line would be told."""
+def _configuration(trainer: Any, module: LightningModule) -> Json:
+    """The configuration of a run that a Python script started, as the command line would write it."""
     seed = _seed()["seed"]
-    parts: dict[str, Any] = {"seed_everything": False if seed is None else seed}
+    parts: Json = {"seed_everything": False if seed is None else seed}
     for key, part in (("model", module), ("data", trainer.datamodule)):
         parts[key] = None
         if part is not None:
             own = {k: plain(v) for k, v in part.hparams.items() if k not in ("_instantiator", "classes")}
-            parts[key] = {
-                "class_path": import_path(type(part)),
-                "init_args": own,
-            }
+            parts[key] = {"class_path": import_path(type(part)), "init_args": own}
     names = ("precision", "max_epochs", "max_steps", "accumulate_grad_batches", "gradient_clip_val")
     return {**parts, "trainer": {name: getattr(trainer, name) for name in names}}
 
 
-def _seed() -> dict[str, Any]:
+def _seed() -> Json:
     seed = os.environ.get("PL_GLOBAL_SEED")
     return {"seed": None if seed is None else int(seed)}
 
 
-def _machine(trainer: Trainer, module: LightningModule) -> dict[str, Any]:
+def _machine(trainer: Trainer, module: LightningModule) -> Json:
     device = trainer.strategy.root_device
     name = platform.processor() or platform.machine()
     if device.type == "cuda":
@@ -232,7 +237,7 @@ def _machine(trainer: Trainer, module: LightningModule) -> dict[str, Any]:
     }
 
 
-def _commit() -> dict[str, Any]:
+def _commit() -> Json:
     """The commit that the code is at and whether it was changed since; nothing where it is not a checkout."""
 
     def git(*words: str) -> str:

@@ -5,18 +5,18 @@ import functools
 import importlib
 import inspect
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 Plain: TypeAlias = bool | int | float | str | list["Plain"] | dict[str, "Plain"] | None
 
 
-def plain(value: Any) -> Plain:
+def plain(value: object) -> Plain:
     """The value as YAML and a weights-only checkpoint hold it; recipes become `{class_path, init_args}`.
 
     Args:
-        value: A plain value, a class or function, a `functools.partial` of one with keywords only, a dataclass, or
-            containers of these.
+        value: A plain value, a class or function, a `functools.partial` of one with keywords only, a
+            dataclass, or containers of these.
 
     Raises:
         ValueError: For anything that cannot be named, such as a lambda or an object.
@@ -42,8 +42,8 @@ def plain(value: Any) -> Plain:
     if inspect.isclass(value) or inspect.isfunction(value):
         return {"class_path": import_path(value)}
     raise ValueError(
-        f"expected a plain value or a recipe (a class, or functools.partial of one), found {value!r}: it could not be "
-        "rebuilt from a checkpoint"
+        f"expected a plain value or a recipe (a class, or functools.partial of one), found {value!r}: it "
+        "could not be rebuilt from a checkpoint"
     )
 
 
@@ -63,8 +63,8 @@ def made(recipe: Any) -> Any:
     return recipe.func
 
 
-def record(part: Any, arguments: Mapping[str, Any]) -> None:
-    """Saves a constructor's arguments as the hyperparameters of a LightningModule or LightningDataModule, in plain form.
+def record(part: Any, arguments: Mapping[str, object]) -> None:
+    """Saves a constructor's arguments as hyperparameters of a LightningModule or LightningDataModule.
 
     They are named as the command line does, so that Lightning's `load_from_checkpoint` rebuilds the recipes.
 
@@ -80,13 +80,16 @@ def record(part: Any, arguments: Mapping[str, Any]) -> None:
     part.save_hyperparameters(recipe, logger=False)
 
 
-def check_called(tree: Any) -> None:
-    """Raises a ValueError where plain recipes name what is neither a class nor a function that says what it returns.
+def check_called(tree: object) -> None:
+    """Checks that plain recipes name only classes, and functions that are annotated to return one.
 
-    Whoever makes parts of a recipe calls what it names, so that a file could call anything that is installed.
+    Rebuilding a recipe calls what it names, so that a file could call anything that is installed.
 
     Args:
         tree: Plain values, as of a checkpoint.
+
+    Raises:
+        ValueError: If a class path names something else.
     """
     for value in tree.values() if isinstance(tree, Mapping) else tree if isinstance(tree, list) else ():
         check_called(value)
@@ -100,16 +103,18 @@ def check_called(tree: Any) -> None:
             raise ValueError(f"expected a class, found {path}")
 
 
-def import_path(value: Any) -> str:
-    """The shortest public path of a class or function: `fusionseg.heads.BoundaryHead`, whatever file it is in.
+def import_path(value: Callable[..., object]) -> str:
+    """The shortest public path of a class or function, such as `fusionseg.heads.BoundaryHead`.
 
-    That is what jsonargparse writes into a configuration. The rule is its own (`get_import_path` of its private module
-    `_util`, which a test holds this one against): of the packages above the definition, the topmost that has it.
+    That is what jsonargparse writes into a configuration. The rule is its own (`get_import_path` of its
+    private module `_util`, which a test holds this one against): of the packages above the definition, the
+    topmost that has it.
 
     Raises:
         ValueError: If it has no name to be found by, because it is a lambda or defined in a function.
     """
-    home, name = str(value.__module__), str(value.__qualname__)
+    home = str(value.__module__)
+    name = str(value.__qualname__)
     if "<" in name:
         raise ValueError(
             f"{home}.{name} has no name to rebuild it by: pass a class or functools.partial of one instead"

@@ -55,7 +55,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 
 def choices(hint: Any) -> list[type]:
-    """The classes that can be named where a type is wanted, abstract ones left out; none for Python's own types."""
+    """The concrete classes that can be named where a type is wanted; none for Python's own types."""
     if get_origin(hint) is Callable:
         return choices(get_args(hint)[-1])
     if inspect.isclass(made := get_origin(hint) or hint):

@@ -1,12 +1,12 @@
 """Datasets, their augmentation and their combinations: all parts of the data that a configuration can name.
 
-A dataset is a subclass of `SegmentationDataset`, one split of some images with their labels. `CamVid`, `CocoPanoptic`
-and `BSDS500` read the official layouts of these data sets, `Folder` reads images of your own, and `SyntheticScenes`
-draws scenes without any files. `MixtureDataset` mixes several datasets, and `Subset` selects images of one.
-`Augmentation` makes the random views to train on.
+A dataset is a subclass of `SegmentationDataset`, one split of some images with their labels. `CamVid`,
+`CocoPanoptic` and `BSDS500` read the official layouts of these data sets, `Folder` reads images of your own,
+and `SyntheticScenes` draws scenes without any files. `MixtureDataset` mixes several datasets, and `Subset`
+selects images of one. `Augmentation` makes the random views to train on.
 
-`fusionseg.SegmentationDataModule` makes batches of any of them. It is not here because it imports Lightning, which
-nothing in this package needs.
+`fusionseg.SegmentationDataModule` makes batches of any of them. It is not here because it imports Lightning,
+which nothing in this package needs.
 
 Examples:
     >>> from fusionseg.data import SyntheticScenes

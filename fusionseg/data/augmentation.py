@@ -22,11 +22,12 @@ _YIQ = np.array([_GRAY, [0.595716, -0.274453, -0.321263], [0.211456, -0.522591, 
 class Augmentation:
     """Random zoom, rotation, mirroring and crop, then brightness, contrast, saturation and hue.
 
-    The geometry is one affine warp, the color one 3 x 4 matrix. The crop's position is random, and where the image is
-    large enough the crop lies within it. Beyond the image the view shows its mean color, without labels.
+    The geometry is one affine warp, the color one 3 x 4 matrix. The crop's position is random, and where the
+    image is large enough the crop lies within it. Beyond the image the view shows its mean color, without
+    labels.
 
-    Label maps are sampled at the nearest pixel, so that no label is blended with that of another surface or with an
-    invalid one. The vectors of `normals` are mirrored and rotated with the picture.
+    Label maps are sampled at the nearest pixel, so that no label is blended with that of another surface or
+    with an invalid one. The vectors of `normals` are mirrored and rotated with the picture.
 
     Args:
         scale: Smallest and largest zoom, drawn evenly on a logarithmic scale.
@@ -36,11 +37,12 @@ class Augmentation:
         contrast: The same for the distance to the image's mean gray.
         saturation: The same for the distance to the pixel's own gray.
         hue: Largest shift of the hue to either side, as a part of the full circle (a rotation in YIQ).
-        depth_by_zoom: What a zoom is to the labels of `depth`. False: a longer focal length, which shows the same
-            surfaces larger, so that depth and normals keep their values exactly. True: a step closer, so that depth is
-            divided by the zoom and a thing's depth goes with its size, as in the training of MTAN on NYUv2 (Liu et
-            al., CVPR 2019, arXiv:1803.10704). Normals keep their values there too, which is an approximation. The
-            data set's own scale, in `__call__` the argument `zoom`, is a change of resolution and never changes depth.
+        depth_by_zoom: What a zoom is to the labels of `depth`. False: a longer focal length, which shows the
+            same surfaces larger, so that depth and normals keep their values exactly. True: a step closer, so
+            that depth is divided by the zoom and a thing's depth goes with its size, as in the training of
+            MTAN on NYUv2 (Liu et al., CVPR 2019, arXiv:1803.10704). Normals keep their values there too,
+            which is an approximation. The data set's own scale, in `__call__` the argument `zoom`, is a
+            change of resolution and never changes depth.
 
     Raises:
         ValueError: An argument is out of its range.
@@ -139,7 +141,7 @@ def view(
     mirror: float,
     position: npt.NDArray[np.float64],
 ) -> _Matrix:
-    """The affine map (2, 3) from the crop's plane to the image's, (x, y), with pixel centers at half integers.
+    """The affine map (2, 3) from (x, y) of the crop to (x, y) of the image, pixel centers at half integers.
 
     Args:
         size: Height and width of the image.
@@ -161,12 +163,12 @@ def view(
 
 
 def channel_groups(planes: npt.NDArray[_Scalar]) -> list[npt.NDArray[_Scalar]]:
-    """The channels of (H, W, C) in groups of four, the most that OpenCV's borders, means and averages can have."""
+    """The channels of (H, W, C) in groups of four, the most that OpenCV supports for borders and means."""
     return [np.ascontiguousarray(group) for group in np.split(planes, range(4, planes.shape[2], 4), axis=2)]
 
 
 def _image_view(image: _Image, warp: _Matrix, crop_size: tuple[int, int]) -> _Image:
-    """The crop of an image (H, W, C) by linear interpolation, with the image's mean color beyond its border."""
+    """The crop of an image (H, W, C) by linear interpolation, with the mean color beyond its border."""
     height, width, channels = image.shape
     shrunk = image
     # Linear interpolation looks at two pixels: of a much larger image it would see only a few.

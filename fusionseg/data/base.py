@@ -47,9 +47,9 @@ class Pixels(NamedTuple):
         image: (H, W, C) uint8, RGB or RGB and more.
         semantic: Class ids (H, W) uint8, 255 where unlabeled.
         region: Region ids (H, W) uint16, 0 where unlabeled.
-        maps: Label maps of further kinds by their task's name, float32 with channels last, as OpenCV wants them:
-            `depth` (H, W) in meters, 0 where invalid; `normals` (H, W, 3), unit vectors (x right, y down, z away from
-            the camera) of the visible side of surfaces, the zero vector where invalid.
+        maps: Label maps of further kinds by their task's name, float32 with channels last, as OpenCV wants
+            them: `depth` (H, W) in meters, 0 where invalid; `normals` (H, W, 3), unit vectors (x right, y
+            down, z away from the camera) of the visible side of surfaces, the zero vector where invalid.
     """
 
     image: npt.NDArray[np.uint8]
@@ -78,8 +78,8 @@ class SegmentationDataset(ABC):
         splits: The splits that the dataset has.
         classes: Names, colors and kinds of the classes, and what a region is.
         channels: Channels of an image.
-        kinds: Kinds of labels beside `semantic` and `region`, such as `("depth", "normals")`. Every image has a map
-            of each of them; one of zeros where the image has no such labels.
+        kinds: Kinds of labels beside `semantic` and `region`, such as `("depth", "normals")`. Every image has
+            a map of each of them; one of zeros where the image has no such labels.
 
     Raises:
         DataError: The dataset has no such split.
@@ -93,7 +93,8 @@ class SegmentationDataset(ABC):
     def __init__(self, split: Split) -> None:
         if split not in self.splits:
             raise DataError(
-                f"{type(self).__name__} has the splits {', '.join(self.splits)}, found {split!r}: name another"
+                f"{type(self).__name__} has the splits {', '.join(self.splits)}, found {split!r}: name "
+                "another"
             )
         self.split = split
 
@@ -119,7 +120,7 @@ class SegmentationDataset(ABC):
         return Truth(labels.semantic, labels.region, maps=channels_first(labels.maps))
 
     def annotation(self, index: int, rng: np.random.Generator) -> npt.NDArray[np.uint16] | None:
-        """The regions (H, W) of one of several annotators, for training; None where `read` gives all there is.
+        """The regions (H, W) of one of several annotators, for training; None if there is only one annotator.
 
         Args:
             index: Which image.
@@ -139,7 +140,7 @@ class SegmentationDataset(ABC):
         return rng.permutation(among)
 
     def sources(self) -> list[object]:
-        """All that the pixels depend on: parameters, and the path of every file. The cache on disk is keyed by it.
+        """All that the pixels depend on, parameters and the path of every file: the key of the cache on disk.
 
         Raises:
             DataError: The dataset does not override this.

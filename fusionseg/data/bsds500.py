@@ -17,11 +17,12 @@ LAYOUT = """    data/images/{train,val,test}/<id>.jpg
 
 
 class BSDS500(SegmentationDataset):
-    """BSDS500 in its official layout: 200 / 100 / 200 photos of 481 x 321 or 321 x 481 pixels, 4 to 9 annotators each.
+    """BSDS500 in its official layout: 200 / 100 / 200 photos of 481 x 321 pixels, 4 to 9 annotators each.
 
-    It has regions only and every pixel's class is void: train on it alone with `--model.semantic_head null`. Training
-    sees the regions of one annotator, drawn anew in every epoch; evaluation scores against all of them, by the rules of
-    the Berkeley benchmark (Arbelaez et al., TPAMI 2011): tune on val, report on test once.
+    It has regions only and every pixel's class is void: train on it alone with `--model.semantic_head null`.
+    Training sees the regions of one annotator, drawn anew in every epoch; evaluation scores against all of
+    them, by the rules of the Berkeley benchmark (Arbelaez et al., TPAMI 2011): tune on val, report on test
+    once.
 
     Args:
         split: Which photos; the official split.
@@ -100,14 +101,14 @@ def _annotations(path: Path) -> npt.NDArray[np.uint16]:
         regions = np.stack([person["Segmentation"][0, 0] for person in people])
     except Exception as error:  # the reader of MATLAB's formats does not document what it raises
         raise DataError(
-            f"expected BSDS500's cell array groundTruth with a Segmentation from each annotator, found {error!r} in "
-            f"{path}: download it again"
+            "expected BSDS500's cell array groundTruth with a Segmentation from each annotator, found "
+            f"{error!r} in {path}: download it again"
         ) from error
     low = regions.min(initial=0)
     high = regions.max(initial=0)
     if regions.ndim != 3 or not regions.size or regions.dtype.kind not in "iu" or low < 0 or high > 65535:
         raise DataError(
-            f"expected label maps of integer region ids 0..65535, found {regions.dtype} {regions.shape[1:]} with "
-            f"{low}..{high} in {path}"
+            f"expected label maps of integer region ids 0..65535, found {regions.dtype} {regions.shape[1:]} "
+            f"with {low}..{high} in {path}"
         )
     return np.ascontiguousarray(regions, np.uint16)

@@ -79,12 +79,13 @@ class MemoryCache(_Cached):
 class DiskCache(_Cached):
     """Decoded images in one file, mapped into memory; processes and runs on the same machine share it.
 
-    The file's name is a hash of what the dataset says its pixels depend on (`sources`), with the files' sizes and
-    times. It does not depend on code: empty the folder after a change to the dataset's class.
+    The file's name is a hash of what the dataset says its pixels depend on (`sources`), with the files' sizes
+    and times. It does not depend on code: empty the folder after a change to the dataset's class.
 
-    An image's record is its further label maps, its regions, the image and the class ids, in this order: the wider a
-    value the earlier, so that all are aligned whatever the image's size. The index has one line for each image: the
-    record's start, height, width, channels, and the channels of each further map (0 where it has no such axis).
+    An image's record is its further label maps, its regions, the image and the class ids, in this order: the
+    wider a value the earlier, so that all are aligned whatever the image's size. The index has one line for
+    each image: the record's start, height, width, channels, and the channels of each further map (0 where it
+    has no such axis).
 
     Args:
         dataset: One split.
@@ -184,7 +185,7 @@ def _bytes(pixels: Pixels) -> int:
 
 
 def _free_memory() -> float:
-    """Bytes that this process may still allocate, limited by the machine or by the container's control group."""
+    """Bytes that this process may still allocate, limited by the machine or the container's cgroup."""
     available = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     meminfo = Path("/proc/meminfo")
     group = Path("/sys/fs/cgroup")

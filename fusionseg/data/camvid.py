@@ -25,8 +25,8 @@ class CamVid(SegmentationDataset):
     Args:
         split: Which frames; the official split.
         root: The folder that holds `train.txt`.
-        min_area: Smallest region in pixels. Smaller components, most of them noise of the labels, belong to no region;
-            50 keeps 99.5 % of the labeled pixels and a fifth of the components.
+        min_area: Smallest region in pixels. Smaller components, most of them noise of the labels, belong to
+            no region; 50 keeps 99.5 % of the labeled pixels and a fifth of the components.
 
     Raises:
         DataError: Files are missing, or a list has another format.

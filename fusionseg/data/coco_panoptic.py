@@ -17,13 +17,15 @@ from fusionseg.visualize import color
 
 LAYOUT = """    {train2017,val2017}/<12 digits>.jpg
     annotations/panoptic_{train,val}2017.json
-    annotations/panoptic_{train,val}2017/<12 digits>.png   (cocodataset.org, panoptic_annotations_trainval2017.zip)"""
+    annotations/panoptic_{train,val}2017/<12 digits>.png   (cocodataset.org, \
+panoptic_annotations_trainval2017.zip)"""
 
 
 class CocoPanoptic(SegmentationDataset):
     """COCO panoptic in its official layout; a class is the position of its category in the JSON file.
 
-    Regions are the segments of things and stuff, numbered as the JSON lists them. A crowd has its class and no region.
+    Regions are the segments of things and stuff, numbered as the JSON lists them. A crowd has its class and
+    no region.
 
     Args:
         split: `train` for train2017, `val` for val2017.
@@ -87,7 +89,7 @@ class CocoPanoptic(SegmentationDataset):
         return self.label_folder / f"{self.names[index]}.png"
 
     def _decoded(self, index: int) -> "_Decoded":
-        """The maps of classes, regions and crowds, from the label file's colors: id = red + 256 green + 65536 blue.
+        """The maps of classes, regions and crowds; a color is the id red + 256 green + 65536 blue.
 
         Raises:
             DataError: The label file has segments that the JSON file does not list.
@@ -117,7 +119,7 @@ class _Decoded(NamedTuple):
 
 
 class _Index(NamedTuple):
-    """The content of the JSON file: the classes, and by image the id, class and crowd flag of its segments."""
+    """The content of the JSON file: classes, and for each image the ids, classes and crowds of segments."""
 
     classes: Classes
     segments: dict[str, npt.NDArray[np.void]]

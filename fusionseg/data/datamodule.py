@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from lightning import LightningDataModule
 from torch import Tensor
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import DataLoader
 from typing_extensions import override
 
 from fusionseg.config.recipe import record
@@ -32,13 +32,16 @@ class SegmentationDataModule(LightningDataModule):
         batch_size: Samples of one step over all ranks; each rank takes an equal share.
         crop_size: Height and width of a training crop, multiples of 32.
         scale: Size of all images relative to their files. Predictions are scored at the files' own size.
-        augmentation: Recipe of the random views to train on; without one, only the position of a crop is random.
+        augmentation: Recipe of the random views to train on; without one, only the position of a crop is
+            random.
         eval_batch_size: Images of one batch in evaluation on one rank; above 1 all images must have one size.
-        workers: Processes that prepare batches on each rank; 0 for none, by default as many as help on this machine.
-        cache: Where decoded images are kept for the next epochs; `memory` takes H x W x (C + 3) bytes an image, and 4
-            for each further label value.
+        workers: Processes that prepare batches on each rank; 0 for none, by default as many as help on this
+            machine.
+        cache: Where decoded images are kept for the next epochs; `memory` takes H x W x (C + 3) bytes an
+            image, and 4 for each further label value.
         cache_dir: Folder of the cache on disk.
-        fraction: Part of the training images to use; a smaller one is a subset of a larger one of the same seed.
+        fraction: Part of the training images to use; a smaller one is a subset of a larger one of the same
+            seed.
         seed: What order, views and fraction depend on; by default `seed_everything`'s, or 0.
 
     Raises:
@@ -136,11 +139,11 @@ class SegmentationDataModule(LightningDataModule):
         return self._evaluation("test")
 
     @override
-    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+    def on_after_batch_transfer(self, batch: Sample, dataloader_idx: int) -> Sample:
         return widened(batch)
 
     def class_counts(self) -> Tensor:
-        """The number of pixels of each class (C,) int64 in an epoch of training, read from the label files alone."""
+        """The number of pixels of each class (C,) int64 in an epoch of training, from the label files."""
         dataset = self._split("train")
         counts = np.zeros(len(dataset.classes), np.int64)
         seen = dataset.order(np.random.default_rng(self.seed), np.arange(len(dataset)))
@@ -178,7 +181,7 @@ class SegmentationDataModule(LightningDataModule):
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
 
     def _done(self) -> int:
-        """Batches of this epoch that were taken already; above 0 only where a run is resumed within an epoch."""
+        """Batches of this epoch that were used already; above 0 only if a run is resumed within an epoch."""
         return self.trainer.fit_loop.epoch_loop.batch_progress.current.ready if self.trainer else 0
 
     def _evaluation(self, split: Split) -> DataLoader[Sample]:
@@ -195,7 +198,7 @@ class SegmentationDataModule(LightningDataModule):
     def _loader(
         self,
         samples: TrainSamples | EvaluationSamples,
-        order: Sampler[Any],
+        order: TrainOrder | EvaluationOrder,
         batch_size: int,
         drop_last: bool = False,
     ) -> DataLoader[Sample]:
@@ -213,7 +216,8 @@ class SegmentationDataModule(LightningDataModule):
             worker_init_fn=quiet_worker,
             persistent_workers=workers > 0,
             pin_memory=self.trainer is not None and self.trainer.strategy.root_device.type == "cuda",
-            # A generator of its own: else the loader would draw from the global one, as often as there are workers.
+            # A generator of its own: else the loader would draw from the global one, as often as there are
+            # workers.
             generator=torch.Generator(),
         )
 
@@ -221,19 +225,19 @@ class SegmentationDataModule(LightningDataModule):
 class LateLoader(DataLoader[Sample]):
     """A loader whose workers start at the first batch.
 
-    Lightning makes the iterator before it restores the position of a resumed run, so an ordinary loader would begin
-    with the wrong samples.
+    Lightning makes the iterator before it restores the position of a resumed run, so an ordinary loader would
+    begin with the wrong samples.
     """
 
     @override
     def __iter__(self) -> Any:
         yield from super().__iter__()
 
-    def state_dict(self) -> dict[str, Any]:
-        """Empty: the position follows from the trainer's step. Lightning asks only whether the loader has a state."""
+    def state_dict(self) -> dict[str, object]:
+        """Empty, since the position follows from the trainer's step; Lightning requires the method."""
         return {}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, state: dict[str, object]) -> None:
         """Nothing to do."""
 
 

@@ -1,8 +1,8 @@
 """Datasets of your own: a folder of images, folders of label maps, and a file that declares the classes."""
 
 import hashlib
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +24,7 @@ from fusionseg.data.layout import (
     some,
 )
 from fusionseg.files.images import decoding, read_image
-from fusionseg.sample import VOID, Classes
+from fusionseg.sample import VOID, Array, Classes
 from fusionseg.visualize import color
 
 LAYOUT = """    images/<name>.{jpg,png,tif,bmp,webp,npy}
@@ -38,9 +38,10 @@ LAYOUT = """    images/<name>.{jpg,png,tif,bmp,webp,npy}
 class Folder(SegmentationDataset):
     """Images with class ids, region ids or both, one PNG file for each image.
 
-    Without `regions/` a region is a connected component of a class; without `semantic/` every pixel's class is void.
-    The splits are given by the lists `train.txt`, `val.txt`, `test.txt` where there are any, else by the names' hashes.
-    Images of 4 channels are RGBA files, those of any other number above 3 arrays (H, W, C) of uint8 in `.npy` files.
+    Without `regions/` a region is a connected component of a class; without `semantic/` every pixel's class
+    is void. The splits are given by the lists `train.txt`, `val.txt`, `test.txt` where there are any, else by
+    the names' hashes. Images of 4 channels are RGBA files, those of any other number above 3 arrays (H, W, C)
+    of uint8 in `.npy` files.
 
     Args:
         split: Which images.
@@ -125,7 +126,7 @@ class Folder(SegmentationDataset):
 
 
 def _declared(path: Path) -> tuple[Classes, int, int]:
-    """The content of `classes.yaml`: the classes, the void id of the label files, and the channels of the images."""
+    """The content of `classes.yaml`: the classes, the void id of the label files, the channels of images."""
     try:
         content = yaml.safe_load(path.read_text())
         entries = content["classes"]
@@ -161,7 +162,7 @@ def _declared(path: Path) -> tuple[Classes, int, int]:
     return classes, void, channels
 
 
-def _color(values: Any) -> tuple[int, int, int]:
+def _color(values: Iterable[int]) -> tuple[int, int, int]:
     """A color of `classes.yaml`, checked."""
     red, green, blue = (int(value) for value in values)
     if not 0 <= min(red, green, blue) <= max(red, green, blue) <= 255:
@@ -186,7 +187,8 @@ def _listed_splits(root: Path, known: set[str]) -> dict[str, list[str]]:
         for name in names:
             if name in owners:
                 raise DataError(
-                    f"expected every image in one list once, found {name} in {owners[name]}.txt and {split}.txt"
+                    f"expected every image in one list once, found {name} in {owners[name]}.txt and "
+                    f"{split}.txt"
                 )
             owners[name] = split
     return splits
@@ -210,7 +212,7 @@ def _read(path: Path, channels: int) -> npt.NDArray[np.uint8]:
     if channels == 3 and path.suffix != ".npy":
         return read_image(path)
     with path.open("rb") as file, decoding(path):
-        image: npt.NDArray[Any] = (
+        image: Array = (
             np.load(file, allow_pickle=False) if path.suffix == ".npy" else np.array(Image.open(file))
         )
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != channels:

@@ -38,7 +38,8 @@ def by_stem(folder: Path, suffixes: Collection[str]) -> dict[str, Path]:
             continue
         if path.stem in found:
             raise DataError(
-                f"expected one file named {path.stem} in {folder}, found {found[path.stem].name} and {path.name}"
+                f"expected one file named {path.stem} in {folder}, found {found[path.stem].name} and "
+                f"{path.name}"
             )
         found[path.stem] = path
     return found
@@ -82,7 +83,8 @@ def check_size(labels: IntMap, image: npt.NDArray[np.uint8], label_file: Path, p
         h, w = labels.shape
         height, width = image.shape[:2]
         raise DataError(
-            f"expected labels of the image's size {width} x {height} ({photo}), found {w} x {h} in {label_file}"
+            f"expected labels of the image's size {width} x {height} ({photo}), found {w} x {h} in "
+            f"{label_file}"
         )
 
 

@@ -60,7 +60,7 @@ def _merged(declared: Mapping[str, Classes], names: _Names, region: str) -> Clas
 
 
 def _apart(declared: Mapping[str, Classes]) -> _Names:
-    """The names of the classes of each part, with the part's name before those that occur in several parts."""
+    """The names of the classes of each part, prefixed by the part's name if several parts have them."""
     counts = Counter(name for classes in declared.values() for name in classes.names)
     names = {
         part: [name if counts[name] == 1 else f"{part} {name}" for name in classes.names]

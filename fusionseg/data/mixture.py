@@ -29,24 +29,27 @@ from fusionseg.sample import Truth
 class MixtureDataset(SegmentationDataset):
     """Several datasets as one, such as classes from one and regions from another.
 
-    Evaluation takes all images of all parts that have the split, and labels that do not count are not scored. In
-    training each part has its share of every epoch, and no image is repeated before all others of its part were taken.
+    Evaluation takes all images of all parts that have the split, and labels that do not count are not scored.
+    In training each part has its share of every epoch, and no image is repeated before all others of its part
+    were taken.
 
-    Classes are merged by renaming: classes of one name become one class, with the color of the first. A class that is
-    not mentioned keeps its name, and one that is renamed to null becomes void:
-    `classes: {CamVid: {Road: street, Pavement: street, Sky: null}, mine: {road: street}}`.
+    Classes are merged by renaming: classes of one name become one class, with the color of the first. A class
+    that is not mentioned keeps its name, and one that is renamed to null becomes void: `classes: {CamVid:
+    {Road: street, Pavement: street, Sky: null}, mine: {road: street}}`.
 
-    The mixture has the further kinds of labels (`depth`, `normals` ...) of all parts together. The images of a part
-    that lacks a kind have a map of zeros, that is without valid labels, so that any images make a batch.
+    The mixture has the further kinds of labels (`depth`, `normals` ...) of all parts together. The images of
+    a part that lacks a kind have a map of zeros, that is without valid labels, so that any images make a
+    batch.
 
     Args:
         split: Which part of the data.
         datasets: Recipes by names of your choice; the images' names begin with these.
-        weights: Share of each part in an epoch of training, relative to the others; by default its number of images.
-        labels: Whether only classes (`semantic`) or only regions (`region`) of a part count; by default both. A part
-            whose classes do not count adds none. Further kinds of labels always count.
-        classes: New names for classes of parts; or `apart`, which keeps all classes and puts the part's name before
-            names that occur twice.
+        weights: Share of each part in an epoch of training, relative to the others; by default its number of
+            images.
+        labels: Whether only classes (`semantic`) or only regions (`region`) of a part count; by default both.
+            A part whose classes do not count adds none. Further kinds of labels always count.
+        classes: New names for classes of parts; or `apart`, which keeps all classes and puts the part's name
+            before names that occur twice.
         epoch_length: Images in an epoch of training; by default the number of all images.
 
     Raises:
@@ -70,7 +73,8 @@ class MixtureDataset(SegmentationDataset):
         splits = {name: getattr(made(recipe), "splits", self.splits) for name, recipe in datasets.items()}
         if not any(split in known for known in splits.values()):
             raise DataError(f"expected a part with the split {split}, found none among {', '.join(datasets)}")
-        # A part that lacks the split has no images here, but the mixture has its classes and kinds all the same.
+        # A part that lacks the split has no images here, but the mixture has its classes and kinds all the
+        # same.
         every = {
             name: recipe(split if split in splits[name] else splits[name][0])
             for name, recipe in datasets.items()
@@ -135,8 +139,9 @@ class MixtureDataset(SegmentationDataset):
         for part, pool, weight, share in zip(self.parts, pools, weights, shares, strict=True):
             if weight and not (share and len(pool)):
                 raise DataError(
-                    f"expected images of {part.name} (weight {weight:g}) and a share of an epoch of {length} for them, "
-                    f"found {len(pool)} and {share}: raise data.fraction or epoch_length, or change the weights"
+                    f"expected images of {part.name} (weight {weight:g}) and a share of an epoch of {length} "
+                    f"for them, found {len(pool)} and {share}: raise data.fraction or epoch_length, or "
+                    "change the weights"
                 )
         turns = rng.permutation(np.repeat(np.arange(len(pools)), shares))
         order = np.empty(length, np.int64)
@@ -183,7 +188,7 @@ class MixtureDataset(SegmentationDataset):
 
 
 class _Part(NamedTuple):
-    """One of the datasets, the table (256,) from its class ids to the mixture's, and whether its regions count."""
+    """One of the datasets, the table (256,) from its class ids to the mixture's, and if its regions count."""
 
     name: str
     dataset: SegmentationDataset

@@ -4,19 +4,19 @@ Both are `DistributedSampler`s, because Lightning keeps those and sets their epo
 """
 
 from collections.abc import Callable, Iterator
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
 from torch.utils.data import Dataset, DistributedSampler
 
 
-class TrainOrder(DistributedSampler[Any]):
+class TrainOrder(DistributedSampler[tuple[int, int]]):
     """The keys (epoch, index) of one rank's training samples.
 
-    An epoch's order is cut into global batches, and each rank takes its contiguous share of each one: any number of
-    ranks sees the same global batches. An incomplete last batch is dropped. The epoch is part of the key, so that
-    workers that live for several epochs know it.
+    An epoch's order is cut into global batches, and each rank takes its contiguous share of each one: any
+    number of ranks sees the same global batches. An incomplete last batch is dropped. The epoch is part of
+    the key, so that workers that live for several epochs know it.
 
     Args:
         num_samples: Number of images of an epoch.
@@ -38,7 +38,7 @@ class TrainOrder(DistributedSampler[Any]):
         done: Callable[[], int] = int,
         order: Callable[[np.random.Generator], npt.NDArray[np.int64]] | None = None,
     ) -> None:
-        super().__init__(cast(Dataset[Any], range(num_samples)), world_size, rank, seed=seed)
+        super().__init__(cast(Dataset[tuple[int, int]], range(num_samples)), world_size, rank, seed=seed)
         self.batch_size = batch_size
         self.num_batches = num_samples // (batch_size * world_size)
         self.done = done
@@ -65,7 +65,7 @@ class EvaluationOrder(DistributedSampler[int]):
     """
 
     def __init__(self, num_samples: int, rank: int = 0, world_size: int = 1) -> None:
-        super().__init__(cast(Dataset[Any], range(num_samples)), world_size, rank, shuffle=False)
+        super().__init__(cast(Dataset[int], range(num_samples)), world_size, rank, shuffle=False)
         self.indices = range(rank, num_samples, world_size)
 
     def __len__(self) -> int:

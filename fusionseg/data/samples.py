@@ -112,7 +112,7 @@ def resized(pixels: Pixels, scale: float) -> Pixels:
 
 
 def collated(samples: Sequence[Sample]) -> Sample:
-    """A batch (B, ...) of samples; images are channels-last in memory and labels still narrow integers (see `widened`).
+    """A batch (B, ...) of samples: channels-last images, and labels in narrow integers (see `widened`).
 
     Raises:
         DataError: The images have different sizes or different kinds of labels.
@@ -127,8 +127,8 @@ def collated(samples: Sequence[Sample]) -> Sample:
         if other.keys() != first.keys():
             found = f"{sorted(first)} of {first['name']}, {sorted(other)} of {other['name']}"
             raise DataError(
-                f"expected the same kinds of labels for all images of a batch, found {found}: where an image has no "
-                "labels of a kind, let the dataset give a map of zeros"
+                f"expected the same kinds of labels for all images of a batch, found {found}: where an image "
+                "has no labels of a kind, let the dataset give a map of zeros"
             )
     batch: Sample = {key: [sample[key] for sample in samples] for key in first}
     batch["image"] = torch.stack([image.permute(1, 2, 0) for image in batch["image"]]).permute(0, 3, 1, 2)
@@ -141,7 +141,7 @@ def collated(samples: Sequence[Sample]) -> Sample:
 
 
 def widened(batch: Sample) -> Sample:
-    """The batch with class and region ids as int64; they travel as uint8 and int32, a quarter of the bytes."""
+    """The batch with class and region ids as int64; workers send uint8 and int32, a quarter of the bytes."""
     return batch | {"semantic": batch["semantic"].long(), "region": batch["region"].long()}
 
 
@@ -157,7 +157,7 @@ def _nearest(plane: LabelMap, size: tuple[int, int]) -> LabelMap:
 
 
 def _tensors(pixels: Pixels) -> Sample:
-    """The tensors of a sample: the image, class ids as uint8, region ids as int32, further maps as float32."""
+    """The tensors of a sample: image, class ids as uint8, region ids as int32, further maps as float32."""
     # A copy where the pixels belong to a cache that cannot be written to, which torch does not know.
     image, semantic = (np.require(plane, requirements=["C", "W"]) for plane in pixels[:2])
     sample: Sample = {

@@ -20,7 +20,8 @@ class Subset(SegmentationDataset):
     """
 
     def __init__(self, dataset: SegmentationDataset, indices: Sequence[int]) -> None:
-        # The base's constructor is not called: it would check the split against this class's own list of splits.
+        # The base's constructor is not called: it would check the split against this class's own list of
+        # splits.
         self.dataset = dataset
         self.indices = tuple(indices)
         self.split = dataset.split

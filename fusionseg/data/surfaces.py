@@ -1,8 +1,8 @@
-"""Depth and surface normals of the synthetic scenes: a tilted ground, and a plane or curved body for each thing.
+"""Depth and surface normals of the synthetic scenes: a tilted ground, and a body for each thing.
 
-The camera is orthographic: a pixel is a square of `EXTENT` / (shorter side in pixels) meters at every depth, x points
-right, y down and z away from the camera. A surface is a depth z(x, y) in meters, and its normal towards the camera is
-the vector (dz/dx, dz/dy, -1) at unit length.
+The camera is orthographic: a pixel is a square of `EXTENT` / (shorter side in pixels) meters at every depth,
+x points right, y down and z away from the camera. A surface is a depth z(x, y) in meters, and its normal
+towards the camera is the vector (dz/dx, dz/dy, -1) at unit length.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,7 +14,7 @@ import numpy.typing as npt
 from fusionseg.data.base import LabelMap
 
 EXTENT = 4.0
-"""What the shorter side of a scene shows, in meters."""
+"""Length of the shorter side of a scene, in meters."""
 
 NEAREST = 0.5
 """All surfaces are farther from the camera than this, in meters."""
@@ -27,8 +27,8 @@ class Thing(NamedTuple):
     """A thing of a painted scene.
 
     Args:
-        body: The shape of its surface: height towards the camera over coordinates (u, v), and the height's derivatives
-            in u and v. All in units of the radius.
+        body: The shape of its surface: height towards the camera over coordinates (u, v), and the height's
+            derivatives in u and v. All in units of the radius.
         center: (y, x) in pixels.
         radius: In pixels.
         turn: Angle from the picture's axes to (u, v), in radians.
@@ -49,9 +49,9 @@ def surfaces(
 ) -> tuple[LabelMap, LabelMap]:
     """The depth (H, W) in meters and the unit normals (H, W, 3) of the visible surfaces.
 
-    Behind the things lies the ground, a plane that fills the whole picture: the sky is for the caller to cut out. The
-    things are placed in the order in which they are painted, each a little in front of all that it hides. Where that
-    would bring them too near to the camera they are flattened.
+    Behind the things lies the ground, a plane that fills the whole picture: the sky is for the caller to cut
+    out. The things are placed in the order in which they are painted, each a little in front of all that it
+    hides. Where that would bring them too near to the camera they are flattened.
 
     Args:
         things: In the order in which they are painted.
@@ -81,7 +81,8 @@ def _place(thing: Thing, depth: _Plane, gradient: _Plane, pitch: float, rng: np.
         return
     behind = depth[thing.window][inside]
     thickness = height[inside].max() - height[inside].min() + gap
-    # A part of the room before the nearest hidden point is always left over for things that are painted later.
+    # A part of the room before the nearest hidden point is always left over for things that are painted
+    # later.
     flattening = min(1.0, 0.4 * (behind.min() - NEAREST) / thickness)
     height = flattening * height[inside]
     depth[thing.window][inside] = (behind + height).min() - flattening * gap - height
@@ -89,7 +90,7 @@ def _place(thing: Thing, depth: _Plane, gradient: _Plane, pitch: float, rng: np.
 
 
 def _relief(thing: Thing, pitch: float, rng: np.random.Generator) -> tuple[_Plane, _Plane]:
-    """The height (h, w) of a thing in its window, in meters towards the camera, and its slope (h, w, 2) in (x, y)."""
+    """The height (h, w) of a thing in its window, meters towards the camera, and its slope (h, w, 2)."""
     rows, columns = thing.window
     y = (np.arange(rows.start, rows.stop)[:, None] - thing.center[0]) / thing.radius
     x = (np.arange(columns.start, columns.stop)[None] - thing.center[1]) / thing.radius

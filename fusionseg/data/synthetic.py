@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import cv2
 import numpy as np
@@ -13,7 +13,7 @@ from fusionseg.data.base import Pixels, SegmentationDataset, Split
 from fusionseg.data.surfaces import Thing, bent, bowl, cap, flat, surfaces
 from fusionseg.sample import Classes
 
-_Plane: TypeAlias = npt.NDArray[np.floating[Any]]
+_Plane: TypeAlias = npt.NDArray[np.floating]
 
 _SKY, _GROUND, _DISK, _SQUARE, _TRIANGLE, _STAR = range(6)
 _LENGTHS: dict[Split, int] = {"train": 512, "val": 64, "test": 64}
@@ -26,21 +26,22 @@ _HUES = {
     _TRIANGLE: (65, 125),
     _STAR: (120, 175),
 }
-"""Ranges of hue in OpenCV's half degrees; neighbors share a part, so that hue alone does not give the class."""
+"""Ranges of hue in OpenCV's half degrees; they overlap, so that hue alone does not give the class."""
 
 
 class SyntheticScenes(SegmentationDataset):
     """Sky and ground behind disks, squares, triangles and stars that touch and hide each other.
 
-    Things of a class come in groups of overlapping instances, so that regions are not the connected components of a
-    class. A class shows in shape, texture and a range of hues; instances differ in color and brightness. Labels are
-    exact.
+    Things of a class come in groups of overlapping instances, so that regions are not the connected
+    components of a class. A class shows in shape, texture and a range of hues; instances differ in color and
+    brightness. Labels are exact.
 
-    On request there are depth and normals of a geometry of its own random stream, which changes neither the image nor
-    the other labels. The ground is a tilted plane, disks are caps of balls, squares tilted planes, triangles bent
-    plates and stars bowls; what is painted over a thing is nearer than it. The camera is orthographic, with pixels of
-    4 / min(size) meters, and all depths exceed 0.5 meters. Normals point to the camera (z < 0). The sky has no
-    surface, so it is invalid in both, as it is in the labels of real outdoor scenes.
+    On request there are depth and normals of a geometry of its own random stream, which changes neither the
+    image nor the other labels. The ground is a tilted plane, disks are caps of balls, squares tilted planes,
+    triangles bent plates and stars bowls; what is painted over a thing is nearer than it. The camera is
+    orthographic, with pixels of 4 / min(size) meters, and all depths exceed 0.5 meters. Normals point to the
+    camera (z < 0). The sky has no surface, so it is invalid in both, as it is in the labels of real outdoor
+    scenes.
 
     Args:
         split: Which scenes; no two splits share one.
@@ -115,7 +116,7 @@ class SyntheticScenes(SegmentationDataset):
 
 
 def scene(rng: np.random.Generator, size: tuple[int, int]) -> tuple[Pixels, list[Thing]]:
-    """A scene (H, W) of two areas of stuff (regions 1 and 2) and groups of things (a region each), and the things."""
+    """A scene (H, W) of two areas of stuff (regions 1 and 2) and groups of things, one region each."""
     canvas = _background(rng, size)
     things: list[Thing] = []
     for _ in range(rng.integers(3, 6)):
@@ -129,7 +130,8 @@ def scene(rng: np.random.Generator, size: tuple[int, int]) -> tuple[Pixels, list
                 things.append(thing)
             angle = rng.uniform(0, 2 * np.pi)
             center = center + radius * rng.uniform(1.1, 1.7) * np.array([np.sin(angle), np.cos(angle)])
-            # The next one in the group is clearly lighter or darker, so that the border between the two can be seen.
+            # The next one in the group is clearly lighter or darker, so that the border between the two can
+            # be seen.
             value = 150 + (value - 150 + rng.uniform(30, 60)) % 90
     rgb = cv2.cvtColor(canvas.hsv.clip(0, 255).astype(np.uint8), cv2.COLOR_HSV2RGB).astype(np.float32)
     x, y = _grid(size)
@@ -141,7 +143,7 @@ def scene(rng: np.random.Generator, size: tuple[int, int]) -> tuple[Pixels, list
 
 
 class _Canvas(NamedTuple):
-    """The picture in the making: hue in half degrees, saturation and value (H, W, 3), and the label maps (H, W)."""
+    """An unfinished picture: hue in half degrees, saturation and value (H, W, 3), and label maps (H, W)."""
 
     hsv: npt.NDArray[np.float32]
     semantic: npt.NDArray[np.uint8]
@@ -221,7 +223,7 @@ _INSETS: dict[int, Callable[[_Plane, _Plane], _Plane]] = {
     _TRIANGLE: lambda u, v: 1 - 2 * np.maximum(v, np.abs(u) * (3**0.5 / 2) - v / 2),
     _STAR: _star,
 }
-"""Distance to the shape's border, 1 in its middle and positive inside, over coordinates in units of the radius."""
+"""Distance to the shape's border, 1 in its middle and positive inside; coordinates in units of the radius."""
 
 _TEXTURES: dict[int, Callable[[_Plane, _Plane], _Plane]] = {
     _DISK: lambda u, v: 30 * (u + 0 * v),
@@ -229,7 +231,7 @@ _TEXTURES: dict[int, Callable[[_Plane, _Plane], _Plane]] = {
     _TRIANGLE: lambda u, v: 35 * np.sign(np.sin(11 * u) * np.sin(11 * v)),
     _STAR: lambda u, v: 35 * np.cos(16 * np.hypot(u, v)),
 }
-"""What is added to an instance's value, over the same coordinates."""
+"""The texture, added to an instance's value, over the same coordinates."""
 
 _BODIES = {_DISK: cap, _SQUARE: flat, _TRIANGLE: bent, _STAR: bowl}
 """The shape of the surface of each class of things."""

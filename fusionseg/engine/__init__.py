@@ -1,4 +1,4 @@
-"""What the LightningModule is composed of: objective, task gradients, evaluation, optimization."""
+"""The parts of the LightningModule: objective, task gradients, evaluation, optimization."""
 
 from fusionseg.engine.optimization import WarmupPoly
 

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from lightning.fabric import Fabric
 from lightning.fabric.utilities import move_data_to_device
+from lightning.pytorch import LightningDataModule
 from rich.console import Console
 from rich.progress import track
 from torch import Tensor
@@ -34,13 +35,13 @@ class Scored(NamedTuple):
     sums: Counted
 
 
-def suite_of(module: Any, classes: Classes) -> MetricSuite:
-    """What is measured of a LightningModule: what it says itself (`suite`), or the standard metrics."""
+def suite_of(module: object, classes: Classes) -> MetricSuite:
+    """The metrics of a LightningModule: its attribute `suite`, or the standard metrics."""
     return getattr(module, "suite", None) or MetricSuite.standard(classes)
 
 
 def suite_for(heads: Mapping[str, Head], classes: Classes) -> MetricSuite:
-    """What is measured of the answers of heads: what each says of itself, and the fusion of classes and regions."""
+    """The metrics of a set of heads: those of each head, and those of the fusion of classes and regions."""
     metrics = [metric for head in heads.values() for metric in head.metrics(classes)]
     if {"semantic", "region"} <= heads.keys():
         metrics += [FusedMetrics(len(classes)), PanopticQuality(len(classes), classes.things)]
@@ -91,7 +92,7 @@ class Evaluation:
 
 
 def evaluated(
-    module: Any, data: Any, split: str, precision: str, suite: MetricSuite
+    module: Any, data: LightningDataModule, split: str, precision: str, suite: MetricSuite
 ) -> Iterator[tuple[Picture, Scored]]:
     """Every image of a split once, in order, with its prediction and what was measured of it.
 
@@ -127,7 +128,7 @@ class Truths:
         dataset: What has `truth(index)`. Where it has not, the batch's own label maps are the truth.
     """
 
-    def __init__(self, batch: Sample, dataset: Any) -> None:
+    def __init__(self, batch: Sample, dataset: object) -> None:
         read = getattr(dataset, "truth", None)
         if read is not None and "index" in batch:
             self.pending = [_readers().submit(read, int(index)) for index in batch["index"]]

@@ -1,13 +1,12 @@
 """Mean losses for logging, accumulated on the device until they are read."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from fusionseg.engine.distributed import gathered, gathered_objects, lowest, reduced, world_size
-from fusionseg.files.state_dicts import not_finite
+from fusionseg.files.state_dicts import Checkpoint, not_finite
 
 
 class NotFiniteError(ValueError):
@@ -24,8 +23,8 @@ class LossLog:
     def __init__(self, tasks: Sequence[str]) -> None:
         self.tasks = tasks
         self.latest: dict[str, float] = {}
-        """What was read last."""
-        self._resumed: dict[str, Any] | None = None
+        """The means that were read last."""
+        self._resumed: Checkpoint | None = None
         self._reset(0)
 
     def _reset(self, step: int) -> None:
@@ -54,7 +53,7 @@ class LossLog:
                 self.total = own.to(device)
         self._resumed = None
 
-    def resume(self, state: dict[str, Any] | None) -> None:
+    def resume(self, state: Checkpoint | None) -> None:
         """Has the next `start` go on from what `state` returned."""
         self._resumed = state
 
@@ -124,7 +123,7 @@ class LossLog:
         self.latest = dict(zip(names, means, strict=True))
         return self.latest
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> Checkpoint:
         """The losses that were not read yet, for a checkpoint; must be called by all ranks.
 
         Raises:
@@ -147,6 +146,6 @@ def check_finite(state: Mapping[str, object], step: int) -> None:
     """
     if wrong := not_finite(state):
         raise NotFiniteError(
-            f"{len(wrong)} weights are not finite after step {step}, {wrong[0]} first: lower the learning rate, or "
-            "clip gradients (trainer.gradient_clip_val); checkpoints are from before"
+            f"{len(wrong)} weights are not finite after step {step}, {wrong[0]} first: lower the learning "
+            "rate, or clip gradients (trainer.gradient_clip_val); checkpoints are from before"
         )

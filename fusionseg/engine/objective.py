@@ -1,4 +1,4 @@
-"""The loss of all tasks, L = alpha * L_semantic + beta * L_region + ..., and what one training step keeps of it."""
+"""The loss of all tasks, L = alpha * L_semantic + beta * L_region + ..., and the state of a training step."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,11 +13,13 @@ from fusionseg.engine.distributed import reduced, world_size
 from fusionseg.engine.seeding import reseed
 from fusionseg.engine.tasks import factor_of
 from fusionseg.heads import Head
+from fusionseg.heads.base import Target
 from fusionseg.networks import Network
+from fusionseg.networks.base import Outputs
 from fusionseg.sample import Sample
 
 BALANCING = 2**31
-"""Key of the random numbers that balancers draw: the same on all ranks, and different from those of any rank."""
+"""Seed key of the balancers' random numbers: the same on all ranks, and no rank's own key."""
 
 
 @dataclass
@@ -26,7 +28,8 @@ class Step:
 
     Args:
         position: The epoch, and the batch within it.
-        loss: What the backward pass begins with: the task losses, weighted by the balancer, and the L1 penalty.
+        loss: What the backward pass begins with: the task losses, weighted by the balancer, and the L1
+            penalty.
         task_losses: The loss of each task times its weight: this rank's share times the number of ranks.
         losses: The loss of each task over the global batch (T,), without a gradient.
         total: The weighted sum of `losses` and the L1 penalty, without a gradient.
@@ -77,13 +80,11 @@ class Objective:
         if not chosen or not self.balancer.absorbs or len(self.tasks) == 1:
             return ""
         return (
-            f"{type(self.balancer).__name__} undoes constant factors of a loss: {', '.join(chosen)} will matter until "
-            "its weights have settled, or not at all (docs/balancing.md)"
+            f"{type(self.balancer).__name__} undoes constant factors of a loss: {', '.join(chosen)} will "
+            "matter until its weights have settled, or not at all (docs/balancing.md)"
         )
 
-    def step(
-        self, refinements: Sequence[Mapping[str, Any]], batch: Sample, position: tuple[int, int]
-    ) -> Step:
+    def step(self, refinements: Sequence[Outputs], batch: Sample, position: tuple[int, int]) -> Step:
         """The losses of a batch.
 
         Args:
@@ -109,7 +110,7 @@ class Objective:
         again = batch if self.balancer.looks_again else None
         return Step(position, loss, task_losses, losses, total, again)
 
-    def terms(self, refinements: Sequence[Mapping[str, Any]], batch: Sample) -> list[tuple[Tensor, Tensor]]:
+    def terms(self, refinements: Sequence[Outputs], batch: Sample) -> list[tuple[Tensor, Tensor]]:
         """For each task the (sums, weights) of its loss terms on this rank, (K_t,) each, of all refinements.
 
         Raises:
@@ -125,14 +126,14 @@ class Objective:
             )
         return terms
 
-    def weighted_losses(self, refinements: Sequence[Mapping[str, Any]], batch: Sample) -> Tensor:
+    def weighted_losses(self, refinements: Sequence[Outputs], batch: Sample) -> Tensor:
         """The loss of each task over the global batch (T,), times its weight."""
         sums, weights = reduced(padded_terms(self.terms(refinements, batch)))
         losses = divided(sums, weights)
         return losses * self.factors(losses)
 
     def factors(self, like: Tensor) -> Tensor:
-        """The weights of the tasks (T,), on the device and in the precision of a tensor; copied there once."""
+        """The weights of the tasks (T,), on the device and in the precision of a tensor."""
         if self._factors.device != like.device or self._factors.dtype != like.dtype:
             self._factors = self._factors.to(like)
         return self._factors
@@ -143,7 +144,7 @@ class Objective:
         return self.l1 * torch.stack([p.abs().sum() for p in learned]).sum()
 
 
-def target_of(head: Head, batch: Sample) -> Any:
+def target_of(head: Head, batch: Sample) -> Target:
     """The target that a head makes of a batch.
 
     Raises:
@@ -155,8 +156,8 @@ def target_of(head: Head, batch: Sample) -> Any:
         if (missing := error.args[0]) in batch:
             raise
         raise ValueError(
-            f"expected batches with {missing!r}, which {type(head).__name__} needs, found {', '.join(batch)}: choose "
-            "data with these labels (data.dataset), or leave the head out"
+            f"expected batches with {missing!r}, which {type(head).__name__} needs, found "
+            f"{', '.join(batch)}: choose data with these labels (data.dataset), or leave the head out"
         ) from error
 
 
@@ -173,7 +174,7 @@ def padded_terms(terms: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
 
 
 def local_shares(terms: Sequence[tuple[Tensor, Tensor]], weights: Tensor, ranks: int) -> list[Tensor]:
-    """What this rank's batch adds to each task's loss over the global batch, times the number of ranks.
+    """This rank's share of each task's loss over the global batch, times the number of ranks.
 
     DDP takes the mean of the ranks' gradients, so that this gives the gradient of the global loss.
 

@@ -1,7 +1,6 @@
-"""From a network's outputs to predictions at the size of the label files."""
+"""Decodes a network's outputs to predictions at the size of the label files."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -10,6 +9,7 @@ from torch import Tensor
 from fusionseg.engine.fusion import panoptic, region_vote
 from fusionseg.heads import Head, RegionHead, SemanticHead
 from fusionseg.networks.backbone import STRIDE
+from fusionseg.networks.base import Outputs
 from fusionseg.sample import VOID, Classes, Frame, Prediction, Sample
 from fusionseg.visualize import Drawable
 
@@ -36,7 +36,7 @@ def padded(batch: Sample) -> Sample:
 
 
 def predictions(
-    outputs: Mapping[str, Any],
+    outputs: Outputs,
     heads: Mapping[str, Head],
     frame: Frame,
     names: Sequence[str],
@@ -60,11 +60,11 @@ def predictions(
 
 
 def frame_of(batch: Sample, size: tuple[int, int]) -> Frame:
-    """How the network's output for a batch, padded by `padded`, relates to label files of a size (H, W)."""
+    """The frame of the output for a batch, padded by `padded`, and label files of a size (H, W)."""
     height, width = batch["image"].shape[-2:]
     return Frame((height + -height % STRIDE, width + -width % STRIDE), (height, width), size)
 
 
-def drawables(module: Any) -> Mapping[str, Drawable]:
-    """What draws the tasks of a LightningModule: its heads, or those of classes and regions where it names none."""
+def drawables(module: object) -> Mapping[str, Drawable]:
+    """Draws the tasks of a LightningModule: its heads, or those of classes and regions if it has none."""
     return getattr(module, "heads", None) or {"semantic": SemanticHead, "region": RegionHead}

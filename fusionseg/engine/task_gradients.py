@@ -1,4 +1,4 @@
-"""From the losses of several tasks to one gradient, where a balancer weighs the tasks' gradients."""
+"""Combines the gradients of several tasks into one, by the weights of a balancer."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,7 +15,7 @@ from fusionseg.networks import Network
 
 
 class TaskGradients:
-    """Balances the gradients of tasks: at the branching point or, task by task, those of the shared parameters.
+    """Balances the gradients of tasks, at the branching point or of the shared parameters.
 
     Not a module: it refers to the network and the balancer, which the LightningModule owns.
 
@@ -33,7 +33,7 @@ class TaskGradients:
         self.balancer = balancer
         self.objective = objective
         self.scale = torch.ones(())
-        """By what the loss of this step was multiplied before the backward pass (accumulation, gradient scaler)."""
+        """Factor of the loss before the backward pass, from gradient accumulation and the gradient scaler."""
         self.balance_at_branch(True)
 
     @property
@@ -47,6 +47,9 @@ class TaskGradients:
 
         Args:
             learns: Whether anything that the tasks share is trained.
+
+        Raises:
+            ValueError: If the balancer's level is the branching point and the network has none.
         """
         branch = self.network.branch
         balancer = self.balancer
@@ -54,9 +57,9 @@ class TaskGradients:
             return
         if branch is None:
             raise ValueError(
-                f"expected a network with a branching point, for {type(balancer).__name__} to balance gradients there; "
-                f"in {type(self.network).__name__} the tasks' paths meet behind every cut: set model.balancer.level to "
-                "parameters"
+                f"expected a network with a branching point, for {type(balancer).__name__} to balance "
+                f"gradients there; in {type(self.network).__name__} the tasks' paths meet behind every cut: "
+                "set model.balancer.level to parameters"
             )
         branch.balance = self._weigh if learns and len(self.objective.tasks) > 1 else None
         branch.dtype = balancer.dtype
@@ -67,7 +70,7 @@ class TaskGradients:
             (self.scale,) = torch.autograd.grad(loss, step.loss, retain_graph=True)
 
     def backward(self, step: Step) -> None:
-        """A backward pass for each task, after which shared parameters have the weighted sum of the gradients."""
+        """Runs a backward pass for each task; shared parameters get the weighted sum of the gradients."""
         assert isinstance(self.balancer, GradientBalancer)
         gradients = self._gradients(step)
         every = dict.fromkeys(p for own in gradients for p in own)
@@ -139,7 +142,7 @@ def average_over_ranks(gradients: Sequence[Tensor]) -> None:
 
 
 def deposit(parameter: nn.Parameter, gradient: Tensor) -> None:
-    """Adds a tensor to a parameter's gradient, in the parameter's own memory layout; the tensor may be kept."""
+    """Adds a tensor to a parameter's gradient, in the parameter's memory layout."""
     if parameter.grad is not None:
         parameter.grad += gradient
     elif gradient.stride() == parameter.stride():

@@ -9,7 +9,7 @@ from fusionseg.heads import ExtraHead, Head
 from fusionseg.networks.base import HeadRecipe
 
 FACTORS = {"semantic": "alpha", "region": "beta", "scene": "gamma"}
-"""The argument of the module that weighs a task's loss; that of a further task is `extra_heads.<task>.weight`."""
+"""The module's argument that weighs a task's loss; for further tasks it is `extra_heads.<task>.weight`."""
 
 TAKEN = ("semantic", "region", "scene", "fused", "panoptic", "image", "name", "index")
 """Names that further tasks cannot have: heads, predictions or entries of a sample have them."""
@@ -50,7 +50,7 @@ def planned(
     extra: Mapping[str, ExtraHead],
     classes: int,
 ) -> tuple[dict[str, HeadRecipe], dict[str, float]]:
-    """The tasks that have a head: how each head is built from a number of channels, and the weight of each loss.
+    """The tasks that have a head: the recipe of each head, and the weight of each loss.
 
     Args:
         recipes: The recipe of each task's head; None where it has none.
@@ -59,8 +59,8 @@ def planned(
         classes: The number of classes, given to heads with an argument `num_classes`.
 
     Raises:
-        ValueError: If a task has another one's head, a further task a name that is taken, or the weights do not make a
-            loss.
+        ValueError: If a task has another one's head, a further task a name that is taken, or the weights do
+            not make a loss.
     """
     for task in extra:
         if task in TAKEN:
@@ -79,7 +79,7 @@ def planned(
 
 
 def sized(head: Callable[..., Head], classes: int) -> HeadRecipe:
-    """A head's recipe from the number of channels alone, given the number of classes where it has such an argument."""
+    """A head's recipe of the number of channels alone; the number of classes is filled in if it takes it."""
     if "num_classes" not in inspect.signature(made(head)).parameters:
         return head
 

@@ -4,14 +4,13 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 from PIL.ImageFile import ImageFile
 
-from fusionseg.files.atomic import replacing
+from fusionseg.files.atomic import Json, replacing
 from fusionseg.sample import OFFSET, VOID, Classes, IntMap, Picture
 
 # large aerial photos are legitimate; Pillow still refuses images of more than twice its limit
@@ -110,7 +109,7 @@ def write_region(path: str | Path, region: IntMap) -> None:
     write_png(path, region.astype(np.uint16))
 
 
-def write_panoptic(path: str | Path, panoptic: IntMap, classes: Classes) -> dict[str, Any]:
+def write_panoptic(path: str | Path, panoptic: IntMap, classes: Classes) -> Json:
     """Writes panoptic ids (H, W) as a PNG in COCO's panoptic format (arXiv:1801.00868).
 
     Segments are numbered from 1 in the order of their panoptic ids; 0 is void. The color of a pixel encodes
@@ -149,8 +148,8 @@ def write_panoptic(path: str | Path, panoptic: IntMap, classes: Classes) -> dict
 
 
 def coco_panoptic_json(
-    images: Sequence[Mapping[str, Any]], annotations: Sequence[Mapping[str, Any]], classes: Classes
-) -> dict[str, Any]:
+    images: Sequence[Mapping[str, object]], annotations: Sequence[Mapping[str, object]], classes: Classes
+) -> Json:
     """The content of a panoptic JSON file of COCO, ready for `json.dump`.
 
     Args:

@@ -3,10 +3,13 @@
 import warnings
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any, TypeAlias, TypeGuard
 
 import torch
 from torch import Tensor
+
+Checkpoint: TypeAlias = dict[str, Any]
+"""The content of a checkpoint or the state of a callback: tensors, plain values, and containers of these."""
 
 
 class WeightsError(ValueError):
@@ -55,7 +58,8 @@ def not_finite(state: Mapping[str, Any], may_be_infinite: Collection[str] = ()) 
 
     Args:
         state: A state dict; values that are no tensors are passed over. All tensors are on one device.
-        may_be_infinite: Names of tensors that may hold infinity, though not NaN, such as the buffer of a mask.
+        may_be_infinite: Names of tensors that may hold infinity, though not NaN, such as the buffer of a
+            mask.
 
     >>> not_finite({"weight": torch.tensor([1.0, torch.inf]), "steps": torch.tensor(3)})
     ['weight']

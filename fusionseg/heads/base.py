@@ -3,14 +3,19 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias
 
-import numpy.typing as npt
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fusionseg.metrics import ImageMetric
-from fusionseg.sample import Classes, Frame, Picture, Sample, Truth
+from fusionseg.sample import Array, Classes, Frame, Picture, Sample, Truth
+
+Output: TypeAlias = Any
+"""The output of a head: private to the head, which alone knows its type."""
+
+Target: TypeAlias = Any
+"""The target of a head, private like its output."""
 
 
 class Head(nn.Module, ABC):
@@ -27,15 +32,15 @@ class Head(nn.Module, ABC):
     """
 
     @abstractmethod
-    def forward(self, features: Tensor) -> Any:
+    def forward(self, features: Tensor) -> Output:
         """The output, usually (B, K, h, w), from features (B, in_channels, h, w)."""
 
     @abstractmethod
-    def target(self, batch: Sample) -> Any:
+    def target(self, batch: Sample) -> Target:
         """The target from the batch's label maps (B, ..., H, W), on their device without synchronizing."""
 
     @abstractmethod
-    def loss(self, output: Any, target: Any) -> tuple[Tensor, Tensor]:
+    def loss(self, output: Output, target: Target) -> tuple[Tensor, Tensor]:
         """The unnormalized sums and the weights of the loss's K terms, each (K,) float32.
 
         The task's loss is the sum over k of sum_k / weight_k. Only the module divides, after it has added
@@ -44,7 +49,7 @@ class Head(nn.Module, ABC):
         """
 
     @abstractmethod
-    def labels(self, output: Any, frame: Frame) -> Tensor:
+    def labels(self, output: Output, frame: Frame) -> Tensor:
         """The predicted labels at `frame.size` = (H, W), in the form of the task's ground truth.
 
         - `semantic`: class ids (B, H, W) int64
@@ -55,18 +60,18 @@ class Head(nn.Module, ABC):
         """
 
     @abstractmethod
-    def ideal(self, target: Any) -> Any:
+    def ideal(self, target: Target) -> Output:
         """The output of a perfect network, at the resolution of the target."""
 
     def metrics(self, classes: Classes) -> list[ImageMetric]:
-        """What is measured of the predicted labels; nothing by default."""
+        """The metrics of the predicted labels; none by default."""
         return []
 
-    def truth(self, truth: Truth) -> npt.NDArray[Any] | None:
+    def truth(self, truth: Truth) -> Array | None:
         """The ground truth of one image as a map for `draw`; None if the image has none for this task."""
         return truth.maps.get(self.task)
 
-    def draw(self, labels: npt.NDArray[Any], classes: Classes) -> Picture | None:
+    def draw(self, labels: Array, classes: Classes) -> Picture | None:
         """The labels of one image as an RGB picture (H, W, 3) uint8; None if the task cannot be drawn.
 
         Args:

@@ -1,11 +1,10 @@
 """The depth of every pixel in meters."""
 
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -13,7 +12,7 @@ from torch import Tensor, nn
 from fusionseg.heads.base import Head, resized, scaled
 from fusionseg.losses import AbsoluteError, Loss
 from fusionseg.metrics import DepthMetrics, ImageMetric
-from fusionseg.sample import Classes, Frame, Picture, Sample
+from fusionseg.sample import Array, Classes, Frame, Picture, Sample
 
 
 class DepthHead(Head):
@@ -94,7 +93,7 @@ class DepthHead(Head):
         """Absolute and relative error, RMSE and the shares within 1.25^n."""
         return [DepthMetrics()]
 
-    def draw(self, labels: npt.NDArray[Any], classes: Classes) -> Picture:
+    def draw(self, labels: Array, classes: Classes) -> Picture:
         """Depth (H, W) from near (yellow) to far (violet) over its own range, black where invalid."""
         valid = np.isfinite(labels) & (labels > 0)
         if not valid.any():

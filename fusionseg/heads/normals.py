@@ -1,10 +1,9 @@
 """The orientation of the surface at every pixel."""
 
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
-import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -12,7 +11,7 @@ from torch import Tensor, nn
 from fusionseg.heads.base import Head, resized, scaled
 from fusionseg.losses import CosineError, Loss
 from fusionseg.metrics import ImageMetric, NormalsMetrics
-from fusionseg.sample import Classes, Frame, Picture, Sample
+from fusionseg.sample import Array, Classes, Frame, Picture, Sample
 
 _SHORT = 1e-4
 """Vectors shorter than this are divided by it instead of by their length, which bounds the gradient."""
@@ -88,7 +87,7 @@ class NormalsHead(Head):
         """Mean and median angle, and the shares within 11.25, 22.5 and 30 degrees."""
         return [NormalsMetrics()]
 
-    def draw(self, labels: npt.NDArray[Any], classes: Classes) -> Picture:
+    def draw(self, labels: Array, classes: Classes) -> Picture:
         """Normals (3, H, W) as the color (n + 1) / 2, black where invalid."""
         valid = (labels != 0).any(0)
         colors = np.rint(255 * (np.clip(labels, -1, 1) + 1) / 2)

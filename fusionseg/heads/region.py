@@ -1,12 +1,10 @@
 """The base class of all heads that predict regions."""
 
-from typing import Any, ClassVar
-
-import numpy.typing as npt
+from typing import ClassVar
 
 from fusionseg.heads.base import Head
 from fusionseg.metrics import BoundaryMetrics, ImageMetric, RegionMetrics
-from fusionseg.sample import Classes, Picture, Truth
+from fusionseg.sample import Array, Classes, Picture, Truth
 from fusionseg.visualize import region_colors
 
 
@@ -24,11 +22,11 @@ class RegionHead(Head):
         return [RegionMetrics(), BoundaryMetrics()]
 
     @classmethod
-    def truth(cls, truth: Truth) -> npt.NDArray[Any] | None:
+    def truth(cls, truth: Truth) -> Array | None:
         """The region ids (H, W), 0 where unlabelled; None if no pixel is labelled."""
         return truth.region if truth.region.any() else None
 
     @classmethod
-    def draw(cls, labels: npt.NDArray[Any], classes: Classes) -> Picture:
+    def draw(cls, labels: Array, classes: Classes) -> Picture:
         """Region ids (H, W), each in a color of its own with a white outline; 0 is black."""
         return region_colors(labels)

@@ -1,6 +1,6 @@
 """Region maps from network outputs: grouping by predicted centers, and watershed by predicted boundaries."""
 
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -9,7 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-Label = TypeVar("Label", bound=np.integer[Any])
+from fusionseg.sample import Array
+
+Label = TypeVar("Label", bound=np.integer)
 
 _CHUNK = 4096
 """Number of pixels whose distances to all centers are computed at a time: they fit into a CPU's cache."""
@@ -54,7 +56,8 @@ def group(
     Raises:
         ValueError: If `kernel` is even or not positive.
     """
-    heat, offsets = heat.float(), offsets.float()
+    heat = heat.float()
+    offsets = offsets.float()
     _, height, width = heat.shape
     order = torch.arange(height * width, 0, -1, device=heat.device, dtype=heat.dtype).view_as(heat)
     peaks = (heat >= threshold) & (heat == _window_maximum(heat, kernel))
@@ -72,7 +75,7 @@ def group(
 
 
 def watershed(
-    probability: npt.NDArray[np.floating[Any]], threshold: float = 0.5, min_area: int = 1
+    probability: npt.NDArray[np.floating], threshold: float = 0.5, min_area: int = 1
 ) -> npt.NDArray[np.int32]:
     """The region map, int32 (H, W) from 1, of the basins that boundaries enclose, grown until they meet.
 
@@ -90,7 +93,7 @@ def watershed(
     return filled(_numbers(labels, min_area).astype(np.int32)[labels])
 
 
-def _connected(image: npt.NDArray[Any]) -> npt.NDArray[np.int32]:
+def _connected(image: Array) -> npt.NDArray[np.int32]:
     """The 4-connected components of the pixels that are not 0, numbered from 1 by their first pixels."""
     _, labels = cv2.connectedComponents(image.astype(np.uint8), connectivity=4, ltype=cv2.CV_32S)
     return np.asarray(labels, np.int32)

@@ -1,9 +1,8 @@
 """A class for every pixel."""
 
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import ClassVar
 
-import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -11,7 +10,7 @@ from torch import Tensor, nn
 from fusionseg.heads.base import Head, resized, scaled
 from fusionseg.losses import CrossEntropy, Loss
 from fusionseg.metrics import ImageMetric, SemanticMetrics
-from fusionseg.sample import VOID, Classes, Frame, Picture, Sample, Truth
+from fusionseg.sample import VOID, Array, Classes, Frame, Picture, Sample, Truth
 from fusionseg.visualize import semantic_colors
 
 
@@ -100,11 +99,11 @@ class SemanticHead(Head):
         return [SemanticMetrics(len(classes))]
 
     @classmethod
-    def truth(cls, truth: Truth) -> npt.NDArray[Any] | None:
+    def truth(cls, truth: Truth) -> Array | None:
         """The class ids (H, W), `VOID` where unlabelled; None if no pixel is labelled."""
         return truth.semantic if (truth.semantic != VOID).any() else None
 
     @classmethod
-    def draw(cls, labels: npt.NDArray[Any], classes: Classes) -> Picture:
+    def draw(cls, labels: Array, classes: Classes) -> Picture:
         """Class ids (H, W) in the classes' colors, void black."""
         return semantic_colors(labels, classes)

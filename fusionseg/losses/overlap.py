@@ -62,7 +62,7 @@ class Lovasz(Loss):
 
 
 def _jaccard_steps(truth: Tensor, dtype: torch.dtype) -> Tensor:
-    """How much the Jaccard loss grows when one more pixel, in the order of the errors, is wrong."""
+    """The increase of the Jaccard loss with each further wrong pixel, in the order of the errors."""
     found = truth.cumsum(-1, dtype=torch.int32)
     ranks = torch.arange(1, truth.shape[-1] + 1, dtype=torch.int32, device=truth.device)
     missed = found[..., -1:] - found

@@ -2,30 +2,31 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, TypeAlias
+from typing import ClassVar, TypeAlias
 
-import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.nn import Module
 from torchmetrics import Metric
 
-from fusionseg.sample import Counted, Truth
+from fusionseg.sample import Array, Counted, Truth
 
-Answer: TypeAlias = npt.NDArray[Any]
+Answer: TypeAlias = Array
 """A map of `Prediction.maps`: what a head predicts for one image."""
 
 
 class ImageMetric(Metric, ABC):
     """A metric that adds up sums of single images and gives figures of any set of images.
 
-    A subclass says what it measures with two functions: `sums` of one image, in numpy, and `figures` of added sums. Its
-    states have the names of the sums and are added over images, batches and processes, so that figures are always those
-    of the whole set, never means over batches. Some figures are NaN where no image has what they need.
+    A subclass says what it measures with two functions: `sums` of one image, in numpy, and `figures` of added
+    sums. Its states have the names of the sums and are added over images, batches and processes, so that
+    figures are always those of the whole set, never means over batches. Some figures are NaN where no image
+    has what they need.
 
     Attributes:
         answer: The key of `Prediction.maps` that is scored, such as `semantic`.
-        main: The figure in [0, 1], larger is better, that represents the task in a suite's score; empty for none.
+        main: The figure in [0, 1], larger is better, that represents the task in a suite's score; empty for
+            none.
         names: The names of the sums.
         computed: The sums of all processes at the last `compute`; also after a `reset`.
 
@@ -114,11 +115,11 @@ class ImageMetric(Metric, ABC):
 
     @property
     def update_called(self) -> bool:
-        """Always true: the figures of no image are defined (NaN), so that a process without images is nothing odd."""
+        """Always true: the figures of no image are defined (NaN), so none is needed before `compute`."""
         return True
 
     def _apply(self, fn: Callable[[Tensor], Tensor], exclude_state: Sequence[str] = "") -> Module:
-        """Moves the states with the module, but keeps their type: `.to(torch.bfloat16)` would round the sums."""
+        """Moves the states with the module, but keeps their dtype, since bfloat16 would round the sums."""
         super()._apply(fn, exclude_state=self.names)
         for name in self.names:
             setattr(self, name, getattr(self, name).to(self.device))

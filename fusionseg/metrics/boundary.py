@@ -1,7 +1,6 @@
 """Precision and recall of the boundaries of regions, at a tolerance."""
 
 from math import hypot
-from typing import Any
 
 import cv2
 import numpy as np
@@ -52,17 +51,22 @@ class BoundaryMetrics(ImageMetric):
 def boundary_sums(prediction: IntMap, *truths: IntMap, tolerance: float = 0.0075) -> Counts:
     """Boundary pixels of one image and how many of them were matched: `BOUNDARY_SUMS`, additive over images.
 
-    A pixel is on a boundary if the pixel to its right, below or below to the right belongs to another region and both
-    are labeled in the truth. So neither the rim of a void area nor anything predicted inside of it counts. A boundary
-    pixel is matched if the other map has a boundary pixel within the tolerance. As in the Berkeley benchmark, a
-    predicted pixel is matched if it is with any annotator, and the true pixels of all annotators are added.
+    A pixel is on a boundary if the pixel to its right, below or below to the right belongs to another region
+    and both are labeled in the truth. So neither the rim of a void area nor anything predicted inside of it
+    counts. A boundary pixel is matched if the other map has a boundary pixel within the tolerance. As in the
+    Berkeley benchmark, a predicted pixel is matched if it is with any annotator, and the true pixels of all
+    annotators are added.
 
-    This is not the one-to-one matching of the Berkeley benchmark: one pixel may match many, so F is about 0.02 higher.
+    This is not the one-to-one matching of the Berkeley benchmark: one pixel may match many, so F is about
+    0.02 higher.
 
     Args:
         prediction: Region ids (H, W); 0 is a region like any other.
         truths: Region ids (H, W) for each annotator, 0 is void.
         tolerance: Distance within which boundaries match, as a fraction of the image's diagonal.
+
+    Raises:
+        ValueError: If the maps differ in shape.
     """
     for truth in truths:
         if prediction.shape != truth.shape:
@@ -73,12 +77,13 @@ def boundary_sums(prediction: IntMap, *truths: IntMap, tolerance: float = 0.0075
     labeled = [truth != 0 for truth in truths]
     predicted = np.any([boundaries(prediction, known) for known in labeled], 0)
     true = [boundaries(truth, known) for truth, known in zip(truths, labeled, strict=True)]
-    matched = near(np.any(true, 0), predicted, radius), sum(near(predicted, edges, radius) for edges in true)
-    return np.array([matched[0], np.count_nonzero(predicted), matched[1], np.count_nonzero(true)], np.int64)
+    found = near(np.any(true, 0), predicted, radius)
+    recalled = sum(near(predicted, edges, radius) for edges in true)
+    return np.array([found, np.count_nonzero(predicted), recalled, np.count_nonzero(true)], np.int64)
 
 
 def boundaries(labels: IntMap, labeled: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    """Where a labeled pixel has another label than its labeled neighbor to the right, below or below to the right."""
+    """Labeled pixels with another label than a labeled neighbor to the right, below or below to the right."""
     height, width = labels.shape
     edges = np.zeros((height, width), bool)
     for down, right in ((0, 1), (1, 0), (1, 1)):
@@ -89,24 +94,25 @@ def boundaries(labels: IntMap, labeled: npt.NDArray[np.bool_]) -> npt.NDArray[np
 
 
 def near(targets: npt.NDArray[np.bool_], pixels: npt.NDArray[np.bool_], radius: float) -> int:
-    """How many of the pixels have a target within the radius, in pixels."""
+    """The number of pixels that have a target within the radius, in pixels."""
     y, x = np.ogrid[-int(radius) : int(radius) + 1, -int(radius) : int(radius) + 1]
     disc = (y**2 + x**2 <= radius**2).astype(np.uint8)
     # As exact as a distance transform and, at the usual radius of some pixels, up to 30 times as fast.
     return int(np.count_nonzero(cv2.dilate(targets.view(np.uint8), disc).view(bool) & pixels))
 
 
-def boundary_figures(sums: npt.NDArray[np.number[Any]]) -> dict[str, float]:
+def boundary_figures(sums: npt.NDArray[np.number]) -> dict[str, float]:
     """Precision, recall and their harmonic mean over a set of images, in [0, 1].
 
-    Precision is NaN without predicted boundaries, recall without true ones, F without either; F is 0 if only one side
-    has boundaries.
+    Precision is NaN without predicted boundaries, recall without true ones, F without either; F is 0 if only
+    one side has boundaries.
 
     Args:
         sums: The sum of `boundary_sums` over a set of images.
     """
     matched_prediction, prediction, matched_truth, truth = (float(n) for n in sums)
-    precision, recall = float(ratio(matched_prediction, prediction)), float(ratio(matched_truth, truth))
+    precision = float(ratio(matched_prediction, prediction))
+    recall = float(ratio(matched_truth, truth))
     harmonic = 2 * precision * recall / (precision + recall) if matched_prediction and matched_truth else 0.0
     return {
         "boundary_f": harmonic if prediction or truth else float("nan"),

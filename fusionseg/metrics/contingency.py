@@ -1,4 +1,4 @@
-"""Joint histograms of two label maps, from which every measure of this folder follows."""
+"""Contingency tables of two label maps, which most metrics are computed from."""
 
 from typing import NamedTuple, TypeAlias
 
@@ -39,7 +39,8 @@ def runs(rows: IntMap, columns: IntMap) -> tuple[Counts, Counts, Counts]:
     """
     if rows.shape != columns.shape:
         raise ValueError(f"expected two label maps of one shape, found {rows.shape} and {columns.shape}")
-    first, second = rows.ravel(), columns.ravel()
+    first = rows.ravel()
+    second = columns.ravel()
     last = np.ones(first.size, bool)
     last[:-1] = first[1:] != first[:-1]
     last[:-1] |= second[1:] != second[:-1]
@@ -53,7 +54,7 @@ def totals(codes: Counts, weights: Counts | Floats, size: int) -> Floats:
 
 
 def contingency(rows: IntMap, columns: IntMap, num_rows: int, num_columns: int) -> Counts:
-    """How many pixels have which pair of ids: a table (num_rows, num_columns).
+    """The number of pixels with each pair of ids, a table (num_rows, num_columns).
 
     Args:
         rows: Ids in [0, num_rows), any shape.

@@ -47,11 +47,11 @@ class DepthMetrics(ImageMetric):
 
 
 def depth_sums(prediction: npt.NDArray[np.floating], truth: npt.NDArray[np.floating]) -> Floats:
-    """What the errors of depth need from one image: `DEPTH_SUMS` over valid pixels, additive over images.
+    """The sums of depth errors over the valid pixels of one image: `DEPTH_SUMS`, additive over images.
 
-    `delta1` to `delta3` count the pixels with max(p / t, t / p) < 1.25, 1.25^2 and 1.25^3 for a prediction p and a
-    truth t (Eigen et al., arXiv:1406.2283). A prediction of 0 or less is never among them: no factor leads
-    from it to the truth. In the errors it counts as it is.
+    `delta1` to `delta3` count the pixels with max(p / t, t / p) < 1.25, 1.25^2 and 1.25^3 for a prediction p
+    and a truth t (Eigen et al., arXiv:1406.2283). A prediction of 0 or less is never among them: no factor
+    leads from it to the truth. In the errors it counts as it is.
 
     Args:
         prediction: Depth (H, W) in meters; its values on invalid pixels do not matter.
@@ -83,9 +83,9 @@ def depth_sums(prediction: npt.NDArray[np.floating], truth: npt.NDArray[np.float
 def depth_figures(sums: Floats) -> dict[str, float]:
     """The figures of a set of images: means over its valid pixels, NaN where there are none.
 
-    `depth_abs_error` is the mean of |p - t| in meters, `depth_rel_error` that of |p - t| / t, `depth_rmse` the root of
-    the mean of (p - t)^2 in meters; smaller is better. `depth_delta1` to `depth_delta3` are the shares of pixels within
-    a factor of 1.25, 1.25^2 and 1.25^3, in [0, 1].
+    `depth_abs_error` is the mean of |p - t| in meters, `depth_rel_error` that of |p - t| / t, `depth_rmse`
+    the root of the mean of (p - t)^2 in meters; smaller is better. `depth_delta1` to `depth_delta3` are the
+    shares of pixels within a factor of 1.25, 1.25^2 and 1.25^3, in [0, 1].
 
     Args:
         sums: The sum of `depth_sums` over a set of images.

@@ -1,4 +1,4 @@
-"""Angles between predicted and true surface normals: mean, median and shares below 11.25, 22.5 and 30 degrees."""
+"""Angles between predicted and true surface normals: mean, median and shares below thresholds."""
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +21,7 @@ BINS = 180 * BINS_PER_DEGREE
 
 
 class NormalsMetrics(ImageMetric):
-    """Mean and median angle between predicted and true normals, and the shares within 11.25, 22.5 and 30 degrees.
+    """Mean and median angle between predicted and true normals, and shares within 11.25, 22.5 and 30 degrees.
 
     The figures are those of `normals_figures`: over all valid pixels of a set of images.
 
@@ -59,15 +59,15 @@ class NormalsMetrics(ImageMetric):
 
 
 def normals_sums(prediction: npt.NDArray[np.floating], truth: npt.NDArray[np.floating]) -> Counted:
-    """What the figures of normals need from one image: `normals` and `normals_angles`, additive over images.
+    """The sums of one image, `normals` and `normals_angles`, additive over images.
 
-    `normals` has the columns `NORMALS_SUMS` over valid pixels: their number, the sum of their angles in degrees, and
-    how many angles are below each of `LIMITS`. `normals_angles` (18000,) is the histogram of the angles in bins of 0.01
-    degrees; 180 degrees belong to the last bin.
+    `normals` has the columns `NORMALS_SUMS` over valid pixels: their number, the sum of their angles in
+    degrees, and how many angles are below each of `LIMITS`. `normals_angles` (18000,) is the histogram of the
+    angles in bins of 0.01 degrees; 180 degrees belong to the last bin.
 
     Args:
-        prediction: Normals (3, H, W) of any length. A zero vector points nowhere and counts as 90 degrees off. Values on
-            invalid pixels do not matter.
+        prediction: Normals (3, H, W) of any length. A zero vector points nowhere and counts as 90 degrees
+            off. Values on invalid pixels do not matter.
         truth: Normals (3, H, W) of any length, the zero vector where invalid.
 
     Raises:
@@ -102,8 +102,8 @@ def normals_sums(prediction: npt.NDArray[np.floating], truth: npt.NDArray[np.flo
 def median_angle(histogram: Counts) -> float:
     """The median angle in degrees, within 0.005 of the exact one; NaN without pixels.
 
-    The angle of each pixel is taken as the center of its bin. As usual, the median of an even number of angles is the
-    mean of the two in the middle.
+    The angle of each pixel is taken as the center of its bin. As usual, the median of an even number of
+    angles is the mean of the two in the middle.
 
     Args:
         histogram: The sum of `normals_angles` of `normals_sums` over a set of images.
@@ -120,9 +120,10 @@ def median_angle(histogram: Counts) -> float:
 def normals_figures(sums: Counted) -> dict[str, float]:
     """The figures of a set of images, over its valid pixels; NaN where there are none.
 
-    `normals_mean` and `normals_median` are the mean and the median (`median_angle`) of the angle between predicted and
-    true normals in degrees; smaller is better. `normals_within_11`, `normals_within_22` and `normals_within_30` are the
-    shares of pixels whose angle is below 11.25, 22.5 and 30 degrees, in [0, 1] (Fouhey et al., ICCV 2013).
+    `normals_mean` and `normals_median` are the mean and the median (`median_angle`) of the angle between
+    predicted and true normals in degrees; smaller is better. `normals_within_11`, `normals_within_22` and
+    `normals_within_30` are the shares of pixels whose angle is below 11.25, 22.5 and 30 degrees, in [0, 1]
+    (Fouhey et al., ICCV 2013).
 
     Args:
         sums: The sum of `normals_sums` over a set of images.

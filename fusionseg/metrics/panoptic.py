@@ -57,12 +57,15 @@ class PanopticQuality(ImageMetric):
 def panoptic_truth(truth: Truth, things: Sequence[int]) -> npt.NDArray[np.int32]:
     """The panoptic map (H, W) of a truth.
 
-    Things have one segment for each region, stuff one for each class; a region that spans classes falls into one
-    segment for each. Void are pixels without a class, pixels of things without a region, and crowds.
+    Things have one segment for each region, stuff one for each class; a region that spans classes falls into
+    one segment for each. Void are pixels without a class, pixels of things without a region, and crowds.
 
     Args:
         truth: The labels of one image.
         things: Ids of the thing classes.
+
+    Raises:
+        ValueError: If a region id is out of range.
     """
     countable = np.zeros(VOID + 1, bool)
     countable[list(things)] = True
@@ -84,10 +87,11 @@ def panoptic_truth(truth: Truth, things: Sequence[int]) -> npt.NDArray[np.int32]
 def panoptic_sums(prediction: IntMap, truth: Truth, num_classes: int, things: Sequence[int]) -> Floats:
     """True positives, false positives, false negatives and sum of IoU by class: (C, 4), additive over images.
 
-    As in COCO's evaluation, a predicted and a true segment of one class match if IoU > 0.5, where pixels of the
-    predicted segment on void do not belong to the union, but those on a crowd do. An unmatched predicted segment is
-    forgiven if more than half of it lies on void or on a crowd of its class. Crowds are never matched and never missed;
-    all crowds of a class in one image are one (COCO's evaluation looks at the last of them only).
+    As in COCO's evaluation, a predicted and a true segment of one class match if IoU > 0.5, where pixels of
+    the predicted segment on void do not belong to the union, but those on a crowd do. An unmatched predicted
+    segment is forgiven if more than half of it lies on void or on a crowd of its class. Crowds are never
+    matched and never missed; all crowds of a class in one image are one (COCO's evaluation looks at the last
+    of them only).
 
     Args:
         prediction: Panoptic ids (H, W), `PANOPTIC_VOID` where nothing is predicted.
@@ -116,14 +120,17 @@ def outcomes(pairs: Overlaps, num_classes: int) -> Floats:
     """The sums of `panoptic_sums`.
 
     Args:
-        pairs: Overlaps of true and predicted segments, whose ids are (1 + class) * `OFFSET` + instance with the class
-            C + class for a crowd, and less than `OFFSET` for void.
+        pairs: Overlaps of true and predicted segments, whose ids are (1 + class) * `OFFSET` + instance with
+            the class C + class for a crowd, and less than `OFFSET` for void.
         num_classes: Number of classes C.
     """
     rows, columns, row, column, area = pairs
-    row_class, column_class = rows // OFFSET - 1, columns // OFFSET - 1
-    row_area, column_area = totals(row, area, rows.size), totals(column, area, columns.size)
-    cell_class, wanted = row_class[row], column_class[column]
+    row_class = rows // OFFSET - 1
+    column_class = columns // OFFSET - 1
+    row_area = totals(row, area, rows.size)
+    column_area = totals(column, area, columns.size)
+    cell_class = row_class[row]
+    wanted = column_class[column]
     on_void = totals(column, area * (cell_class == -1), columns.size)
     on_crowd = totals(column, area * (cell_class == num_classes + wanted), columns.size)
 

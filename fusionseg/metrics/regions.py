@@ -1,4 +1,4 @@
-"""Measures of a partition into regions, all from one table of overlaps."""
+"""Metrics of a partition into regions: covering, variation of information and others, from one table."""
 
 import numpy as np
 
@@ -43,10 +43,11 @@ class RegionMetrics(ImageMetric):
 
 
 def region_sums(prediction: IntMap, *truths: IntMap) -> Floats:
-    """What the measures of regions need from one image: `REGION_SUMS`, additive over images.
+    """The sums of one image, `REGION_SUMS`, additive over images.
 
-    Void pixels of a truth are left out of everything. Of several annotators the areas (`pixels`, `covered`) are added
-    and the others are averaged, as in the Berkeley benchmark. All is 0 where no annotator labeled a region.
+    Void pixels of a truth are left out of everything. Of several annotators the areas (`pixels`, `covered`)
+    are added and the others are averaged, as in the Berkeley benchmark. All is 0 where no annotator labeled a
+    region.
 
     Args:
         prediction: Region ids (H, W); 0 is a region like any other.
@@ -68,10 +69,13 @@ def annotator_sums(prediction: IntMap, truth: IntMap) -> Floats:
     """`region_sums` for one annotator."""
     rows, columns, row, column, area = overlaps(truth, prediction)
     labeled = rows[row] != 0
-    row, column, area = row[labeled], column[labeled], area[labeled]
+    row = row[labeled]
+    column = column[labeled]
+    area = area[labeled]
     if area.size == 0:
         return np.zeros(len(REGION_SUMS))
-    of_truth, of_prediction = totals(row, area, rows.size), totals(column, area, columns.size)
+    of_truth = totals(row, area, rows.size)
+    of_prediction = totals(column, area, columns.size)
     pixels = area.sum()
     best = np.zeros(of_truth.size)
     np.maximum.at(best, row, area / (of_truth[row] + of_prediction[column] - area))
@@ -84,8 +88,8 @@ def annotator_sums(prediction: IntMap, truth: IntMap) -> Floats:
 def rand_error(both: Floats, of_truth: Floats, of_prediction: Floats) -> float:
     """One minus the F-score of saying which two pixels belong together (adapted Rand error, in [0, 1]).
 
-    Arganda-Carreras et al., doi:10.3389/fnana.2015.00142, with pairs of distinct pixels as in scikit-image. It is 0
-    where neither side puts any two pixels together.
+    Arganda-Carreras et al., doi:10.3389/fnana.2015.00142, with pairs of distinct pixels as in scikit-image.
+    It is 0 where neither side puts any two pixels together.
     """
     pairs, truth_pairs, prediction_pairs = (float(n @ n - n.sum()) for n in (both, of_truth, of_prediction))
     total = truth_pairs + prediction_pairs
@@ -95,12 +99,12 @@ def rand_error(both: Floats, of_truth: Floats, of_prediction: Floats) -> float:
 def region_figures(sums: Floats) -> dict[str, float]:
     """The figures of a set of images; NaN where no image has labeled regions.
 
-    `covering` is the share of pixels that the best predicted region covers, by intersection over union: the sum of
-    |R| max IoU(R, S) over all true regions R, by the sum of |R|, in [0, 1] (Arbelaez et al., TPAMI 2011, section 3.1.3;
-    over the set, not per image). `voi`, the variation of information in bits, is a mean over images (Meila 2005); it is
-    the sum of `voi_split`, H(prediction | truth), which grows as true regions are split, and `voi_merge`,
-    H(truth | prediction), which grows as they are merged. `rand_error` is the mean adapted Rand error, in [0, 1].
-    Larger is better for `covering` alone.
+    `covering` is the share of pixels that the best predicted region covers, by intersection over union: the
+    sum of |R| max IoU(R, S) over all true regions R, by the sum of |R|, in [0, 1] (Arbelaez et al., TPAMI
+    2011, section 3.1.3; over the set, not per image). `voi`, the variation of information in bits, is a mean
+    over images (Meila 2005); it is the sum of `voi_split`, H(prediction | truth), which grows as true regions
+    are split, and `voi_merge`, H(truth | prediction), which grows as they are merged. `rand_error` is the
+    mean adapted Rand error, in [0, 1]. Larger is better for `covering` alone.
 
     Args:
         sums: The sum of `region_sums` over a set of images.

@@ -1,4 +1,4 @@
-"""Measures of saying which classes an image shows."""
+"""Metrics of multi-label classification: which classes an image shows."""
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +11,7 @@ SCENE_SUMS = ("hits", "wrong", "missed", "right", "decisions")
 """The columns of `scene` in `scene_sums`."""
 
 THRESHOLDS = np.square(np.sin(np.arange(128) / 128 * np.pi / 2)).astype(np.float32)
-"""128 probabilities from 0, at which precision and recall are taken: dense near 0 and 1, where most answers are."""
+"""The 128 thresholds of precision and recall: dense near 0 and 1, where most probabilities are."""
 
 
 class SceneMetrics(ImageMetric):
@@ -60,13 +60,14 @@ class SceneMetrics(ImageMetric):
 
 
 def scene_sums(probabilities: npt.NDArray[np.float32], truth: IntMap, single: bool = False) -> Counted:
-    """What the measures of a scene need from one image: `scene` and `scene_scores`, additive over images.
+    """The sums of one image, `scene` and `scene_scores`, additive over images.
 
-    `scene` (C, 5) has the columns `SCENE_SUMS`: was the class said and there, said only, there only; how many of its
-    decisions were right, and how many there were. A class is said to be there if its probability is at least 0.5, and
-    every class is a decision; in the single form the most likely class is said, and the true one is the only decision.
-    `scene_scores` (C, 2, 128) counts images without and with the class by the last of `THRESHOLDS` that its probability
-    reaches. All is 0 without labeled pixels and, in the single form, where the truth has several classes.
+    `scene` (C, 5) has the columns `SCENE_SUMS`: was the class said and there, said only, there only; how many
+    of its decisions were right, and how many there were. A class is said to be there if its probability is at
+    least 0.5, and every class is a decision; in the single form the most likely class is said, and the true
+    one is the only decision. `scene_scores` (C, 2, 128) counts images without and with the class by the last
+    of `THRESHOLDS` that its probability reaches. All is 0 without labeled pixels and, in the single form,
+    where the truth has several classes.
 
     Args:
         probabilities: The probability (C,) of each class to be present.
@@ -99,13 +100,13 @@ def scene_sums(probabilities: npt.NDArray[np.float32], truth: IntMap, single: bo
 
 
 def scene_ap(scores: Counts) -> Floats:
-    """The average precision of each class (C,), in [0, 1]: how well images that show it are ranked above the others.
+    """The average precision of each class (C,), in [0, 1].
 
-    It is the sum of (R_n - R_{n-1}) P_n over `THRESHOLDS` from the highest to 0, with the precision P_n and the recall
-    R_n of the images whose probability reaches it. So it is exactly the average precision of probabilities rounded down
-    to thresholds. Against that of the probabilities themselves it is mostly smaller, in the mean over many classes by
-    0.004 to 0.02, the more the surer the answers are of themselves. NaN for a class that no image shows, and for fewer
-    than two images, which have no ranking.
+    It is the sum of (R_n - R_{n-1}) P_n over `THRESHOLDS` from the highest to 0, with the precision P_n and
+    the recall R_n of the images whose probability reaches it. So it is exactly the average precision of
+    probabilities rounded down to thresholds. Against that of the probabilities themselves it is mostly
+    smaller, in the mean over many classes by 0.004 to 0.02, the more the surer the answers are of themselves.
+    NaN for a class that no image shows, and for fewer than two images, which have no ranking.
 
     Args:
         scores: The sum of `scene_scores` of `scene_sums` over a set of images.
@@ -120,9 +121,9 @@ def scene_figures(sums: Counted) -> dict[str, float]:
     """The figures of a set of images, in [0, 1]; NaN without labeled images.
 
     `scene_map` is the mean of `scene_ap` over the classes that some image shows, and NaN for a single image.
-    `scene_f1` is the mean of 2 TP / (2 TP + FP + FN) over the classes that some image shows or was said to show.
-    `scene_accuracy` is the share of right decisions over classes and labeled images together; in the single form it is
-    the share of images whose most likely class is the true one.
+    `scene_f1` is the mean of 2 TP / (2 TP + FP + FN) over the classes that some image shows or was said to
+    show. `scene_accuracy` is the share of right decisions over classes and labeled images together; in the
+    single form it is the share of images whose most likely class is the true one.
 
     Args:
         sums: The sum of `scene_sums` over a set of images.

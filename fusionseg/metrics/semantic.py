@@ -1,4 +1,4 @@
-"""Measures of semantic segmentation, all from one table of classes."""
+"""Metrics of semantic segmentation, from one confusion matrix."""
 
 import numpy as np
 
@@ -85,7 +85,7 @@ class FusedMetrics(ImageMetric):
 
 
 def semantic_sums(prediction: IntMap, truth: IntMap, num_classes: int) -> Counts:
-    """How many pixels of which class (row) were given which class (column): (C, C), additive over images.
+    """The confusion matrix (C, C) of true classes (rows) and predicted ones (columns), additive over images.
 
     Args:
         prediction: Class ids (H, W) in 0..255; what it holds on void pixels of the truth does not matter.
@@ -115,9 +115,9 @@ def semantic_sums(prediction: IntMap, truth: IntMap, num_classes: int) -> Counts
 def semantic_per_class(table: Counts) -> dict[str, Floats]:
     """Intersection over union, F1, precision and recall of each class, each (C,), in [0, 1].
 
-    A class that occurs neither in the truth nor in the prediction is NaN in all four. A class that occurs in only one
-    of them is 0 in all four, also where the quotient alone would be 0 / 0 (the recall of a class that was predicted but
-    does not exist, the precision of one that was never predicted): it was got wrong.
+    A class that occurs neither in the truth nor in the prediction is NaN in all four. A class that occurs in
+    only one of them is 0 in all four, also where the quotient alone would be 0 / 0 (the recall of a class
+    that was predicted but does not exist, the precision of one that was never predicted): it was got wrong.
 
     Args:
         table: The sum of `semantic_sums` over a set of images.
@@ -138,9 +138,9 @@ def semantic_figures(table: Counts) -> dict[str, float]:
     """The figures of a set of images, in [0, 1]; NaN without labeled pixels.
 
     `accuracy` is the share of pixels that are right. `miou`, `f1`, `precision` and `recall` are means of
-    `semantic_per_class` over the classes that occur in truth or prediction. `mean_accuracy` is the mean recall over the
-    classes that occur in the truth (Long et al., arXiv:1411.4038, section 5): other than `recall`, it does not fall
-    because one more class is predicted that does not exist.
+    `semantic_per_class` over the classes that occur in truth or prediction. `mean_accuracy` is the mean
+    recall over the classes that occur in the truth (Long et al., arXiv:1411.4038, section 5): other than
+    `recall`, it does not fall because one more class is predicted that does not exist.
 
     Args:
         table: The sum of `semantic_sums` over a set of images.

@@ -21,7 +21,8 @@ PRIMARY = ("semantic", "region")
 class MetricSuite(nn.Module):
     """All that is measured of the predictions of a model.
 
-    It is a module, so that the states move to the device with the model that holds it; checkpoints do not contain them.
+    It is a module, so that the states move to the device with the model that holds it; checkpoints do not
+    contain them.
 
     Args:
         metrics: The metrics, by any names or in a sequence; no two of them may have sums of the same name.
@@ -50,13 +51,14 @@ class MetricSuite(nn.Module):
         for metric in chosen:
             if not isinstance(metric, ImageMetric):
                 raise TypeError(
-                    f"expected metrics derived from fusionseg.metrics.ImageMetric, found {type(metric).__name__}"
+                    "expected metrics derived from fusionseg.metrics.ImageMetric, found "
+                    f"{type(metric).__name__}"
                 )
             for name in metric.names:
                 if name in owners:
                     raise ValueError(
-                        f"expected sums of different names, found '{name}' in {type(owners[name]).__name__} and "
-                        f"{type(metric).__name__}: leave out one of them or rename its sums"
+                        f"expected sums of different names, found '{name}' in {type(owners[name]).__name__} "
+                        f"and {type(metric).__name__}: leave out one of them or rename its sums"
                     )
                 owners[name] = metric
         self.metrics = nn.ModuleList(chosen)
@@ -87,7 +89,7 @@ class MetricSuite(nn.Module):
             yield metric
 
     def sums(self, prediction: Prediction, truth: Truth) -> Counted:
-        """The sums of one image, of every metric whose answer the prediction has; `total` adds those of several.
+        """The sums of one image for every metric whose answer the prediction has; `total` adds up several.
 
         What the truth has no label of adds nothing, so that sets of images may be mixed.
         """
@@ -117,10 +119,10 @@ class MetricSuite(nn.Module):
     def figures(self, sums: Counted) -> dict[str, float]:
         """The figures and the `score` of a set of images.
 
-        The score is the geometric mean of the main figures of the semantic and the region metric, or the one of them
-        that there is: a single number in [0, 1] that is high only where both tasks are. Without either it is that of
-        the other metrics' main figures. A task that the truth has no label of is left out; the score is 0 where nothing
-        could be measured.
+        The score is the geometric mean of the main figures of the semantic and the region metric, or the one
+        of them that there is: a single number in [0, 1] that is high only where both tasks are. Without
+        either it is that of the other metrics' main figures. A task that the truth has no label of is left
+        out; the score is 0 where nothing could be measured.
 
         Args:
             sums: The added sums of the images, of some or all of the metrics; other names are ignored.
@@ -156,7 +158,7 @@ class MetricSuite(nn.Module):
 
 
 def total(many: Iterable[Counted]) -> Counted:
-    """The sums of a set of images from those of its images or of disjoint parts of it; integers become int64."""
+    """The sums of a set of images, from those of its images or of disjoint subsets; integers become int64."""
     added: Counted = {}
     for sums in many:
         for name, value in sums.items():

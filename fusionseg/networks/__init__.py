@@ -1,4 +1,4 @@
-"""Networks: a file for each way in which tasks share, and the encoders and decoders that they are built from."""
+"""Networks, one file for each way of sharing parameters, and the encoders and decoders they consist of."""
 
 from fusionseg.networks.backbone import Backbone
 from fusionseg.networks.base import Network

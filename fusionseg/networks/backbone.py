@@ -1,15 +1,15 @@
-"""Encoders and decoders by name: what to build, and the building of it."""
+"""The backbone: builds an encoder and its decoders from their names."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
 
 from fusionseg.config.errors import UsageError
 from fusionseg.files.state_dicts import tensors
 from fusionseg.networks.decoder import Decoder, check_decoder, decoder_names, paired
+from fusionseg.networks.encoder import Encoder
 from fusionseg.networks.pretrained import find_hub, loaded
 
 STRIDE = 32
@@ -21,22 +21,22 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 @dataclass(frozen=True)
 class Backbone:
-    """An encoder and a decoder, described: networks build from it as many of each as they need.
+    """Describes an encoder and a decoder, of which a network builds as many as it needs.
 
     Args:
-        encoder: An encoder of segmentation-models-pytorch (`resnet18`, `mobilenet_v2`, `efficientnet-b0` ...) or of
-            timm (`tu-` and timm's name). The MiT and MobileOne encoders have licences of their own.
-        weights: Where the encoder starts: the name of pretrained weights (`imagenet`), or a file (`.safetensors` or a
-            PyTorch state dict); random where left out.
+        encoder: An encoder of segmentation-models-pytorch (`resnet18`, `mobilenet_v2`, `efficientnet-b0` ...)
+            or of timm (`tu-` and timm's name). The MiT and MobileOne encoders have licences of their own.
+        weights: Where the encoder starts: the name of pretrained weights (`imagenet`), or a file
+            (`.safetensors` or a PyTorch state dict); random where left out.
         decoder: A model of segmentation-models-pytorch (`Unet`, `UnetPlusPlus`, `MAnet`, `Linknet`, `FPN`,
-            `PSPNet`, `DeepLabV3`, `DeepLabV3Plus`, `PAN` for sides of 128 or more, `UPerNet`, `Segformer` ...),
-            `FCN`, or the class path of another such model or of a `Decoder` of your own. `DPT`, which reads the
-            tokens of a transformer besides its features, cannot be built.
+            `PSPNet`, `DeepLabV3`, `DeepLabV3Plus`, `PAN` for sides of 128 or more, `UPerNet`, `Segformer`
+            ...), `FCN`, or the class path of another such model or of a `Decoder` of your own. `DPT`, which
+            reads the tokens of a transformer besides its features, cannot be built.
         in_channels: Channels of the image: 3, or RGB and more.
         options: Further arguments of the decoder's class: those of the model in segmentation-models-pytorch
             (`decoder_channels` ...), or those of the `Decoder` and `output_stride`.
-        mean: Mean of each channel, for values in [0, 1]; where left out, what the weights expect (ImageNet's, and 0.5
-            for more channels).
+        mean: Mean of each channel, for values in [0, 1]; where left out, what the weights expect (ImageNet's,
+            and 0.5 for more channels).
         std: Standard deviation of each channel, likewise (0.25 for more channels).
 
     Raises:
@@ -57,12 +57,12 @@ class Backbone:
         if self.decoder != Backbone.decoder:
             check_decoder(self.decoder)
 
-    def build(self, decoders: int = 1) -> "tuple[Encoder, list[Decoder]]":
+    def build(self, decoders: int = 1) -> tuple[Encoder, list[Decoder]]:
         """One encoder and so many decoders for it.
 
         Raises:
-            ValueError: If there is no such encoder, decoder or file of weights, or the two cannot be paired; it names
-                the decoders that the encoder can be paired with.
+            ValueError: If there is no such encoder, decoder or file of weights, or the two cannot be paired;
+                it names the decoders that the encoder can be paired with.
         """
         for name, values in (("mean", self.mean), ("std", self.std)):
             if values is not None and len(values) != self.in_channels:
@@ -103,18 +103,20 @@ class Backbone:
         known = smp.encoders.encoders.get(self.encoder, {}).get("pretrained_settings", {})
         return self.encoder.startswith("tu-") or self._named in known
 
-    def _pair(self, weights: str | None) -> "tuple[Encoder, Decoder]":
+    def _pair(self, weights: str | None) -> tuple[Encoder, Decoder]:
         body, decoder = paired(self.decoder, self.encoder, weights, self.in_channels, self.options)
         return Encoder(body, *self._normalization()), decoder
 
     def _normalization(self) -> tuple[list[float], list[float]]:
-        mean, std = list(IMAGENET_MEAN), list(IMAGENET_STD)
+        mean = list(IMAGENET_MEAN)
+        std = list(IMAGENET_STD)
         if self._named and not (self.mean and self.std):
             import segmentation_models_pytorch as smp
 
             expected = smp.encoders.get_preprocessing_params(self.encoder, self._named)
             top = expected["input_range"][-1]
-            mean, std = [m / top for m in expected["mean"]], [s / top for s in expected["std"]]
+            mean = [m / top for m in expected["mean"]]
+            std = [s / top for s in expected["std"]]
         more = self.in_channels - 3
         return self.mean or mean + [0.5] * more, self.std or std + [0.25] * more
 
@@ -124,14 +126,17 @@ class Backbone:
         reason = str(error).strip("'\"").splitlines()[0][:300]
         known = smp.encoders.get_encoder_names()
         if not self.encoder.startswith("tu-") and self.encoder not in known:
-            return f"unknown encoder {self.encoder!r}; expected `tu-` and a name of timm's, or one of: {', '.join(known)}"
+            names = ", ".join(known)
+            return (
+                f"unknown encoder {self.encoder!r}; expected `tu-` and a name of timm's, or one of: {names}"
+            )
         pairs = [
             d for d in decoder_names() if d != self.decoder and Backbone(self.encoder, decoder=d)._works()
         ]
         return (
-            f"encoder {self.encoder!r} and decoder {self.decoder!r} with weights {self.weights!r} and options "
-            f"{self.options} cannot be built: {reason}. Without options and weights {self.encoder} works with: "
-            f"{', '.join(pairs) or 'none of the decoders'}"
+            f"encoder {self.encoder!r} and decoder {self.decoder!r} with weights {self.weights!r} and "
+            f"options {self.options} cannot be built: {reason}. Without options and weights {self.encoder} "
+            f"works with: {', '.join(pairs) or 'none of the decoders'}"
         )
 
     def _works(self) -> bool:
@@ -140,50 +145,6 @@ class Backbone:
         except Exception:
             return False
         return True
-
-
-class Encoder(nn.Module):
-    """An image's pyramid of features: normalized on the device, in channels-last memory where that is safe.
-
-    Args:
-        body: An encoder of segmentation-models-pytorch.
-        mean: Mean of each channel, for values in [0, 1].
-        std: Standard deviation of each channel, for values in [0, 1].
-    """
-
-    mean: Tensor
-    std: Tensor
-
-    def __init__(self, body: nn.Module, mean: list[float], std: list[float]) -> None:
-        super().__init__()
-        self.body = body
-        self.out_channels: list[int] = list(body.out_channels)  # type: ignore[arg-type]
-        self.frozen = False
-        self.layout = torch.contiguous_format if _is_fragile(body) else torch.channels_last
-        self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1), persistent=False)
-
-    def forward(self, image: Tensor) -> list[Tensor]:
-        """Features at strides 1, 2, 4 ... of an image (B, C, H, W): uint8, uint16 or float in [0, 1]."""
-        if image.shape[1] != self.mean.shape[1]:
-            raise ValueError(
-                f"the encoder expects images of {self.mean.shape[1]} channels, found {image.shape[1]}: set "
-                f"model.backbone.in_channels to {image.shape[1]}"
-            )
-        top = 1.0 if image.is_floating_point() else float(torch.iinfo(image.dtype).max)
-        image = ((image.float() - self.mean * top) / (self.std * top)).to(self.mean.dtype)
-        image = image.contiguous(memory_format=self.layout)
-        if not (self.frozen and torch.is_grad_enabled()):
-            return self.body(image)  # type: ignore[no-any-return]
-        with torch.no_grad():
-            features: list[Tensor] = self.body(image)
-        # zero gradients instead of none: DDP's reducer waits for every parameter, frozen or not
-        anchor = torch.stack([p.sum() for p in self.body.parameters()]).sum() * 0.0
-        return [*features[:-1], features[-1] + anchor.to(features[-1].dtype)]
-
-    def train(self, mode: bool = True) -> "Encoder":
-        """As for every module, but a frozen encoder keeps its batch statistics."""
-        return super().train(mode and not self.frozen)
 
 
 def _is_file(weights: str) -> bool:
@@ -195,22 +156,13 @@ def _is_file(weights: str) -> bool:
     )
 
 
-def _is_fragile(body: nn.Module) -> bool:
-    """Whether there are strided 1 x 1 convolutions of few channels, as in MobileOne.
-
-    Of these, in channels-last memory, torch 2.15 on a CPU writes the gradient beyond its memory.
-    """
-    layers = [
-        m
-        for m in body.modules()
-        if isinstance(m, nn.Conv2d) and m.kernel_size == (1, 1) and m.stride != (1, 1)
-    ]
-    return any(layer.in_channels // layer.groups <= 8 for layer in layers)
-
-
 @torch.enable_grad()
 def _probe(encoder: Encoder, decoder: Decoder) -> None:
-    """Runs a pair, since some only fail then, and fixes the parameters that it does not use, which DDP would miss."""
+    """Runs a pair, since some only fail then, and freezes unused parameters, which DDP would wait for.
+
+    Raises:
+        UsageError: If the decoder's map has another shape than it declares.
+    """
     image = torch.zeros(1, encoder.mean.shape[1], 4 * STRIDE, 4 * STRIDE)
     output = decoder.eval()(encoder.eval()(image))
     if output.shape[:2] != (1, decoder.out_channels):
@@ -223,4 +175,5 @@ def _probe(encoder: Encoder, decoder: Decoder) -> None:
         learned, torch.autograd.grad(output.sum(), learned, allow_unused=True), strict=True
     ):
         parameter.requires_grad_(gradient is not None)
-    encoder.train(), decoder.train()
+    encoder.train()
+    decoder.train()

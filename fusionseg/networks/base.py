@@ -3,17 +3,20 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import torch
 from torch import Tensor, nn
 
 from fusionseg.balancing.branch import Branch
-from fusionseg.heads.base import Head
-from fusionseg.networks.backbone import Encoder
+from fusionseg.heads.base import Head, Output
+from fusionseg.networks.encoder import Encoder
 
 HeadRecipe: TypeAlias = Callable[[int], Head]
 """Builds a head, given the number of channels of the features that it reads."""
+
+Outputs: TypeAlias = dict[str, Output]
+"""The output of each task's head, by task."""
 
 
 class Network(nn.Module, ABC):
@@ -58,7 +61,7 @@ class Network(nn.Module, ABC):
         return self.encoder.layout if isinstance(self.encoder, Encoder) else torch.channels_last
 
     def normalization(self) -> dict[str, list[float]]:
-        """Mean and standard deviation of the image's channels, as arguments of `Backbone`; empty if unknown."""
+        """Mean and standard deviation of the channels, as arguments of `Backbone`; empty if unknown."""
         if not isinstance(self.encoder, Encoder):
             return {}
         return {"mean": self.encoder.mean.flatten().tolist(), "std": self.encoder.std.flatten().tolist()}
@@ -72,7 +75,7 @@ class Network(nn.Module, ABC):
             part.compile(backend=backend)
 
     def freeze_encoder(self, frozen: bool) -> None:
-        """Keeps the weights and batch statistics of the encoder as they are, or lets them be trained again."""
+        """Freezes or unfreezes the weights and batch statistics of the encoder."""
         if isinstance(self.encoder, Encoder):
             self.encoder.frozen = frozen
         self.encoder.train(self.training)
@@ -85,7 +88,7 @@ class Network(nn.Module, ABC):
 
     @contextmanager
     def kept_buffers(self) -> Iterator[None]:
-        """A context after which all buffers, such as batch statistics, have the values that they had before."""
+        """A context that restores all buffers, such as batch statistics, when it is left."""
         before = {name: value.clone() for name, value in self.named_buffers()}
         yield
         with torch.no_grad():
@@ -93,7 +96,7 @@ class Network(nn.Module, ABC):
                 value.copy_(before[name])
 
     @abstractmethod
-    def forward(self, image: Tensor) -> list[dict[str, Any]]:
+    def forward(self, image: Tensor) -> list[Outputs]:
         """The outputs of the heads.
 
         Args:

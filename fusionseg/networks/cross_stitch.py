@@ -6,8 +6,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fusionseg.networks.backbone import Backbone, Encoder
-from fusionseg.networks.base import HeadRecipe, Network
+from fusionseg.networks.backbone import Backbone
+from fusionseg.networks.base import HeadRecipe, Network, Outputs
+from fusionseg.networks.encoder import Encoder
 from fusionseg.networks.stages import Step, entry, stage, stages
 
 FAMILIES = (
@@ -79,7 +80,7 @@ class CrossStitch(Network):
         self.decoders = nn.ModuleDict(decoders)
         self.heads = nn.ModuleDict({task: head(channels[task]) for task, head in heads.items()})
 
-    def forward(self, image: Tensor) -> list[dict[str, Any]]:
+    def forward(self, image: Tensor) -> list[Outputs]:
         """A single refinement for images (B, C, H, W): the output of each task's head."""
         maps = self.encoder(image)
         levels = len(self.encoder.out_channels)

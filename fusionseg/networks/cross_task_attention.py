@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from itertools import count
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -10,7 +9,7 @@ from torch import Tensor, nn
 
 from fusionseg.heads.base import scaled
 from fusionseg.networks.backbone import Backbone
-from fusionseg.networks.base import HeadRecipe, Network
+from fusionseg.networks.base import HeadRecipe, Network, Outputs
 
 
 class CrossTaskAttention(Network):
@@ -55,7 +54,7 @@ class CrossTaskAttention(Network):
                 self.attentions[task] = CrossAttention(channels, width, attention_heads, tokens)
         self.heads = nn.ModuleDict({task: head(channels) for task, head in heads.items()})
 
-    def forward(self, image: Tensor) -> list[dict[str, Any]]:
+    def forward(self, image: Tensor) -> list[Outputs]:
         """A single refinement for images (B, C, H, W): the output of each task's head."""
         pyramid = self.encoder(image)
         features = {task: decoder(pyramid) for task, decoder in self.decoders.items()}

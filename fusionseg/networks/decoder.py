@@ -1,4 +1,4 @@
-"""Decoders: the contract of one, their names, and the pairing of one with an encoder."""
+"""The base class of decoders, their names, and how one is paired with an encoder."""
 
 import importlib
 import inspect
@@ -15,7 +15,7 @@ KEY = "model.backbone.decoder"
 
 
 class Decoder(nn.Module, ABC):
-    """One map of features from an encoder's pyramid.
+    """Computes one feature map from an encoder's pyramid.
 
     A decoder of one's own is a subclass in any file: `model.backbone.decoder` takes its class path
     (`my_file.Last`), and `model.backbone.options` its arguments after the first.

@@ -1,13 +1,12 @@
 """Hard parameter sharing: one encoder for all tasks."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from torch import Tensor, nn
 
 from fusionseg.balancing.branch import Branch
 from fusionseg.networks.backbone import Backbone
-from fusionseg.networks.base import HeadRecipe, Network
+from fusionseg.networks.base import HeadRecipe, Network, Outputs
 
 
 class HardSharing(Network):
@@ -33,7 +32,7 @@ class HardSharing(Network):
         self.heads = nn.ModuleDict({task: head(decoders[0].out_channels) for task, head in heads.items()})
         self.branch = Branch()
 
-    def forward(self, image: Tensor) -> list[dict[str, Any]]:
+    def forward(self, image: Tensor) -> list[Outputs]:
         """A single refinement for images (B, C, H, W): the output of each task's head."""
         pyramid = self.encoder(image)
         tasks = list(self.heads)

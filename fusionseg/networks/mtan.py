@@ -1,7 +1,6 @@
 """Multi-task attention network: each task attends to the stages of a shared encoder."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -10,7 +9,7 @@ from torchvision.ops import Conv2dNormActivation
 
 from fusionseg.balancing.branch import Branch
 from fusionseg.networks.backbone import Backbone
-from fusionseg.networks.base import HeadRecipe, Network
+from fusionseg.networks.base import HeadRecipe, Network, Outputs
 
 
 class MTAN(Network):
@@ -45,7 +44,7 @@ class MTAN(Network):
         self.heads = nn.ModuleDict({task: head(decoders[0].out_channels) for task, head in heads.items()})
         self.branch = Branch()
 
-    def forward(self, image: Tensor) -> list[dict[str, Any]]:
+    def forward(self, image: Tensor) -> list[Outputs]:
         """A single refinement for images (B, C, H, W): the output of each task's head."""
         pyramids = self.branch(self.encoder(image), list(self.heads))
         features = {}

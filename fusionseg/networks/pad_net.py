@@ -1,13 +1,12 @@
 """PAD-Net: first guesses of all tasks are distilled into second ones."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from torch import Tensor, nn
 from torchvision.ops import Conv2dNormActivation
 
 from fusionseg.networks.backbone import Backbone
-from fusionseg.networks.base import HeadRecipe, Network
+from fusionseg.networks.base import HeadRecipe, Network, Outputs
 
 
 class PADNet(Network):
@@ -42,7 +41,7 @@ class PADNet(Network):
         self.second = nn.ModuleDict({task: Conv2dNormActivation(width, width) for task in heads})
         self.heads = nn.ModuleDict({task: head(width) for task, head in heads.items()})
 
-    def forward(self, image: Tensor) -> list[dict[str, Any]]:
+    def forward(self, image: Tensor) -> list[Outputs]:
         """Two refinements for images (B, C, H, W): the outputs of the first heads and of the second ones."""
         shared = self.decoders["shared"](self.encoder(image))
         features = {task: layer(shared) for task, layer in self.features.items()}

@@ -1,4 +1,4 @@
-"""Weights from files: any whole segmentation model in, what fits is taken, what does not is listed."""
+"""Loads pretrained weights from files: takes what fits, and lists what does not."""
 
 import os
 import socket
@@ -28,8 +28,8 @@ def loaded(module: nn.Module, state: Mapping[str, Tensor], source: Path | str, w
     learned = {k for k, _ in module.named_parameters()}
     if not learned & fits.keys():
         raise WeightsError(
-            f"{source}: none of the {len(state)} tensors fits {what}: it has {', '.join(list(own)[:3])} ..., the file "
-            f"has {', '.join(list(state)[:3])} ...; is it another architecture?"
+            f"{source}: none of the {len(state)} tensors fits {what}: it has {', '.join(list(own)[:3])} ..., "
+            f"the file has {', '.join(list(state)[:3])} ...; is it another architecture?"
         )
     if wrong := not_finite(fits):
         raise WeightsError(f"{source}: the weights for {what} hold NaN or infinity in {', '.join(wrong[:3])}")
@@ -44,14 +44,14 @@ def loaded(module: nn.Module, state: Mapping[str, Tensor], source: Path | str, w
 
 
 def load_whole(model: nn.Module, path: Path) -> list[str]:
-    """Starts a `FusionModule` from any whole segmentation model and gives the names that had to be initialized.
+    """Loads the weights of any whole segmentation model; gives the names that had to be initialized.
 
     Args:
         model: The module.
-        path: A run folder or checkpoint of ours, a state dict of torchvision's DeepLabV3 or FCN, a saved model of
-            segmentation-models-pytorch, or a safetensors file of one of these. Torchvision's start out a little off
-            where the encoder is dilated: in the first block of a dilated stage segmentation-models-pytorch spreads the
-            kernel, torchvision does not yet.
+        path: A run folder or checkpoint of fusionseg, a state dict of torchvision's DeepLabV3 or FCN, a saved
+            model of segmentation-models-pytorch, or a safetensors file of one of these. Torchvision's start
+            out a little off where the encoder is dilated: in the first block of a dilated stage
+            segmentation-models-pytorch spreads the kernel, torchvision does not yet.
     """
     names = [name for name, _ in model.named_parameters()]
     decoder = "semantic" if any(".decoders.semantic." in name for name in names) else "shared"
@@ -60,14 +60,15 @@ def load_whole(model: nn.Module, path: Path) -> list[str]:
 
 
 def renamed(name: str, decoder: str, among: Mapping[str, Tensor]) -> str:
-    """What a tensor of another project is called in ours.
+    """The name in our networks of a tensor of another project.
 
     Args:
         name: Its name there.
         decoder: The decoder of ours that takes the other's place.
         among: All tensors there, which tell the architecture.
     """
-    body, head = f"network.decoders.{decoder}.body.", "network.heads.semantic.layers.1."
+    body = f"network.decoders.{decoder}.body."
+    head = "network.heads.semantic.layers.1."
     smp = {"encoder.": "network.encoder.body.", "decoder.": body, "segmentation_head.0.": head}
     pyramid = any(k.startswith("classifier.0.convs.") for k in among)
     aspp = {"classifier.0.": f"{body}aspp.", "classifier.1.": f"{body}conv.", "classifier.2.": f"{body}bn."}
@@ -82,8 +83,9 @@ def renamed(name: str, decoder: str, among: Mapping[str, Tensor]) -> str:
 def find_hub(weights: str) -> None:
     """Fails within five seconds where the hub of weights is out of reach.
 
-    Its client cannot be made to: however short its timeouts (`HF_HUB_ETAG_TIMEOUT`, `HF_HUB_DOWNLOAD_TIMEOUT`) are, it
-    tries each request six times with pauses that grow to 8 s, which no setting changes.
+    Its client cannot be made to: however short its timeouts (`HF_HUB_ETAG_TIMEOUT`,
+    `HF_HUB_DOWNLOAD_TIMEOUT`) are, it tries each request six times with pauses that grow to 8 s, which no
+    setting changes.
 
     Args:
         weights: The name of the weights, for the message.
@@ -98,6 +100,7 @@ def find_hub(weights: str) -> None:
         socket.create_connection((address.hostname or "", address.port or 443), timeout=5).close()
     except OSError as error:
         raise ValueError(
-            f"the weights {weights!r} come from {address.hostname}, which does not answer ({error}): name a file "
-            "(model.backbone.weights FILE), leave them out (null), or set HF_HUB_OFFLINE=1 to use downloaded ones"
+            f"the weights {weights!r} come from {address.hostname}, which does not answer ({error}): name a "
+            "file (model.backbone.weights FILE), leave them out (null), or set HF_HUB_OFFLINE=1 to use "
+            "downloaded ones"
         ) from error

@@ -20,8 +20,8 @@ class Step(NamedTuple):
     """
 
     name: str
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any]
+    args: tuple[object, ...]
+    kwargs: dict[str, object]
 
     def __call__(self, body: nn.Module, features: Tensor) -> Tensor:
         """Applies the layer of this name in an encoder of the same architecture to features (B, C, h, w)."""
@@ -96,7 +96,7 @@ def _recorded(body: nn.Module, image: Tensor) -> tuple[list[Tensor], list[Call]]
     def enter(module: nn.Module, _: object) -> None:
         running.append(module)
 
-    def leave(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: object) -> None:
+    def leave(module: nn.Module, args: tuple[object, ...], kwargs: dict[str, object], output: object) -> None:
         running.pop()
         if not running:
             step = Step(names[module], args[1:], kwargs)

@@ -1,23 +1,22 @@
-"""How checkpoints get onto the disk and back."""
+"""Writes checkpoints atomically and reads them without executing code."""
 
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch import LightningModule
 
 from fusionseg.files.atomic import replacing
-from fusionseg.files.state_dicts import WeightsError, is_state, not_finite, reason, unpickled
+from fusionseg.files.state_dicts import Checkpoint, WeightsError, is_state, not_finite, reason, unpickled
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Checkpoints that are whole or not there, and from which nothing is unpickled but tensors and plain containers."""
+    """Writes checkpoints atomically, and unpickles nothing but tensors and plain containers."""
 
     def save_checkpoint(
-        self, checkpoint: dict[str, Any], path: str | os.PathLike[str], *_: Any, **__: Any
+        self, checkpoint: Checkpoint, path: str | os.PathLike[str], *_: object, **__: object
     ) -> None:
         """Writes a checkpoint beside the old one, to the disk, and then in its place.
 
@@ -36,7 +35,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             reason = cause.strerror if isinstance(cause, OSError) and cause.strerror else error
             raise OSError(f"{path}: this checkpoint could not be written ({reason}); {kept}") from error
 
-    def load_checkpoint(self, path: str | os.PathLike[str], *_: Any, **__: Any) -> dict[str, Any]:
+    def load_checkpoint(self, path: str | os.PathLike[str], *_: object, **__: object) -> Checkpoint:
         """The content of a checkpoint.
 
         Raises:
@@ -45,7 +44,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         return opened(Path(path))
 
 
-def opened(checkpoint: Path) -> dict[str, Any]:
+def opened(checkpoint: Path) -> Checkpoint:
     """A checkpoint of Lightning's; nothing in it is executed.
 
     Raises:
@@ -77,7 +76,8 @@ def load_state(model: LightningModule, checkpoint: Path) -> None:
     Raises:
         WeightsError: If it is another architecture, or holds NaN; the message names the first differences.
     """
-    state, own = opened(checkpoint)["state_dict"], model.state_dict()
+    state = opened(checkpoint)["state_dict"]
+    own = model.state_dict()
     wrong = [f"{k} is missing" for k in own if k not in state] + [
         f"{k} is unknown" for k in state if k not in own
     ]

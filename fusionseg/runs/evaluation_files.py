@@ -1,4 +1,4 @@
-"""Evaluates a model on a split and writes what was measured: JSON, CSV, NPZ, and pictures of the best and worst."""
+"""Evaluates a model on a split and writes the results: JSON, CSV, NPZ, and the best and worst images."""
 
 import csv
 import heapq
@@ -12,7 +12,7 @@ import numpy as np
 
 from fusionseg.engine.evaluation import Scored, evaluated, suite_of
 from fusionseg.engine.predictions import drawables
-from fusionseg.files.atomic import replacing, write_json
+from fusionseg.files.atomic import Json, replacing, write_json
 from fusionseg.files.images import write_png
 from fusionseg.metrics import MetricSuite
 from fusionseg.metrics.suite import total
@@ -31,9 +31,7 @@ class Ranked(NamedTuple):
     image: Scored
 
 
-def evaluate(
-    module: Any, data: Any, split: str, folder: Path, precision: str, pictures: int = 4
-) -> dict[str, Any]:
+def evaluate(module: Any, data: Any, split: str, folder: Path, precision: str, pictures: int = 4) -> Json:
     """Measures a model on a split and writes `<split>.json`, `.csv`, `.npz` and pictures into a folder.
 
     Args:
@@ -48,7 +46,7 @@ def evaluate(
         What the JSON file holds: `metrics`, `per_class`, `split`, `images`.
     """
     suite = suite_of(module, data.classes)
-    rows: list[dict[str, Any]] = []
+    rows: list[Json] = []
     sums: list[Counted] = []
     best: list[Ranked] = []
     worst: list[Ranked] = []
@@ -72,7 +70,7 @@ def evaluate(
     return result
 
 
-def track(run: RunFolder, split: str, result: dict[str, Any], classes: Classes) -> None:
+def track(run: RunFolder, split: str, result: Json, classes: Classes) -> None:
     """Adds the figures to the W&B run that trained the model, if there is one."""
     logger = wandb_logger(run.path, run.wandb_id) if run.wandb_id else None
     if logger is None:
@@ -86,7 +84,7 @@ def track(run: RunFolder, split: str, result: dict[str, Any], classes: Classes) 
         print(logger.notice, file=sys.stderr)
 
 
-def _result(suite: MetricSuite, images: Sequence[Counted], classes: Classes) -> dict[str, Any]:
+def _result(suite: MetricSuite, images: Sequence[Counted], classes: Classes) -> Json:
     """The figures of a set of images, and those of each class by its name."""
     added = total(images)
     columns = suite.per_class(added)
@@ -100,14 +98,14 @@ def _write_sums(path: Path, names: Sequence[str], images: Sequence[Counted]) -> 
         np.savez_compressed(draft, name=names, **sums)
 
 
-def _write_rows(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+def _write_rows(path: Path, rows: Sequence[Json]) -> None:
     with replacing(path) as draft, draft.open("w", newline="") as file:
         writer = csv.DictWriter(file, list(dict.fromkeys(key for row in rows for key in row)))
         writer.writeheader()
         writer.writerows(rows)
 
 
-def _picture(ranked: Ranked, module: Any, classes: Classes) -> Picture:
+def _picture(ranked: Ranked, module: object, classes: Classes) -> Picture:
     prediction = ranked.image.prediction
     truth = ranked.image.truth
     row = sample_row(ranked.photo, truth, prediction, classes, drawables(module))

@@ -7,21 +7,21 @@ import shutil
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 from lightning.fabric.utilities import rank_zero_only
 
-from fusionseg.files.atomic import remove_drafts
+from fusionseg.files.atomic import Json, remove_drafts
 
 PARENT = "runs"
-"""Where new run folders are made."""
+"""The folder in which new run folders are made."""
 
 
 class RunFolder:
     """The folder of one run; the only place that knows what lies in it.
 
-    A process claims the folder when it chooses it and releases it when training has ended. Of several ranks the first
-    one claims. A claim is a lock on the file `.claim`, which the operating system drops when the process dies.
+    A process claims the folder when it chooses it and releases it when training has ended. Of several ranks
+    the first one claims. A claim is a lock on the file `.claim`, which the operating system drops when the
+    process dies.
 
     Args:
         path: The folder, which need not exist.
@@ -44,7 +44,11 @@ class RunFolder:
 
     @classmethod
     def new(cls, experiment: str) -> "RunFolder":
-        """Claims the first of `runs/<time>-<experiment>`, `runs/<time>-<experiment>-2` ... that does not exist."""
+        """Creates and claims a new folder: `runs/<time>-<experiment>`, with `-2`, `-3` ... where it exists.
+
+        Raises:
+            FileExistsError: If there are 999 of them.
+        """
         stem = f"{time.strftime('%Y%m%d-%H%M%S')}-{experiment}"
         for number in range(1, 1000):
             folder = cls(Path(PARENT) / (stem if number == 1 else f"{stem}-{number}"))
@@ -63,7 +67,7 @@ class RunFolder:
         )
 
     def claim(self, resume: bool = False) -> None:
-        """Takes the folder for this process; does nothing where that was done before, or on other ranks than the first.
+        """Locks the folder for this process; does nothing if it is locked already, or on ranks other than 0.
 
         Args:
             resume: Whether the run in the folder is continued. If not, there must be none.
@@ -88,7 +92,7 @@ class RunFolder:
             )
 
     def release(self) -> None:
-        """Gives the claim back, and removes the folder if it was made for the claim and is empty."""
+        """Releases the lock, and removes the folder if it was made for it and is empty."""
         if self._lock is None:
             return
         self._claim_file.unlink(missing_ok=True)
@@ -98,7 +102,7 @@ class RunFolder:
             self.path.rmdir()
 
     def discard(self) -> None:
-        """Removes what a run writes and was not there when the folder was claimed."""
+        """Removes the files that the run wrote since the folder was claimed."""
         if self._lock is None:
             return
         written = {self.config, self.summary, self.metrics, self.checkpoints, self.pictures, self.tracking}
@@ -141,15 +145,15 @@ class RunFolder:
         return self.best
 
     def last_checkpoint(self) -> Path | None:
-        """The checkpoint from which training continues; None, with a notice, if the run did not get that far."""
+        """The checkpoint to resume from; None, with a notice, if the run stopped before its first one."""
         if self.last.is_file():
             return self.last
         print(f"{self.path} has no checkpoint yet: the run begins again", file=sys.stderr)
         return None
 
-    def read_summary(self) -> dict[str, Any]:
-        """What `summary.json` holds; empty where there is none."""
-        summary: dict[str, Any] = {}
+    def read_summary(self) -> Json:
+        """The content of `summary.json`; empty if there is none."""
+        summary: Json = {}
         if self.summary.is_file():
             summary = json.loads(self.summary.read_text(encoding="utf-8"))
         return summary
@@ -182,7 +186,8 @@ def _locked(path: Path) -> int:
         except BlockingIOError:
             os.close(descriptor)
             raise FileExistsError(
-                f"another process is training in {path.parent}: choose another folder with --out (default_root_dir)"
+                f"another process is training in {path.parent}: choose another folder with --out "
+                "(default_root_dir)"
             ) from None
         except OSError:
             return descriptor  # a file system without locks

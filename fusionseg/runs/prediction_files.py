@@ -1,4 +1,4 @@
-"""Predicts images in files and writes the answers: label maps, COCO panoptic JSON, scene scores and overlays."""
+"""Predicts images in files and writes label maps, COCO panoptic JSON, scene scores and overlays."""
 
 import glob
 from collections.abc import Mapping, Sequence
@@ -111,7 +111,8 @@ def model_of(run: Path | None, checkpoint: Path | None, scale: float | None = No
     channels = backbone.get("in_channels", 3)
     if channels != 3:
         raise ValueError(
-            f"expected a model of RGB images, found one of {channels} channels: use its predictions() in Python"
+            f"expected a model of RGB images, found one of {channels} channels: use its predictions() "
+            "in Python"
         )
     return model, scale or float(data.get("scale", 1.0))
 
@@ -181,7 +182,7 @@ def _answer(model: Any, image: Picture, name: str, scale: float, fabric: Fabric)
 
 
 def _write_map(path: Path, values: npt.NDArray[Any], picture: Picture | None) -> None:
-    """Writes the answer of a further task as an array (`.npy`) and, where it can be drawn, as a picture (`.png`)."""
+    """Writes the answer of a further task: an array (`.npy`) and, if it can be drawn, a picture (`.png`)."""
     array = path.with_name(f"{path.name}.npy")
     with replacing(array) as draft:
         np.save(draft, values)

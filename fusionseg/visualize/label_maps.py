@@ -33,7 +33,8 @@ def region_colors(region: IntMap) -> Picture:
     An id has the same color in every picture. Hues follow the golden ratio, so close ids have distant colors.
     """
     ids, index = np.unique(region, return_inverse=True)
-    saturation, value = np.array([0.75, 0.45, 1.0]), np.array([1.0, 0.72])
+    saturation = np.array([0.75, 0.45, 1.0])
+    value = np.array([1.0, 0.72])
     hsv = np.stack([ids * _GOLDEN % 1 * 360, saturation[ids % 3], value[ids // 3 % 2]], axis=1)
     table = _bytes(_converted(hsv, cv2.COLOR_HSV2RGB))
     table[ids == 0] = _BLACK
@@ -41,9 +42,9 @@ def region_colors(region: IntMap) -> Picture:
 
 
 def panoptic_colors(panoptic: IntMap, classes: Classes) -> Picture:
-    """Panoptic ids (H, W), class * 65536 + instance, in shades of the class's color with a white outline, void black.
+    """Panoptic ids (H, W) in shades of the class's color with a white outline, void black.
 
-    Instance 0 (stuff) has the very color of its class.
+    An id is class * 65536 + instance.     Instance 0 (stuff) has the very color of its class.
 
     Raises:
         ValueError: If an id belongs to no class.
@@ -69,6 +70,9 @@ def overlay(image: Picture, colors: Picture, opacity: float = 0.5) -> Picture:
         image: RGB (H, W, 3).
         colors: RGB (H, W, 3).
         opacity: Share of the layer, from 0 to 1.
+
+    Raises:
+        ValueError: If the sizes differ.
     """
     if image.shape != colors.shape:
         raise ValueError(
@@ -120,6 +124,7 @@ def photo(batch: Sample, i: int) -> Picture:
 
 def color(index: int) -> tuple[int, int, int]:
     """An RGB color in [0, 255]; close indices have hues that are not (steps of the golden ratio)."""
-    hue, value = index * 0.618034 % 1, (0.95, 0.75, 0.55)[index % 3]
+    hue = index * 0.618034 % 1
+    value = (0.95, 0.75, 0.55)[index % 3]
     red, green, blue = colorsys.hsv_to_rgb(hue, 0.7, value)
     return round(255 * red), round(255 * green), round(255 * blue)

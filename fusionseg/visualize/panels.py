@@ -1,14 +1,13 @@
-"""Panels: tables of pictures that show what a model sees, its answers and the labels."""
+"""Panels: tables of images with their labels and a model's predictions."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any, Protocol, TypeAlias
+from typing import Protocol, TypeAlias
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
-from fusionseg.sample import VOID, Classes, IntMap, Picture, Prediction, Truth
+from fusionseg.sample import VOID, Array, Classes, IntMap, Picture, Prediction, Truth
 from fusionseg.visualize.label_maps import Color, panoptic_colors, semantic_colors
 
 _WHITE = (255, 255, 255)
@@ -19,12 +18,12 @@ Font: TypeAlias = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
 class Drawable(Protocol):
-    """What knows how the labels of a task are drawn, such as the task's head."""
+    """Draws the labels of a task, such as the task's head."""
 
-    def truth(self, truth: Truth) -> npt.NDArray[Any] | None:
+    def truth(self, truth: Truth) -> Array | None:
         """The labels of the task in a truth; None where there are none."""
 
-    def draw(self, labels: npt.NDArray[Any], classes: Classes) -> Picture | None:
+    def draw(self, labels: Array, classes: Classes) -> Picture | None:
         """The labels as a picture (H, W, 3); None where they cannot be drawn."""
 
 
@@ -72,16 +71,20 @@ def panel(
     entries: Mapping[str, Color] | None = None,
     width: int = 320,
 ) -> Picture:
-    """A table of pictures (H, W, 3) on white: titles on top, a caption above each row, a legend at the bottom.
+    """A table of pictures (H, W, 3) with column titles, a caption above each row and a legend at the bottom.
 
-    Pictures keep their aspect ratio within cells of one size. They are shrunk by averaging areas, which keeps outlines
-    visible, and enlarged by repeating pixels, which invents no colors.
+    Pictures keep their aspect ratio within cells of one size. They are shrunk by averaging areas, which keeps
+    outlines visible, and enlarged by repeating pixels, which invents no colors.
 
     Args:
-        rows: For each row the pictures by column title; a column that only some rows have is blank in the others.
+        rows: For each row the pictures by column title; a column that only some rows have is blank in the
+            others.
         captions: One line for each row, such as the sample's name and its score, or nothing at all.
         entries: What the legend says (see `legend`).
         width: Width of a cell in pixels; fonts and margins follow it.
+
+    Raises:
+        ValueError: If there is no row or an empty one, or not one caption for each.
     """
     if not rows or not all(rows) or len(captions) not in (0, len(rows)):
         raise ValueError(
@@ -93,7 +96,8 @@ def panel(
         title: max(list(row).index(title) for row in rows if title in row) for row in rows for title in row
     }
     titles = sorted(place, key=lambda title: place[title])
-    gap, line = max(2, width // 40), max(8, width // 14)
+    gap = max(2, width // 40)
+    line = max(8, width // 14)
     height = round(width * float(np.median([p.shape[0] / p.shape[1] for row in rows for p in row.values()])))
     total = len(titles) * (width + gap) - gap
     spots = [(i * (width + gap) + width // 2, title) for i, title in enumerate(titles)]
@@ -127,16 +131,18 @@ def _text(
 
 
 def _cells(row: Mapping[str, Picture], titles: Sequence[str], size: tuple[int, int], gap: int) -> Picture:
-    """The pictures of a row, centered in cells of the given width and at most the given height, with a gap below."""
+    """The pictures of a row, centered in cells of at most the given (width, height), with a gap below."""
     width = size[0]
     pictures = {title: _fitted(picture, size) for title, picture in row.items()}
     height = max(picture.shape[0] for picture in pictures.values())
     strip = np.full((height + gap, len(titles) * (width + gap) - gap, 3), 255, np.uint8)
     for title, picture in pictures.items():
-        bottom, right = picture.shape[0] - 1, picture.shape[1] - 1
+        bottom = picture.shape[0] - 1
+        right = picture.shape[1] - 1
         # White classes would run into the paper.
         cv2.rectangle(picture, (0, 0), (right, bottom), (190, 190, 190))
-        top, left = (height - bottom - 1) // 2, titles.index(title) * (width + gap) + (width - right - 1) // 2
+        top = (height - bottom - 1) // 2
+        left = titles.index(title) * (width + gap) + (width - right - 1) // 2
         strip[top : top + bottom + 1, left : left + right + 1] = picture
     return strip
 
@@ -151,7 +157,8 @@ def _fitted(picture: Picture, size: tuple[int, int]) -> Picture:
 
 def _legend(entries: Mapping[str, Color], total: int, line: int) -> Picture:
     """Colored squares with names in a grid of as many columns as fit into the total width."""
-    square, pitch = round(0.8 * line), round(1.3 * line)
+    square = round(0.8 * line)
+    pitch = round(1.3 * line)
     font = _font(entries, total - 3 * line, 0.8 * line)
     cell = round(max((font.getlength(name) for name in entries), default=0)) + 3 * line
     columns = max(1, total // cell)
@@ -159,7 +166,8 @@ def _legend(entries: Mapping[str, Color], total: int, line: int) -> Picture:
     strip = Image.new("RGB", (total, lines * pitch + (line // 2 if lines else 0)), _WHITE)
     draw = ImageDraw.Draw(strip)
     for i, (name, color) in enumerate(entries.items()):
-        x, y = i % columns * (total // columns), i // columns * pitch + line // 2
+        x = i % columns * (total // columns)
+        y = i // columns * pitch + line // 2
         draw.rectangle((x, y, x + square, y + square), fill=color, outline=_GREY)
         draw.text((x + 1.4 * square, y + square / 2), name, fill=_BLACK, font=font, anchor="lm")
     return np.array(strip)

@@ -15,8 +15,9 @@ from fusionseg.balancing.branch import Branch
 from fusionseg.engine.optimization import parameter_groups
 from fusionseg.heads import BoundaryHead, DepthHead, NormalsHead, SemanticHead
 from fusionseg.networks import MTAN, CrossStitch, CrossTaskAttention, HardSharing, Network, PADNet
-from fusionseg.networks.backbone import Backbone, Encoder
+from fusionseg.networks.backbone import Backbone
 from fusionseg.networks.base import HeadRecipe
+from fusionseg.networks.encoder import Encoder
 
 Recipe = Callable[..., Network]
 EXAMPLES: dict[str, tuple[Recipe, int]] = {
