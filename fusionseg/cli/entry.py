@@ -1,6 +1,7 @@
 """The entry point of every command: finds it by the name of its file, runs it and turns errors into one line.
 
-Nothing heavy is imported here, so that `fusionseg --help` is quick and Ctrl-C is one word from the first second on.
+Nothing heavy is imported here, so that `fusionseg --help` is quick and Ctrl-C is one word from the first
+second on.
 """
 
 import ast
@@ -50,8 +51,8 @@ def run(name: str, args: Sequence[str] | None = None) -> NoReturn:
 def guarded(command: Callable[[Sequence[str]], None], args: Sequence[str]) -> NoReturn:
     """Runs a function with its arguments and exits.
 
-    The exit code is 0 after success, 2 after what the user can mend, which is one message without a traceback (with
-    `FUSIONSEG_DEBUG=1` the traceback comes too), and 130 after Ctrl-C, also while modules are imported.
+    The exit code is 0 after success, 2 after what the user can mend, which is one message without a traceback
+    (with `FUSIONSEG_DEBUG=1` the traceback comes too), and 130 after Ctrl-C, also while modules are imported.
     """
     try:
         command(args)
@@ -94,7 +95,7 @@ def overview() -> str:
 
 
 def message_of(error: BaseException) -> str:
-    """The message of an error as it was raised, without the traceback that a loader's worker wraps around it."""
+    """The message of an error as it was raised, without the traceback that a worker wraps around it."""
     text = str(error)
     if not (wrapped := re.match(r"Caught (\w+) in DataLoader worker process", text)):
         return text

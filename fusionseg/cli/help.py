@@ -1,4 +1,4 @@
-"""What `--help` shows: the project's own settings with their meaning, from the signatures and their documentation."""
+"""The text of `--help`: the project's own settings with their meaning, from signatures and docstrings."""
 
 import importlib
 import inspect
@@ -26,8 +26,8 @@ COLUMN = 33
 """Where the meaning of a setting begins."""
 
 USAGE = "usage: python -m fusionseg.fit [--config FILE ...] [--key value ...] [--out DIR]"
-ABOUT = """Trains several tasks on one network, by default semantic and region segmentation. Every setting is a key of
-the configuration and an argument; later ones win. Where no default is shown it is null."""
+ABOUT = """Trains several tasks on one network, by default semantic and region segmentation. Every setting is
+a key of the configuration and an argument; later ones win. Where no default is shown it is null."""
 ALSO = {
     "--config": "YAML file with settings; several are merged in their order.",
     "--seed_everything": "Seed of all random numbers (default 0)",

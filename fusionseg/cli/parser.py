@@ -1,4 +1,4 @@
-"""The command line of training and evaluation: LightningCLI with one-line errors, in which our parts have short names."""
+"""The command line of training and evaluation: LightningCLI with one-line errors and short names of parts."""
 
 import importlib
 import inspect
@@ -32,7 +32,7 @@ DEFAULTS: dict[str, type] = {"model": FusionModule, "data": SegmentationDataModu
 
 
 class Parser(ArgumentParser):
-    """A parser that raises a `UsageError` with a short message; the parsers of nested parts are of this class too."""
+    """A parser that raises a `UsageError` with a short message, also for nested parts."""
 
     manual: Callable[[], str] | None = None
     """Gives the help instead of jsonargparse."""
@@ -41,7 +41,7 @@ class Parser(ArgumentParser):
     """Further keys that are accepted, among which the nearest to a wrong one is looked for."""
 
     def parse_args(self, args: Any = None, *rest: Any, **options: Any) -> Any:
-        """As jsonargparse's, but `null` is null within a part too, where jsonargparse hands on `None` as a text."""
+        """As jsonargparse's, but `null` within a part is null and not the text `None`."""
         given = sys.argv[1:] if args is None else args
         given = [word.removesuffix("None") + "null" if word.endswith("=None") else word for word in given]
         return super().parse_args(given, *rest, **options)
@@ -72,12 +72,12 @@ class LightningParser(Parser, LightningArgumentParser):
 class FusionCLI(LightningCLI):
     """LightningCLI with any LightningModule and LightningDataModule, ours by default.
 
-    A model of your own (`--model my_package.MyModule`) may have an argument `classes`, which is filled in. It logs
-    `val/score`, by which the best checkpoint is chosen. For `evaluate` and `predict` it has `classes` and
-    `predictions(batch, size)`, a `Prediction` for each image of a batch at a size (H, W); if `validation_step` returns
-    these too, there will be pictures. Data of your own (`--data my_package.MyData`) has an attribute `classes` and
-    batches that keep the contract of a `Sample`; what its validation dataset's `truth(index)` gives, or else the batch,
-    is what answers are scored against.
+    A model of your own (`--model my_package.MyModule`) may have an argument `classes`, which is filled in. It
+    logs `val/score`, by which the best checkpoint is chosen. For `evaluate` and `predict` it has `classes`
+    and `predictions(batch, size)`, a `Prediction` for each image of a batch at a size (H, W); if
+    `validation_step` returns these too, there will be pictures. Data of your own (`--data my_package.MyData`)
+    has an attribute `classes` and batches that keep the contract of a `Sample`; what its validation dataset's
+    `truth(index)` gives, or else the batch, is what answers are scored against.
 
     Args:
         args: The arguments of the command line.

@@ -14,9 +14,9 @@ from fusionseg.runs.evaluation_files import evaluate, track
 from fusionseg.runs.folder import RunFolder
 from fusionseg.runs.restore import arguments
 
-ABOUT = """Measures the best checkpoint of a run on a split, at the label files' own resolution, and writes JSON, CSV and
-pictures into the run folder's evaluation/. Further arguments change the run's configuration: any key of
-`python -m fusionseg.fit --help`, such as --data.dataset.root where the data have moved."""
+ABOUT = """Measures the best checkpoint of a run on a split, at the label files' own resolution, and writes
+JSON, CSV and pictures into the run folder's evaluation/. Further arguments change the run's configuration:
+any key of `python -m fusionseg.fit --help`, such as --data.dataset.root where the data have moved."""
 
 
 @dataclass
@@ -37,7 +37,7 @@ class Options:
 
 
 class EvaluateCLI(FusionCLI):
-    """The command line of evaluation: that of training with the run's configuration, but without a trainer."""
+    """The command line of evaluation: that of training with the run's configuration, without a trainer."""
 
     trains = False
 

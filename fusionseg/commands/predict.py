@@ -8,8 +8,8 @@ from fusionseg.cli.help import options_manual
 from fusionseg.cli.parser import Parser
 from fusionseg.runs.prediction_files import image_files, model_of, predict, prepared_folder
 
-ABOUT = """Writes for each image a semantic PNG (palette), a region PNG (16 bit), a panoptic PNG with COCO panoptic JSON,
-an overlay, and in scenes.json how likely it shows each class."""
+ABOUT = """Writes for each image a semantic PNG (palette), a region PNG (16 bit), a panoptic PNG with COCO
+panoptic JSON, an overlay, and in scenes.json how likely it shows each class."""
 
 
 @dataclass

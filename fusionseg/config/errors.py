@@ -1,4 +1,4 @@
-"""Turns a parser's errors into one-line messages: the key, what was expected, what was found, the nearest name."""
+"""Turns a parser's errors into one-line messages: key, what was expected and found, nearest name."""
 
 import inspect
 import re
@@ -41,7 +41,7 @@ def innermost(error: BaseException) -> BaseException:
 def usage_error(
     message: str,
     error: BaseException | None,
-    hints: Mapping[str, Any],
+    hints: Mapping[str, object],
     more: Iterable[str] = (),
     owner: str = "",
 ) -> UsageError:
@@ -76,7 +76,7 @@ def usage_error(
 
 
 def _innermost_error(
-    message: str, hint: Any, hints: Mapping[str, Any], more: Iterable[str], owner: str
+    message: str, hint: object, hints: Mapping[str, object], more: Iterable[str], owner: str
 ) -> UsageError:
     """The error of a parser that holds no other parser's, by its key within this one."""
     if wrong := re.search(r"[Oo]ption '([^']+)'|unrecognized arguments: --([^\s=]+)", message):
@@ -96,8 +96,8 @@ def _innermost_error(
     return UsageError(_unfit(entry(hint) or hint, str(found[found.lastindex or 0]), text))
 
 
-def _unfit(hint: Any, value: str, message: str) -> str:
-    """The reason where a value does not fit its type, with the reason why a class cannot be imported if it is one."""
+def _unfit(hint: object, value: str, message: str) -> str:
+    """Why a value does not fit its type, and why a class that it names cannot be imported."""
     if path := re.match(r"Namespace\(class_path='([^']+)'\)", value):
         value = path[1]
     value = "null" if value == "None" else value[:100] or "an empty text"
@@ -165,7 +165,7 @@ def located(error: UsageError, files: Iterable[Path]) -> UsageError:
 
 
 def _ways(content: Any, keys: list[str]) -> list[list[str]]:
-    """The keys in nested mappings that a key may mean, with any name for `*`; `init_args` is passed in silence."""
+    """The keys in nested mappings that a key may mean, with any name for `*`; `init_args` is skipped."""
     if not keys or not isinstance(content, dict):
         return [] if keys else [[]]
     names = content if keys[0] == "*" else [name for name in keys[:1] if name in content]

@@ -17,7 +17,7 @@ PLAIN = {
 """Types by their names in messages."""
 
 
-def described(hint: Any) -> str:
+def described(hint: object) -> str:
     """What a type accepts, in words; a class by its name, a callable by what it returns.
 
     >>> from pathlib import Path
@@ -54,7 +54,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f"; expected one of {', '.join(among)}" if 0 < len(among) <= 30 else ""
 
 
-def choices(hint: Any) -> list[type]:
+def choices(hint: object) -> list[type]:
     """The concrete classes that can be named where a type is wanted; none for Python's own types."""
     if get_origin(hint) is Callable:
         return choices(get_args(hint)[-1])
@@ -66,12 +66,12 @@ def choices(hint: Any) -> list[type]:
     return [c for part in get_args(hint) for c in choices(part)]
 
 
-def names(hint: Any) -> list[str]:
+def names(hint: object) -> list[str]:
     """The names of the classes that can be named where a type is wanted."""
     return [made.__name__ for made in choices(hint)]
 
 
-def entry(hint: Any) -> Any:
+def entry(hint: object) -> Any:
     """The type of the entries of a mapping; None for other types."""
     for part in (hint, *(get_args(hint) if get_origin(hint) in (Union, types.UnionType) else ())):
         if get_origin(part) in (dict, Mapping):

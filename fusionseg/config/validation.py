@@ -59,5 +59,5 @@ def _check_values(described: type, given: dict[str, Any]) -> None:
         return
 
 
-def _choice(hint: Any) -> str:
+def _choice(hint: object) -> str:
     return nearest("", names(hint))

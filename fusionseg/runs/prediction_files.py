@@ -7,7 +7,6 @@ from typing import Any
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 import torch
 from lightning.fabric import Fabric
 from PIL import Image
@@ -18,7 +17,7 @@ from fusionseg.config.errors import UsageError
 from fusionseg.config.lightning_messages import quiet
 from fusionseg.engine.precision import fast_precision
 from fusionseg.engine.predictions import drawables
-from fusionseg.files.atomic import replacing, write_json
+from fusionseg.files.atomic import Json, replacing, write_json
 from fusionseg.files.images import (
     coco_panoptic_json,
     read_image,
@@ -29,7 +28,7 @@ from fusionseg.files.images import (
 )
 from fusionseg.runs.folder import RunFolder
 from fusionseg.runs.restore import restored
-from fusionseg.sample import Classes, Picture, Prediction
+from fusionseg.sample import Array, Classes, Picture, Prediction
 from fusionseg.visualize import overlay, panoptic_colors, region_colors, semantic_colors
 
 OUTPUTS = ("panoptic.json", "scenes.json", "semantic", "region", "panoptic", "overlay")
@@ -136,8 +135,8 @@ def predict(
         fabric = Fabric(devices=1, precision=precision or fast_precision())  # type: ignore[arg-type]
     model = model.to(fabric.device)
     further = {task: drawing for task, drawing in drawables(model).items() if task not in (*OUTPUTS, "scene")}
-    images: list[dict[str, Any]] = []
-    entries: list[dict[str, Any]] = []
+    images: list[Json] = []
+    entries: list[Json] = []
     scenes: dict[str, dict[str, float]] = {}
     broken: list[str] = []
     shown = Console(stderr=True)
@@ -181,7 +180,7 @@ def _answer(model: Any, image: Picture, name: str, scale: float, fabric: Fabric)
     return prediction
 
 
-def _write_map(path: Path, values: npt.NDArray[Any], picture: Picture | None) -> None:
+def _write_map(path: Path, values: Array, picture: Picture | None) -> None:
     """Writes the answer of a further task: an array (`.npy`) and, if it can be drawn, a picture (`.png`)."""
     array = path.with_name(f"{path.name}.npy")
     with replacing(array) as draft:
@@ -190,9 +189,7 @@ def _write_map(path: Path, values: npt.NDArray[Any], picture: Picture | None) ->
         write_png(path.with_name(f"{path.name}.png"), picture)
 
 
-def _write(
-    folder: Path, name: str, image: Picture, answer: Prediction, classes: Classes
-) -> dict[str, Any] | None:
+def _write(folder: Path, name: str, image: Picture, answer: Prediction, classes: Classes) -> Json | None:
     """Writes what there is of an answer, and gives its entry in the COCO panoptic JSON."""
     colors = None
     entry = None

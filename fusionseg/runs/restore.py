@@ -46,7 +46,7 @@ def restored(checkpoint: Path, run: Path | None = None) -> tuple[LightningModule
 
 
 def start_from(model: LightningModule, weights: Path) -> None:
-    """Starts a model from the best checkpoint of a run folder, or from a file or model folder (see `load_whole`).
+    """Starts a model from a run folder's best checkpoint, or a file or model folder (see `load_whole`).
 
     Raises:
         WeightsError: If there are no weights, or none that fit.
@@ -56,7 +56,7 @@ def start_from(model: LightningModule, weights: Path) -> None:
 
 
 def arguments(run: RunFolder) -> list[str]:
-    """The arguments that give a command line the configuration of a run, and what its checkpoint takes from nowhere else.
+    """The arguments that give a command line a run's configuration, and what only its checkpoint knows.
 
     The weights that the run began with are left out, as their file or server may be gone by now.
 

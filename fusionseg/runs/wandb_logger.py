@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from lightning.pytorch.loggers import Logger, WandbLogger
 
-from fusionseg.sample import Classes, Picture, Prediction, Truth
+from fusionseg.sample import Classes, IntMap, Picture, Prediction, Truth
 
 MODES = ("online", "offline", "disabled")
 
@@ -74,7 +74,8 @@ def _credentials(server: str) -> bool:
 class RunLogger(WandbLogger):
     """W&B into a run folder: opened when first used, finished with the training.
 
-    If the server refuses the run or does not answer, it is offline, or it is an error where `WANDB_MODE` asks for it.
+    If the server refuses the run or does not answer, it is offline, or it is an error where `WANDB_MODE` asks
+    for it.
 
     W&B's own variables (`WANDB_PROJECT`, `WANDB_RUN_GROUP`, `WANDB_JOB_TYPE`, `WANDB_TAGS` ...) are honored.
 
@@ -129,7 +130,8 @@ class RunLogger(WandbLogger):
     def _opened(self) -> Any:
         import wandb
 
-        # W&B's reports of its own errors go to the same server, for whose answer the process would wait at its end
+        # W&B's reports of its own errors go to the same server, for whose answer the process would wait at
+        # its end
         os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
         seconds = PATIENCE_IF_ASKED if _asked() == "online" else PATIENCE
         settings = wandb.Settings(silent=True, console="off", init_timeout=seconds)
@@ -213,7 +215,7 @@ def _masks(picture: Picture, truth: Truth, prediction: Prediction, classes: Clas
     }
 
 
-def _shades(region: Any) -> Any:
+def _shades(region: IntMap) -> IntMap:
     """Region ids folded into a byte, 0 for void alone."""
     return np.where(region > 0, (region - 1) % 255 + 1, 0)
 
