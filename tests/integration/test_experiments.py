@@ -8,7 +8,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from fusionseg.cli.parser import FusionCLI
+from fusionseg.commands.evaluate import EvaluateCLI
 from fusionseg.commands.fit import main
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
@@ -67,8 +67,8 @@ def test_an_experiment_opens_with_its_command(path: Path) -> None:
 
 
 def test_the_default_is_the_synthetic_experiment() -> None:
-    named = FusionCLI(["--config", str(EXPERIMENTS / "synthetic.yaml")], trains=False).config
-    plain = FusionCLI([], trains=False).config
+    named = EvaluateCLI(["--config", str(EXPERIMENTS / "synthetic.yaml"), "--run", "none"]).config
+    plain = EvaluateCLI(["--run", "none"]).config
     assert [named.model, named.data, named.trainer] == [plain.model, plain.data, plain.trainer]
 
 
@@ -84,5 +84,5 @@ def test_a_sweep_drives_the_command_line_through_a_file(path: Path, tmp_path: Pa
     found = {"${args_json_file}": str(tmp_path / "args.json")}
     args = [found.get(word, word) for word in words[4:]]
     args = [str(EXPERIMENTS.parent / word) if word.startswith("experiments/") else word for word in args]
-    config = FusionCLI(args, trains=False).config
+    config = EvaluateCLI([*args, "--run", "none"]).config
     assert {key: config[key] for key in chosen} == chosen
