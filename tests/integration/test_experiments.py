@@ -12,14 +12,6 @@ from fusionseg.commands.evaluate import EvaluateCLI
 from fusionseg.commands.fit import main
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
-
-
-class Parsed(FusionCLI):
-    """A command line up to its model and data."""
-
-    trains = False
-
-
 ROOTS = {"CamVid": {"root": "CamVid"}, "CocoPanoptic": {"root": "coco_panoptic"}}
 ROOTS["MixtureDataset"] = {"datasets.CamVid.root": "CamVid", "datasets.BSDS500.root": "BSDS500"}
 SMALL = [
@@ -75,13 +67,8 @@ def test_an_experiment_opens_with_its_command(path: Path) -> None:
 
 
 def test_the_default_is_the_synthetic_experiment() -> None:
-<<<<<<< HEAD
-    named = Parsed(["--config", str(EXPERIMENTS / "synthetic.yaml")]).config
-    plain = Parsed([]).config
-=======
     named = EvaluateCLI(["--config", str(EXPERIMENTS / "synthetic.yaml"), "--run", "none"]).config
     plain = EvaluateCLI(["--run", "none"]).config
->>>>>>> cli
     assert [named.model, named.data, named.trainer] == [plain.model, plain.data, plain.trainer]
 
 
@@ -97,9 +84,5 @@ def test_a_sweep_drives_the_command_line_through_a_file(path: Path, tmp_path: Pa
     found = {"${args_json_file}": str(tmp_path / "args.json")}
     args = [found.get(word, word) for word in words[4:]]
     args = [str(EXPERIMENTS.parent / word) if word.startswith("experiments/") else word for word in args]
-<<<<<<< HEAD
-    config = Parsed(args).config
-=======
     config = EvaluateCLI([*args, "--run", "none"]).config
->>>>>>> cli
     assert {key: config[key] for key in chosen} == chosen
