@@ -104,7 +104,7 @@ def test_a_checkpoint_alone_rebuilds_what_python_built(checkpoint: Path, scenes:
     answers = [m.eval().predictions(batch, (100, 140)) for m in (model, again)]
     for ours, theirs in zip(*answers, strict=True):
         for key in ("semantic", "region", "fused", "panoptic"):
-            assert (getattr(ours, key) == getattr(theirs, key)).all()
+            assert (ours[key] == theirs[key]).all()
     with torch.no_grad():
         images = batch["image"][..., :32, :64]
         for task, output in model(images)[-1].items():
