@@ -147,7 +147,7 @@ INTERNALS = [
     Internal(
         "_typehint",
         "jsonargparse",
-        "config/errors",
+        "cli/parser",
         "the type of an argument, from which an error lists the classes to choose from",
         typehint,
     ),
@@ -157,27 +157,6 @@ INTERNALS = [
         "cli/parser",
         "all arguments of a parser, among which an error looks for the nearest name",
         lambda: isinstance(argparse.ArgumentParser()._actions, list),
-    ),
-    Internal(
-        "_option_string_actions",
-        "argparse",
-        "commands/evaluate",
-        "the options of a parser, among which an error looks for the nearest name",
-        lambda: "--help" in argparse.ArgumentParser()._option_string_actions,
-    ),
-    Internal(
-        "_expand_help",
-        "argparse",
-        "cli/help",
-        "the help of one argument, in which classes get their short names",
-        lambda: parameters(argparse.HelpFormatter._expand_help) == ["self", "action"],
-    ),
-    Internal(
-        "_fill_text",
-        "argparse",
-        "cli/help",
-        "leaves the lines of the epilogue as they are",
-        lambda: parameters(argparse.HelpFormatter._fill_text) == ["self", "text", "width", "indent"],
     ),
     Internal(
         "_functorch",

@@ -77,7 +77,7 @@ def test_fuzz_runs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtur
     with pytest.raises(SystemExit) as end:
         fuzz.main()
     assert end.value.code == 0, capsys.readouterr().out
-    assert "files made wrong" in capsys.readouterr().out
+    assert "corrupted files" in capsys.readouterr().out
 
 
 def test_a_command_that_takes_too_long_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,7 @@ def trained(bar: FusionProgress, epochs: int = 3, steps: int = 4, every: int = 1
         estimated_stepping_batches=epochs * steps,
         callback_metrics={"val/score": torch.tensor(0.5), "val/voi": torch.tensor(9.0)},
     )
-    module: Any = SimpleNamespace(latest={"train/loss": 2.0})
+    module: Any = SimpleNamespace(loss_log=SimpleNamespace(latest={"train/loss": 2.0}))
     bar.on_train_start(trainer, module)
     for trainer.current_epoch in range(epochs):
         for _ in range(steps):

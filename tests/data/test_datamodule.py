@@ -165,7 +165,7 @@ def test_class_counts_are_those_of_an_epoch_of_a_mixture() -> None:
 def test_what_it_was_made_of_is_kept_in_plain_form() -> None:
     kept = data(scale=0.5, augmentation=None).hparams
     assert kept["dataset"] == {
-        "class_path": "fusionseg.data.synthetic.SyntheticScenes",
+        "class_path": "fusionseg.data.SyntheticScenes",
         "init_args": {"length": 10, "size": [64, 64]},
     }
     assert (kept["scale"], kept["crop_size"], kept["augmentation"]) == (0.5, [32, 64], None)

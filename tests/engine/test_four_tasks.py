@@ -14,8 +14,7 @@ from torchjd import aggregation
 from fusionseg import balancing, networks
 from fusionseg.balancing import Balancer, GradientBalancer, TorchJDWeighting
 from fusionseg.data.synthetic import SyntheticScenes
-from fusionseg.engine.objective import ExtraHead
-from fusionseg.heads import DepthHead, NormalsHead
+from fusionseg.heads import DepthHead, ExtraHead, NormalsHead
 from fusionseg.module import FusionModule
 from fusionseg.networks import Network
 from fusionseg.networks.backbone import Backbone
@@ -33,7 +32,7 @@ LEVELS = [
     for level in ("branch", "parameters")
 ]
 LOSSES = [pytest.param(kind, id=kind.__name__) for kind in EVERY if not issubclass(kind, GradientBalancer)]
-NETWORKS = [kind for kind in (getattr(networks, name) for name in networks.__all__) if kind is not Network]
+NETWORKS = [kind for kind in Network.__subclasses__() if kind.__name__ in networks.__all__]
 
 
 def model(**options: Any) -> FusionModule:

@@ -19,7 +19,11 @@ Scenes = Callable[..., Sample]
 EVERY = [
     HardSharing,
     partial(HardSharing, shared_decoder=False),
-    *(getattr(networks, n) for n in networks.__all__ if n not in ("Network", "HardSharing")),
+    *(
+        k
+        for k in networks.Network.__subclasses__()
+        if k.__name__ in networks.__all__ and k is not HardSharing
+    ),
 ]
 
 every_network = pytest.mark.parametrize(

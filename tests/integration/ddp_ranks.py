@@ -39,9 +39,9 @@ from fusionseg.data.base import Pixels, Split
 from fusionseg.data.datamodule import SegmentationDataModule
 from fusionseg.data.samplers import TrainOrder
 from fusionseg.data.synthetic import SyntheticScenes
-from fusionseg.engine.objective import ExtraHead, padded_terms
+from fusionseg.engine.objective import padded_terms
 from fusionseg.engine.sync_batch_norm import BatchNormSync
-from fusionseg.heads import BoundaryHead, CenterOffsetHead, DepthHead, NormalsHead, SemanticHead
+from fusionseg.heads import BoundaryHead, CenterOffsetHead, DepthHead, ExtraHead, NormalsHead, SemanticHead
 from fusionseg.module import FusionModule
 from fusionseg.networks import HardSharing
 from fusionseg.networks.backbone import Backbone

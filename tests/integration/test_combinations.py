@@ -10,7 +10,7 @@ from fusionseg import networks
 from fusionseg.commands import fit
 from fusionseg.module import FusionModule
 
-NETWORKS = [name for name in networks.__all__ if name != "Network"]
+NETWORKS = [kind.__name__ for kind in networks.Network.__subclasses__() if kind.__name__ in networks.__all__]
 MIXING = ("CrossStitch", "PADNet", "CrossTaskAttention")
 GRADIENT = ("MGDA", "PCGrad", "CAGrad")
 ALLOWED = [

@@ -18,8 +18,7 @@ from fusionseg.commands import fit
 from fusionseg.config.errors import UsageError
 from fusionseg.data.datamodule import SegmentationDataModule
 from fusionseg.data.synthetic import SyntheticScenes
-from fusionseg.engine.objective import ExtraHead
-from fusionseg.heads import BoundaryHead, CenterOffsetHead, DepthHead, NormalsHead, SemanticHead
+from fusionseg.heads import BoundaryHead, CenterOffsetHead, DepthHead, ExtraHead, NormalsHead, SemanticHead
 from fusionseg.module import FusionModule
 from fusionseg.networks.backbone import Backbone
 from fusionseg.trainer import Trainer
