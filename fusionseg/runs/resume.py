@@ -55,7 +55,7 @@ def check_same(config: Any, text: str) -> None:
     before, after = (
         dict(_leaves(yaml.safe_load(source))) for source in (path.read_text(encoding="utf-8"), text)
     )
-    # what a trainer was not told is not in its configuration
+    # settings that a trainer was not given are not in its configuration
     for key in (before.keys() & after.keys()) | {key for key in after if key.startswith("trainer.")}:
         free = key.startswith("trainer.") and key.removeprefix("trainer.").startswith(FREE)
         found, expected = after[key], before.get(key)
