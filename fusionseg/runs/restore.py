@@ -40,7 +40,8 @@ def restored(checkpoint: Path, run: Path | None = None) -> tuple[LightningModule
         )
     except Exception as error:  # nobody lists what constructors say to hyperparameters that may be anything
         reported = " ".join(str(innermost(error)).split())[:300] or type(error).__name__
-        raise WeightsError(f"{checkpoint}: what it holds makes no {model_class.__name__}: {reported}") from error
+        name = model_class.__name__
+        raise WeightsError(f"{checkpoint}: what it holds makes no {name}: {reported}") from error
     check_weights(model, checkpoint)
     return model.eval(), content.get("datamodule_hyper_parameters", {})
 
