@@ -90,10 +90,12 @@ class Network(nn.Module, ABC):
     def kept_buffers(self) -> Iterator[None]:
         """A context that restores all buffers, such as batch statistics, when it is left."""
         before = {name: value.clone() for name, value in self.named_buffers()}
-        yield
-        with torch.no_grad():
-            for name, value in self.named_buffers():
-                value.copy_(before[name])
+        try:
+            yield
+        finally:
+            with torch.no_grad():
+                for name, value in self.named_buffers():
+                    value.copy_(before[name])
 
     @abstractmethod
     def forward(self, image: Tensor) -> list[Outputs]:
