@@ -75,7 +75,7 @@ class ClassesOnly(CamVid):
 
     def labels(self, index: int) -> Labels:
         """The class map and an empty region map."""
-        semantic = class_map(self.pairs[index][1], len(self.classes), 11)
+        semantic = class_map(self.pairs[index][1], self.classes, 11)
         return Labels(semantic, np.zeros(semantic.shape, np.uint16))
 
 

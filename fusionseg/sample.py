@@ -1,5 +1,6 @@
 """The types that all parts share: samples, classes, labels and predictions."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeAlias
@@ -32,13 +33,16 @@ Array: TypeAlias = npt.NDArray[Any]
 IntMap: TypeAlias = npt.NDArray[np.integer]
 """A label map (H, W) on the host."""
 
+Color: TypeAlias = tuple[int, int, int]
+"""An RGB color in [0, 255]."""
+
 
 @dataclass(frozen=True)
 class Classes:
     """The classes of a data set, and the meaning of its regions.
 
     Args:
-        names: One name for each class; its position is the class id.
+        names: One name for each class, no two of them equal; its position is the class id.
         colors: One RGB color in [0, 255] for each class.
         things: Ids of the countable classes; the others are stuff.
         region: What a region is in this data set, in a few words.
@@ -46,11 +50,12 @@ class Classes:
             categories).
 
     Raises:
-        ValueError: If the number of classes, colors or ids is wrong, or a color or thing is out of range.
+        ValueError: If the number of classes, colors or ids is wrong, two names are equal, or a color or thing
+            is out of range.
     """
 
     names: tuple[str, ...]
-    colors: tuple[tuple[int, int, int], ...]
+    colors: tuple[Color, ...]
     things: tuple[int, ...] = ()
     region: str = "a set of pixels that belong together"
     ids: tuple[int, ...] = ()
@@ -62,6 +67,8 @@ class Classes:
         object.__setattr__(self, "colors", tuple((r, g, b) for r, g, b in self.colors))
         if not 1 <= len(self.names) <= VOID:
             raise ValueError(f"a data set needs 1 to {VOID} classes, found {len(self.names)}")
+        if twice := [name for name, count in Counter(self.names).items() if count > 1]:
+            raise ValueError(f"expected classes of different names, found {', '.join(map(str, twice))} twice")
         if len(self.colors) != len(self.names):
             raise ValueError(
                 f"expected a color for each of the {len(self.names)} classes, found {len(self.colors)} colors"

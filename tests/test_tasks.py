@@ -20,7 +20,8 @@ from fusionseg.callbacks import pictures
 from fusionseg.commands import evaluate, predict
 from fusionseg.data.datamodule import SegmentationDataModule
 from fusionseg.data.synthetic import SyntheticScenes
-from fusionseg.files.images import read_image, write_png
+from fusionseg.files.images import write_png
+from fusionseg.files.photos import read_image
 from fusionseg.heads import ExtraHead, Head
 from fusionseg.heads.base import resized, scaled
 from fusionseg.metrics import ImageMetric

@@ -9,11 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from fusionseg.data.base import LabelMap, Pixels
+from fusionseg.files.photos import Photo
 from fusionseg.sample import VOID
 
-_Image: TypeAlias = npt.NDArray[np.uint8]
 _Matrix: TypeAlias = npt.NDArray[np.float64]
-_Scalar = TypeVar("_Scalar", np.uint8, np.uint16, np.float32)
+_Scalar = TypeVar("_Scalar", bound=np.integer | np.floating)
 
 _GRAY = np.array([0.299, 0.587, 0.114])
 _YIQ = np.array([_GRAY, [0.595716, -0.274453, -0.321263], [0.211456, -0.522591, 0.311135]])
@@ -107,7 +107,7 @@ class Augmentation:
             self._map_views(pixels.maps, warp, crop_size, random_zoom) if pixels.maps else pixels.maps,
         )
 
-    def color(self, image: _Image, rng: np.random.Generator) -> _Image:
+    def color(self, image: Photo, rng: np.random.Generator) -> Photo:
         """The image with its first three channels in another light."""
         spread = np.array([self.brightness, self.contrast, self.saturation, self.hue])
         if not spread.any():
@@ -118,7 +118,9 @@ class Augmentation:
         chroma = _hue_rotation(hue) @ (saturation * np.eye(3) + (1 - saturation) * _GRAY)
         # A gray offset has no chroma: neither saturation nor hue changes it.
         matrix = np.column_stack((contrast * bright * chroma, np.full(3, (1 - contrast) * gray)))
-        changed: _Image = cv2.transform(rgb, matrix)  # type: ignore[assignment]
+        changed: Photo = cv2.transform(rgb, matrix)  # type: ignore[assignment]
+        if changed.dtype == np.float32:  # integers end at their limits by themselves
+            changed = changed.clip(0, 1)
         return changed if image.shape[2] == 3 else np.dstack((changed, image[..., 3:]))
 
     def _map_views(
@@ -167,7 +169,7 @@ def channel_groups(planes: npt.NDArray[_Scalar]) -> list[npt.NDArray[_Scalar]]:
     return [np.ascontiguousarray(group) for group in np.split(planes, range(4, planes.shape[2], 4), axis=2)]
 
 
-def _image_view(image: _Image, warp: _Matrix, crop_size: tuple[int, int]) -> _Image:
+def _image_view(image: Photo, warp: _Matrix, crop_size: tuple[int, int]) -> Photo:
     """The crop of an image (H, W, C) by linear interpolation, with the mean color beyond its border."""
     height, width, channels = image.shape
     shrunk = image
@@ -175,7 +177,7 @@ def _image_view(image: _Image, warp: _Matrix, crop_size: tuple[int, int]) -> _Im
     while abs(np.linalg.det(warp[:, :2])) * (shrunk.shape[0] / height) ** 2 > 4 and min(shrunk.shape[:2]) > 1:
         half = ((shrunk.shape[1] + 1) // 2, (shrunk.shape[0] + 1) // 2)
         halves = [cv2.resize(group, half, interpolation=cv2.INTER_AREA) for group in channel_groups(shrunk)]
-        smaller: _Image = np.dstack(halves)
+        smaller: Photo = np.dstack(halves)
         shrunk = smaller.reshape(half[1], half[0], channels)
     factor = np.array([[shrunk.shape[1] / width], [shrunk.shape[0] / height]])
     groups = [

@@ -2,12 +2,14 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import ClassVar, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 from typing_extensions import override
 
+from fusionseg.files.photos import Photo, ValueRange
 from fusionseg.sample import Classes, IntMap, Truth
 
 Split: TypeAlias = Literal["train", "val", "test"]
@@ -44,7 +46,7 @@ class Pixels(NamedTuple):
     """An image with its label maps, all of one height and width.
 
     Attributes:
-        image: (H, W, C) uint8, RGB or RGB and more.
+        image: (H, W, C), RGB or RGB and more: uint8, uint16 or float32 in [0, 1].
         semantic: Class ids (H, W) uint8, 255 where unlabeled.
         region: Region ids (H, W) uint16, 0 where unlabeled.
         maps: Label maps of further kinds by their task's name, float32 with channels last, as OpenCV wants
@@ -52,7 +54,7 @@ class Pixels(NamedTuple):
             down, z away from the camera) of the visible side of surfaces, the zero vector where invalid.
     """
 
-    image: npt.NDArray[np.uint8]
+    image: Photo
     semantic: npt.NDArray[np.uint8]
     region: npt.NDArray[np.uint16]
     maps: Mapping[str, LabelMap] = NO_MAPS
@@ -78,6 +80,8 @@ class SegmentationDataset(ABC):
         splits: The splits that the dataset has.
         classes: Names, colors and kinds of the classes, and what a region is.
         channels: Channels of an image.
+        value_range: The values in the files of images of more than 8 bits that are black and white; None
+            where they fill their type. Predictions of images in files go by it.
         kinds: Kinds of labels beside `semantic` and `region`, such as `("depth", "normals")`. Every image has
             a map of each of them; one of zeros where the image has no such labels.
 
@@ -88,6 +92,7 @@ class SegmentationDataset(ABC):
     splits: ClassVar[tuple[Split, ...]] = ("train", "val", "test")
     classes: Classes
     channels: int = 3
+    value_range: ValueRange | None = None
     kinds: tuple[str, ...] = ()
 
     def __init__(self, split: Split) -> None:
@@ -104,7 +109,11 @@ class SegmentationDataset(ABC):
 
     @abstractmethod
     def name(self, index: int) -> str:
-        """The image's name: unique in the dataset and fit to be part of a file name."""
+        """The image's name: unique in the dataset and fit to name a file, below folders where it has `/`."""
+
+    def photo(self, index: int) -> Path | None:
+        """The file of the image; None where it does not come from one."""
+        return None
 
     @abstractmethod
     def read(self, index: int) -> Pixels:

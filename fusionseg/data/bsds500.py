@@ -9,7 +9,7 @@ from typing_extensions import override
 
 from fusionseg.data.base import DataError, Labels, Pixels, SegmentationDataset, Split
 from fusionseg.data.layout import by_stem, check_layout, check_matched, check_size
-from fusionseg.files.images import read_image
+from fusionseg.files.photos import photo_suffixes, read_image
 from fusionseg.sample import VOID, Classes, Truth
 
 LAYOUT = """    data/images/{train,val,test}/<id>.jpg
@@ -41,7 +41,7 @@ class BSDS500(SegmentationDataset):
         photos = Path(root) / "data" / "images" / split
         labels = Path(root) / "data" / "groundTruth" / split
         check_layout([photos, labels], LAYOUT)
-        self.photos = by_stem(photos, (".jpg",))
+        self.photos = by_stem(photos, photo_suffixes())
         self.label_files = by_stem(labels, (".mat",))
         check_matched(self.photos, self.label_files, labels)
         self.names = list(self.photos)
@@ -54,8 +54,12 @@ class BSDS500(SegmentationDataset):
         return self.names[index]
 
     @override
+    def photo(self, index: int) -> Path:
+        return self.photos[self.names[index]]
+
+    @override
     def read(self, index: int) -> Pixels:
-        photo = self.photos[self.names[index]]
+        photo = self.photo(index)
         image = read_image(photo)
         labels = self.labels(index)
         check_size(labels.region, image, self._label_file(index), photo)

@@ -1,14 +1,15 @@
 """Caches of decoded images, in memory or in one file on disk, so that later epochs decode nothing."""
 
 import hashlib
+import math
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import accumulate
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from rich.progress import track
@@ -17,10 +18,14 @@ from typing_extensions import override
 from fusionseg.data.base import DataError, Labels, Pixels, SegmentationDataset
 from fusionseg.data.subset import Subset
 from fusionseg.files.atomic import replacing
+from fusionseg.sample import Array
 
 Cache: TypeAlias = Literal["none", "memory", "disk"]
 
-_FORMAT = 2
+_FORMAT = 3
+_DTYPES: dict[int, np.dtype[Any]] = {1: np.dtype(np.uint8), 2: np.dtype(np.uint16), 4: np.dtype(np.float32)}
+"""The type of a value by its bytes."""
+
 _ALIGNMENT = 64
 """Bytes; the images of the file on disk begin at multiples of it."""
 
@@ -82,10 +87,10 @@ class DiskCache(_Cached):
     The file's name is a hash of what the dataset says its pixels depend on (`sources`), with the files' sizes
     and times. It does not depend on code: empty the folder after a change to the dataset's class.
 
-    An image's record is its further label maps, its regions, the image and the class ids, in this order: the
-    wider a value the earlier, so that all are aligned whatever the image's size. The index has one line for
-    each image: the record's start, height, width, channels, and the channels of each further map (0 where it
-    has no such axis).
+    An image's record is its further label maps, its regions, the image and the class ids, the wider a value
+    the earlier, so that all are aligned whatever the image's size. The index has one line for each image: the
+    record's start, height, width, channels, the bytes of a value (4 for a float), and the channels of each
+    further map (0 where it has no such axis).
 
     Args:
         dataset: One split.
@@ -107,21 +112,19 @@ class DiskCache(_Cached):
 
     @override
     def read(self, index: int) -> Pixels:
-        start, height, width, channels, *map_channels = self.places[index].tolist()
-        area = height * width
-        sizes = [4 * area * (count or 1) for count in map_channels] + [2 * area, channels * area, area]
+        start, height, width, channels, depth, *map_channels = self.places[index].tolist()
+        size = (height, width)
+        kinds = [(_DTYPES[4], (*size, count) if count else size) for count in map_channels]
+        kinds += [(_DTYPES[2], size), (_DTYPES[depth], (*size, channels)), (_DTYPES[1], size)]
+        places = _in_order([dtype for dtype, _ in kinds])
+        sizes = [kinds[i][0].itemsize * math.prod(kinds[i][1]) for i in places]
         flat = np.memmap(self.file, np.uint8, "r", start, (sum(sizes),)).view(np.ndarray)
-        *maps, region, image, semantic = np.split(flat, list(accumulate(sizes[:-1])))
-        pixels = Pixels(
-            image.reshape(height, width, channels),
-            semantic.reshape(height, width),
-            region.view(np.uint16).reshape(height, width),
-        )
-        if not maps:
-            return pixels
-        shapes = [(height, width, count) if count else (height, width) for count in map_channels]
-        planes = (plane.view(np.float32).reshape(shape) for plane, shape in zip(maps, shapes, strict=True))
-        return pixels._replace(maps=dict(zip(self.kinds, planes, strict=True)))
+        pieces = dict(zip(places, np.split(flat, list(accumulate(sizes[:-1]))), strict=True))
+        *maps, region, image, semantic = [
+            pieces[i].view(d).reshape(shape) for i, (d, shape) in enumerate(kinds)
+        ]
+        pixels = Pixels(image, semantic, region)
+        return pixels._replace(maps=dict(zip(self.kinds, maps, strict=True))) if maps else pixels
 
 
 def _fill(dataset: SegmentationDataset, file: Path, index_file: Path) -> None:
@@ -132,14 +135,19 @@ def _fill(dataset: SegmentationDataset, file: Path, index_file: Path) -> None:
         for pixels in _decoded(dataset, str(file.parent)):
             maps = [np.asarray(pixels.maps[kind], np.float32) for kind in dataset.kinds]
             map_channels = [0 if plane.ndim == 2 else plane.shape[2] for plane in maps]
-            places.append((start, *pixels.image.shape, *map_channels))
-            record = b"".join(plane.tobytes() for plane in maps)
-            record += pixels.region.tobytes() + pixels.image.tobytes() + pixels.semantic.tobytes()
+            places.append((start, *pixels.image.shape, pixels.image.itemsize, *map_channels))
+            planes: list[Array] = [*maps, pixels.region, pixels.image, pixels.semantic]
+            record = b"".join(planes[i].tobytes() for i in _in_order([plane.dtype for plane in planes]))
             record += bytes(-len(record) % _ALIGNMENT)
             pixels_out.write(record)
             start += len(record)
     with replacing(index_file) as draft:
         np.save(draft, np.array(places, np.int64))
+
+
+def _in_order(dtypes: Sequence[np.dtype[Any]]) -> list[int]:
+    """The order of planes in a record: wide values first, else as they are."""
+    return sorted(range(len(dtypes)), key=lambda i: -dtypes[i].itemsize)
 
 
 def _decoded(dataset: SegmentationDataset, where: str) -> Iterator[Pixels]:

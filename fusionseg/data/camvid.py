@@ -7,7 +7,7 @@ from typing_extensions import override
 from fusionseg.data.base import DataError, Labels, Pixels, SegmentationDataset, Split
 from fusionseg.data.components import components
 from fusionseg.data.layout import check_layout, check_size, class_map, names_in, some
-from fusionseg.files.images import read_image
+from fusionseg.files.photos import read_image
 from fusionseg.sample import Classes
 
 LAYOUT = """    {train,val,test}.txt            photo path, space, label path
@@ -75,6 +75,10 @@ class CamVid(SegmentationDataset):
         return self.pairs[index][0].stem
 
     @override
+    def photo(self, index: int) -> Path:
+        return self.pairs[index][0]
+
+    @override
     def read(self, index: int) -> Pixels:
         photo, label = self.pairs[index]
         image = read_image(photo)
@@ -84,7 +88,7 @@ class CamVid(SegmentationDataset):
 
     @override
     def labels(self, index: int) -> Labels:
-        semantic = class_map(self.pairs[index][1], len(self.classes), _VOID_ID)
+        semantic = class_map(self.pairs[index][1], self.classes, _VOID_ID)
         return Labels(semantic, components(semantic, self.min_area))
 
     @override

@@ -2,6 +2,8 @@
 
 import functools
 import json
+from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from pathlib import Path
 from typing import ClassVar, NamedTuple
 
@@ -10,12 +12,13 @@ import numpy.typing as npt
 from typing_extensions import override
 
 from fusionseg.data.base import DataError, Labels, Pixels, SegmentationDataset, Split
-from fusionseg.data.layout import by_stem, check_layout, check_matched, check_size
-from fusionseg.files.images import read_image
+from fusionseg.data.layout import by_stem, check_layout, check_matched, check_size, stem
+from fusionseg.files.atomic import Json
+from fusionseg.files.photos import photo_suffixes, read_image
 from fusionseg.sample import VOID, Classes, IntMap, Truth
 from fusionseg.visualize import color
 
-LAYOUT = """    {train2017,val2017}/<12 digits>.jpg
+LAYOUT = """    {train2017,val2017}/<12 digits>.jpg   or other names, by `file_name` in the JSON, and formats
     annotations/panoptic_{train,val}2017.json
     annotations/panoptic_{train,val}2017/<12 digits>.png   (cocodataset.org, \
 panoptic_annotations_trainval2017.zip)"""
@@ -46,11 +49,13 @@ class CocoPanoptic(SegmentationDataset):
         check_layout([annotations, photos, labels], LAYOUT)
         self.index = _index(annotations, annotations.stat().st_mtime_ns)
         self.classes = self.index.classes
-        self.photos = by_stem(photos, (".jpg",))
+        self.photos = by_stem(photos, photo_suffixes())
         check_matched(self.photos, self.index.segments, photos)
-        check_matched(self.index.segments, by_stem(labels, (".png",)), labels)
+        files = by_stem(labels, (".png",))
+        check_matched(self.index.labels.values(), files, labels)
+        self.label_files = {name: files[label] for name, label in self.index.labels.items()}
         self.names = sorted(self.index.segments)
-        self.label_folder = labels
+        self.annotations = annotations
 
     def __len__(self) -> int:
         return len(self.names)
@@ -60,8 +65,12 @@ class CocoPanoptic(SegmentationDataset):
         return self.names[index]
 
     @override
+    def photo(self, index: int) -> Path:
+        return self.photos[self.names[index]]
+
+    @override
     def read(self, index: int) -> Pixels:
-        photo = self.photos[self.names[index]]
+        photo = self.photo(index)
         image = read_image(photo)
         truth = self._decoded(index)
         check_size(truth.semantic, image, self._label_file(index), photo)
@@ -79,14 +88,14 @@ class CocoPanoptic(SegmentationDataset):
 
     @override
     def sources(self) -> list[object]:
-        files = [self.label_folder.with_suffix(".json")]
+        files = [self.annotations]
         for index, name in enumerate(self.names):
             files += [self.photos[name], self._label_file(index)]
         return list(files)
 
     def _label_file(self, index: int) -> Path:
         """The file with the segment ids of an image."""
-        return self.label_folder / f"{self.names[index]}.png"
+        return self.label_files[self.names[index]]
 
     def _decoded(self, index: int) -> "_Decoded":
         """The maps of classes, regions and crowds; a color is the id red + 256 green + 65536 blue.
@@ -119,10 +128,17 @@ class _Decoded(NamedTuple):
 
 
 class _Index(NamedTuple):
-    """The content of the JSON file: classes, and for each image the ids, classes and crowds of segments."""
+    """The content of the JSON file.
+
+    Attributes:
+        classes: The classes.
+        segments: For each image's name the ids, classes and crowds of segments.
+        labels: For each image's name that of its label file.
+    """
 
     classes: Classes
     segments: dict[str, npt.NDArray[np.void]]
+    labels: dict[str, str]
 
 
 _SEGMENT = np.dtype([("id", np.uint32), ("label", np.uint8), ("crowd", np.bool_)])
@@ -141,16 +157,17 @@ def _index(path: Path, modified: int) -> _Index:
     """
     try:
         content = json.loads(path.read_bytes())
-        categories = sorted(content["categories"], key=lambda category: category["id"])
+        categories = sorted(
+            _with(content["categories"], "category", "id", "name", "isthing"), key=itemgetter("id")
+        )
         position = {category["id"]: i for i, category in enumerate(categories)}
-        photos = {photo["id"]: Path(photo["file_name"]).stem for photo in content["images"]}
-        segments = {
-            photos[entry["image_id"]]: np.array(
-                [(s["id"], position[s["category_id"]], s["iscrowd"]) for s in entry["segments_info"]],
-                _SEGMENT,
-            )
-            for entry in content["annotations"]
-        }
+        photos = {photo["id"]: stem(photo["file_name"]) for photo in content["images"]}
+        segments = {}
+        labels = {}
+        for entry in content["annotations"]:
+            name = photos[entry["image_id"]]
+            segments[name] = _segments(entry, position)
+            labels[name] = stem(entry.get("file_name") or name + ".png")
         classes = Classes(
             names=tuple(category["name"] for category in categories),
             colors=tuple(tuple(category.get("color", color(category["id"]))) for category in categories),
@@ -159,7 +176,26 @@ def _index(path: Path, modified: int) -> _Index:
             ids=tuple(category["id"] for category in categories),
         )
     except (LookupError, TypeError, AttributeError, ArithmeticError, ValueError, RecursionError) as error:
-        raise DataError(
-            f"expected the JSON file of COCO panoptic, found {error!r} in {path}: download it again"
-        ) from error
-    return _Index(classes, segments)
+        found = error if isinstance(error, DataError) else repr(error)
+        raise DataError(f"expected the JSON file of COCO panoptic, found {found} in {path}") from error
+    return _Index(classes, segments, labels)
+
+
+def _segments(entry: Json, position: Mapping[int, int]) -> npt.NDArray[np.void]:
+    """The ids, classes and crowds of the segments of an image."""
+    listed = _with(entry["segments_info"], "segment", "id", "category_id")
+    segments = np.array(
+        [(s["id"], position[s["category_id"]], s.get("iscrowd", 0)) for s in listed], _SEGMENT
+    )
+    ids, counts = np.unique(segments["id"], return_counts=True)
+    if (counts > 1).any():
+        raise DataError(f"segment id {ids[counts > 1][0]} twice in image {entry['image_id']}")
+    return segments
+
+
+def _with(entries: Sequence[Json], kind: str, *keys: str) -> Sequence[Json]:
+    """The entries of a list in the JSON file; a DataError unless all have the keys."""
+    for entry in entries:
+        if missing := [key for key in keys if key not in entry]:
+            raise DataError(f"no {missing[0]} in the {kind} {str(entry)[:100]}")
+    return entries

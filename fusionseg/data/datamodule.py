@@ -1,6 +1,7 @@
 """The LightningDataModule: batches of any dataset, the same for any number of workers and ranks."""
 
 import os
+import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -17,6 +18,8 @@ from fusionseg.data.augmentation import Augmentation
 from fusionseg.data.base import DataError, SegmentationDataset, Split, class_pixels
 from fusionseg.data.cache import Cache, cached
 from fusionseg.data.checks import check_apart, check_numbers, check_sizes
+from fusionseg.data.late_loader import LateLoader
+from fusionseg.data.photo_notices import photo_notices
 from fusionseg.data.samplers import EvaluationOrder, TrainOrder
 from fusionseg.data.samples import EvaluationSamples, TrainSamples, collated, quiet_worker, widened
 from fusionseg.data.subset import fraction_of
@@ -108,6 +111,15 @@ class SegmentationDataModule(LightningDataModule):
             self._split(split)
         check_apart(self.datasets)
         self._fill_caches(wanted[stage])
+        if self._rank()[0] == 0:
+            for notice in photo_notices(self.datasets[wanted[stage][0]]):
+                print(notice, file=sys.stderr)
+
+    @override
+    def state_dict(self) -> dict[str, Any]:
+        """What predictions of images in files go by, besides the arguments: a declared value range."""
+        value_range = self._any().value_range
+        return {} if value_range is None else {"value_range": list(value_range)}
 
     @override
     def train_dataloader(self) -> DataLoader[Sample]:
@@ -220,25 +232,6 @@ class SegmentationDataModule(LightningDataModule):
             # workers.
             generator=torch.Generator(),
         )
-
-
-class LateLoader(DataLoader[Sample]):
-    """A loader whose workers start at the first batch.
-
-    Lightning makes the iterator before it restores the position of a resumed run, so an ordinary loader would
-    begin with the wrong samples.
-    """
-
-    @override
-    def __iter__(self) -> Any:
-        yield from super().__iter__()
-
-    def state_dict(self) -> dict[str, object]:
-        """Empty, since the position follows from the trainer's step; Lightning requires the method."""
-        return {}
-
-    def load_state_dict(self, state: dict[str, object]) -> None:
-        """Nothing to do."""
 
 
 def _default_workers(ranks: int) -> int:

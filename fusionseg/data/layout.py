@@ -1,16 +1,17 @@
 """Finds, matches and reads photos and their label files, with errors that name the file."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from pathlib import Path
+from unicodedata import normalize
 
 import numpy as np
 import numpy.typing as npt
 
 from fusionseg.data.base import DataError
-from fusionseg.files.images import read_labels
-from fusionseg.sample import VOID, IntMap
-
-PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp")
+from fusionseg.files.folders import files_below
+from fusionseg.files.images import read_labels, read_palette_labels
+from fusionseg.files.photos import orientation
+from fusionseg.sample import VOID, Array, Classes, Color, IntMap
 
 
 def check_layout(paths: Iterable[Path], layout: str) -> None:
@@ -27,45 +28,60 @@ def check_layout(paths: Iterable[Path], layout: str) -> None:
 
 
 def by_stem(folder: Path, suffixes: Collection[str]) -> dict[str, Path]:
-    """The files of a folder with one of the suffixes, by their names without it, sorted.
+    """The files of a folder and of all below it with one of the suffixes, in any case, sorted.
+
+    They are found by their paths relative to the folder, with `/`, without suffix, and in Unicode's composed
+    form (NFC), because file systems differ in it. Hidden files are left out.
 
     Raises:
-        DataError: Two files differ only in their suffix.
+        DataError: Two files differ only in their suffix, or no file has one of the suffixes, but others.
     """
     found: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
-        if path.suffix.lower() not in suffixes or path.name.startswith("."):
+    others: set[str] = set()
+    for path in files_below(folder):
+        if path.suffix.lower() not in suffixes:
+            others.add(path.suffix or path.name)
             continue
-        if path.stem in found:
+        name = stem(path.relative_to(folder))
+        if name in found:
             raise DataError(
-                f"expected one file named {path.stem} in {folder}, found {found[path.stem].name} and "
-                f"{path.name}"
+                f"expected one file named {name} in {folder}, found {found[name].name} and {path.name}"
             )
-        found[path.stem] = path
+        found[name] = path
+    if others and not found:
+        raise DataError(f"no files of a known format in {folder}, found only {some(sorted(others))}")
     return found
 
 
+def stem(path: str | Path) -> str:
+    """The name that a photo and its label files share: a relative path without suffix, in NFC."""
+    return normalize("NFC", Path(path).with_suffix("").as_posix())
+
+
 def names_in(path: Path) -> list[str]:
-    """The lines of a list file, without empty ones.
+    """The lines of a list file, without empty ones; a byte-order mark is no part of a name.
 
     Raises:
         DataError: The file is not text.
     """
     try:
-        return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+        text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise DataError(f"expected one name in a line (UTF-8) in {path}: {error}") from error
+    return [line.strip() for line in text.splitlines() if line.strip()]
 
 
-def check_matched(photos: Mapping[str, object], labels: Mapping[str, object], where: Path) -> None:
+def check_matched(photos: Iterable[str], labels: Iterable[str], where: Path) -> None:
     """Raises a DataError unless there are photos, each has a label file, and each label file has a photo."""
-    if not photos and not labels:
-        raise DataError(f"no images found in {where}: expected one of {' '.join(PHOTO_SUFFIXES)}")
-    if lonely := [name for name in photos if name not in labels]:
+    wanted = dict.fromkeys(photos)
+    given = dict.fromkeys(labels)
+    if not wanted and not given:
+        raise DataError(f"no images found in {where}: expected photos in a raster format that Pillow decodes")
+    if lonely := [name for name in wanted if name not in given]:
         raise DataError(
             f"no labels in {where} for {some(lonely)}: add the label files or take the images out"
         )
-    if lonely := [name for name in labels if name not in photos]:
+    if lonely := [name for name in given if name not in wanted]:
         raise DataError(
             f"no images for the labels {some(lonely)} in {where}: add the images or take the labels out"
         )
@@ -77,25 +93,35 @@ def some(names: Collection[str]) -> str:
     return shown if len(names) <= 3 else f"{shown} and {len(names) - 3} more"
 
 
-def check_size(labels: IntMap, image: npt.NDArray[np.uint8], label_file: Path, photo: Path) -> None:
+def check_size(labels: IntMap, image: Array, label_file: Path, photo: Path) -> None:
     """Raises a DataError unless a label map has the image's height and width."""
-    if labels.shape != image.shape[:2]:
-        h, w = labels.shape
-        height, width = image.shape[:2]
-        raise DataError(
-            f"expected labels of the image's size {width} x {height} ({photo}), found {w} x {h} in "
-            f"{label_file}"
+    if labels.shape == image.shape[:2]:
+        return
+    h, w = labels.shape
+    height, width = image.shape[:2]
+    turned = orientation(photo)
+    reason = ""
+    if turned > 4 and labels.shape == (width, height):
+        reason = (
+            f": the photo is displayed in that size, turned by its EXIF orientation {turned}, but labels "
+            "belong to stored pixels: turn the pixels of the photo (`mogrify -auto-orient`) or of the labels"
         )
+    raise DataError(
+        f"expected labels of the image's size {width} x {height} ({photo}), found {w} x {h} in "
+        f"{label_file}{reason}"
+    )
 
 
-def class_map(path: Path, num_classes: int, void: int) -> npt.NDArray[np.uint8]:
+def class_map(path: Path, classes: Classes, void: int) -> npt.NDArray[np.uint8]:
     """The class ids (H, W) of a label file, its own void id replaced by 255.
 
     Raises:
-        DataError: The file has an id that is neither a class nor void.
+        DataError: The file has an id that is neither a class nor void, or a palette that gives most of its
+            ids the colors of other classes.
         ValueError: The file is damaged.
     """
-    labels = read_labels(path)
+    labels, palette = read_palette_labels(path)
+    num_classes = len(classes)
     table = np.full(256, VOID + 1, np.uint16)
     table[:num_classes] = np.arange(num_classes)
     table[void] = VOID
@@ -104,11 +130,35 @@ def class_map(path: Path, num_classes: int, void: int) -> npt.NDArray[np.uint8]:
         raise DataError(
             f"expected class ids 0..{num_classes - 1} or {void} for void, found {strange[:5]} in {path}"
         )
+    if palette:
+        _check_palette(np.unique(labels[labels != void]).tolist(), palette, classes, path)
     return ids.astype(np.uint8)
 
 
-def region_map(path: Path) -> npt.NDArray[np.uint16]:
+def _check_palette(ids: list[int], palette: list[Color], classes: Classes, path: Path) -> None:
+    """Raises a DataError if most ids that occur in a file have there the color of another class."""
+    named = dict(zip(classes.colors, classes.names, strict=True))
+    others = {
+        i: named[palette[i]]
+        for i in ids
+        if i < len(palette) and palette[i] in named and palette[i] not in (classes.colors[i], (i, i, i))
+    }
+    if 2 * len(others) > len(ids):
+        found = ", ".join(
+            f"{i} in the color of {name} and not {classes.names[i]}" for i, name in others.items()
+        )
+        raise DataError(
+            f"expected palette indices that are class ids in {path}, found {found}: save the ids, or "
+            "declare the palette's colors in classes.yaml"
+        )
+
+
+def region_map(path: Path, background: bool = False) -> npt.NDArray[np.uint16]:
     """The region ids (H, W) of a label file, 0 where unlabeled.
+
+    Args:
+        path: The label file.
+        background: Whether its id 0 is a region too; it becomes an id that the file has not.
 
     Raises:
         DataError: The file has an id outside of 0..65535.
@@ -117,4 +167,7 @@ def region_map(path: Path) -> npt.NDArray[np.uint16]:
     labels = read_labels(path)
     if labels.min() < 0 or labels.max() > 65535:
         raise DataError(f"expected region ids 0..65535, found {labels.min()}..{labels.max()} in {path}")
-    return labels.astype(np.uint16)
+    region = labels.astype(np.uint16)
+    if background:
+        region[region == 0] = np.setdiff1d(np.arange(1, 65536), region)[0]
+    return region

@@ -4,6 +4,7 @@ import functools
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from itertools import accumulate
+from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -81,6 +82,8 @@ class MixtureDataset(SegmentationDataset):
         }
         self.every = every
         self.channels = _channels(every)
+        ranges = {dataset.value_range for dataset in every.values()}
+        self.value_range = ranges.pop() if len(ranges) == 1 else None
         self.kinds = tuple(dict.fromkeys(kind for dataset in every.values() for kind in dataset.kinds))
         declared = {name: dataset.classes for name, dataset in every.items()}
         self.classes, tables = merged_classes(declared, counting, classes)
@@ -100,6 +103,11 @@ class MixtureDataset(SegmentationDataset):
     def name(self, index: int) -> str:
         part, place = self._at(index)
         return f"{part.name}-{part.dataset.name(place)}"
+
+    @override
+    def photo(self, index: int) -> Path | None:
+        part, place = self._at(index)
+        return part.dataset.photo(place)
 
     @override
     def read(self, index: int) -> Pixels:

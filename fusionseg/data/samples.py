@@ -11,6 +11,7 @@ from torch.utils.data import Dataset
 
 from fusionseg.data.augmentation import Augmentation, channel_groups
 from fusionseg.data.base import DataError, LabelMap, Pixels, SegmentationDataset, channels_first
+from fusionseg.files.photos import Photo
 from fusionseg.sample import Classes, Sample, Truth
 
 
@@ -97,7 +98,7 @@ def resized(pixels: Pixels, scale: float) -> Pixels:
     size = (width, height)
     interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
     groups = [cv2.resize(group, size, interpolation=interpolation) for group in channel_groups(pixels.image)]
-    image: npt.NDArray[np.uint8] = groups[0] if len(groups) == 1 else np.dstack(groups)  # type: ignore[assignment]
+    image: Photo = groups[0] if len(groups) == 1 else np.dstack(groups)  # type: ignore[assignment]
     # The exact variant is the one that looks at pixel centers.
     semantic: npt.NDArray[np.uint8] = cv2.resize(  # type: ignore[assignment]
         pixels.semantic, size, interpolation=cv2.INTER_NEAREST_EXACT
@@ -113,6 +114,8 @@ def resized(pixels: Pixels, scale: float) -> Pixels:
 
 def collated(samples: Sequence[Sample]) -> Sample:
     """A batch (B, ...) of samples: channels-last images, and labels in narrow integers (see `widened`).
+
+    Images of different types become floats in [0, 1].
 
     Raises:
         DataError: The images have different sizes or different kinds of labels.
@@ -131,6 +134,8 @@ def collated(samples: Sequence[Sample]) -> Sample:
                 "has no labels of a kind, let the dataset give a map of zeros"
             )
     batch: Sample = {key: [sample[key] for sample in samples] for key in first}
+    if len({image.dtype for image in batch["image"]}) > 1:
+        batch["image"] = [_unit(image) for image in batch["image"]]
     batch["image"] = torch.stack([image.permute(1, 2, 0) for image in batch["image"]]).permute(0, 3, 1, 2)
     for key, value in first.items():
         if key != "image" and isinstance(value, Tensor):
@@ -154,6 +159,11 @@ def _nearest(plane: LabelMap, size: tuple[int, int]) -> LabelMap:
     """A label map (H, W) or (H, W, C) at another size (width, height)."""
     resized_plane = cv2.resize(plane, size, interpolation=cv2.INTER_NEAREST_EXACT)
     return resized_plane.reshape(*size[::-1], *plane.shape[2:])  # type: ignore[return-value]
+
+
+def _unit(image: Tensor) -> Tensor:
+    """An image as floats in [0, 1]."""
+    return image if image.is_floating_point() else image.float() / torch.iinfo(image.dtype).max
 
 
 def _tensors(pixels: Pixels) -> Sample:

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +28,7 @@ class Subset(SegmentationDataset):
         self.split = dataset.split
         self.classes = dataset.classes
         self.channels = dataset.channels
+        self.value_range = dataset.value_range
         self.kinds = dataset.kinds
 
     def __len__(self) -> int:
@@ -35,6 +37,10 @@ class Subset(SegmentationDataset):
     @override
     def name(self, index: int) -> str:
         return self.dataset.name(self.indices[index])
+
+    @override
+    def photo(self, index: int) -> Path | None:
+        return self.dataset.photo(self.indices[index])
 
     @override
     def read(self, index: int) -> Pixels:

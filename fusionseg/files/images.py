@@ -1,62 +1,37 @@
-"""Reads photos and label maps, and writes label maps, panoptic PNGs and their COCO annotations atomically."""
+"""Reads label maps, and writes label maps, panoptic PNGs and their COCO annotations atomically."""
 
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps, UnidentifiedImageError
-from PIL.ImageFile import ImageFile
+from PIL import Image
 
 from fusionseg.files.atomic import Json, replacing
-from fusionseg.sample import OFFSET, VOID, Classes, IntMap, Picture
+from fusionseg.files.photos import as_stored, decoding, opened, raw_mode, turned
+from fusionseg.sample import OFFSET, VOID, Classes, Color, IntMap
 
-# large aerial photos are legitimate; Pillow still refuses images of more than twice its limit
-warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
-
-
-def read_image(path: str | Path, orient: bool = False) -> Picture:
-    """Reads a photo as RGB (H, W, 3), uint8, in any format that Pillow supports.
-
-    Grey values of 16 bits are scaled to 8 bits, transparency is dropped.
-
-    Args:
-        path: The file.
-        orient: Apply the EXIF orientation. Labels usually belong to the pixels as they are stored.
-
-    Raises:
-        ValueError: If the file is damaged or has no fixed value range (32-bit integers, floats).
-    """
-    with open(path, "rb") as file:
-        with decoding(path):
-            image = Image.open(file)
-        if image.mode in ("I", "F"):
-            raise ValueError(
-                f"expected 8 or 16 bits for each channel in {path}, found mode {image.mode} without a fixed "
-                "value range: convert the file, or read it in the dataset itself"
-            )
-        with decoding(path):
-            upright = ImageOps.exif_transpose(image) if orient else image
-            if upright.mode.startswith("I;16"):
-                grey = (np.asarray(upright, np.uint32) * 255 + 32767) // 65535
-                return np.repeat(grey.astype(np.uint8)[..., None], 3, axis=2)
-            if upright.mode == "P" and "transparency" in upright.info:
-                upright = upright.convert("RGBA")
-            return np.array(upright if upright.mode == "RGB" else upright.convert("RGB"))
+LABEL_SUFFIXES = frozenset({".png", ".tif", ".tiff", ".npy"})
+"""The suffixes, in lower case, of the label files that can be read."""
 
 
 def read_labels(path: str | Path) -> IntMap:
-    """Reads the ids (H, W) of a label file: palette indices or grey values of up to 16 bits.
+    """Reads the ids (H, W) of a label file: palette indices, grey values of up to 32 bits, or a `.npy` array.
+
+    The ids are those of the stored pixels: an EXIF orientation is not applied.
 
     Raises:
-        ValueError: If the file is damaged, has colors instead of ids, or is a JPEG, whose compression changes
-            ids.
+        ValueError: If the file is damaged or has several pages, has colors instead of ids, or is a JPEG,
+            whose compression changes ids.
     """
-    with open(path, "rb") as file:
-        with decoding(path):
-            image = Image.open(file)
+    return read_palette_labels(path)[0]
+
+
+def read_palette_labels(path: str | Path) -> tuple[IntMap, list[Color]]:
+    """The same with the colors of the file's palette, in the order of their ids; none without a palette."""
+    if Path(path).suffix.lower() == ".npy":
+        return _array_labels(path), []
+    with opened(path) as image:
         has_ids = image.mode in ("1", "L", "P", "I") or image.mode.startswith("I;16")
         if image.format == "JPEG" or not has_ids:
             raise ValueError(
@@ -64,9 +39,11 @@ def read_labels(path: str | Path) -> IntMap:
                 f"found a {image.format} of mode {image.mode}: convert colors to class ids first"
             )
         factor = _grey_factor(image)
+        applied = turned(image)
         with decoding(path):
-            ids: IntMap = np.array(image, np.uint8 if image.mode == "1" else None)
-        return ids if factor == 1 else ids // factor
+            ids: IntMap = as_stored(np.array(image, np.uint8 if image.mode == "1" else None), applied)
+        palette = iter((image.getpalette("RGB") or []) if image.mode == "P" else [])
+    return ids if factor == 1 else ids // factor, list(zip(palette, palette, palette, strict=True))
 
 
 def write_png(path: str | Path, pixels: npt.NDArray[np.uint8 | np.uint16]) -> None:
@@ -182,11 +159,18 @@ def coco_panoptic_json(
     }
 
 
+def _array_labels(path: str | Path) -> IntMap:
+    """The ids (H, W) of an array file."""
+    with decoding(path):
+        ids = np.load(path, allow_pickle=False)
+    if ids.ndim != 2 or ids.dtype.kind not in "iub":
+        raise ValueError(f"expected integer ids (H, W) in {path}, found {ids.dtype} {ids.shape}")
+    return ids.astype(np.uint8) if ids.dtype == bool else ids  # type: ignore[no-any-return]
+
+
 def _grey_factor(image: Image.Image) -> int:
     """The factor by which Pillow scales grey values of 2 and 4 bits to 8: right for photos, wrong for ids."""
-    stored = image.tile[0].args if isinstance(image, ImageFile) and image.tile else ""
-    mode = stored[0] if isinstance(stored, tuple) else stored
-    return {"L;2": 85, "L;4": 17}.get(str(mode), 1)
+    return {"L;2": 85, "L;4": 17}.get(raw_mode(image), 1)
 
 
 def _boxes(index: IntMap, count: int) -> tuple[list[list[int]], list[int]]:
@@ -201,21 +185,6 @@ def _boxes(index: IntMap, count: int) -> tuple[list[list[int]], list[int]]:
     (left, width), (top, height) = corners
     area: list[int] = np.bincount(index.ravel(), minlength=count).tolist()
     return np.stack([left, top, width, height], axis=1).tolist(), area
-
-
-@contextmanager
-def decoding(path: str | Path) -> Iterator[None]:
-    """Turns any error of a library that decodes a file into one that names the file.
-
-    Raises:
-        ValueError: If the file is damaged, or claims to be larger than Pillow allows.
-    """
-    try:
-        yield
-    except Exception as error:  # the readers of a dozen formats document no common base
-        unknown = isinstance(error, UnidentifiedImageError)
-        reason = "of no known format" if unknown else error or type(error).__name__
-        raise ValueError(f"{path} is no complete image file ({reason}): download or copy it again") from error
 
 
 def _write(path: str | Path, image: Image.Image, optimize: bool = True) -> None:

@@ -122,7 +122,7 @@ class MetricSuite(nn.Module):
         The score is the geometric mean of the main figures of the semantic and the region metric, or the one
         of them that there is: a single number in [0, 1] that is high only where both tasks are. Without
         either it is that of the other metrics' main figures. A task that the truth has no label of is left
-        out; the score is 0 where nothing could be measured.
+        out; the score is NaN where nothing could be measured.
 
         Args:
             sums: The added sums of the images, of some or all of the metrics; other names are ignored.
@@ -133,7 +133,7 @@ class MetricSuite(nn.Module):
         leading = [metric for metric in self._measured(sums) if metric.main]
         primary = [metric for metric in leading if metric.answer in PRIMARY] or leading
         parts = [figures[metric.main] for metric in primary if not math.isnan(figures[metric.main])]
-        figures["score"] = math.prod(parts) ** (1 / len(parts)) if parts else 0.0
+        figures["score"] = math.prod(parts) ** (1 / len(parts)) if parts else math.nan
         return figures
 
     def per_class(self, sums: Counted | None = None) -> dict[str, list[float]]:

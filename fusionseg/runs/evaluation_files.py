@@ -2,6 +2,7 @@
 
 import csv
 import heapq
+import math
 import shutil
 import sys
 from collections.abc import Sequence
@@ -40,7 +41,8 @@ def evaluate(module: Any, data: Any, split: str, folder: Path, precision: str, p
         split: `val` or `test`.
         folder: Where to write.
         precision: As Lightning's.
-        pictures: How many of the best and of the worst images are drawn.
+        pictures: How many of the best and of the worst images are drawn; those of which nothing can be
+            measured are neither.
 
     Returns:
         What the JSON file holds: `metrics`, `per_class`, `split`, `images`.
@@ -54,7 +56,8 @@ def evaluate(module: Any, data: Any, split: str, folder: Path, precision: str, p
         figures = suite.figures(image.sums)
         rows.append({"name": image.prediction.name, **figures})
         sums.append(image.sums)
-        for heap, rank in ((best, figures["score"]), (worst, -figures["score"])):
+        measured = not math.isnan(figures["score"])
+        for heap, rank in ((best, figures["score"]), (worst, -figures["score"])) if measured else ():
             heapq.heappush(heap, Ranked(rank, -position, photo, image))
             if len(heap) > pictures:
                 heapq.heappop(heap)

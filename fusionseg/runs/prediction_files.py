@@ -1,6 +1,7 @@
 """Predicts images in files and writes label maps, COCO panoptic JSON, scene scores and overlays."""
 
 import glob
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,16 +21,16 @@ from fusionseg.engine.predictions import drawables
 from fusionseg.files.atomic import Json, replacing, write_json
 from fusionseg.files.images import (
     coco_panoptic_json,
-    read_image,
     write_panoptic,
     write_png,
     write_region,
     write_semantic,
 )
+from fusionseg.files.photos import Photo, orientation, read_image
 from fusionseg.runs.folder import RunFolder
 from fusionseg.runs.restore import restored
 from fusionseg.sample import Array, Classes, Picture, Prediction
-from fusionseg.visualize import overlay, panoptic_colors, region_colors, semantic_colors
+from fusionseg.visualize import overlay, panoptic_colors, region_colors, semantic_colors, shown
 
 OUTPUTS = ("panoptic.json", "scenes.json", "semantic", "region", "panoptic", "overlay")
 """What is written, where a model has what it needs; those of further tasks have the tasks' names."""
@@ -139,11 +140,14 @@ def predict(
     entries: list[Json] = []
     scenes: dict[str, dict[str, float]] = {}
     broken: list[str] = []
-    shown = Console(stderr=True)
-    watched = track(files.items(), "predicting", console=shown, transient=True, disable=not shown.is_terminal)
+    turned = 0
+    console = Console(stderr=True)
+    hidden = not console.is_terminal
+    watched = track(files.items(), "predicting", console=console, transient=True, disable=hidden)
     for number, (name, path) in enumerate(watched, 1):
         try:
-            image = read_image(path, orient=True)
+            image = read_image(path)
+            turned += orientation(path) > 1
         except (ValueError, OSError) as error:
             broken.append(str(error))
             continue
@@ -162,14 +166,20 @@ def predict(
         write_json(folder / "panoptic.json", coco_panoptic_json(images, entries, model.classes))
     if scenes:
         write_json(folder / "scenes.json", scenes)
+    if turned:
+        print(
+            f"{turned} of {len(files)} images have an EXIF orientation: answers are on the grid of the "
+            "stored pixels, as in training",
+            file=sys.stderr,
+        )
     if broken:
         rest = f"; the others are in {folder}" if images else ""
         summary = f"{len(broken)} of {len(files)} images could not be read{rest}"
         raise ValueError("\n  ".join([summary, *broken]))
 
 
-def _answer(model: Any, image: Picture, name: str, scale: float, fabric: Fabric) -> Prediction:
-    """The answer for one RGB image (H, W, 3), at its own size."""
+def _answer(model: Any, image: Photo, name: str, scale: float, fabric: Fabric) -> Prediction:
+    """The answer for one RGB image (H, W, 3) of any type, at its own size."""
     height, width = image.shape[:2]
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
@@ -189,7 +199,7 @@ def _write_map(path: Path, values: Array, picture: Picture | None) -> None:
         write_png(path.with_name(f"{path.name}.png"), picture)
 
 
-def _write(folder: Path, name: str, image: Picture, answer: Prediction, classes: Classes) -> Json | None:
+def _write(folder: Path, name: str, image: Photo, answer: Prediction, classes: Classes) -> Json | None:
     """Writes what there is of an answer, and gives its entry in the COCO panoptic JSON."""
     colors = None
     entry = None
@@ -204,5 +214,5 @@ def _write(folder: Path, name: str, image: Picture, answer: Prediction, classes:
         entry["file_name"] = f"{name}.png"
         colors = panoptic_colors(answer["panoptic"], classes)
     if colors is not None:
-        write_png(folder / "overlay" / f"{name}.png", overlay(image, colors))
+        write_png(folder / "overlay" / f"{name}.png", overlay(shown(image), colors))
     return entry

@@ -3,6 +3,7 @@
 import importlib
 import inspect
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,13 @@ def restored(checkpoint: Path, run: Path | None = None) -> tuple[LightningModule
         name = model_class.__name__
         raise WeightsError(f"{checkpoint}: what it holds makes no {name}: {reported}") from error
     check_weights(model, checkpoint)
-    return model.eval(), content.get("datamodule_hyper_parameters", {})
+    return model.eval(), _data(content)
+
+
+def _data(content: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of a checkpoint's data and its value range, which is kept under the name of its class."""
+    states = [v for v in content.values() if isinstance(v, Mapping) and v.keys() == {"value_range"}]
+    return {**content.get("datamodule_hyper_parameters", {}), **(states[0] if states else {})}
 
 
 def start_from(model: LightningModule, weights: Path) -> None:

@@ -1,18 +1,17 @@
 """Label maps in colors, and panels of pictures."""
 
 from fusionseg.visualize.label_maps import (
-    Color,
     color,
     overlay,
     panoptic_colors,
     photo,
     region_colors,
     semantic_colors,
+    shown,
 )
 from fusionseg.visualize.panels import Drawable, legend, panel, sample_row
 
 __all__ = [
-    "Color",
     "Drawable",
     "color",
     "legend",
@@ -23,4 +22,5 @@ __all__ = [
     "region_colors",
     "sample_row",
     "semantic_colors",
+    "shown",
 ]

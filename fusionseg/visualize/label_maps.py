@@ -1,15 +1,12 @@
 """Label maps and photos as RGB pictures."""
 
 import colorsys
-from typing import TypeAlias
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from fusionseg.sample import OFFSET, VOID, Classes, IntMap, Picture, Sample
-
-Color: TypeAlias = tuple[int, int, int]
+from fusionseg.sample import OFFSET, VOID, Array, Classes, IntMap, Picture, Sample
 
 _GOLDEN = (5**0.5 - 1) / 2
 _BLACK = (0, 0, 0)
@@ -114,7 +111,11 @@ def _check_classes(ids: IntMap, classes: Classes) -> None:
 
 def photo(batch: Sample, i: int) -> Picture:
     """The i-th image of a batch as a picture: its first three channels."""
-    image = batch["image"][i, :3].permute(1, 2, 0).cpu().numpy()
+    return shown(batch["image"][i, :3].permute(1, 2, 0).cpu().numpy())
+
+
+def shown(image: Array) -> Picture:
+    """An image (H, W, 3) of 8 or 16 bits, or of floats in [0, 1], as a picture."""
     if image.dtype == np.uint8:
         return np.ascontiguousarray(image)
     top = 1.0 if image.dtype.kind == "f" else np.iinfo(image.dtype).max

@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from fusionseg.sample import VOID, Array, Classes, IntMap, Picture, Prediction, Truth
-from fusionseg.visualize.label_maps import Color, panoptic_colors, semantic_colors
+from fusionseg.sample import VOID, Array, Classes, Color, IntMap, Picture, Prediction, Truth
+from fusionseg.visualize.label_maps import panoptic_colors, semantic_colors
 
 _WHITE = (255, 255, 255)
 _GREY = (110, 110, 110)

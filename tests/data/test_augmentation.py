@@ -36,6 +36,20 @@ def test_identity_returns_the_input(channels: int) -> None:
     assert same(Augmentation.none()(given, (40, 56), 1.0, RNG(0)), given)
 
 
+@pytest.mark.parametrize(("dtype", "top"), [(np.uint16, 65535), (np.float32, 1)])
+@pytest.mark.parametrize("channels", [3, 6])
+def test_images_of_all_types_have_the_same_views(dtype: type, top: int, channels: int) -> None:
+    given = SyntheticScenes("train", length=1).read(0)
+    given = given._replace(image=np.dstack([given.image, given.image])[..., :channels])
+    wide = given._replace(image=(given.image / 255 * top).astype(dtype))
+    for seed in range(5):
+        expected = Augmentation()(given, (64, 96), 1.0, RNG(seed)).image / 255
+        found = Augmentation()(wide, (64, 96), 1.0, RNG(seed)).image
+        assert found.dtype == dtype
+        assert found.max() <= top
+        assert np.abs(found / top - expected).max() < 0.03, "8 bits are rounded three times"
+
+
 def test_a_flip_is_exact() -> None:
     given = pixels()
     found = Augmentation((1.0, 1.0), 0.0, flip=1.0, **GEOMETRY)(given, (40, 56), 1.0, RNG(0))

@@ -69,6 +69,27 @@ def test_a_cache_keeps_further_maps(kind: Cache, tmp_path: Path) -> None:
         assert np.array_equal(kept.truth(index).maps["normals"], np.moveaxis(theirs.maps["normals"], 2, 0))
 
 
+class Wide(Deep):
+    """The same with images of 16 bits and of floats in turn."""
+
+    def read(self, index: int) -> Pixels:
+        pixels = super().read(index)
+        wide = pixels.image.astype(np.uint16) * 257
+        return pixels._replace(image=wide if index % 2 else (wide / 65535).astype(np.float32))
+
+
+@pytest.mark.parametrize("kind", ["memory", "disk"])
+def test_a_cache_keeps_the_precision_of_images(kind: Cache, tmp_path: Path) -> None:
+    dataset = Wide("train", length=4)
+    kept = cached(dataset, kind, tmp_path)
+    for index in range(4):
+        ours, theirs = kept.read(index), dataset.read(index)
+        assert ours.image.dtype == theirs.image.dtype
+        assert ours.image.flags.aligned
+        assert all(map(np.array_equal, ours[:3], theirs[:3]))
+        assert np.array_equal(ours.maps["depth"], theirs.maps["depth"])
+
+
 def test_further_maps_make_another_file_and_need_their_room(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -83,6 +83,56 @@ def test_a_foreign_json_file_is_named(coco: Path, text: str) -> None:
         CocoPanoptic("val", coco)
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"categories": [{"id": 1, "name": "person"}]}, "found no isthing in the category .*person"),
+        ({"segments": [{"id": 5}]}, "found no category_id in the segment .*5"),
+        ({"segments": [{"id": 5, "category_id": 1}] * 2}, "found segment id 5 twice in image 8"),
+    ],
+)
+def test_a_json_file_that_lacks_something_says_what(coco: Path, change: dict[str, Any], message: str) -> None:
+    rewrite(coco, **change)
+    with pytest.raises(DataError, match=message):
+        CocoPanoptic("val", coco)
+
+
+def rewrite(coco: Path, **changes: Any) -> dict[str, Any]:
+    """Replaces the categories, the segments of the image, or other keys of its entries in the JSON file."""
+    path = coco / "annotations/panoptic_val2017.json"
+    content: dict[str, Any] = json.loads(path.read_text())
+    content["categories"] = changes.pop("categories", content["categories"])
+    entry = content["annotations"][0]
+    entry["segments_info"] = changes.pop("segments", entry["segments_info"])
+    for kind, values in changes.items():
+        content[kind][0] |= values
+    path.write_text(json.dumps(content))
+    return content
+
+
+def test_segments_are_no_crowds_unless_it_is_said(coco: Path) -> None:
+    segments = rewrite(coco)["annotations"][0]["segments_info"]
+    rewrite(coco, segments=[{"id": s["id"], "category_id": s["category_id"]} for s in segments])
+    truth = CocoPanoptic("val", coco).truth(0)
+    assert truth.crowd is not None
+    assert (truth.crowd == 255).all()
+    assert len(np.unique(truth.region)) == 5
+
+
+def test_files_have_the_names_that_the_json_file_says(coco: Path) -> None:
+    expected = CocoPanoptic("val", coco).read(0)
+    (coco / "val2017/day").mkdir()
+    with Image.open(coco / "val2017/000000000008.jpg") as photo:
+        photo.save(coco / "val2017/day/street.PNG", "PNG")
+    (coco / "val2017/000000000008.jpg").unlink()
+    labels = coco / "annotations/panoptic_val2017"
+    (labels / "000000000008.png").rename(labels / "street labels.png")
+    rewrite(coco, images={"file_name": "day/street.png"}, annotations={"file_name": "street labels.png"})
+    dataset = CocoPanoptic("val", coco)
+    assert dataset.name(0) == "day/street"
+    assert all(map(np.array_equal, dataset.read(0)[:3], expected[:3]))
+
+
 def test_there_is_no_test_split(coco: Path) -> None:
     with pytest.raises(DataError, match="has the splits train, val, found 'test'"):
         CocoPanoptic("test", coco)

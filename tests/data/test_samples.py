@@ -41,6 +41,18 @@ def test_a_batch_keeps_the_contract() -> None:
         assert torch.equal(batch["region"][i], samples[0, i]["region"].long())
 
 
+def test_images_of_several_types_make_a_batch_of_floats() -> None:
+    samples = EvaluationSamples(SyntheticScenes("val", length=1))
+    plain = samples[0]
+    wide = plain | {"image": (plain["image"].int() * 257).to(torch.uint16)}
+    unit = plain | {"image": plain["image"].float() / 255}
+    assert collated([wide, wide])["image"].dtype == torch.uint16
+    mixed = collated([plain, wide, unit])["image"]
+    assert mixed.dtype == torch.float32
+    for image in mixed:
+        torch.testing.assert_close(image, unit["image"])
+
+
 def test_evaluation_shows_the_whole_image_and_knows_its_truth() -> None:
     scenes = SyntheticScenes("val", length=3)
     samples = EvaluationSamples(scenes)

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 import shutil
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 from fusionseg.commands.evaluate import EvaluateCLI, main
+from fusionseg.data.base import Labels
 from fusionseg.data.synthetic import SyntheticScenes
 from fusionseg.engine.evaluation import evaluated
 from fusionseg.metrics.suite import MetricSuite, total
@@ -71,6 +73,29 @@ def test_each_image_has_a_row(run: Path) -> None:
     assert float(rows[3]["miou"]) == pytest.approx(
         MetricSuite.standard(SyntheticScenes.classes).figures(one)["miou"], rel=1e-12
     )
+
+
+class SomeVoid(SyntheticScenes):
+    """Scenes of which the first three have no labels."""
+
+    def labels(self, index: int) -> Labels:
+        semantic, region, _ = super().labels(index)
+        return (
+            Labels(np.full_like(semantic, 255), np.zeros_like(region))
+            if index < 3
+            else Labels(semantic, region)
+        )
+
+
+def test_images_of_which_nothing_is_measured_are_neither_best_nor_worst(trained: Path) -> None:
+    data = ["--data.dataset", f"{__name__}.SomeVoid", "--data.dataset.length", "5"]
+    main(["--run", str(trained), "--pictures", "4", *data, "--data.dataset.size", "[64, 64]"])
+    with (trained / "evaluation" / "val.csv").open() as file:
+        scores = {row["name"]: float(row["score"]) for row in csv.DictReader(file)}
+    assert [math.isnan(score) for score in scores.values()] == [True, True, True, False, False]
+    for which in ("best", "worst"):
+        drawn = (trained / "evaluation" / f"val_{which}").iterdir()
+        assert {path.stem for path in drawn} == {"val-00003", "val-00004"}
 
 
 def test_the_best_and_the_worst_images_are_drawn(trained: Path) -> None:

@@ -1,0 +1,237 @@
+"""Reads photos as they are stored, of 8 or 16 bits or floats, in every raster format that Pillow decodes."""
+
+import functools
+import re
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeAlias
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL.ImageFile import ImageFile
+
+from fusionseg.sample import Array
+
+# large aerial photos are legitimate; Pillow still refuses images of more than twice its limit
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+
+Photo: TypeAlias = npt.NDArray[np.uint8 | np.uint16 | np.float32]
+"""An image (H, W, C) whose values fill the range of their type, that of floats being [0, 1]."""
+
+ValueRange: TypeAlias = tuple[float, float]
+"""The values of an image of more than 8 bits that stand for 0 and 1."""
+
+_NOT_DECODED = ("BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF")
+"""Formats that Pillow recognizes without decoding them, or decodes by another program."""
+
+_LAYERED = ("MPO", "PSD")
+"""Formats whose further frames (depth, gain map, layers) belong to the first one."""
+
+_UPRIGHT = 1
+_UNDONE: dict[int, Callable[[Array], Array]] = {
+    2: np.fliplr,
+    3: lambda pixels: np.rot90(pixels, 2),
+    4: np.flipud,
+    5: lambda pixels: pixels.swapaxes(0, 1),
+    6: np.rot90,
+    7: lambda pixels: np.rot90(pixels, 2).swapaxes(0, 1),
+    8: lambda pixels: np.rot90(pixels, 3),
+}
+"""What leads back from pixels that were turned by their EXIF orientation."""
+
+
+@functools.cache
+def photo_suffixes() -> frozenset[str]:
+    """The suffixes, in lower case, of the raster formats that Pillow decodes itself."""
+    kinds = Image.registered_extensions()
+    return frozenset(s for s, kind in kinds.items() if kind in Image.OPEN and kind not in _NOT_DECODED)
+
+
+def read_image(path: str | Path, value_range: ValueRange | None = None, channels: int = 3) -> Photo:
+    """Reads a photo (H, W, C) on the grid of its stored pixels: an EXIF orientation is not applied.
+
+    Args:
+        path: An image of a raster format that Pillow decodes, or an array (`.npy`).
+        value_range: As in `in_range`.
+        channels: 3 for RGB, to which other colors are converted; for more, the file's own channels.
+
+    Raises:
+        ValueError: If the file is damaged, cannot be decoded, has several pages, values without a range or
+            another number of channels.
+    """
+    known = None
+    if Path(path).suffix.lower() == ".npy":
+        with open(path, "rb") as file, decoding(path):
+            values = np.load(file, allow_pickle=False)
+    else:
+        with opened(path) as image, decoding(path):
+            known = _range_of(image)
+            values = _values(image, Path(path), channels)
+    if values.dtype.kind not in "uif" or values.ndim != 3 or values.shape[2] != channels:
+        found = f"{values.dtype} {values.shape} in {path}"
+        raise ValueError(
+            f"expected numbers (H, W, {channels}), found {found}: mind `channels` in classes.yaml"
+        )
+    return in_range(values, value_range or known, path)
+
+
+def in_range(values: Array, value_range: ValueRange | None, path: str | Path) -> Photo:
+    """The values of an image so that they fill the range of their type.
+
+    Values of 8 bits are left as they are. Those of 16 bits without sign stay so, others become float32.
+
+    Args:
+        values: What a file holds.
+        value_range: The values that stand for 0 and 1, by default all of 16 bits; others are clipped.
+        path: The file, for the message.
+
+    Raises:
+        ValueError: If values of a type without limits have no range, or some are not finite.
+    """
+    if values.dtype == np.uint8 or (values.dtype == np.uint16 and value_range is None):
+        return values
+    if value_range is None:
+        raise ValueError(
+            f"expected 8 or 16 bits for each channel in {path}, found {values.dtype}, which has no range: "
+            "declare the values that are black and white (value_range, in classes.yaml or of predict)"
+        )
+    low, high = value_range
+    unit = ((values.astype(np.float32) - low) / (high - low)).clip(0, 1)
+    if not np.isfinite(unit).all():
+        raise ValueError(f"expected finite values in {path}, found NaN: fill the pixels without data")
+    return np.rint(unit * 65535).astype(np.uint16) if values.dtype == np.uint16 else unit
+
+
+def orientation(path: str | Path) -> int:
+    """The EXIF orientation of a photo, 1 to 8; 1, upright, where the file has none or cannot be read."""
+    try:
+        with Image.open(path) as image:
+            return _orientation(image)
+    except Exception:  # whoever reads the pixels reports it
+        return _UPRIGHT
+
+
+@contextmanager
+def opened(path: str | Path) -> Iterator[Image.Image]:
+    """An image file whose pixels are read on first use.
+
+    Raises:
+        ValueError: If it is no image, or one of several pages.
+    """
+    with open(path, "rb") as file:
+        with decoding(path):
+            image = Image.open(file)
+            frames = 1 if image.format in _LAYERED else getattr(image, "n_frames", 1)
+        if frames > 1:
+            raise ValueError(
+                f"expected one image in {path}, found {frames} pages: write each to a file of its own"
+            )
+        yield image
+
+
+def turned(image: Image.Image) -> int:
+    """The orientation that Pillow and OpenCV apply when they read pixels, as they do for TIFF files alone."""
+    return _orientation(image) if image.format == "TIFF" else _UPRIGHT
+
+
+def as_stored(pixels: Array, applied: int) -> Array:
+    """The pixels (H, W, ...) without an orientation that was applied to them."""
+    return np.ascontiguousarray(_UNDONE[applied](pixels)) if applied in _UNDONE else pixels
+
+
+def raw_mode(image: Image.Image) -> str:
+    """How the pixels lie in the file, such as `L;4` or `RGB;16B`; empty where that is not known."""
+    arguments = image.tile[0].args if isinstance(image, ImageFile) and image.tile else ""
+    return str(arguments[0] if isinstance(arguments, tuple) and arguments else arguments)
+
+
+@contextmanager
+def decoding(path: str | Path) -> Iterator[None]:
+    """Turns any error of a library that decodes a file into one that names the file.
+
+    Raises:
+        ValueError: If the file is damaged, or of a kind that cannot be decoded.
+    """
+    try:
+        yield
+    except MemoryError:
+        raise
+    except Exception as error:  # the readers of a dozen formats document no common base
+        reason: Exception | None = error
+        if isinstance(error, UnidentifiedImageError):
+            reason = _why_unidentified(Path(path))
+        if reason is None:
+            message = f"{path} is no image of a known format: convert it to PNG, JPEG or TIFF"
+        elif isinstance(reason, NotImplementedError | Image.DecompressionBombError) or re.search(
+            "support|available|unknown|limit|cannot|loader|locate", str(reason), re.IGNORECASE
+        ):
+            message = f"{path} cannot be decoded ({reason}): convert it to PNG, JPEG or TIFF of a usual size"
+        else:
+            found = str(reason) or type(reason).__name__
+            message = f"{path} is no complete image file ({found}): download or copy it again"
+        raise ValueError(message) from error
+
+
+def _why_unidentified(path: Path) -> Exception | None:
+    """The error of the format that a file begins like; None where there is no such format."""
+    with path.open("rb") as file:
+        start = file.read(16)
+        if len(start) < 16:
+            return EOFError(f"{len(start)} bytes")
+        for factory, accepts in Image.OPEN.values():
+            if accepts is None or accepts(start) is not True:
+                continue
+            try:
+                file.seek(0)
+                factory(file, str(path))
+            except Exception as error:
+                return error
+    return None
+
+
+def _values(image: Image.Image, path: Path, channels: int) -> Array:
+    """The values (H, W, C) of an image in the file's own number of bits."""
+    applied = turned(image)
+    deep = _is_deep(image)
+    image.load()
+    if deep:
+        values = _deep_values(path, channels)
+    elif image.mode.startswith("I;16") or (image.format == "PPM" and image.mode == "I"):
+        values = np.array(image).astype(np.uint16)
+    elif image.mode in ("I", "F") or channels > 3:
+        values = np.array(image)
+    else:
+        opaque = image.convert("RGBA") if image.mode == "P" and "transparency" in image.info else image
+        values = np.array(opaque.convert("RGB"))
+    grey = values.ndim == 2 and channels == 3
+    return as_stored(np.repeat(values[..., None], 3, axis=2) if grey else values, applied)
+
+
+def _is_deep(image: Image.Image) -> bool:
+    """Whether a file has colors of 16 bits, of which Pillow would keep 8."""
+    deep = image.format in ("PNG", "TIFF") and ";16" in raw_mode(image)
+    return image.mode in ("RGB", "RGBA", "LA") and (deep or (_range_of(image) or (0, 0))[1] > 255)
+
+
+def _range_of(image: Image.Image) -> ValueRange | None:
+    """The value range that the file itself declares, where Pillow does not apply it."""
+    if image.format == "PPM" and image.mode == "RGB" and isinstance(image, ImageFile):
+        arguments = image.tile[0].args if image.tile else None
+        return (0.0, float(arguments[1])) if isinstance(arguments, tuple) else None
+    return (0.0, 4095.0) if raw_mode(image) == "I;12" else None
+
+
+def _deep_values(path: Path, channels: int) -> Array:
+    """The colors (H, W, C) of a file of 16 bits, by OpenCV, which has blue first."""
+    pixels = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
+    if pixels is None:
+        raise NotImplementedError("colors of 16 bits are not supported here")
+    return np.ascontiguousarray(pixels[..., [2, 1, 0, 3][: pixels.shape[2] if channels > 3 else 3]])
+
+
+def _orientation(image: Image.Image) -> int:
+    return int(image.getexif().get(ExifTags.Base.Orientation) or _UPRIGHT)

@@ -1,0 +1,64 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import ExifTags, Image
+
+from fusionseg.data.folder import Folder
+from fusionseg.data.mixture import MixtureDataset
+from fusionseg.data.photo_notices import photo_notices
+from fusionseg.data.subset import Subset
+from fusionseg.data.synthetic import SyntheticScenes
+
+Writer = Callable[..., Path]
+
+
+def of(root: Path) -> list[str]:
+    return list(photo_notices(Folder("train", root, val_fraction=0.0)))
+
+
+def test_photos_with_an_orientation_are_counted(folder: Writer) -> None:
+    root = folder()
+    exif = Image.Exif()
+    for name, value in (("b", 3), ("e", 6), ("h", 1)):
+        exif[ExifTags.Base.Orientation] = value
+        Image.new("RGB", (30, 20)).save(root / f"images/{name}.jpg", exif=exif)
+    (notice,) = of(root)
+    assert notice.startswith(
+        f"2 of 10 train photos looked at have an EXIF orientation ({root}/images/b.jpg): "
+    )
+    dataset = Folder("train", root, val_fraction=0.0)
+    assert list(photo_notices(Subset(dataset, [0, 1]))) == [notice.replace("2 of 10", "1 of 2")]
+    mixed = MixtureDataset("train", {"mine": lambda _: dataset})
+    assert next(photo_notices(mixed)) == notice
+
+
+@pytest.mark.parametrize(("top", "declared", "part"), [(4095, "", "6.2"), (4095, "[0, 65535]", "6.2")])
+def test_values_of_a_narrow_range_are_noticed(folder: Writer, top: int, declared: str, part: str) -> None:
+    root = folder("ab")
+    with (root / "classes.yaml").open("a") as file:
+        file.write(f"value_range: {declared}\n")
+    for name in ("a.png", "b.jpg"):
+        (root / "images" / name).unlink()
+    for name, low in (("a", 0), ("b", top - 9)):
+        Image.fromarray(np.linspace(low, low + 9, 600).reshape(20, 30).astype(np.uint16)).save(
+            root / f"images/{name}.tif"
+        )
+    (notice,) = of(root)
+    assert notice.startswith(f"train images fill {part} % of the range of their values")
+
+
+@pytest.mark.parametrize("declared", ["[0, 4095]", "[4000, 4100]"])
+def test_a_range_that_is_filled_is_no_news(folder: Writer, declared: str) -> None:
+    root = folder("a")
+    with (root / "classes.yaml").open("a") as file:
+        file.write(f"value_range: {declared}\n")
+    (root / "images/a.png").unlink()
+    Image.fromarray(np.linspace(0, 4095, 600).reshape(20, 30).astype(np.uint16)).save(root / "images/a.tif")
+    assert not of(root)
+
+
+def test_dark_photos_of_8_bits_are_no_news(folder: Writer) -> None:
+    assert not of(folder("a"))
+    assert not list(photo_notices(SyntheticScenes("train")))
