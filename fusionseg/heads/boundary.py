@@ -72,7 +72,7 @@ class BoundaryHead(RegionHead):
             target: Boundary pixels and labelled pixels, both (B, H, W) bool.
         """
         boundary, mask = target
-        total, weight = self.criterion(scaled(output, mask.shape[-2:]), boundary.float(), mask)
+        total, weight = self.criterion(scaled(output, mask.shape[-2:]), boundary.long(), mask)
         return total[None], weight[None]
 
     def labels(self, output: Tensor, frame: Frame) -> Tensor:

@@ -1,5 +1,6 @@
 """Losses of dense targets: numbers, vectors or probabilities at every pixel."""
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -10,9 +11,12 @@ _SHORT = 1e-4
 
 
 class MeanSquaredError(Loss):
-    """Squared difference of output and target (B, K, H, W), summed over the channels.
+    """Squared difference of output and target, summed over the channels.
 
-    The weight is the number of labelled pixels, whatever K is.
+    A target (B, K, H, W) is compared with the output itself. Where the target is class ids (B, H, W), the
+    output is their logits (B, C, H, W), and probabilities are compared with one-hot vectors: for one image
+    and its mean this is Brier's score. With one channel, it is the logit of class 1. The weight is the number
+    of labelled pixels, whatever K is.
     """
 
     def total(self, output: Tensor, target: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
@@ -21,15 +25,13 @@ class MeanSquaredError(Loss):
         Raises:
             ValueError: If output and target differ in shape.
         """
-        check_same_shape(self, output, target)
-        output = output.where(mask.unsqueeze(1), 0)
-        return F.mse_loss(output, target.to(output.dtype), reduction="sum"), mask.sum().to(output.dtype)
+        return _difference(self, output, target, mask).square().sum(), mask.sum().to(output.dtype)
 
 
 class AbsoluteError(Loss):
-    """Absolute difference of output and target (B, K, H, W), summed over the channels.
+    """Absolute difference of output and target, summed over the channels.
 
-    The weight is the number of labelled pixels, whatever K is.
+    It takes what `MeanSquaredError` takes. The weight is the number of labelled pixels, whatever K is.
     """
 
     def total(self, output: Tensor, target: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
@@ -38,9 +40,7 @@ class AbsoluteError(Loss):
         Raises:
             ValueError: If output and target differ in shape.
         """
-        check_same_shape(self, output, target)
-        output = output.where(mask.unsqueeze(1), 0)
-        return F.l1_loss(output, target.to(output.dtype), reduction="sum"), mask.sum().to(output.dtype)
+        return _difference(self, output, target, mask).abs().sum(), mask.sum().to(output.dtype)
 
 
 class CosineError(Loss):
@@ -86,3 +86,19 @@ class BalancedBCE(Loss):
         weight = (beta * boundary + (1 - beta) * (1 - boundary)).where(mask, 0)
         losses = (1 - boundary) * logit - F.logsigmoid(logit)
         return (weight * losses).sum(), weight.sum()
+
+
+def _difference(loss: Loss, output: Tensor, target: Tensor, mask: Tensor) -> Tensor:
+    """Output minus target (B, K, H, W), 0 where nothing is labelled.
+
+    For class ids (B, H, W) it is that of the probabilities and the one-hot vectors.
+    """
+    labelled = mask.unsqueeze(1)
+    output = output.where(labelled, 0)
+    if target.ndim == 3 and not target.is_floating_point():
+        one = output.shape[1] == 1
+        classes = torch.arange(output.shape[1], device=output.device).view(-1, 1, 1) + int(one)
+        target = target.unsqueeze(1) == classes
+        output = output.sigmoid() if one else output.softmax(1)
+    check_same_shape(loss, output, target)
+    return (output - target.to(output.dtype)).where(labelled, 0)

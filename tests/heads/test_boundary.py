@@ -2,9 +2,12 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits as bce
+from torch.nn.functional import interpolate
 
 from fusionseg.heads import BoundaryHead
+from fusionseg.losses import CrossEntropy, Focal, Loss, MeanSquaredError
 from fusionseg.sample import Frame, Sample
 
 Scenes = Callable[..., Sample]
@@ -37,6 +40,25 @@ def test_loss_weighs_boundaries_by_the_share_of_the_rest(halves: Sample) -> None
     weights = torch.where(boundary > 0, beta, 1 - beta)[:, :24]
     torch.testing.assert_close(total, (weights * each).sum())
     torch.testing.assert_close(weight, weights.sum())
+
+
+@pytest.mark.parametrize(
+    ("recipe", "each"),
+    [
+        (MeanSquaredError, lambda z, t: (z.sigmoid() - t) ** 2),
+        (CrossEntropy, lambda z, t: bce(z, t, reduction="none")),
+        (lambda: Focal(gamma=0), lambda z, t: bce(z, t, reduction="none")),
+    ],
+)
+def test_losses_of_classes_take_boundaries_for_class_1(
+    recipe: Callable[[], Loss], each: Callable[[Tensor, Tensor], Tensor], halves: Sample
+) -> None:
+    head, logits = BoundaryHead(4, recipe), torch.randn(1, 1, 16, 16)
+    boundary, mask = head.target(halves)
+    (total,), (weight,) = head.loss(logits, (boundary, mask))
+    expected = each(interpolate(logits, (32, 32), mode="bilinear")[:, 0], boundary.float())
+    torch.testing.assert_close(total, expected[mask].sum())
+    assert weight == mask.sum()
 
 
 @pytest.mark.parametrize("threshold", [0.2, 0.7])

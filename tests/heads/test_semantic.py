@@ -3,10 +3,10 @@ from functools import partial
 
 import pytest
 import torch
-from torch.nn.functional import cross_entropy, interpolate
+from torch.nn.functional import cross_entropy, interpolate, one_hot
 
 from fusionseg.heads import SemanticHead
-from fusionseg.losses import CrossEntropy, Dice, Focal
+from fusionseg.losses import CrossEntropy, Dice, Focal, MeanSquaredError
 from fusionseg.sample import Frame, Sample
 
 Scenes = Callable[..., Sample]
@@ -20,6 +20,17 @@ def test_loss_is_pytorch_s_cross_entropy_of_the_enlarged_logits(scenes: Scenes) 
     large = interpolate(logits, (64, 96), mode="bilinear")
     torch.testing.assert_close(total / weight, cross_entropy(large, batch["semantic"], ignore_index=255))
     assert weight == (batch["semantic"] != 255).sum()
+
+
+def test_squared_error_compares_probabilities_with_one_hot_vectors(scenes: Scenes) -> None:
+    head, batch = SemanticHead(8, 6, [MeanSquaredError]), scenes()
+    batch["semantic"][:, :20] = 255
+    logits = head(torch.randn(2, 8, 16, 24))
+    (total,), (weight,) = head.loss(logits, head.target(batch))
+    probabilities = interpolate(logits, (64, 96), mode="bilinear").softmax(1).permute(0, 2, 3, 1)
+    labelled = batch["semantic"] != 255
+    expected = one_hot(batch["semantic"][labelled], 6) - probabilities[labelled]
+    torch.testing.assert_close(total / weight, expected.square().sum(1).mean())
 
 
 def test_losses_are_a_term_each(scenes: Scenes) -> None:

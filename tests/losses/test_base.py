@@ -79,7 +79,10 @@ EXAMPLES: dict[str, tuple[Callable[[], Loss], Callable[[int], Batch]]] = {
     "lovasz": (Lovasz, semantic),
     "lovasz, binary": (Lovasz, binary),
     "squared": (MeanSquaredError, vectors),
+    "squared, of classes": (MeanSquaredError, semantic),
+    "squared, binary": (MeanSquaredError, binary),
     "absolute": (AbsoluteError, vectors),
+    "absolute, of classes": (AbsoluteError, semantic),
     "boundary": (BalancedBCE, edges),
     "cosine": (CosineError, directions),
     "inverse depth": (InverseDepthError, depths),
@@ -198,6 +201,7 @@ def test_neither_loss_nor_gradient_waits_for_the_device(
 ) -> None:
     loss = recipe()
     output, target, mask = batch(6)
+    loss(output, target, mask)  # external losses are tried on the CPU before their first use
     output.requires_grad_()
     with NoWaiting():  # type: ignore[no-untyped-call]
         total, _ = loss(output, target, mask)

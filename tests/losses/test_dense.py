@@ -89,3 +89,24 @@ def test_shapes_that_would_be_broadcast_are_refused(loss: Loss, mask: Tensor) ->
         ValueError, match=rf"{type(loss).__name__} expects output and target of one shape, found \(3,"
     ):
         loss(torch.zeros(3, 2, 4, 5), torch.zeros(3, 1, 4, 5), mask)
+
+
+@pytest.mark.parametrize(("loss", "power"), [(MeanSquaredError(), 2), (AbsoluteError(), 1)])
+@pytest.mark.parametrize("channels", [1, 4])
+def test_class_ids_are_compared_with_probabilities(
+    loss: Loss, power: int, channels: int, mask: Tensor
+) -> None:
+    chance = torch.Generator().manual_seed(5)
+    output = torch.randn(3, channels, 4, 5, generator=chance).double()
+    target = torch.randint(max(channels, 2), (3, 4, 5), generator=chance)
+    expected = 0.0
+    for b, y, x in mask.nonzero().tolist():
+        powers = [math.exp(z) for z in output[b, :, y, x].tolist()]
+        truth = target[b, y, x].item()
+        if channels == 1:
+            expected += abs(powers[0] / (1 + powers[0]) - truth) ** power
+        else:
+            expected += sum(abs(p / sum(powers) - (c == truth)) ** power for c, p in enumerate(powers))
+    total, weight = loss(output, target.masked_fill(~mask, 255), mask)
+    assert total.item() == pytest.approx(expected)
+    assert weight.item() == mask.sum().item()

@@ -1,25 +1,42 @@
+from collections.abc import Callable
 from functools import partial
 
 import pytest
 import torch
-from segmentation_models_pytorch.losses import DiceLoss, JaccardLoss, LovaszLoss, SoftBCEWithLogitsLoss
+from segmentation_models_pytorch.losses import (
+    DiceLoss,
+    FocalLoss,
+    JaccardLoss,
+    LovaszLoss,
+    SoftBCEWithLogitsLoss,
+)
 from torch import Tensor, nn
 
-from fusionseg.losses import MeanLoss
+from fusionseg.config.errors import UsageError
+from fusionseg.losses import CrossEntropy, MeanLoss
 
 
 class Infinite(nn.Module):
     """Infinite, with gradients that are not even a number, where the target is nothing but zeros."""
 
     def forward(self, output: Tensor, target: Tensor) -> Tensor:
-        return output.square().sum() / target.sum()
+        labelled = target != 255
+        return output.square().where(labelled.unsqueeze(1), 0).sum() / target[labelled].sum()
+
+
+class Unmasked(nn.Module):
+    """Knows no void, and neither fails on it nor tells."""
+
+    def forward(self, output: Tensor, target: Tensor) -> Tensor:
+        return (output.softmax(1)[:, 1] - (target == 1).float()).square().mean()
 
 
 class Product(nn.Module):
     """The inner product of output and target, which autocast would round."""
 
     def forward(self, output: Tensor, target: Tensor) -> Tensor:
-        return (output.flatten(1) @ target.flatten(1).T).squeeze()
+        known = target.where(target != 255, 0)
+        return (output.flatten()[None] @ known.flatten()[:, None]).squeeze()
 
 
 @pytest.fixture
@@ -68,3 +85,90 @@ def test_images_without_labels_hide_what_is_undefined_there(batch: tuple[Tensor,
     assert gradient.isfinite().all()
     assert not gradient[1].any()
     assert gradient[0].any()
+
+
+@pytest.mark.parametrize(
+    ("recipe", "ignore_index"),
+    [
+        (nn.CrossEntropyLoss, 255),
+        (partial(nn.CrossEntropyLoss, ignore_index=255), -100),
+        (partial(DiceLoss, "multiclass"), 255),
+        (partial(LovaszLoss, "multiclass"), 255),
+        (partial(FocalLoss, "multiclass"), 255),
+        (Unmasked, 255),
+    ],
+)
+def test_a_loss_that_does_not_ignore_unlabelled_pixels_is_refused(
+    recipe: Callable[[], nn.Module], ignore_index: int, batch: tuple[Tensor, Tensor, Tensor]
+) -> None:
+    with pytest.raises(UsageError, match=rf"does not ignore {ignore_index}.*same ignore_index"):
+        MeanLoss(recipe, ignore_index)(*batch)
+
+
+@pytest.mark.parametrize("recipe", [nn.L1Loss, nn.MSELoss, nn.SmoothL1Loss])
+def test_unlabelled_depths_are_not_taken_for_255_meters(recipe: type[nn.Module]) -> None:
+    depth = torch.rand(2, 1, 6, 5)
+    with pytest.raises(UsageError, match=f"{recipe.__name__} does not ignore 255"):
+        MeanLoss(recipe)(torch.rand(2, 1, 6, 5), depth, depth[:, 0] > 0.5)
+
+
+@pytest.mark.parametrize("channels", [2, 3, 4])
+@pytest.mark.parametrize("number", [1, 2, 4])
+@pytest.mark.parametrize("recipe", [nn.MSELoss, nn.L1Loss])
+def test_a_loss_that_broadcasts_class_ids_over_the_channels_is_refused(
+    recipe: type[nn.Module], number: int, channels: int
+) -> None:
+    target = torch.ones(number, 6, 5, dtype=torch.long)
+    found = rf"{recipe.__name__} broadcasts an output \(1, {channels}, 32, 32\) and a target \(1, 32, 32\)"
+    with pytest.raises(UsageError, match=found):
+        MeanLoss(recipe)(torch.zeros(number, channels, 6, 5), target, target > 0)
+
+
+def test_a_loss_without_a_scalar_is_refused(batch: tuple[Tensor, Tensor, Tensor]) -> None:
+    recipe = partial(nn.CrossEntropyLoss, ignore_index=255, reduction="none")
+    with pytest.raises(
+        UsageError, match=r"expects a mean, CrossEntropyLoss returns \(1, 32, 32\): set its red"
+    ):
+        MeanLoss(recipe)(*batch)
+
+
+def test_a_loss_of_this_package_is_refused() -> None:
+    with pytest.raises(UsageError, match="CrossEntropy is no external loss: leave MeanLoss out"):
+        MeanLoss(CrossEntropy)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("external", [DiceLoss, JaccardLoss, FocalLoss, LovaszLoss])
+def test_one_channel_is_compared_with_the_truth_of_class_1(external: type[nn.Module]) -> None:
+    chance = torch.Generator().manual_seed(1)
+    output = torch.randn(2, 1, 6, 5, generator=chance)
+    target = torch.randint(2, (2, 6, 5), generator=chance)
+    recipe = partial(external, "binary", ignore_index=255)
+    expected = sum(recipe()(output[i : i + 1], target[i : i + 1]) for i in (0, 1))
+    total, _ = MeanLoss(recipe)(output, target, torch.ones(2, 6, 5, dtype=torch.bool))
+    torch.testing.assert_close(total, expected)
+
+
+def test_a_trial_leaves_the_loss_as_it_is(batch: tuple[Tensor, Tensor, Tensor]) -> None:
+    class Counter(nn.Module):
+        calls = 0
+
+        def forward(self, output: Tensor, target: Tensor) -> Tensor:
+            self.calls += 1
+            return nn.functional.cross_entropy(output, target, ignore_index=255)
+
+    loss = MeanLoss(Counter)
+    before = torch.get_rng_state()
+    loss(*batch)
+    assert loss.loss.calls == 3
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_loss_that_fails_on_any_small_image_keeps_its_own_error(
+    batch: tuple[Tensor, Tensor, Tensor],
+) -> None:
+    class Large(nn.Module):
+        def forward(self, output: Tensor, target: Tensor) -> Tensor:
+            raise RuntimeError("expected 161 x 161 pixels")
+
+    with pytest.raises(RuntimeError, match="expected 161 x 161 pixels"):
+        MeanLoss(Large)(*batch)
