@@ -1,15 +1,19 @@
 """Predicts images: label maps, COCO panoptic JSON and overlays."""
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from fusionseg.cli.help import options_manual
 from fusionseg.cli.parser import Parser
-from fusionseg.runs.prediction_files import image_files, model_of, predict, prepared_folder
+from fusionseg.runs.input_images import InputImages
+from fusionseg.runs.prediction_files import check_folder, model_of, predict
+from fusionseg.runs.prediction_record import PredictionRecord
 
 ABOUT = """Writes for each image a semantic PNG (palette), a region PNG (16 bit), a panoptic PNG with COCO
-panoptic JSON, an overlay, and in scenes.json how likely it shows each class."""
+panoptic JSON, an overlay, and in scenes.json how likely it shows each class, all on the grid of the stored
+pixels. predictions.jsonl records what is done: the same command goes on after an interruption."""
 
 
 @dataclass
@@ -18,10 +22,12 @@ class Options:
 
     Args:
         images: Images, folders of images, or glob patterns; one or more.
-        out: Folder to write to.
+        out: Folder to write to; what it holds of the same checkpoint, scale and value range is continued.
         run: Run folder, for its best checkpoint.
         checkpoint: Checkpoint file, instead of a run folder.
         scale: Size at which the network sees an image, relative to the file; as in training where left out.
+        value_range: Values that are black and white in images of more than 8 bits; as in training where left
+            out.
         precision: As Lightning's; bf16-mixed where left out and that is fast.
     """
 
@@ -30,6 +36,7 @@ class Options:
     run: Path | None = None
     checkpoint: Path | None = None
     scale: float | None = None
+    value_range: tuple[float, float] | None = None
     precision: str | None = None
 
 
@@ -49,8 +56,10 @@ def options(args: Sequence[str]) -> Options:
 def main(args: Sequence[str]) -> None:
     """Predicts as the arguments say and prints the folder."""
     given = options(args)
-    files = image_files(given.images)
-    folder = prepared_folder(given.out)
-    model, scale = model_of(given.run, given.checkpoint, given.scale)
-    predict(model, files, folder, scale, given.precision)
-    print(folder)
+    check_folder(given.out)
+    images = InputImages(given.images, given.out)
+    if images.notice:
+        print(images.notice, file=sys.stderr)
+    model, settings = model_of(given.run, given.checkpoint, given.scale, given.value_range)
+    predict(model, images.by_name, PredictionRecord(given.out, settings), given.precision)
+    print(given.out)

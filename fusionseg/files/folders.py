@@ -5,7 +5,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 
-def files_below(folder: Path, enters: Callable[[Path], bool] = lambda _: True) -> Iterator[Path]:
+def files_below(
+    folder: Path,
+    enters: Callable[[Path], bool] = lambda _: True,
+    hidden: Callable[[Path], object] = lambda _: None,
+) -> Iterator[Path]:
     """The files of a folder and of all below it, sorted by name within each folder.
 
     Links are followed, but not in circles. Files and folders that begin with a dot are hidden: they and what
@@ -14,19 +18,24 @@ def files_below(folder: Path, enters: Callable[[Path], bool] = lambda _: True) -
     Args:
         folder: The folder.
         enters: Whether a folder below it is searched.
+        hidden: Called with each file or folder that is left out because it is hidden.
     """
-    yield from _below(folder, enters, frozenset())
+    yield from _below(folder, enters, hidden, frozenset())
 
 
-def _below(folder: Path, enters: Callable[[Path], bool], above: frozenset[str]) -> Iterator[Path]:
+def _below(
+    folder: Path, enters: Callable[[Path], bool], hidden: Callable[[Path], object], above: frozenset[str]
+) -> Iterator[Path]:
     real = os.path.realpath(folder)
     if real in above:
         return
     with os.scandir(folder) as entries:
-        visible = sorted((e for e in entries if not e.name.startswith(".")), key=lambda entry: entry.name)
-    for entry in visible:
+        found = sorted(entries, key=lambda entry: entry.name)
+    for entry in found:
         path = folder / entry.name
-        if entry.is_file():
+        if entry.name.startswith("."):
+            hidden(path)
+        elif entry.is_file():
             yield path
         elif entry.is_dir() and enters(path):
-            yield from _below(path, enters, above | {real})
+            yield from _below(path, enters, hidden, above | {real})

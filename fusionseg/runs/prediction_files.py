@@ -1,8 +1,9 @@
 """Predicts images in files and writes label maps, COCO panoptic JSON, scene scores and overlays."""
 
-import glob
+import hashlib
+import math
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,17 +11,17 @@ import cv2
 import numpy as np
 import torch
 from lightning.fabric import Fabric
-from PIL import Image
 from rich.console import Console
 from rich.progress import track
 
 from fusionseg.config.errors import UsageError
 from fusionseg.config.lightning_messages import quiet
+from fusionseg.data.photo_notices import NARROW
+from fusionseg.engine.memory import is_out_of_memory
 from fusionseg.engine.precision import fast_precision
 from fusionseg.engine.predictions import drawables
-from fusionseg.files.atomic import Json, replacing, write_json
+from fusionseg.files.atomic import Json, replacing
 from fusionseg.files.images import (
-    coco_panoptic_json,
     write_panoptic,
     write_png,
     write_region,
@@ -28,6 +29,8 @@ from fusionseg.files.images import (
 )
 from fusionseg.files.photos import Photo, orientation, read_image
 from fusionseg.runs.folder import RunFolder
+from fusionseg.runs.input_images import InputImage
+from fusionseg.runs.prediction_record import RECORD, PredictionRecord
 from fusionseg.runs.restore import restored
 from fusionseg.sample import Array, Classes, Picture, Prediction
 from fusionseg.visualize import overlay, panoptic_colors, region_colors, semantic_colors, shown
@@ -36,72 +39,49 @@ OUTPUTS = ("panoptic.json", "scenes.json", "semantic", "region", "panoptic", "ov
 """What is written, where a model has what it needs; those of further tasks have the tasks' names."""
 
 
-def image_files(paths: Sequence[str]) -> dict[str, Path]:
-    """The image files that paths name, by names that are unique and can name the output.
-
-    Args:
-        paths: Files, folders that are searched with all below, and glob patterns.
-
-    Raises:
-        FileNotFoundError: If a path names no image.
-        ValueError: If several images have the same name.
-    """
-    files: dict[Path, Path] = {}
-    for path in paths:
-        found = _found(path)
-        if not found:
-            raise FileNotFoundError(f"{path}: expected an image, a folder of images or a pattern, found none")
-        files.update(found)
-    stems = [str(name.with_suffix("")) for name in files.values()]
-    names = [s if stems.count(s) == 1 else str(name) for s, name in zip(stems, files.values(), strict=True)]
-    if len(set(names)) < len(names):
-        raise ValueError("several images have the same name: predict them into different folders")
-    return dict(zip(names, files, strict=True))
-
-
-def _found(text: str) -> dict[Path, Path]:
-    """The image files that one path names, each with its path relative to the folder that was named."""
-    path = Path(text)
-    if path.is_dir():
-        kinds = {suffix for suffix, kind in Image.registered_extensions().items() if kind in Image.OPEN}
-        inside = [f for f in sorted(path.rglob("*")) if f.is_file() and f.suffix.lower() in kinds]
-        return {f: f.relative_to(path) for f in inside}
-    matching = [path] if path.is_file() else map(Path, sorted(glob.glob(text, recursive=True)))
-    return {f: Path(f.name) for f in matching if f.is_file()}
-
-
-def prepared_folder(folder: Path) -> Path:
-    """The folder to write to, if it holds no predictions.
+def check_folder(folder: Path) -> None:
+    """Checks that predictions can be written to a folder, as far as is known without the model.
 
     Raises:
         NotADirectoryError: If it is a file.
-        FileExistsError: If it holds predictions.
+        FileExistsError: If it holds predictions without a record, which cannot be continued.
     """
     if folder.exists() and not folder.is_dir():
         raise NotADirectoryError(f"{folder} is a file: choose a folder with --out")
-    if any((folder / name).exists() for name in OUTPUTS):
+    if not (folder / RECORD).is_file() and any((folder / name).exists() for name in OUTPUTS):
         raise FileExistsError(
             f"{folder} already holds predictions: choose another folder with --out, or remove it"
         )
-    return folder
 
 
-def model_of(run: Path | None, checkpoint: Path | None, scale: float | None = None) -> tuple[Any, float]:
-    """A model of RGB images, and the size at which it sees them, relative to their files.
+def model_of(
+    run: Path | None,
+    checkpoint: Path | None,
+    scale: float | None = None,
+    value_range: tuple[float, float] | None = None,
+) -> tuple[Any, Json]:
+    """A model of RGB images, and the settings that its answers depend on.
 
     Args:
         run: A run folder, whose best checkpoint is taken.
         checkpoint: A checkpoint instead.
-        scale: The size; that of the training data where left out.
+        scale: Size at which the model sees images, relative to their files.
+        value_range: The values that are black and white in images of more than 8 bits.
+
+    Returns:
+        The model, and the digest of its `checkpoint`, the `scale` and the `value_range`; the latter two are
+        those of the training data where left out.
 
     Raises:
-        UsageError: If not one of run and checkpoint is given, or the size is not above 0.
+        UsageError: If not one of run and checkpoint is given, the size is not above 0 or the range is empty.
         ValueError: If there is no such model, or its images are not RGB.
     """
     if (run is None) == (checkpoint is None):
         raise UsageError(f"expected --run or --checkpoint, found {'neither' if run is None else 'both'}")
     if scale is not None and not scale > 0:
         raise UsageError(f"expected a size above 0, found {scale}", "scale")
+    if value_range is not None and not value_range[0] < value_range[1]:
+        raise UsageError(f"expected two numbers, low and high, found {list(value_range)}", "value_range")
     if run is not None:
         RunFolder(run).configuration()
         checkpoint = RunFolder(run).best_checkpoint()
@@ -114,68 +94,110 @@ def model_of(run: Path | None, checkpoint: Path | None, scale: float | None = No
             f"expected a model of RGB images, found one of {channels} channels: use its predictions() "
             "in Python"
         )
-    return model, scale or float(data.get("scale", 1.0))
+    with checkpoint.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    given = list(value_range) if value_range else data.get("value_range")
+    return model, {
+        "checkpoint": digest,
+        "scale": scale or float(data.get("scale", 1.0)),
+        "value_range": given,
+    }
 
 
 def predict(
-    model: Any, files: Mapping[str, Path], folder: Path, scale: float, precision: str | None = None
+    model: Any, images: Mapping[str, InputImage], record: PredictionRecord, precision: str | None = None
 ) -> None:
-    """Writes the answers of a model for images in files.
+    """Writes the answers of a model for images in files, but for those that the record has.
 
     Args:
         model: A LightningModule with `classes` and `predictions(batch, size)`.
-        files: The images by the names of their output.
-        folder: Where to write.
-        scale: Size at which the model sees an image, relative to the file.
+        images: The images by the names of their output.
+        record: What is done in the folder to write to, and the settings.
         precision: As Lightning's; the fastest where left out.
 
     Raises:
-        ValueError: If images could not be read; all others are predicted before.
+        ValueError: If there are images without an answer; all others are predicted before.
     """
     with quiet():
         fabric = Fabric(devices=1, precision=precision or fast_precision())  # type: ignore[arg-type]
     model = model.to(fabric.device)
-    further = {task: drawing for task, drawing in drawables(model).items() if task not in (*OUTPUTS, "scene")}
-    images: list[Json] = []
-    entries: list[Json] = []
-    scenes: dict[str, dict[str, float]] = {}
-    broken: list[str] = []
-    turned = 0
+    failures: list[str] = []
+    seen = _Seen()
     console = Console(stderr=True)
     hidden = not console.is_terminal
-    watched = track(files.items(), "predicting", console=console, transient=True, disable=hidden)
-    for number, (name, path) in enumerate(watched, 1):
-        try:
-            image = read_image(path)
-            turned += orientation(path) > 1
-        except (ValueError, OSError) as error:
-            broken.append(str(error))
+    watched = track(images.items(), "predicting", console=console, transient=True, disable=hidden)
+    for name, (path, file_name) in watched:
+        if record.has(name, path):
             continue
-        answer = _answer(model, image, name, scale, fabric)
-        height, width = image.shape[:2]
-        images.append({"id": number, "file_name": path.name, "height": height, "width": width})
-        for task, drawing in further.items():
-            if task in answer:
-                _write_map(folder / task / name, answer[task], drawing.draw(answer[task], model.classes))
-        if (entry := _write(folder, name, image, answer, model.classes)) is not None:
-            entries.append({"image_id": number, **entry})
-        if "scene" in answer:
-            scores = answer["scene"].astype(float).round(6).tolist()
-            scenes[name] = dict(zip(model.classes.names, scores, strict=True))
-    if entries:
-        write_json(folder / "panoptic.json", coco_panoptic_json(images, entries, model.classes))
-    if scenes:
-        write_json(folder / "scenes.json", scenes)
-    if turned:
-        print(
-            f"{turned} of {len(files)} images have an EXIF orientation: answers are on the grid of the "
-            "stored pixels, as in training",
-            file=sys.stderr,
-        )
-    if broken:
-        rest = f"; the others are in {folder}" if images else ""
-        summary = f"{len(broken)} of {len(files)} images could not be read{rest}"
-        raise ValueError("\n  ".join([summary, *broken]))
+        try:
+            photo = read_image(path, record.settings["value_range"])
+        except (ValueError, OSError, MemoryError) as error:
+            failures.append(str(error) or f"{path}: out of memory where it is read: make it smaller")
+            continue
+        seen.add(path, photo)
+        try:
+            entry = _answered(model, name, photo, record, fabric)
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            height, width = photo.shape[:2]
+            failures.append(
+                f"{path}: out of memory at {width} x {height} pixels and a scale of "
+                f"{record.settings['scale']:g}: give a lower --scale"
+            )
+            continue
+        record.add(name, path, {"file_name": file_name, **entry})
+    record.finish(model.classes)
+    for notice in seen.notices():
+        print(notice, file=sys.stderr)
+    if failures:
+        rest = f"; the others are in {record.folder}" if record.entries else ""
+        summary = f"{len(failures)} of {len(images)} images have no answer{rest}"
+        raise ValueError("\n  ".join([summary, *failures]))
+
+
+class _Seen:
+    """Counts what is worth a notice in the images that are read."""
+
+    def __init__(self) -> None:
+        self.images = 0
+        self.turned = 0
+        self.low = math.inf
+        self.high = -math.inf
+
+    def add(self, path: Path, photo: Photo) -> None:
+        self.images += 1
+        self.turned += orientation(path) > 1
+        if photo.dtype != np.uint8:
+            top = 1.0 if photo.dtype == np.float32 else 65535.0
+            self.low = min(self.low, float(photo.min()) / top)
+            self.high = max(self.high, float(photo.max()) / top)
+
+    def notices(self) -> Iterator[str]:
+        if self.turned:
+            yield (
+                f"{self.turned} of {self.images} images have an EXIF orientation: answers are on the grid of "
+                "the stored pixels, as in training"
+            )
+        if -math.inf < self.high - self.low < NARROW:
+            yield (
+                f"images of more than 8 bits fill {100 * (self.high - self.low):.1f} % of the range of their "
+                "values (12 bits in 16?): give --value_range '[LOW, HIGH]'"
+            )
+
+
+def _answered(model: Any, name: str, photo: Photo, record: PredictionRecord, fabric: Fabric) -> Json:
+    """Writes the answers for an image; gives what the record holds of them."""
+    answer = _answer(model, photo, name, record.settings["scale"], fabric)
+    entry: Json = {"height": photo.shape[0], "width": photo.shape[1]}
+    for task, drawing in drawables(model).items():
+        if task in answer and task not in (*OUTPUTS, "scene"):
+            _write_map(record.folder / task / name, answer[task], drawing.draw(answer[task], model.classes))
+    entry["annotation"] = _write(record.folder, name, photo, answer, model.classes)
+    if "scene" in answer:
+        scores = answer["scene"].astype(float).round(6).tolist()
+        entry["scenes"] = dict(zip(model.classes.names, scores, strict=True))
+    return entry
 
 
 def _answer(model: Any, image: Photo, name: str, scale: float, fabric: Fabric) -> Prediction:

@@ -5,12 +5,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from PIL import Image
+import torch
+from PIL import ExifTags, Image
 
 from fusionseg.commands.predict import main, options
 from fusionseg.config.errors import UsageError
 from fusionseg.data.synthetic import SyntheticScenes
-from fusionseg.runs.prediction_files import image_files
+from fusionseg.module import FusionModule
 
 
 @pytest.fixture
@@ -49,6 +50,12 @@ def test_every_image_has_all_answers_at_its_own_size(trained: Path, photos: Path
 def test_the_panoptic_json_belongs_to_its_png(trained: Path, photos: Path, tmp_path: Path) -> None:
     main(["--run", str(trained), "--images", str(photos), "--out", str(tmp_path / "out")])
     told = json.loads((tmp_path / "out" / "panoptic.json").read_text())
+    assert [image["file_name"] for image in told["images"]] == [
+        "a.png",
+        "b.jpg",
+        "more/a.tiff",
+        "more/grey.webp",
+    ]
     assert [c["name"] for c in told["categories"]] == list(SyntheticScenes.classes.names)
     assert len(told["images"]) == len(told["annotations"]) == 4
     for annotation in told["annotations"]:
@@ -75,36 +82,152 @@ def test_a_single_task_writes_what_it_has(tiny: list[str], photos: Path, tmp_pat
     run = tmp_path / "run"
     fit.main([*tiny, "--model.semantic_head", "null", "--trainer.max_epochs", "1", "--out", str(run)])
     main(["--run", str(run), "--images", str(photos / "a.png"), "--out", str(tmp_path / "out")])
-    assert {p.name for p in (tmp_path / "out").iterdir()} == {"region", "overlay"}
+    assert {p.name for p in (tmp_path / "out").iterdir()} == {"region", "overlay", "predictions.jsonl"}
+    (tmp_path / "out" / "predictions.jsonl").unlink()
     with pytest.raises(FileExistsError, match="already holds predictions"):
         main(["--run", str(run), "--images", str(photos / "a.png"), "--out", str(tmp_path / "out")])
-
-
-def test_images_are_found_by_file_folder_and_pattern(photos: Path) -> None:
-    assert list(image_files([str(photos / "a.png")])) == ["a"]
-    assert list(image_files([str(photos / "*.jpg"), str(photos / "a.png")])) == ["b", "a"]
-    assert list(image_files([str(photos)])) == ["a", "b", "more/a", "more/grey"]
-    assert list(image_files([str(photos / "a.png"), str(photos / "more" / "a.tiff")])) == ["a.png", "a.tiff"]
-    for nothing in ("none.png", "*.bmp"):
-        with pytest.raises(FileNotFoundError, match="found none"):
-            image_files([str(photos / nothing)])
 
 
 def test_images_that_cannot_be_read_are_named_and_the_others_answered(
     trained: Path, photos: Path, tmp_path: Path
 ) -> None:
     (photos / "b.jpg").write_bytes((photos / "b.jpg").read_bytes()[:400])
-    with pytest.raises(ValueError, match=r"1 of 4 images could not be read; the others are in .*\n.*b\.jpg"):
+    with pytest.raises(ValueError, match=r"1 of 4 images have no answer; the others are in .*\n.*b\.jpg"):
         main(["--run", str(trained), "--images", str(photos), "--out", str(tmp_path / "out")])
     assert {p.stem for p in (tmp_path / "out" / "semantic").rglob("*.png")} == {"a", "grey"}
-    with pytest.raises(ValueError, match="1 of 1 images could not be read\n"):
+    with pytest.raises(ValueError, match="1 of 1 images have no answer\n"):
         main(["--run", str(trained), "--images", str(photos / "b.jpg"), "--out", str(tmp_path / "none")])
     assert not (tmp_path / "none").exists()
 
 
-def test_a_checkpoint_of_something_else_is_named(photos: Path, tmp_path: Path) -> None:
-    import torch
+def answers(out: Path) -> dict[str, bytes]:
+    """All files of predictions but the record, whose times differ."""
+    files = [path for path in out.rglob("*") if path.is_file() and path.suffix != ".jsonl"]
+    return {path.relative_to(out).as_posix(): path.read_bytes() for path in files}
 
+
+@pytest.mark.parametrize("torn", [False, True])
+def test_predictions_that_were_stopped_are_continued(
+    trained: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, torn: bool
+) -> None:
+    own = ["--run", str(trained), "--images", str(photos), "--out"]
+    main([*own, str(tmp_path / "whole")])
+    seen: list[str] = []
+    ask = FusionModule.predictions
+
+    def counted(self: FusionModule, batch: Any, size: tuple[int, int]) -> Any:
+        if len(seen) == 2:
+            seen.append("stopped")
+            raise KeyboardInterrupt
+        seen.extend(batch["name"])
+        return ask(self, batch, size)
+
+    monkeypatch.setattr(FusionModule, "predictions", counted)
+    with pytest.raises(KeyboardInterrupt):
+        main([*own, str(tmp_path / "out")])
+    record = tmp_path / "out" / "predictions.jsonl"
+    if torn:
+        record.write_bytes(record.read_bytes()[:-9])
+    assert not (tmp_path / "out" / "panoptic.json").exists()
+    main([*own, str(tmp_path / "out")])
+    again = ["b"] if torn else []
+    assert seen == ["a", "b", "stopped", *again, "more/a", "more/grey"]
+    assert answers(tmp_path / "out") == answers(tmp_path / "whole")
+
+
+def test_what_changed_is_predicted_again_and_other_settings_are_refused(
+    trained: Path, photos: Path, tmp_path: Path
+) -> None:
+    own = ["--run", str(trained), "--images", str(photos), "--out", str(tmp_path / "out")]
+    main(own)
+    before = answers(tmp_path / "out")
+    Image.new("RGB", (40, 36), "red").save(photos / "a.png")
+    main(own)
+    after = answers(tmp_path / "out")
+    assert {name for name in before if before[name] != after[name]} == {
+        *(f"{kind}/a.png" for kind in ("semantic", "region", "panoptic", "overlay")),
+        "panoptic.json",
+    }
+    for change, name in ((["--scale", "0.5"], "scale"), (["--value_range", "[0, 9]"], "value_range")):
+        with pytest.raises(
+            FileExistsError, match=f"holds predictions by another {name}: choose another folder"
+        ):
+            main([*own, *change])
+
+
+@pytest.mark.parametrize(
+    "error",
+    [MemoryError(), torch.OutOfMemoryError("CUDA out of memory"), RuntimeError("can't allocate memory: 9")],
+)
+def test_without_memory_for_an_image_the_next_one_follows(
+    trained: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    ask = FusionModule.predictions
+
+    def limited(self: FusionModule, batch: Any, size: tuple[int, int]) -> Any:
+        if batch["name"] == ["b"]:
+            raise error
+        return ask(self, batch, size)
+
+    monkeypatch.setattr(FusionModule, "predictions", limited)
+    message = (
+        r"1 of 4 .*\n  .*b\.jpg: out of memory at 31 x 33 pixels and a scale of 1: give a lower --scale$"
+    )
+    with pytest.raises(ValueError, match=message):
+        main(["--run", str(trained), "--images", str(photos), "--out", str(tmp_path / "out")])
+    assert len(json.loads((tmp_path / "out" / "panoptic.json").read_text())["images"]) == 3
+
+
+def test_other_errors_of_a_model_end_the_run(
+    trained: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def wrong(*_: object) -> None:
+        raise RuntimeError("shapes differ")
+
+    monkeypatch.setattr(FusionModule, "predictions", wrong)
+    with pytest.raises(RuntimeError, match="shapes differ"):
+        main(["--run", str(trained), "--images", str(photos), "--out", str(tmp_path / "out")])
+
+
+def test_answers_are_on_the_grid_of_the_stored_pixels(
+    trained: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["--run", str(trained), "--images", str(photos / "a.png"), "--out", str(tmp_path / "plain")])
+    assert "EXIF" not in capsys.readouterr().err
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    with Image.open(photos / "a.png") as image:
+        image.save(photos / "a.png", exif=exif)
+    main(["--run", str(trained), "--images", str(photos / "*.png"), "--out", str(tmp_path / "turned")])
+    assert answers(tmp_path / "turned") == answers(tmp_path / "plain")
+    assert (
+        "1 of 1 images have an EXIF orientation: answers are on the grid of the stored"
+        in capsys.readouterr().err
+    )
+
+
+def test_twelve_bits_are_answered_like_eight(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    grey = SyntheticScenes("test", 1, (64, 64)).read(0).image[..., 1]
+    Image.fromarray(grey).save(photos / "eight.png")
+    Image.fromarray((grey.astype(np.uint32) * 4095 // 255).astype(np.uint16)).save(photos / "twelve.tif")
+    own = ["--run", str(trained), "--precision", "32-true", "--images", str(photos), "--out"]
+    main([*own, str(tmp_path / "dark"), "--images", str(photos / "twelve.tif")])
+    assert (
+        "fill 6.2 % of the range of their values (12 bits in 16?): give --value_range"
+        in capsys.readouterr().err
+    )
+    main([*own, str(tmp_path / "out"), "--value_range", "[0, 4095]"])
+    assert "value_range" not in capsys.readouterr().err
+    eight, twelve = (pixels(tmp_path / f"out/semantic/{name}.png") for name in ("eight", "twelve"))
+    assert (eight == twelve).mean() > 0.98
+    assert (eight == pixels(tmp_path / "dark/semantic/twelve.png")).mean() < 0.9
+
+
+def test_a_checkpoint_of_something_else_is_named(photos: Path, tmp_path: Path) -> None:
     torch.save({"weight": torch.zeros(3)}, tmp_path / "weights.pth")
     (tmp_path / "text.ckpt").write_text("hello")
     for name, message in (

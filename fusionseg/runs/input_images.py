@@ -1,0 +1,124 @@
+"""Finds the images to predict: files, folders with all below, and patterns."""
+
+import glob
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+from unicodedata import normalize
+
+from fusionseg.config.errors import UsageError
+from fusionseg.files.folders import files_below
+from fusionseg.files.photos import photo_suffixes
+from fusionseg.runs.prediction_record import RECORD
+
+
+class InputImage(NamedTuple):
+    """An image to predict.
+
+    Attributes:
+        path: The file.
+        file_name: Its path relative to the folder that was named, with `/`.
+    """
+
+    path: Path
+    file_name: str
+
+
+class InputImages:
+    """The images that paths name, and what was passed over.
+
+    In folders and patterns, files of other kinds, hidden ones and folders of predictions are passed over.
+
+    Args:
+        paths: Files, folders that are searched with all below, and glob patterns.
+        out: The folder to write to, which is never searched.
+
+    Attributes:
+        by_name: The images by names that are unique and can name the output.
+
+    Raises:
+        UsageError: If images are to be taken from the folder to write to.
+        FileNotFoundError: If a path names no image.
+        ValueError: If several images have the same name.
+    """
+
+    def __init__(self, paths: Sequence[str], out: Path) -> None:
+        self.out = out.resolve()
+        self.others: Counter[str] = Counter()
+        self.hidden = 0
+        self.predictions = 0
+        files: dict[Path, str] = {}
+        for path in paths:
+            if Path(path).resolve() == self.out:
+                raise UsageError(f"expected another folder than that of the images, found {out}", "out")
+            found = self._found(path)
+            if not found:
+                notice = f" ({self.notice})" if self.notice else ""
+                raise FileNotFoundError(
+                    f"{path}: expected an image, a folder of images or a pattern, found none{notice}"
+                )
+            files.update(found)
+        images = [InputImage(path, normalize("NFC", name)) for path, name in files.items()]
+        stems = Counter(_stem(image.file_name) for image in images)
+        self.by_name: dict[str, InputImage] = {}
+        for image in images:
+            stem = _stem(image.file_name)
+            name = stem if stems[stem] == 1 else image.file_name
+            if name in self.by_name:
+                raise ValueError(
+                    f"expected images of different names, found {self.by_name[name].path} and {image.path}: "
+                    "name the folder that holds both, or predict them into different folders"
+                )
+            self.by_name[name] = image
+
+    @property
+    def notice(self) -> str:
+        """One line that counts what was passed over; empty if there is nothing."""
+        kinds = " ".join(sorted(self.others))
+        counts = {
+            f"files of other kinds ({kinds})": sum(self.others.values()),
+            "hidden": self.hidden,
+            "folders of predictions": self.predictions,
+        }
+        passed = [f"{count} {what}" for what, count in counts.items() if count]
+        return f"passed over: {', '.join(passed)}" if passed else ""
+
+    def _found(self, text: str) -> dict[Path, str]:
+        """The image files that one path names, each with its path relative to the folder that was named."""
+        path = Path(text)
+        if path.is_file():
+            return {path: path.name}
+        if path.is_dir():
+            inside = files_below(path, self._enters, self._count_hidden)
+            return {file: file.relative_to(path).as_posix() for file in inside if self._is_photo(file)}
+        plain = [part for part in path.parts if not glob.has_magic(part)]
+        root = Path(*path.parts[: next((i for i, part in enumerate(path.parts) if part not in plain), 0)])
+        found: dict[Path, str] = {}
+        for file in map(Path, sorted(glob.glob(text, recursive=True))):
+            inner = file.relative_to(root)
+            above = [root / parent for parent in inner.parents if parent.parts]
+            if file.is_file() and all(map(self._enters, above)) and self._is_photo(file):
+                found[file] = inner.as_posix()
+        return found
+
+    def _is_photo(self, file: Path) -> bool:
+        suffix = file.suffix.lower()
+        if suffix in photo_suffixes():
+            return True
+        self.others[suffix or file.name] += 1
+        return False
+
+    def _enters(self, folder: Path) -> bool:
+        labels = (folder / "semantic").is_dir() or (folder / "region").is_dir()
+        written = (folder / RECORD).is_file() or ((folder / "overlay").is_dir() and labels)
+        skipped = written or folder.resolve() == self.out
+        self.predictions += skipped
+        return not skipped
+
+    def _count_hidden(self, _: Path) -> None:
+        self.hidden += 1
+
+
+def _stem(file_name: str) -> str:
+    return Path(file_name).with_suffix("").as_posix()

@@ -1,0 +1,103 @@
+from pathlib import Path
+from unicodedata import normalize
+
+import pytest
+
+from fusionseg.config.errors import UsageError
+from fusionseg.runs.input_images import InputImages
+
+DECOMPOSED = normalize("NFD", "\u00fcber")
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Files that are looked at by their names alone."""
+    folder = tmp_path / "photos"
+    for name in ("a.png", "b.jpg", "more/a.tiff", "more/grey.webp", "notes.txt"):
+        touch(folder / name)
+    return folder
+
+
+def touch(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+
+
+def found(*paths: Path, out: Path = Path("out")) -> list[str]:
+    return list(InputImages([str(path) for path in paths], out).by_name)
+
+
+def notice(*paths: Path, out: Path = Path("out")) -> str:
+    return InputImages([str(path) for path in paths], out).notice
+
+
+def test_images_are_found_by_file_folder_and_pattern(photos: Path) -> None:
+    assert found(photos / "a.png") == ["a"]
+    assert found(photos / "*.jpg", photos / "a.png") == ["b", "a"]
+    assert found(photos) == ["a", "b", "more/a", "more/grey"]
+    assert found(photos / "*" / "*") == ["more/a", "more/grey"]
+    assert found(photos / "a.png", photos / "more" / "a.tiff") == ["a.png", "a.tiff"]
+    for nothing in ("none.png", "*.bmp"):
+        with pytest.raises(FileNotFoundError, match="found none"):
+            InputImages([str(photos / nothing)], Path("out"))
+
+
+def test_names_keep_their_folders(photos: Path) -> None:
+    touch(photos / "again/a.tiff")
+    for path in (photos, photos / "**", photos / "**/*"):
+        images = InputImages([str(path)], Path("out")).by_name.values()
+        assert {image.file_name for image in images} == {
+            *("a.png", "b.jpg", "again/a.tiff", "more/a.tiff", "more/grey.webp")
+        }
+    with pytest.raises(ValueError, match=r"more/a.tiff and .*again/a.tiff: name the folder that holds both"):
+        InputImages([str(photos / "more"), str(photos / "again")], Path("out"))
+
+
+def test_what_is_passed_over_is_counted(photos: Path) -> None:
+    assert notice(photos / "a.png") == ""
+    assert notice(photos) == "passed over: 1 files of other kinds (.txt)"
+    for name in (
+        ".DS_Store",
+        "._a.png",
+        ".ipynb_checkpoints/a.png",
+        "x.HEIC",
+        "clip.mpg",
+        "feat.h5",
+        "Thumbs.db",
+    ):
+        touch(photos / name)
+    expected = "passed over: 5 files of other kinds (.db .h5 .heic .mpg .txt), 3 hidden"
+    assert notice(photos) == expected
+    assert found(photos) == ["a", "b", "more/a", "more/grey"]
+    (photos / "clip.mpg").rename(photos / "more/clip.mpg")
+    with pytest.raises(
+        FileNotFoundError, match=r"found none \(passed over: 1 files of other kinds \(.heic\)\)"
+    ):
+        InputImages([str(photos / "*.HEIC")], Path("out"))
+
+
+def test_predictions_are_no_images(photos: Path) -> None:
+    for name in ("out/overlay/a.png", "early/overlay/a.png", "early/semantic/a.png", "other/overlay/a.png"):
+        touch(photos / name)
+    touch(photos / "other/predictions.jsonl")
+    for path in (photos, photos / "**"):
+        images = InputImages([str(path)], photos / "out")
+        assert list(images.by_name) == ["a", "b", "more/a", "more/grey"]
+        assert "folders of predictions" in images.notice
+    assert found(photos / "early/overlay") == ["a"], "which was named"
+    with pytest.raises(UsageError, match="another folder than that of the images"):
+        InputImages([str(photos)], photos / "more/..")
+
+
+def test_links_are_followed_and_circles_are_not(photos: Path, tmp_path: Path) -> None:
+    touch(tmp_path / "elsewhere/c.png")
+    (photos / "linked").symlink_to(tmp_path / "elsewhere")
+    (photos / "circle").symlink_to(photos)
+    (photos / "d.png").symlink_to(tmp_path / "elsewhere/c.png")
+    (photos / "broken.png").symlink_to(tmp_path / "nowhere.png")
+    assert found(photos) == ["a", "b", "d", "linked/c", "more/a", "more/grey"]
+
+
+def test_names_are_in_unicodes_composed_form(photos: Path) -> None:
+    touch(photos / f"{DECOMPOSED}.png")
+    assert "\u00fcber" in found(photos)
