@@ -131,7 +131,7 @@ class GradientNorms(Callback):
             self.norms.append(torch.cat(gradients).norm().item())
 
 
-@pytest.mark.parametrize("precision", ["bf16", "fp16", "32"])
+@pytest.mark.parametrize("precision", ["bf16", pytest.param("fp16", marks=pytest.mark.slow), "32"])
 def test_gradients_are_clipped_in_every_precision_with_the_default_optimizer(
     precision: str, trained: Losses
 ) -> None:
