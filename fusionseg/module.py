@@ -240,10 +240,8 @@ class FusionModule(LightningModule):
     def on_save_checkpoint(self, checkpoint: Checkpoint) -> None:
         checkpoint["losses"] = self.loss_log.state()
         check_finite(checkpoint["state_dict"], self.global_step)
-        # a checkpoint is rebuilt without the file or download that its weights began with
         arguments = checkpoint["hyper_parameters"]
-        if normalization := self.network.normalization():
-            arguments["backbone"] = {**arguments["backbone"], "weights": None, **normalization}
+        arguments["backbone"] = {**arguments["backbone"], **self.network.recorded()}
 
     @override
     def on_load_checkpoint(self, checkpoint: Checkpoint) -> None:

@@ -85,6 +85,14 @@ def parameters(function: Any) -> list[str]:
     return list(inspect.signature(function).parameters)
 
 
+def replacing() -> bool:
+    hint = importlib.import_module("jsonargparse._typehints").ActionTypeHint
+    original = importlib.import_module("fusionseg.cli.replacement")._discard
+    return parameters(original)[1:] == ["prev_val", "value"] and "val_class" in parameters(
+        hint.get_class_parser
+    )
+
+
 INTERNALS = [
     Internal(
         "_broadcast_sigterm_tensor",
@@ -198,6 +206,27 @@ INTERNALS = [
             parameters(nn.Module._apply) == ["self", "fn", "recurse"]
             and parameters(Metric._apply) == ["self", "fn", "exclude_state"]
         ),
+    ),
+    Internal(
+        "_typehints",
+        "jsonargparse",
+        "cli/replacement",
+        "holds the function that decides which arguments survive another class; there is no setting for it",
+        replacing,
+    ),
+    Internal(
+        "discard_init_args_on_class_path_change",
+        "jsonargparse",
+        "cli/replacement",
+        "that function, replaced by ours",
+        replacing,
+    ),
+    Internal(
+        "get_class_parser",
+        "jsonargparse",
+        "cli/replacement",
+        "the defaults of a class as the parser fills them in",
+        replacing,
     ),
     Internal(
         "_load_from_state_dict",

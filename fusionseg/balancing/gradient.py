@@ -26,9 +26,9 @@ class GradientBalancer(Balancer):
         level: Where gradients are compared: at the `branch`, with respect to the shared maps at the branching
             point, which costs next to nothing; or with respect to the shared `parameters`, by one backward
             pass per task.
-        normalize: Rescale the weights so that they add up to the number of active tasks, unless they nearly
-            cancel. The weights of MGDA, for example, add up to 1, so that its steps are smaller than those of
-            a plain sum.
+        normalize: Rescale the weights so that they add up to plus or minus the number of active tasks, unless
+            they nearly cancel. The weights of MGDA, for example, add up to 1, so that its steps are smaller
+            than those of a plain sum.
         double: Accumulate inner products in float64.
     """
 
@@ -71,7 +71,7 @@ class GradientBalancer(Balancer):
         # a single task is not balanced, so that it does not change the balancer's state
         weights = self.settled(self.gradient_weights(exact, active & (active.sum() > 1)), active)
         if self.normalize:
-            total = weights.sum()
+            total = weights.sum().abs()  # the weights of a reversed direction add up to less than 0
             # the sum is meaningless if the weights nearly cancel, and 0 without an active task
             meaningful = total > CANCELED * weights.abs().sum()
             weights = torch.where(meaningful, weights * (active.sum() / total), weights)

@@ -14,6 +14,7 @@ from jsonargparse import ArgumentParser, Namespace
 from lightning.pytorch import LightningDataModule, LightningModule
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
+from fusionseg.cli.replacement import forget_replaced_defaults
 from fusionseg.config.errors import UsageError, innermost, located, mapping, usage_error
 from fusionseg.config.lightning_messages import quiet
 from fusionseg.config.recipe import import_path
@@ -95,6 +96,7 @@ class FusionCLI(LightningCLI):
             print(trainer_manual())
             sys.exit(0)
         files = configurations(args)
+        forget_replaced_defaults()
         try:
             with quiet():
                 super().__init__(

@@ -67,12 +67,19 @@ def usage_error(
         inner = _innermost_error(message, hint, hints, more, owner)
     reason = inner.reason
     if reason.startswith("no such setting of"):
-        having = [made.__name__ for made in choices(hint) if inner.key in inspect.signature(made).parameters]
+        having = [made.__name__ for made in choices(hint) if _takes(made, inner.key)]
         reason += f"; name a class before that has it ({', '.join(having)})" if having else ""
     in_mapping = entry(hint) is not None and "<class 'dict'>" not in message
     key = ".".join(filter(None, [outer, "*" if in_mapping else "", inner.key]))
     given = re.search(r"NestedArg\(key='([^']+)'", message)
     return UsageError(reason, _without_stars(key, f"{outer}.{given[1]}") if given else key)
+
+
+def _takes(made: type, name: str) -> bool:
+    """Whether a class has an argument, also one that it passes on to its base class."""
+    parameters = inspect.signature(made).parameters
+    passes = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    return name in parameters or (passes and any(_takes(base, name) for base in made.__bases__))
 
 
 def _innermost_error(

@@ -6,10 +6,12 @@ from collections.abc import Callable, Iterable
 from typing import Literal, TypedDict
 
 from lightning.pytorch import Trainer
+from lightning.pytorch.plugins import MixedPrecision
 from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 
+from fusionseg.config.errors import UsageError
 from fusionseg.config.recipe import made
 from fusionseg.losses import Loss
 from fusionseg.networks import Network
@@ -64,9 +66,16 @@ def fused(
         allowed: Whether the fused implementation may be used.
 
     Raises:
+        UsageError: If the recipe chooses the fused implementation where it may not be used.
         ValueError: If the optimizer refuses its arguments.
     """
     keywords = getattr(recipe, "keywords", {})
+    if keywords.get("fused") and not allowed:
+        raise UsageError(
+            "found true, but gradients cannot be clipped (trainer.gradient_clip_val) under autocast for a "
+            "fused optimizer: leave it out",
+            "model.optimizer.fused",
+        )
     chosen = keywords.get("fused") is not None or keywords.get("foreach") or keywords.get("differentiable")
     use_fused = allowed and not chosen and "fused" in inspect.signature(made(recipe)).parameters
     try:
@@ -99,6 +108,7 @@ def configured(
         allowed: Whether the fused implementation may be used.
 
     Raises:
+        UsageError: If the recipe chooses the fused implementation where it may not be used.
         ValueError: If the optimizer refuses its arguments.
     """
     optimizer = fused(recipe, parameter_groups(network, network.encoder), allowed)
@@ -109,10 +119,10 @@ def configured(
 def allows_fused(trainer: Trainer) -> bool:
     """Whether a fused optimizer works with the trainer's precision.
 
-    Under a GradScaler a fused optimizer unscales by itself, which Lightning refuses together with clipping.
+    Under a GradScaler a fused optimizer unscales by itself. Lightning therefore refuses to clip gradients for
+    it under any autocast, also that of bf16, which has no scaler.
     """
-    scaler = getattr(trainer.precision_plugin, "scaler", None)
-    return scaler is None or not trainer.gradient_clip_val
+    return not (isinstance(trainer.precision_plugin, MixedPrecision) and trainer.gradient_clip_val)
 
 
 def check_factors(encoder_lr: float, l1: float) -> None:

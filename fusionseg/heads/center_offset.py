@@ -8,10 +8,10 @@ from torch import Tensor, nn
 
 from fusionseg.heads.base import resized, scaled
 from fusionseg.heads.region import RegionHead
-from fusionseg.heads.region_decoding import group
+from fusionseg.heads.region_decoding import check_grouping, group
 from fusionseg.heads.region_targets import center_heatmap, center_offsets
 from fusionseg.losses import AbsoluteError, Loss, MeanSquaredError
-from fusionseg.sample import Frame, Sample
+from fusionseg.sample import OFFSET, Frame, Sample
 
 
 class CenterTarget(NamedTuple):
@@ -43,10 +43,14 @@ class CenterOffsetHead(RegionHead):
         offset_weight: Factor of the offsets' loss.
         sigma: Standard deviation of a center in the target's heatmap, in pixels of the network's input.
         threshold: Centers with less heat are ignored when regions are decoded.
+        kernel: A center is the pixel of most heat in a window of this odd size, in pixels of the label file.
+        max_centers: At most this many centers are kept, those of most heat (200 in the paper); by default all
+            that can be numbered in 16 bits.
         dropout: Share of the feature channels that are zeroed in training.
 
     Raises:
-        ValueError: If `threshold` is not in (0, 1) or `sigma` not positive.
+        ValueError: If `threshold` is not in (0, 1), `sigma` not positive, `kernel` not odd and positive or
+            `max_centers` not in 1..65535.
     """
 
     UNIT: ClassVar[float] = 32.0
@@ -60,6 +64,8 @@ class CenterOffsetHead(RegionHead):
         offset_weight: float = 0.01,
         sigma: float = 8.0,
         threshold: float = 0.1,
+        kernel: int = 7,
+        max_centers: int = OFFSET - 1,
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
@@ -67,8 +73,11 @@ class CenterOffsetHead(RegionHead):
             raise ValueError(
                 f"expected a threshold in (0, 1) and a positive sigma, found {threshold} and {sigma}"
             )
+        check_grouping(kernel, max_centers)
         self.sigma = sigma
         self.threshold = threshold
+        self.kernel = kernel
+        self.max_centers = max_centers
         self.center_weight = center_weight
         self.offset_weight = offset_weight
         self.layers = nn.Sequential(nn.Dropout2d(dropout), nn.Conv2d(in_channels, 3, 1))
@@ -105,7 +114,11 @@ class CenterOffsetHead(RegionHead):
         enlargement = [size / valid for size, valid in zip(frame.size, frame.valid, strict=True)]
         heat = output[:, :1].sigmoid()
         offset = output[:, 1:] * self.UNIT * output.new_tensor(enlargement).view(2, 1, 1)
-        return torch.stack([group(h, o, self.threshold) for h, o in zip(heat, offset, strict=True)])
+        regions = [
+            group(h, o, self.threshold, self.kernel, self.max_centers)
+            for h, o in zip(heat, offset, strict=True)
+        ]
+        return torch.stack(regions)
 
     def ideal(self, target: CenterTarget) -> Tensor:
         """The output (B, 3, H, W) whose heat and offsets are the target's."""

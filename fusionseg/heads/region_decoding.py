@@ -9,12 +9,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fusionseg.sample import Array
+from fusionseg.sample import OFFSET, Array
 
 Label = TypeVar("Label", bound=np.integer)
 
-_CHUNK = 4096
-"""Number of pixels whose distances to all centers are computed at a time: they fit into a CPU's cache."""
+_DISTANCES = {"cpu": 2**20}
+"""Number of distances that are computed at a time: so many fit into a CPU's cache; 2^26 on other devices."""
+
+_MANY = 500
+"""With more centers than this, a CPU is faster with a tree than with all distances."""
 
 
 def filled(region: npt.NDArray[Label]) -> npt.NDArray[Label]:
@@ -38,8 +41,20 @@ def filled(region: npt.NDArray[Label]) -> npt.NDArray[Label]:
     return regions
 
 
+def check_grouping(kernel: int, max_centers: int) -> None:
+    """Raises a ValueError unless `kernel` is odd and positive, and `max_centers` in 1..65535."""
+    if kernel < 1 or kernel % 2 == 0:
+        raise ValueError(f"a window needs a pixel in its middle: expected an odd kernel, found {kernel}")
+    if not 0 < max_centers < OFFSET:
+        raise ValueError(f"expected max_centers in 1..{OFFSET - 1}, found {max_centers}")
+
+
 def group(
-    heat: Tensor, offsets: Tensor, threshold: float = 0.1, kernel: int = 7, max_centers: int = 200
+    heat: Tensor,
+    offsets: Tensor,
+    threshold: float = 0.1,
+    kernel: int = 7,
+    max_centers: int = OFFSET - 1,
 ) -> Tensor:
     """The region map, int64 (H, W), in which every pixel joins the center that it points at.
 
@@ -51,11 +66,13 @@ def group(
         offsets: From every pixel to its center, (2, H, W): down, then right, in pixels.
         threshold: Smallest heat of a center.
         kernel: A center is the most likely pixel in a window of this odd size, the first among equals.
-        max_centers: At most this many centers are kept, the most likely ones.
+        max_centers: At most this many centers are kept, the most likely ones; by default as many as a region
+            file can number.
 
     Raises:
-        ValueError: If `kernel` is even or not positive.
+        ValueError: If `kernel` is even or not positive, or `max_centers` not in 1..65535.
     """
+    check_grouping(kernel, max_centers)
     heat = heat.float()
     offsets = offsets.float()
     _, height, width = heat.shape
@@ -108,17 +125,20 @@ def _numbers(labels: npt.NDArray[np.int32], min_area: int) -> npt.NDArray[np.int
 
 def _window_maximum(values: Tensor, kernel: int) -> Tensor:
     """The maximum of (1, H, W) over a square window around every pixel."""
-    if kernel < 1 or kernel % 2 == 0:
-        raise ValueError(f"a window needs a pixel in its middle: expected an odd kernel, found {kernel}")
     rows = F.max_pool2d(values.unsqueeze(0), (1, kernel), stride=1, padding=(0, kernel // 2))
     return F.max_pool2d(rows, (kernel, 1), stride=1, padding=(kernel // 2, 0)).squeeze(0)
 
 
 def _nearest(points: Tensor, centers: Tensor) -> Tensor:
     """The index (N,) of the nearest of `centers` (2, K) to each of `points` (2, N)."""
+    kind = points.device.type
+    if kind == "cpu" and centers.shape[1] > _MANY:
+        from scipy.spatial import KDTree  # which takes a while
+
+        return torch.from_numpy(KDTree(centers.T.numpy()).query(points.nan_to_num().T.numpy())[1])
     # |p - c|^2 without |p|^2, which is the same for all centers. Not as a matrix product: under autocast or
     # TF32 it would round coordinates to whole pixels or worse.
     rows, columns = -2 * centers
     squares = centers.square().sum(0)
-    parts = torch.split(points.T.contiguous(), _CHUNK)
+    parts = torch.split(points.T.contiguous(), max(1, _DISTANCES.get(kind, 2**26) // len(squares)))
     return torch.cat([squares.addcmul(p[:, :1], rows).addcmul_(p[:, 1:], columns).argmin(1) for p in parts])

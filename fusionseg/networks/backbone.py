@@ -18,16 +18,19 @@ STRIDE = 32
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
+RECORDED = ("weights", "mean", "std", "late_dilation")
+"""The arguments of which a checkpoint records what they came to when the training started."""
+
 
 @dataclass(frozen=True)
 class Backbone:
     """Describes an encoder and a decoder, of which a network builds as many as it needs.
 
     Args:
-        encoder: An encoder of segmentation-models-pytorch (`resnet18`, `mobilenet_v2`, `efficientnet-b0` ...)
-            or of timm (`tu-` and timm's name). The MiT and MobileOne encoders have licences of their own.
-        weights: Where the encoder starts: the name of pretrained weights (`imagenet`), or a file
-            (`.safetensors` or a PyTorch state dict); random where left out.
+        encoder: An encoder of segmentation-models-pytorch (`resnet18`, `mobilenet_v2` ...) or of timm (`tu-`
+            and timm's name). The MiT and MobileOne encoders have licences of their own.
+        weights: Where the encoder starts: the name of pretrained weights (`imagenet`), or a file; a
+            `.safetensors` file or a PyTorch state dict; random where left out.
         decoder: A model of segmentation-models-pytorch (`Unet`, `UnetPlusPlus`, `MAnet`, `Linknet`, `FPN`,
             `PSPNet`, `DeepLabV3`, `DeepLabV3Plus`, `PAN` for sides of 128 or more, `UPerNet`, `Segformer`
             ...), `FCN`, or the class path of another such model or of a `Decoder` of your own. `DPT`, which
@@ -37,7 +40,10 @@ class Backbone:
             (`decoder_channels` ...), or those of the `Decoder` and `output_stride`.
         mean: Mean of each channel, for values in [0, 1]; where left out, what the weights expect (ImageNet's,
             and 0.5 for more channels).
-        std: Standard deviation of each channel, likewise (0.25 for more channels).
+        std: Standard deviation of each channel, likewise; 0.25 for more channels.
+        late_dilation: Dilate stages a block late, as torchvision; the first block of a dilated stage of a
+            ResNet then keeps the dilation of the stage before, as in torchvision's DeepLabV3 and FCN. Where
+            left out, what the weights of `fit --weights` were trained with, else false.
 
     Raises:
         UsageError: If the decoder is an unknown short name. A class path is imported only when the decoder is
@@ -51,6 +57,7 @@ class Backbone:
     options: dict[str, Any] = field(default_factory=dict)
     mean: list[float] | None = None
     std: list[float] | None = None
+    late_dilation: bool | None = None
 
     def __post_init__(self) -> None:
         # the default is known without segmentation-models-pytorch, which takes long to import
@@ -88,6 +95,7 @@ class Backbone:
                     f"model.{name.replace('stages.', 'stages_')}": value for name, value in state.items()
                 }
             loaded(encoder.body, state, self.weights, f"the {self.encoder} encoder")
+        encoder.adopt(late_dilation=self.late_dilation)
         return encoder, parts
 
     @property

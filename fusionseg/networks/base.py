@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -60,11 +60,19 @@ class Network(nn.Module, ABC):
         """The memory format in which the network is fast, and safe."""
         return self.encoder.layout if isinstance(self.encoder, Encoder) else torch.channels_last
 
-    def normalization(self) -> dict[str, list[float]]:
-        """Mean and standard deviation of the channels, as arguments of `Backbone`; empty if unknown."""
+    def recorded(self) -> dict[str, Any]:
+        """The arguments of `Backbone` that rebuild the encoder as it is now; empty if unknown.
+
+        Its weights are not among them, since their file or server may be gone when a checkpoint is read.
+        """
         if not isinstance(self.encoder, Encoder):
             return {}
-        return {"mean": self.encoder.mean.flatten().tolist(), "std": self.encoder.std.flatten().tolist()}
+        return {
+            "weights": None,
+            "mean": self.encoder.mean.flatten().tolist(),
+            "std": self.encoder.std.flatten().tolist(),
+            "late_dilation": self.encoder.late_dilation,
+        }
 
     def compile_parts(self, backend: str = "inductor") -> None:
         """Compiles the modules one by one, so that the branching point between them stays as it is."""

@@ -77,6 +77,7 @@ class CrossStitch(Network):
         bodies = {task: encoder.body for task, encoder in encoders.items()}
         stitched = StitchedEncoders(bodies, cut, own, per_channel)
         self.encoder = Encoder(stitched, first.mean.flatten().tolist(), first.std.flatten().tolist())
+        self.encoder.late_dilation = first.late_dilation
         self.decoders = nn.ModuleDict(decoders)
         self.heads = nn.ModuleDict({task: head(channels[task]) for task, head in heads.items()})
 

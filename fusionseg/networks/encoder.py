@@ -1,5 +1,7 @@
 """The encoder of a network: an image normalized on the device, then its pyramid of features."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -21,6 +23,8 @@ class Encoder(nn.Module):
         self.body = body
         self.out_channels: list[int] = list(body.out_channels)  # type: ignore[arg-type]
         self.frozen = False
+        self.late_dilation = False
+        """Whether the first block of a dilated stage keeps the dilation of the stage before."""
         self.layout = torch.contiguous_format if _is_fragile(body) else torch.channels_last
         self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1), persistent=False)
@@ -47,6 +51,29 @@ class Encoder(nn.Module):
         anchor = torch.stack([p.sum() for p in self.body.parameters()]).sum() * 0.0
         return [*features[:-1], features[-1] + anchor.to(features[-1].dtype)]
 
+    def adopt(
+        self,
+        mean: Sequence[float] | None = None,
+        std: Sequence[float] | None = None,
+        late_dilation: bool | None = None,
+    ) -> None:
+        """Takes over what belongs to weights but is no tensor of theirs; what is None stays as it is.
+
+        Args:
+            mean: Mean of each channel, for values in [0, 1].
+            std: Standard deviation of each channel, likewise.
+            late_dilation: As of `Backbone`; one that was applied stays.
+
+        Raises:
+            ValueError: If the encoder has no stages whose dilation can be late.
+        """
+        for buffer, values in ((self.mean, mean), (self.std, std)):
+            if values is not None and len(values) == buffer.numel():
+                buffer.copy_(torch.tensor(values).view_as(buffer))
+        if late_dilation:
+            _dilate_late(self.body)
+            self.late_dilation = True
+
     def train(self, mode: bool = True) -> "Encoder":
         """As for every module, but a frozen encoder keeps its batch statistics."""
         return super().train(mode and not self.frozen)
@@ -63,3 +90,21 @@ def _is_fragile(body: nn.Module) -> bool:
         if isinstance(m, nn.Conv2d) and m.kernel_size == (1, 1) and m.stride != (1, 1)
     ]
     return any(layer.in_channels // layer.groups <= 8 for layer in layers)
+
+
+def _dilate_late(body: nn.Module) -> None:
+    """Gives the first block of each dilated stage half the dilation of its other blocks.
+
+    Raises:
+        ValueError: If there are no stages of bottleneck blocks, as ResNet-50 and deeper ones have them.
+    """
+    names = ("layer3", "layer4")
+    stages = [getattr(m, name) for m in body.modules() for name in names if hasattr(m, name)]
+    if not stages or not all(hasattr(stage[0], "conv3") for stage in stages):
+        raise ValueError(
+            "late_dilation is for encoders of bottleneck blocks (resnet50, resnet101 ...): leave it out"
+        )
+    for first, second, *_ in stages:
+        half = tuple(max(1, d // 2) for d in second.conv2.dilation)
+        first.conv2.dilation = half
+        first.conv2.padding = half

@@ -4,15 +4,24 @@ import os
 import socket
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlparse
 
 from torch import Tensor, nn
 
+from fusionseg.balancing import Balancer
 from fusionseg.files.state_dicts import WeightsError, not_finite, tensors
+from fusionseg.losses import Loss
+from fusionseg.networks.encoder import Encoder
+
+LAST_BLOCK = "network.encoder.body.layer4.0.conv3.weight"
+"""A parameter of ResNets of bottleneck blocks."""
 
 
 def loaded(module: nn.Module, state: Mapping[str, Tensor], source: Path | str, what: str) -> list[str]:
     """Loads what fits, by name and shape, and gives the names in the module that were not found.
+
+    The state of balancers and losses, which belongs to a training and its data, is left as it is.
 
     Args:
         module: What is to be initialized.
@@ -23,7 +32,8 @@ def loaded(module: nn.Module, state: Mapping[str, Tensor], source: Path | str, w
     Raises:
         WeightsError: If nothing fits, or a tensor to be loaded is not finite.
     """
-    own = module.state_dict()
+    apart = tuple(f"{k}." for k, part in module.named_modules() if isinstance(part, Balancer | Loss))
+    own = {k: v for k, v in module.state_dict().items() if not k.startswith(apart)}
     fits = {k: v for k, v in state.items() if k in own and own[k].shape == v.shape}
     learned = {k for k, _ in module.named_parameters()}
     if not learned & fits.keys():
@@ -43,20 +53,38 @@ def loaded(module: nn.Module, state: Mapping[str, Tensor], source: Path | str, w
     return missing
 
 
-def load_whole(model: nn.Module, path: Path) -> list[str]:
+def load_whole(model: nn.Module, path: Path, recorded: Mapping[str, Any] | None = None) -> list[str]:
     """Loads the weights of any whole segmentation model; gives the names that had to be initialized.
 
     Args:
         model: The module.
-        path: A run folder or checkpoint of fusionseg, a state dict of torchvision's DeepLabV3 or FCN, a saved
-            model of segmentation-models-pytorch, or a safetensors file of one of these. Torchvision's start
-            out a little off where the encoder is dilated: in the first block of a dilated stage
-            segmentation-models-pytorch spreads the kernel, torchvision does not yet.
+        path: A checkpoint of fusionseg, a state dict of torchvision's DeepLabV3 or FCN, a saved model of
+            segmentation-models-pytorch, or a safetensors file of one of these.
+        recorded: Arguments of `Backbone` that the weights were trained with, if known: where the model's own
+            leave them open, its encoder adopts their normalization and dilation, and torchvision's dilation
+            with torchvision's weights.
     """
     names = [name for name, _ in model.named_parameters()]
     decoder = "semantic" if any(".decoders.semantic." in name for name in names) else "shared"
     theirs = tensors(path)
-    return loaded(model, {renamed(name, decoder, theirs): v for name, v in theirs.items()}, path, "the model")
+    state = {renamed(name, decoder, theirs): v for name, v in theirs.items()}
+    missing = loaded(model, state, path, "the model")
+    encoder = getattr(getattr(model, "network", None), "encoder", None)
+    if isinstance(encoder, Encoder):
+        known = recorded or {}
+        if any(name.startswith("network.encoder.") for name in missing):
+            known = {}
+        if _is_torchvision(theirs) and LAST_BLOCK in set(names) - set(missing):
+            known = {"late_dilation": True}
+        own: Any = getattr(model, "hparams", {})
+        chosen = {name for name, value in own.get("backbone", {}).items() if value is not None}
+        encoder.adopt(**{name: known.get(name) for name in {"mean", "std", "late_dilation"} - chosen})
+    return missing
+
+
+def _is_torchvision(state: Mapping[str, Tensor]) -> bool:
+    """Whether a state dict is of torchvision's DeepLabV3 or FCN on a ResNet, which it dilates late."""
+    return "backbone.layer4.0.conv3.weight" in state and any(k.startswith("classifier.") for k in state)
 
 
 def renamed(name: str, decoder: str, among: Mapping[str, Tensor]) -> str:

@@ -11,8 +11,9 @@ from lightning.pytorch import LightningModule
 
 from fusionseg.config.errors import UsageError, innermost, mapping
 from fusionseg.config.recipe import check_called
-from fusionseg.files.state_dicts import WeightsError
+from fusionseg.files.state_dicts import Checkpoint, WeightsError
 from fusionseg.module import FusionModule
+from fusionseg.networks.backbone import RECORDED
 from fusionseg.networks.pretrained import load_whole
 from fusionseg.runs.checkpoints import check_weights, opened
 from fusionseg.runs.folder import RunFolder
@@ -60,7 +61,18 @@ def start_from(model: LightningModule, weights: Path) -> None:
         WeightsError: If there are no weights, or none that fit.
     """
     best = RunFolder(weights).best
-    load_whole(model, best if best.is_file() else weights)
+    source = best if best.is_file() else weights
+    try:
+        recorded = _backbone(opened(source))
+    except WeightsError:  # not a checkpoint of ours
+        recorded = {}
+    load_whole(model, source, recorded)
+
+
+def _backbone(checkpoint: Checkpoint) -> dict[str, Any]:
+    """The arguments of the backbone in a checkpoint; empty if there are none."""
+    backbone = checkpoint.get("hyper_parameters", {}).get("backbone")
+    return backbone if isinstance(backbone, dict) else {}
 
 
 def arguments(run: RunFolder) -> list[str]:
@@ -73,9 +85,8 @@ def arguments(run: RunFolder) -> list[str]:
         WeightsError: If it holds no checkpoint.
     """
     config = run.configuration()
-    backbone = opened(run.best_checkpoint()).get("hyper_parameters", {}).get("backbone")
-    known = backbone if isinstance(backbone, dict) else {}
-    kept = [key for key in ("weights", "mean", "std") if key in known]
+    known = _backbone(opened(run.best_checkpoint()))
+    kept = [key for key in RECORDED if key in known]
     return ["--config", str(config), *(f"--model.backbone.{key}={json.dumps(known[key])}" for key in kept)]
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from fusionseg.config.errors import UsageError
+from fusionseg.networks.backbone import RECORDED
 from fusionseg.runs.checkpoints import opened
 from fusionseg.runs.folder import RunFolder
 
@@ -68,7 +69,8 @@ def without_start(config: Any, checkpoint: Path) -> None:
     seen = opened(checkpoint).get("hyper_parameters", {}).get("backbone")
     own = config.model.init_args.get("backbone")
     if isinstance(seen, dict) and seen.keys() >= {"mean", "std"} and own is not None:
-        own.weights, own.mean, own.std = None, seen["mean"], seen["std"]
+        for key in RECORDED:
+            own[key] = seen.get(key)
 
 
 def _leaves(tree: Any, key: str = "") -> Iterator[tuple[str, Any]]:

@@ -146,3 +146,35 @@ def test_names_that_coincide_for_two_tasks(name: str) -> None:
     torch.testing.assert_close(direction(weights(NashMTL(2), gramian)), imtl, atol=1e-8, rtol=0)
     config = aggregation.ConFIG()(rows)
     torch.testing.assert_close(config / config.norm(), imtl, atol=1e-6, rtol=0)
+
+
+def random_gramians(tasks: int, number: int) -> Tensor:
+    """Gramians (number, T, T) of gradients of T + 1 normal numbers."""
+    rows = torch.randn(number, tasks, tasks + 1, dtype=torch.float64)
+    return rows @ rows.mT
+
+
+@pytest.mark.parametrize("tasks", [3, 4, 5])
+def test_imtl_g_can_step_uphill_for_all_tasks_unless_it_descends(tasks: int) -> None:
+    gramians = random_gramians(tasks, 300)
+
+    def uphill(balancer: IMTLG) -> list[bool]:
+        return [bool((g @ weights(balancer, g) < 0).all()) for g in gramians]
+
+    plain, oriented = uphill(IMTLG(tasks)), uphill(IMTLG(tasks, descends=True))
+    assert 0 < sum(plain) < 30 * tasks
+    assert plain == [bool((g @ aggregation.IMTLGWeighting()(g) < 0).all()) for g in gramians]
+    assert not any(oriented)
+
+
+@pytest.mark.parametrize("normalize", [False, True])
+def test_imtl_g_that_descends_only_changes_the_sign(normalize: bool) -> None:
+    reversed_ones = 0
+    for gramian in random_gramians(3, 100):
+        plain = weights(IMTLG(3), gramian)
+        found = weights(IMTLG(3, descends=True, normalize=normalize), gramian)
+        sign = 1.0 if (gramian @ plain > 0).all() else -1.0
+        reversed_ones += sign < 0
+        cancels = plain.sum().abs() <= 0.01 * plain.abs().sum()
+        torch.testing.assert_close(found, sign * plain * (3.0 if normalize and not cancels else 1.0))
+    assert reversed_ones

@@ -54,7 +54,7 @@ WRONG = {
     "--model.balancer.help": "model.balancer.help: expected a value, found none",
     "--model.alpha -1 --model.balancer --model.beta=1": "model.balancer: expected a value, found none",
     "--model.balancer.level branch": "model.balancer.level: no such setting of Sum; name a class before that has it "
-    "(AlignedMTL, IMTLG, ...",
+    "(AlignedMTL, CAGrad, GradNorm, GradVac, IMTLG, MGDA, NashMTL, PCGrad, TorchJDWeighting, UPGrad)",
     "--model.balancer FAMO --model.balancer.level branch": "model.balancer.level: no such setting of FAMO; "
     "expected one of lr, weight_decay; name a class before that has it (AlignedMTL, ...",
     "--model.network.lvel 3": "model.network.lvel: no such setting of HardSharing; expected one of shared_decoder",

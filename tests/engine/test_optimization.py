@@ -9,6 +9,7 @@ from torch import nn
 from torch.optim import SGD, Adagrad, Adam, AdamW, NAdam, Optimizer, RAdam, RMSprop
 from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, OneCycleLR, PolynomialLR, StepLR
 
+from fusionseg.config.errors import UsageError
 from fusionseg.engine.optimization import WarmupPoly, configured, fused, scheduled
 
 OPTIMIZERS = [
@@ -54,7 +55,9 @@ def test_the_fused_form_is_chosen_where_there_is_one(recipe: Callable[..., Optim
     assert not fused(recipe, parameters, allowed=False).defaults["fused"]
     for choice in ({"fused": False}, {"foreach": True}, {"differentiable": True}):
         assert not fused(partial(recipe, **choice), parameters, allowed=True).defaults["fused"]
-    assert fused(partial(recipe, fused=True), parameters, allowed=False).defaults["fused"]
+    assert fused(partial(recipe, fused=True), parameters, allowed=True).defaults["fused"]
+    with pytest.raises(UsageError, match=r"model.optimizer.fused: found true, but gradients cannot be clip"):
+        fused(partial(recipe, fused=True), parameters, allowed=False)
 
 
 @pytest.mark.parametrize("recipe", [RMSprop, NAdam, RAdam])

@@ -117,3 +117,32 @@ def test_an_overflow_that_the_scaler_skips_is_no_error_and_changes_nothing(train
     assert not overflows.changed
     assert plugin.scaler is not None
     assert plugin.scaler.get_scale() == 256.0 * 2 * 0.5 * 2  # grown after two steps, halved, grown again
+
+
+class GradientNorms(Callback):
+    """The norm of all gradients of each step but the last, as the optimizer saw them."""
+
+    def __init__(self) -> None:
+        self.norms: list[float] = []
+
+    def on_before_zero_grad(self, trainer: Any, pl_module: Any, *_: Any) -> None:
+        gradients = [p.grad.flatten() for p in pl_module.parameters() if p.grad is not None]
+        if gradients:
+            self.norms.append(torch.cat(gradients).norm().item())
+
+
+@pytest.mark.parametrize("precision", ["bf16", pytest.param("fp16", marks=pytest.mark.slow), "32"])
+def test_gradients_are_clipped_in_every_precision_with_the_default_optimizer(
+    precision: str, trained: Losses
+) -> None:
+    norms = GradientNorms()
+    chosen: dict[str, dict[str, Any]] = {
+        "bf16": {"precision": "bf16-mixed"},
+        "fp16": {"plugins": [fp16()]},
+        "32": {"precision": "32-true"},
+    }
+    model = partial(FusionModule, backbone=Backbone("resnet18"))
+    losses, _, trainer = trained(model, norms, gradient_clip_val=0.01, **chosen[precision])
+    assert losses.isfinite().all()
+    assert norms.norms == pytest.approx([0.01] * 4, rel=0.01)
+    assert trainer.optimizers[0].defaults["fused"] == (True if precision == "32" else None)

@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
@@ -66,7 +68,46 @@ def test_centers_below_the_threshold_are_ignored() -> None:
         assert head.labels(head.ideal(target), frame).max() == regions
 
 
-@pytest.mark.parametrize("arguments", [{"threshold": 0.0}, {"threshold": 1.0}, {"sigma": 0.0}])
-def test_impossible_arguments_are_refused(arguments: dict[str, float]) -> None:
-    with pytest.raises(ValueError, match="threshold in"):
-        CenterOffsetHead(4, **arguments)  # type: ignore[arg-type]
+def squares(rows: int, columns: int, side: int) -> Tensor:
+    """Square regions (1, rows * side, columns * side), numbered from 1."""
+    ids = torch.arange(1, rows * columns + 1).view(1, rows, columns)
+    return ids.repeat_interleave(side, 1).repeat_interleave(side, 2)
+
+
+@pytest.mark.parametrize(("side", "kernel"), [(12, 7), (6, 5), (3, 3)])
+@pytest.mark.parametrize(("rows", "columns"), [(20, 20), (25, 48)])
+def test_an_ideal_output_gives_every_region_however_many(
+    rows: int, columns: int, side: int, kernel: int
+) -> None:
+    region = squares(rows, columns, side)
+    head = CenterOffsetHead(4, sigma=side / 6, kernel=kernel)
+    found = head.labels(head.ideal(head.target({"region": region})), Frame.whole(region.shape[1:]))
+    pairs = torch.unique(torch.stack([region, found]).flatten(1), dim=1)
+    assert pairs.shape[1] == len(found.unique()) == rows * columns
+
+
+def test_a_number_of_centers_keeps_those_of_most_heat() -> None:
+    region = squares(4, 5, 12)
+    head = CenterOffsetHead(4, sigma=2.0, max_centers=3)
+    target = head.target({"region": region})
+    faded = target._replace(heat=target.heat * torch.linspace(1, 0.5, 60)[None, None, None])
+    found = head.labels(head.ideal(faded), Frame.whole((48, 60)))
+    assert found.unique().tolist() == [1, 2, 3]
+    assert found[0, :, :12].unique().numel() == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"threshold": 0.0}, "threshold in"),
+        ({"threshold": 1.0}, "threshold in"),
+        ({"sigma": 0.0}, "positive sigma"),
+        ({"kernel": 4}, "odd kernel, found 4"),
+        ({"kernel": -1}, "odd kernel, found -1"),
+        ({"max_centers": 0}, r"max_centers in 1\.\.65535, found 0"),
+        ({"max_centers": 65536}, r"max_centers in 1\.\.65535, found 65536"),
+    ],
+)
+def test_impossible_arguments_are_refused(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        CenterOffsetHead(4, **arguments)

@@ -175,10 +175,11 @@ def test_batch_statistics_are_kept_on_demand(recipe: Recipe) -> None:
 
 
 @every_network
-def test_the_normalization_of_images_is_that_of_the_backbone(recipe: Recipe) -> None:
-    chosen = {"mean": [0.25, 0.5, 0.75], "std": [0.5, 1.0, 2.0]}
-    network = recipe(heads(1), Backbone(decoder="FPN", **chosen))  # type: ignore[arg-type]
-    assert network.normalization() == chosen
+@pytest.mark.parametrize("late", [False, True])
+def test_what_is_recorded_of_the_backbone_is_as_it_was_chosen(late: bool, recipe: Recipe) -> None:
+    chosen = {"mean": [0.25, 0.5, 0.75], "std": [0.5, 1.0, 2.0], "late_dilation": late}
+    network = recipe(heads(1), Backbone("resnet50" if late else "resnet18", decoder="FPN", **chosen))  # type: ignore[arg-type]
+    assert network.recorded() == {"weights": None, **chosen}
 
 
 @every_network

@@ -1,7 +1,10 @@
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import lightning
 import pytest
 import segmentation_models_pytorch as smp
 import torch
@@ -9,15 +12,23 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torchvision.models import resnet50
 from torchvision.models._utils import IntermediateLayerGetter
-from torchvision.models.segmentation import deeplabv3_resnet50, fcn_resnet50
+from torchvision.models.segmentation import (
+    deeplabv3_resnet50,
+    deeplabv3_resnet101,
+    fcn_resnet50,
+    fcn_resnet101,
+)
 from torchvision.models.segmentation.fcn import FCN, FCNHead
 
+from fusionseg.balancing import UW, GradNorm
 from fusionseg.files.state_dicts import WeightsError, tensors
+from fusionseg.heads import SemanticHead
+from fusionseg.losses import CrossEntropy
 from fusionseg.module import FusionModule
 from fusionseg.networks import HardSharing
 from fusionseg.networks.backbone import Backbone
 from fusionseg.networks.pretrained import load_whole, loaded
-from fusionseg.runs.restore import start_from
+from fusionseg.runs.restore import restored, start_from
 from fusionseg.sample import Classes
 
 CLASSES = Classes(tuple("abcde"), ((0, 0, 0),) * 5)
@@ -82,13 +93,126 @@ def test_what_does_not_fit_is_initialized_and_listed(
     assert f"initialized: {names[3]} (1,) (is missing in the file)" in out
 
 
+PRETRAINED = [
+    ("FCN", "resnet50", fcn_resnet50),
+    ("FCN", "resnet101", fcn_resnet101),
+    ("DeepLabV3", "resnet50", deeplabv3_resnet50),
+    ("DeepLabV3", "resnet101", deeplabv3_resnet101),
+]
+
+
+def torchvisions(made: Callable[..., Any], **options: Any) -> Any:
+    """A model of torchvision with random weights and batch statistics, in float64."""
+    model = made(weights=None, weights_backbone=None, num_classes=5, **options).eval()
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.running_mean.normal_(0, 0.1)  # type: ignore[union-attr]
+            module.running_var.uniform_(0.8, 1.2)  # type: ignore[union-attr]
+    return model.double()
+
+
+def save_checkpoint(model: FusionModule, path: Path) -> None:
+    state = {"state_dict": model.state_dict(), "hyper_parameters": dict(model.hparams)}
+    model.on_save_checkpoint(state)
+    torch.save({**state, "pytorch-lightning_version": lightning.__version__}, path)
+
+
+@torch.no_grad()
+def same_logits(model: FusionModule, theirs: Any) -> bool:
+    """Whether two models in float64 have the same logits, to rounding."""
+    image = torch.rand(1, 3, 64, 96).double()
+    expected = theirs(normalized(model, image))["out"]
+    return torch.allclose(enlarged(model, image), expected, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("decoder", "encoder", "made"), PRETRAINED)
+def test_torchvision_s_pretrained_models_have_the_same_logits_here(
+    decoder: str, encoder: str, made: Callable[..., Any], tmp_path: Path
+) -> None:
+    theirs = torchvisions(made, aux_loss=True)
+    torch.save(theirs.state_dict(), path := tmp_path / "theirs.pth")
+    model = FusionModule(CLASSES, backbone=Backbone(encoder, decoder=decoder)).double().eval()
+    assert set(load_whole(model, path)) == REGION_HEAD
+    assert same_logits(model, theirs)
+    assert model.network.recorded()["late_dilation"] is True
+
+
+@pytest.mark.slow
+def test_dilation_of_torchvision_s_weights_stays_with_the_run_and_with_runs_that_start_from_it(
+    tmp_path: Path,
+) -> None:
+    theirs = torchvisions(deeplabv3_resnet50)
+    torch.save(theirs.state_dict(), tmp_path / "theirs.pth")
+    backbone = Backbone("resnet50", decoder="DeepLabV3")
+    model = FusionModule(CLASSES, backbone=backbone).double()
+    start_from(model, tmp_path / "theirs.pth")
+    save_checkpoint(model, tmp_path / "run.ckpt")
+    assert same_logits(restored(tmp_path / "run.ckpt")[0].double(), theirs)
+    for chosen, same in ((None, True), (False, False)):
+        further = FusionModule(CLASSES, backbone=replace(backbone, late_dilation=chosen)).double().eval()
+        start_from(further, tmp_path / "run.ckpt")
+        assert same_logits(further, theirs) == same
+
+
+def test_weights_of_a_run_bring_the_normalization_that_they_were_trained_with(tmp_path: Path) -> None:
+    source = small()
+    source.network.encoder.adopt([0.5] * 3, [0.25] * 3)  # type: ignore[operator]
+    save_checkpoint(source, tmp_path / "run.ckpt")
+    for own, expected in ((None, [0.5] * 3), ([0.1] * 3, [0.1] * 3)):
+        target = FusionModule(CLASSES, backbone=Backbone(decoder="FPN", mean=own))
+        start_from(target, tmp_path / "run.ckpt")
+        assert target.network.recorded()["mean"] == pytest.approx(expected)
+        assert target.network.recorded()["std"] == [0.25] * 3
+
+
+@pytest.mark.slow
+def test_smp_s_own_weights_keep_smp_s_dilation(tmp_path: Path) -> None:
+    theirs = smp.DeepLabV3("resnet50", encoder_weights=None, classes=5).eval().double()
+    theirs.save_pretrained(tmp_path / "deeplab")
+    model = FusionModule(CLASSES, backbone=Backbone("resnet50", decoder="DeepLabV3")).double().eval()
+    load_whole(model, tmp_path / "deeplab")
+    image = torch.rand(1, 3, 64, 96).double()
+    with torch.no_grad():
+        expected = theirs.encoder(normalized(model, image))[-1]
+        torch.testing.assert_close(model.network.encoder(image)[-1], expected, rtol=1e-9, atol=1e-9)
+    assert model.network.recorded()["late_dilation"] is False
+
+
+def test_dilation_can_be_late_only_where_there_are_bottleneck_blocks() -> None:
+    with pytest.raises(ValueError, match=r"late_dilation is for encoders of bottleneck blocks .* leave it"):
+        Backbone("resnet18", late_dilation=True).build()
+
+
+@pytest.mark.parametrize("balancer", [GradNorm, partial(UW, lr=0.5)])
+def test_weights_are_those_of_the_network_and_not_of_balancers_and_losses(
+    balancer: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    balanced = partial(SemanticHead, losses=[partial(CrossEntropy, class_weights="balanced")])
+    source, target = (small(balancer=balancer, semantic_head=balanced) for _ in range(2))
+    for name, value in source.state_dict().items():
+        if name.startswith("balancer.") or ".losses." in name:
+            value.fill_(7)
+    torch.save({"state_dict": source.state_dict()}, path := tmp_path / "run.ckpt")
+    before = {name: value.clone() for name, value in target.state_dict().items()}
+    start_from(target, path)
+    for name, value in target.state_dict().items():
+        own = name.startswith("balancer.") or ".losses." in name
+        assert torch.equal(value, (before if own else source.state_dict())[name]), name
+    assert any(".losses." in name for name in before)
+    assert "initialized" not in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("save", [torch.save, save_file])
 @pytest.mark.parametrize("auxiliary", [True, False])
 def test_torchvision_s_fcn_loads_whole(auxiliary: bool, save: Save, tmp_path: Path) -> None:
     theirs = fcn_resnet50(weights=None, weights_backbone=None, num_classes=5, aux_loss=auxiliary)
     save(theirs.state_dict(), path := tmp_path / f"fcn{'.pth' if save is torch.save else '.safetensors'}")
-    model = FusionModule(CLASSES, backbone=Backbone("resnet50", decoder="FCN"))
+    model: Any = FusionModule(CLASSES, backbone=Backbone("resnet50", decoder="FCN"))
     assert set(load_whole(model, path)) == REGION_HEAD
+    body = model.network.encoder.body
+    dilations = [[block.conv2.dilation[0] for block in stage] for stage in (body.layer3, body.layer4)]
+    assert dilations == [[1] + [2] * 5, [2, 4, 4]]
 
 
 def test_torchvision_s_fcn_without_dilation_answers_the_same(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import lightning.pytorch as pl
 import pytest
 import torch
 import yaml
+from jsonargparse import Namespace
 from safetensors.torch import save_file
 from torch.optim import SGD
 from torch.optim.lr_scheduler import StepLR
@@ -21,7 +22,8 @@ from fusionseg.networks import HardSharing
 from fusionseg.networks.backbone import Backbone
 from fusionseg.runs.checkpoints import load_state, opened
 from fusionseg.runs.folder import RunFolder
-from fusionseg.runs.restore import restored
+from fusionseg.runs.restore import arguments, restored
+from fusionseg.runs.resume import without_start
 from fusionseg.sample import Sample
 
 Scenes = Callable[..., Sample]
@@ -238,3 +240,16 @@ def test_a_folder_without_a_run_is_named(tmp_path: Path) -> None:
         RunFolder(tmp_path).configuration()
     with pytest.raises(FileNotFoundError, match=r"best.ckpt: no such checkpoint; has the run finished"):
         RunFolder(tmp_path).best_checkpoint()
+
+
+def test_evaluation_and_resume_rebuild_the_dilation_that_a_run_was_trained_with(trained: Path) -> None:
+    run = RunFolder(trained)
+    content = torch.load(run.best, weights_only=True)
+    assert "--model.backbone.late_dilation=false" in arguments(run)
+    content["hyper_parameters"]["backbone"]["late_dilation"] = True
+    torch.save(content, run.best)
+    assert "--model.backbone.late_dilation=true" in arguments(run)
+    backbone = Namespace(weights="gone.pth", mean=None, std=None, late_dilation=None)
+    without_start(Namespace(model=Namespace(init_args=Namespace(backbone=backbone))), run.best)
+    assert (backbone.weights, backbone.late_dilation) == (None, True)
+    assert backbone.mean == content["hyper_parameters"]["backbone"]["mean"]

@@ -1,0 +1,121 @@
+"""Arguments of a default part do not survive its replacement, wherever the other class is named."""
+
+import inspect
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import pytest
+import yaml
+
+from fusionseg.cli.parser import FusionCLI, experiment
+from fusionseg.commands.evaluate import EvaluateCLI
+from fusionseg.config.type_names import choices
+from fusionseg.data.datamodule import SegmentationDataModule
+from fusionseg.module import FusionModule
+
+PARTS = {
+    f"{key}.{name}": (hint, inspect.signature(made).parameters[name].default)
+    for key, made in (("model", FusionModule), ("data", SegmentationDataModule))
+    for name, hint in get_type_hints(made.__init__).items()
+    if name in inspect.signature(made).parameters
+    and inspect.isclass(inspect.signature(made).parameters[name].default)
+}
+"""The parts with a default: their type and the default class."""
+
+CONFIGURATIONS = """
+model:
+  optimizer: {class_path: RMSprop}
+  region_head: {class_path: CenterOffsetHead}
+---
+model:
+  optimizer: {class_path: SGD}
+  region_head: {class_path: CenterOffsetHead, init_args: {sigma: 5.0}}
+"""
+
+
+@pytest.fixture(autouse=True)
+def only_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(FusionCLI, "instantiate_classes", lambda _: None)
+
+
+def parsed(*words: str) -> Any:
+    return EvaluateCLI([*words, "--run", "somewhere"]).config
+
+
+def part(config: Any, key: str) -> Any:
+    return config[key.replace(".", ".init_args.", 1)]
+
+
+def own_defaults(kind: type) -> dict[str, Any]:
+    parameters = inspect.signature(kind).parameters.values()
+    return {p.name: p.default for p in parameters if p.default is not inspect.Parameter.empty}
+
+
+def differing(key: str) -> list[type]:
+    """The classes for a part that need no arguments and have another default for one of its default's."""
+    hint, default = PARTS[key]
+    known = own_defaults(default)
+    required = len(inspect.signature(default).parameters) - len(known)
+    found = []
+    for kind in choices(hint):
+        own = own_defaults(kind)
+        differs = any(name in known and known[name] != value for name, value in own.items())
+        if differs and len(inspect.signature(kind).parameters) - len(own) <= required:
+            found.append(kind)
+    return found
+
+
+def has_defaults(found: Any, kind: type) -> bool:
+    arguments = found.get("init_args", {})
+    own = own_defaults(kind)
+    return all(arguments[name] == own[name] for name in vars(arguments) if _is_plain(own.get(name, ())))
+
+
+def _is_plain(value: object) -> bool:
+    return value is None or isinstance(value, bool | int | float | str)
+
+
+def test_there_are_parts_whose_defaults_differ() -> None:
+    assert {"model.semantic_head", "model.balancer", "data.dataset", "data.augmentation"} < PARTS.keys()
+    assert {key for key in PARTS if differing(key)} >= {"model.optimizer", "model.region_head"}
+
+
+@pytest.mark.parametrize("number", range(3))
+def test_a_class_in_place_of_a_default_has_its_own_defaults(number: int) -> None:
+    kinds = {key: differing(key)[-1 - number] for key in PARTS if len(differing(key)) > number}
+    config = parsed(*(f"--{key}={kind.__module__}.{kind.__qualname__}" for key, kind in kinds.items()))
+    for key, kind in kinds.items():
+        assert has_defaults(part(config, key), kind), (key, part(config, key))
+
+
+@pytest.mark.parametrize("order", [[0], [0, 1], [1, 0]])
+def test_a_class_that_files_name_has_its_own_defaults_and_what_files_give(
+    order: list[int], tmp_path: Path
+) -> None:
+    words = []
+    for number in order:
+        path = tmp_path / f"{number}.yaml"
+        path.write_text(CONFIGURATIONS.split("---")[number])
+        words += ["--config", str(path)]
+    config = parsed(*words)
+    optimizer = part(config, "model.optimizer")
+    expected = {"RMSprop": (0.01, 0.0), "SGD": (0.001, 0.0)}["SGD" if order[-1] else "RMSprop"]
+    assert (optimizer.init_args.lr, optimizer.init_args.weight_decay) == expected
+    head = part(config, "model.region_head").init_args
+    assert (head.threshold, head.sigma) == (0.1, 5.0 if 1 in order else 8.0)
+
+
+def test_a_class_in_place_of_one_in_a_complete_configuration_has_its_own_defaults(tmp_path: Path) -> None:
+    cli = EvaluateCLI(["--model.alpha", "0.5", "--model.optimizer.lr", "0.02", "--run", "somewhere"])
+    complete = tmp_path / "config.yaml"
+    complete.write_text(experiment(cli.parser, cli.config))
+    assert yaml.safe_load(complete.read_text())["model"]["init_args"]["optimizer"]["init_args"]["lr"] == 0.02
+    config = parsed("--config", str(complete), "--model.optimizer", "SGD")
+    optimizer = part(config, "model.optimizer").init_args
+    assert (config.model.init_args.alpha, optimizer.lr, optimizer.weight_decay) == (0.5, 0.02, 0.0)
+
+
+@pytest.mark.parametrize("words", ["{0} SGD {0}.weight_decay 0.1", "{0}.weight_decay 0.1 {0} SGD"])
+def test_what_was_given_survives(words: str) -> None:
+    optimizer = part(parsed(*words.format("--model.optimizer").split()), "model.optimizer")
+    assert (optimizer.class_path, optimizer.init_args.weight_decay) == ("torch.optim.SGD", 0.1)
