@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fusionseg.cli.help import options_manual
-from fusionseg.cli.parser import Parser
+from fusionseg.cli.parser import Parser, values
 from fusionseg.runs.prediction_files import image_files, model_of, predict, prepared_folder
 
 ABOUT = """Writes for each image a semantic PNG (palette), a region PNG (16 bit), a panoptic PNG with COCO
@@ -23,6 +23,7 @@ class Options:
         checkpoint: Checkpoint file, instead of a run folder.
         scale: Size at which the network sees an image, relative to the file; as in training where left out.
         precision: As Lightning's; bf16-mixed where left out and that is fast.
+        trust: As in fusionseg.evaluate.
     """
 
     images: list[str]
@@ -31,6 +32,7 @@ class Options:
     checkpoint: Path | None = None
     scale: float | None = None
     precision: str | None = None
+    trust: str | None = None
 
 
 def options(args: Sequence[str]) -> Options:
@@ -51,6 +53,6 @@ def main(args: Sequence[str]) -> None:
     given = options(args)
     files = image_files(given.images)
     folder = prepared_folder(given.out)
-    model, scale = model_of(given.run, given.checkpoint, given.scale)
+    model, scale = model_of(given.run, given.checkpoint, given.scale, values(args, "--trust"))
     predict(model, files, folder, scale, given.precision)
     print(folder)

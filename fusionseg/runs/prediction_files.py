@@ -2,7 +2,7 @@
 
 import glob
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -86,13 +86,16 @@ def prepared_folder(folder: Path) -> Path:
     return folder
 
 
-def model_of(run: Path | None, checkpoint: Path | None, scale: float | None = None) -> tuple[Any, float]:
+def model_of(
+    run: Path | None, checkpoint: Path | None, scale: float | None = None, trust: Iterable[str] = ()
+) -> tuple[Any, float]:
     """A model of RGB images, and the size at which it sees them, relative to their files.
 
     Args:
         run: A run folder, whose best checkpoint is taken.
         checkpoint: A checkpoint instead.
         scale: The size; that of the training data where left out.
+        trust: As in `restored`.
 
     Raises:
         UsageError: If not one of run and checkpoint is given, or the size is not above 0.
@@ -106,7 +109,7 @@ def model_of(run: Path | None, checkpoint: Path | None, scale: float | None = No
         RunFolder(run).configuration()
         checkpoint = RunFolder(run).best_checkpoint()
     assert checkpoint is not None
-    model, data = restored(checkpoint, run)
+    model, data = restored(checkpoint, run, trust)
     backbone: Any = model.hparams.get("backbone", {})
     channels = backbone.get("in_channels", 3)
     if channels != 3:
