@@ -45,7 +45,7 @@ OWNERS = {
     "scipy": {"heads", "data"},
     "torchjd": {"balancing"},
     "torchmetrics": {"metrics"},
-    "jsonargparse": {"cli"},
+    "jsonargparse": {"cli", "config"},
 }
 """The packages that may import a library; libraries that are not named may be imported anywhere."""
 

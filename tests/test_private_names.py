@@ -77,6 +77,16 @@ def instantiator() -> bool:
     return callable(instantiate_module) and '"_instantiator"' in inspect.getsource(saving)
 
 
+def settings() -> bool:
+    from jsonargparse import _common, set_parsing_settings
+
+    before = dict(_common.parsing_settings)
+    set_parsing_settings(import_path_denylist=["*"])
+    changed = _common.parsing_settings["import_path_verdicts"] != before["import_path_verdicts"]
+    _common.parsing_settings.update(before)
+    return changed and "*" not in before["import_path_verdicts"]
+
+
 def functorch() -> bool:
     return isinstance(importlib.import_module("torch._functorch.config").donated_buffer, bool)
 
@@ -158,6 +168,13 @@ INTERNALS = [
         "cli/parser",
         "the type of an argument, from which an error lists the classes to choose from",
         typehint,
+    ),
+    Internal(
+        "_common",
+        "jsonargparse",
+        "config/trust",
+        "the settings of its parsers, which can be changed in public but not set back",
+        settings,
     ),
     Internal(
         "_actions",

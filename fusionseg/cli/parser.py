@@ -10,6 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, ClassVar, NoReturn
 
+import lightning.pytorch as pl
 from jsonargparse import ArgumentParser, Namespace
 from lightning.pytorch import LightningDataModule, LightningModule
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
@@ -18,6 +19,8 @@ from fusionseg.cli.replacement import forget_replaced_defaults
 from fusionseg.config.errors import UsageError, innermost, located, mapping, usage_error
 from fusionseg.config.lightning_messages import quiet
 from fusionseg.config.recipe import import_path
+from fusionseg.config.trust import check_named
+from fusionseg.config.type_names import nearest
 from fusionseg.config.validation import check_filled
 from fusionseg.data.datamodule import SegmentationDataModule
 from fusionseg.module import FusionModule
@@ -26,9 +29,11 @@ from fusionseg.trainer import Trainer
 CATALOGUE = ("heads", "networks", "balancing", "data", "losses", "engine.optimization", "callbacks")
 """Packages whose classes the command line knows by their short names."""
 
-OPTIONS = ("config", "out", "resume", "weights", "wandb")
+OPTIONS = ("config", "out", "resume", "weights", "wandb", "trust")
 """Arguments of the command, which are no part of the experiment."""
 
+BASES: dict[str, type] = {"model": LightningModule, "data": LightningDataModule, "trainer": Trainer}
+TRAINER = (*inspect.signature(Trainer).parameters, *inspect.signature(pl.Trainer).parameters)
 DEFAULTS: dict[str, type] = {"model": FusionModule, "data": SegmentationDataModule}
 
 
@@ -128,10 +133,23 @@ class FusionCLI(LightningCLI):
         seed = given.get("seed_everything")
         if isinstance(seed, int) and not 0 <= seed < 2**32:
             raise UsageError(f"expected an integer in 0..{2**32 - 1}, found {seed}", "seed_everything")
-        for key, made in {**DEFAULTS, "trainer": Trainer}.items():
+        for key, base in BASES.items():
             if not isinstance(settings := given.as_dict().get(key), dict):
                 raise UsageError(f"expected settings (keys and values), found {settings!r}", key)
-            check_filled(made, settings, key)
+            if key != "trainer" or self.trains:
+                check_named(base, settings, key)
+                check_filled(DEFAULTS.get(key, base), settings, key)
+            elif unknown := sorted(settings.keys() - set(TRAINER)):
+                raise UsageError(f"no such setting{nearest(unknown[0], TRAINER)}", f"trainer.{unknown[0]}")
+
+    def add_core_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        if self.trains:
+            super().add_core_arguments_to_parser(parser)
+            return
+        for key in DEFAULTS:
+            parser.add_lightning_class_args(BASES[key], key, subclass_mode=True)
+        # plain values, of which nothing is built
+        parser.add_argument("--trainer", type=dict, default={})
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.set_defaults({key: {"class_path": import_path(kind)} for key, kind in DEFAULTS.items()})

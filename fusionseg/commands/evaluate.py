@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from fusionseg.cli.help import options_manual
 from fusionseg.cli.parser import FusionCLI, values
+from fusionseg.config.trust import untrusted
 from fusionseg.engine.precision import fast_precision
 from fusionseg.runs.checkpoints import load_state
 from fusionseg.runs.evaluation_files import evaluate, track
@@ -28,12 +29,15 @@ class Options:
         split: Which split.
         pictures: How many of the best and of the worst images are drawn.
         wandb: Where W&B tracks the figures, as in fusionseg.fit.
+        trust: A package of your own whose classes the run may name; several with commas between. A run may be
+            anybody's, so without this only classes of fusionseg and the libraries below it are built.
     """
 
     run: Path
     split: Literal["val", "test"] = "val"
     pictures: int = 4
     wandb: Literal["online", "offline", "disabled"] | None = None
+    trust: str | None = None
 
 
 class EvaluateCLI(FusionCLI):
@@ -51,13 +55,14 @@ class EvaluateCLI(FusionCLI):
 def main(args: Sequence[str]) -> None:
     """Evaluates as the arguments say and prints the figures and the file."""
     named = values(args, "--run")
-    cli = EvaluateCLI([*arguments(RunFolder(named[-1])), *args] if named else args)
+    with untrusted(values(args, "--trust")):
+        cli = EvaluateCLI([*arguments(RunFolder(named[-1])), *args] if named else args)
     config = cli.config
     if config.wandb:
         os.environ["WANDB_MODE"] = config.wandb
     run = RunFolder(config.run)
     load_state(cli.model, run.best_checkpoint())
-    precision = str(config.trainer.precision or fast_precision())
+    precision = str(config.trainer.get("precision") or fast_precision())
     result = evaluate(cli.model, cli.datamodule, config.split, run.evaluation, precision, config.pictures)
     track(run, config.split, result, cli.datamodule.classes)
     for name, value in result["metrics"].items():

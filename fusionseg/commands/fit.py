@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -10,7 +11,8 @@ import lightning.pytorch as pl
 
 from fusionseg.callbacks.record import RunRecord
 from fusionseg.cli.help import manual
-from fusionseg.cli.parser import FusionCLI, experiment
+from fusionseg.cli.parser import FusionCLI, experiment, values
+from fusionseg.config.trust import untrusted
 from fusionseg.runs.folder import RunFolder
 from fusionseg.runs.restore import start_from
 from fusionseg.runs.resume import check_same, resuming, without_start
@@ -26,14 +28,15 @@ class Options:
             ...), devices and loggers may be given beside.
         weights: A model to start from: a run folder, a state dict of torchvision's DeepLabV3 or FCN, a model
             folder of segmentation-models-pytorch, or a safetensors file. What does not fit is listed.
-        wandb: Where W&B tracks the run; where left out as WANDB_MODE says, else online if there are
-            credentials and the server answers.
+        wandb: Where W&B tracks the run; left out: as WANDB_MODE says, else online if the server answers.
+        trust: With `--resume`: packages of your own to trust.
     """
 
     out: Path | None = None
     resume: Path | None = None
     weights: Path | None = None
     wandb: Literal["online", "offline", "disabled"] | None = None
+    trust: str | None = None
 
 
 class FitCLI(FusionCLI):
@@ -79,7 +82,9 @@ class FitCLI(FusionCLI):
 
 def main(args: Sequence[str]) -> None:
     """Trains as the arguments say and prints the run folder."""
-    cli = FitCLI(resuming(args))
+    words = resuming(args)
+    with untrusted(values(args, "--trust")) if values(args, "--resume") else nullcontext():
+        cli = FitCLI(words)
     trainer: Any = cli.trainer
     try:
         if cli.config.weights:
@@ -87,7 +92,7 @@ def main(args: Sequence[str]) -> None:
         cli.original.trainer.precision = trainer.precision
         record = next(c for c in trainer.callbacks if isinstance(c, RunRecord))
         record.config = experiment(cli.parser, cli.original)
-        trainer.fit(cli.model, cli.datamodule, ckpt_path=cli.checkpoint)
+        trainer.fit(cli.model, cli.datamodule, ckpt_path=cli.checkpoint, weights_only=True)
     finally:
         cli.run.release()
     if trainer.is_global_zero:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fusionseg.cli.help import options_manual
-from fusionseg.cli.parser import Parser
+from fusionseg.cli.parser import Parser, values
 from fusionseg.runs.input_images import InputImages
 from fusionseg.runs.prediction_files import check_folder, model_of, predict
 from fusionseg.runs.prediction_record import PredictionRecord
@@ -29,6 +29,7 @@ class Options:
         value_range: Values that are black and white in images of more than 8 bits; as in training where left
             out.
         precision: As Lightning's; bf16-mixed where left out and that is fast.
+        trust: As in fusionseg.evaluate.
     """
 
     images: list[str]
@@ -38,6 +39,7 @@ class Options:
     scale: float | None = None
     value_range: tuple[float, float] | None = None
     precision: str | None = None
+    trust: str | None = None
 
 
 def options(args: Sequence[str]) -> Options:
@@ -60,6 +62,7 @@ def main(args: Sequence[str]) -> None:
     images = InputImages(given.images, given.out)
     if images.notice:
         print(images.notice, file=sys.stderr)
-    model, settings = model_of(given.run, given.checkpoint, given.scale, given.value_range)
+    trust = values(args, "--trust")
+    model, settings = model_of(given.run, given.checkpoint, given.scale, given.value_range, trust)
     predict(model, images.by_name, PredictionRecord(given.out, settings), given.precision)
     print(given.out)

@@ -2,6 +2,7 @@
 
 import inspect
 import re
+import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,17 @@ class UsageError(ValueError):
         super().__init__(f"{key}: {reason}" if key else reason)
         self.reason = reason
         self.key = key
+
+
+def not_trusted(path: str) -> str:
+    """The message where settings of somebody else name something that is of no trusted package."""
+    package = path.split(".")[0]
+    if package in sys.stdlib_module_names:
+        return f"expected a class that is part of a run, found {path}"
+    return (
+        f"{path} is of a package that is not trusted, and a run or checkpoint may be anybody's: add "
+        f"--trust {package} to run its code"
+    )
 
 
 def innermost(error: BaseException) -> BaseException:
@@ -86,6 +98,8 @@ def _innermost_error(
     message: str, hint: object, hints: Mapping[str, object], more: Iterable[str], owner: str
 ) -> UsageError:
     """The error of a parser that holds no other parser's, by its key within this one."""
+    if denied := re.search(r"Importing '([^']+)' is not allowed", message):
+        return UsageError(not_trusted(denied[1]))
     if wrong := re.search(r"[Oo]ption '([^']+)'|unrecognized arguments: --([^\s=]+)", message):
         group = re.match(r"Group '([^']+)'", message)
         name = ".".join(filter(None, [group and group[1], wrong[1] or wrong[2]]))

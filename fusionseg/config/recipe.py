@@ -80,29 +80,6 @@ def record(part: Any, arguments: Mapping[str, object]) -> None:
     part.save_hyperparameters(recipe, logger=False)
 
 
-def check_called(tree: object) -> None:
-    """Checks that plain recipes name only classes, and functions that are annotated to return one.
-
-    Rebuilding a recipe calls what it names, so that a file could call anything that is installed.
-
-    Args:
-        tree: Plain values, as of a checkpoint.
-
-    Raises:
-        ValueError: If a class path names something else.
-    """
-    for value in tree.values() if isinstance(tree, Mapping) else tree if isinstance(tree, list) else ():
-        check_called(value)
-    path = tree.get("class_path") if isinstance(tree, Mapping) else None
-    module, _, name = str(path).rpartition(".")
-    if module:
-        found = getattr(importlib.import_module(module), name, None)
-        if not inspect.isclass(found) and not inspect.isclass(
-            getattr(found, "__annotations__", {}).get("return")
-        ):
-            raise ValueError(f"expected a class, found {path}")
-
-
 def import_path(value: Callable[..., object]) -> str:
     """The shortest public path of a class or function, such as `fusionseg.heads.BoundaryHead`.
 

@@ -1,11 +1,11 @@
 """Whether settings say what is to be made."""
 
 import dataclasses
-import importlib
 import inspect
 from typing import Any, get_args, get_type_hints
 
 from fusionseg.config.errors import UsageError
+from fusionseg.config.trust import imported
 from fusionseg.config.type_names import described, names, nearest
 
 
@@ -25,10 +25,9 @@ def check_filled(made: Any, given: Any, key: str = "") -> None:
     if not isinstance(given, dict):
         return
     if isinstance(path := given.get("class_path"), str):
-        module, _, name = path.rpartition(".")
-        made, given = getattr(importlib.import_module(module), name, None), given.get("init_args") or {}
+        made, given = imported(path), given.get("init_args") or {}
         if inspect.isabstract(made):
-            raise UsageError(f"found {name}, which is abstract{_choice(made)}", key)
+            raise UsageError(f"found {made.__name__}, which is abstract{_choice(made)}", key)
     if not inspect.isclass(made):
         for name, part in given.items():
             check_filled(None, part, f"{key}.{name}")

@@ -1,6 +1,5 @@
 """The base class of decoders, their names, and how one is paired with an encoder."""
 
-import importlib
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -9,6 +8,7 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 
 from fusionseg.config.errors import UsageError
+from fusionseg.config.trust import imported
 from fusionseg.config.type_names import nearest
 
 KEY = "model.backbone.decoder"
@@ -129,9 +129,8 @@ def _class(name: str) -> Any:
     check_decoder(name)
     if "." not in name:
         return _classes()[name]
-    module, _, leaf = name.rpartition(".")
     try:
-        found = getattr(importlib.import_module(module), leaf)
+        found = imported(name)
     except (ImportError, AttributeError, ValueError) as error:
         raise UsageError(f"cannot import decoder {name}: {error}", KEY) from error
     kinds = (Decoder, SegmentationModel)

@@ -3,7 +3,7 @@
 import hashlib
 import math
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +59,7 @@ def model_of(
     checkpoint: Path | None,
     scale: float | None = None,
     value_range: tuple[float, float] | None = None,
+    trust: Iterable[str] = (),
 ) -> tuple[Any, Json]:
     """A model of RGB images, and the settings that its answers depend on.
 
@@ -67,6 +68,7 @@ def model_of(
         checkpoint: A checkpoint instead.
         scale: Size at which the model sees images, relative to their files.
         value_range: The values that are black and white in images of more than 8 bits.
+        trust: As in `restored`.
 
     Returns:
         The model, and the digest of its `checkpoint`, the `scale` and the `value_range`; the latter two are
@@ -86,7 +88,7 @@ def model_of(
         RunFolder(run).configuration()
         checkpoint = RunFolder(run).best_checkpoint()
     assert checkpoint is not None
-    model, data = restored(checkpoint, run)
+    model, data = restored(checkpoint, run, trust)
     backbone: Any = model.hparams.get("backbone", {})
     channels = backbone.get("in_channels", 3)
     if channels != 3:

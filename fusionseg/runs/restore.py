@@ -1,16 +1,16 @@
 """Trained models back from their run folders and checkpoints."""
 
-import importlib
 import inspect
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import LightningModule
 
 from fusionseg.config.errors import UsageError, innermost, mapping
-from fusionseg.config.recipe import check_called
+from fusionseg.config.recipe import import_path
+from fusionseg.config.trust import check_named, imported, untrusted
 from fusionseg.files.state_dicts import Checkpoint, WeightsError
 from fusionseg.module import FusionModule
 from fusionseg.networks.backbone import RECORDED
@@ -19,31 +19,37 @@ from fusionseg.runs.checkpoints import check_weights, opened
 from fusionseg.runs.folder import RunFolder
 
 
-def restored(checkpoint: Path, run: Path | None = None) -> tuple[LightningModule, dict[str, Any]]:
+def restored(
+    checkpoint: Path, run: Path | None = None, trust: Iterable[str] = ()
+) -> tuple[LightningModule, dict[str, Any]]:
     """The model of a checkpoint and what the checkpoint says about its data; no data set is needed.
 
     Args:
-        checkpoint: The file.
+        checkpoint: The file. It may be anybody's: only classes of trusted packages are built.
         run: The run folder, which knows the class of the model where it is not ours.
+        trust: Packages to trust beside those of `fusionseg.config.trust`.
 
     Raises:
         UsageError: If the run folder names no model.
         WeightsError: If what the checkpoint holds makes none.
     """
-    model_class: Any = FusionModule if run is None else _model_class(RunFolder(run).configuration())
-    content = opened(checkpoint)
-    given = content.get("hyper_parameters", {})
-    if model_class is FusionModule and "classes" not in given:
-        raise WeightsError(f"{checkpoint}: not of a FusionModule; name the run folder instead (--run)")
-    try:
-        check_called(given)
-        model: LightningModule = model_class.load_from_checkpoint(
-            checkpoint, map_location="cpu", weights_only=True
-        )
-    except Exception as error:  # nobody lists what constructors say to hyperparameters that may be anything
-        reported = " ".join(str(innermost(error)).split())[:300] or type(error).__name__
-        name = model_class.__name__
-        raise WeightsError(f"{checkpoint}: what it holds makes no {name}: {reported}") from error
+    with untrusted(trust):
+        model_class: Any = FusionModule if run is None else _model_class(RunFolder(run).configuration())
+        content = opened(checkpoint)
+        given = content.get("hyper_parameters", {})
+        if model_class is FusionModule and "classes" not in given:
+            raise WeightsError(f"{checkpoint}: not of a FusionModule; name the run folder instead (--run)")
+        try:
+            own = {name: value for name, value in given.items() if not name.startswith("_")}
+            check_named(LightningModule, {"class_path": import_path(model_class), "init_args": own})
+            model: LightningModule = model_class.load_from_checkpoint(
+                checkpoint, map_location="cpu", weights_only=True
+            )
+        # nobody lists what constructors say to hyperparameters that may be anything
+        except Exception as error:
+            reported = " ".join(str(innermost(error)).split())[:300] or type(error).__name__
+            name = model_class.__name__
+            raise WeightsError(f"{checkpoint}: what it holds makes no {name}: {reported}") from error
     check_weights(model, checkpoint)
     return model.eval(), _data(content)
 
@@ -94,9 +100,10 @@ def _model_class(config: Path) -> Any:
     """The class of the model that a configuration names."""
     model = mapping(config).get("model")
     path = model.get("class_path") if isinstance(model, dict) else None
-    module, _, name = str(path).rpartition(".")
     try:
-        found = getattr(importlib.import_module(module), name)
+        found = imported(str(path))
+    except UsageError as error:
+        raise UsageError(f"{error.reason} (in {config})", "model.class_path") from error
     except (ImportError, AttributeError, ValueError) as error:
         raise UsageError(f"expected a class, found {path!r} (in {config})", "model.class_path") from error
     if not (inspect.isclass(found) and issubclass(found, LightningModule)):

@@ -113,10 +113,10 @@ def test_a_foreign_model_and_foreign_data_pass_all_doors(
     assert capsys.readouterr().out.splitlines()[-1] == str(run)
     assert len(list((run / "pictures").iterdir())) == 2
     assert yaml.safe_load((run / "config.yaml").read_text())["model"]["init_args"] == {"level": 0.6}
-    evaluate.main(["--run", str(run), "--pictures", "1"])
+    evaluate.main(["--run", str(run), "--pictures", "1", "--trust", "foreign"])
     assert "val/miou" in capsys.readouterr().out
     image = run / "pictures" / "epoch_000.png"
-    predict.main(["--run", str(run), "--images", str(image), "--out", str(out)])
+    predict.main(["--run", str(run), "--images", str(image), "--out", str(out), "--trust=foreign"])
     assert (out / "semantic" / "epoch_000.png").is_file()
 
 

@@ -149,7 +149,7 @@ def test_a_run_folder_knows_its_model_s_class(tmp_path: Path, monkeypatch: pytes
     path = saved(own_model.Own(CLASSES, width=7), tmp_path / "run" / "checkpoints" / "best.ckpt")
     config = {"model": {"class_path": "own_model.Own"}}
     (tmp_path / "run" / "config.yaml").write_text(yaml.safe_dump(config))
-    model: Any = restored(RunFolder(tmp_path / "run").best_checkpoint(), tmp_path / "run")[0]
+    model: Any = restored(RunFolder(tmp_path / "run").best_checkpoint(), tmp_path / "run", ["own_model"])[0]
     assert isinstance(model, own_model.Own)
     assert model.width == 7
     assert RunFolder(tmp_path / "run").best_checkpoint() == path
