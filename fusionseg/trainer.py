@@ -12,7 +12,7 @@ import torch
 from lightning.fabric.utilities import rank_zero_only
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import Logger
-from lightning.pytorch.plugins import Precision
+from lightning.pytorch.plugins import LayerSync, Precision
 from torch.distributed import DistError
 
 from fusionseg.callbacks.checkpoints import BestCheckpoint, LastCheckpoint
@@ -45,6 +45,7 @@ class Trainer(pl.Trainer):
         save_every_n_minutes: `last` is written after each epoch, and within one if it is older than this.
         num_sanity_val_steps: Batches of validation before training.
         enable_model_summary: Print the model's parts and sizes.
+        sync_batchnorm: Let BatchNorm see the images of all ranks; by default if a rank has fewer than 8.
         use_distributed_sampler: Not needed, as the data's own samplers divide images among ranks.
         kwargs: As Lightning's.
     """
@@ -61,6 +62,7 @@ class Trainer(pl.Trainer):
         save_every_n_minutes: float = 5.0,
         num_sanity_val_steps: int = 0,
         enable_model_summary: bool = False,
+        sync_batchnorm: bool | None = None,
         use_distributed_sampler: bool = False,
         **kwargs: Any,
     ) -> None:
@@ -68,7 +70,7 @@ class Trainer(pl.Trainer):
         self.run = RunFolder(default_root_dir) if default_root_dir else RunFolder.new("python")
         weakref.finalize(self, self.run.release)
         given = _several(callbacks)
-        plugins = _plugins(kwargs.pop("plugins", None), bool(kwargs.get("sync_batchnorm")))
+        plugins = _plugins(kwargs.pop("plugins", None), sync_batchnorm)
         self.started = False
         self.notice = ""
         if precision is None and not any(isinstance(plugin, Precision) for plugin in plugins):
@@ -173,9 +175,10 @@ def _several(given: object) -> list[Any]:
     return list(given) if isinstance(given, list | tuple) else [] if given is None else [given]
 
 
-def _plugins(given: object, sync_batch_norm: bool) -> list[Any]:
-    own = [AtomicCheckpointIO(), *([BatchNormSync()] if sync_batch_norm else [])]
-    return [*_several(given), *own]
+def _plugins(given: object, sync_batchnorm: bool | None) -> list[Any]:
+    several = _several(given)
+    synced = any(isinstance(plugin, LayerSync) for plugin in several)
+    return [*several, AtomicCheckpointIO(), *([] if synced else [BatchNormSync(sync_batchnorm)])]
 
 
 def _loggers(run: RunFolder, given: Logger | Iterable[Logger] | bool | None) -> list[Logger] | bool:

@@ -98,6 +98,11 @@ class SegmentationDataModule(LightningDataModule):
         """Kinds of labels of the data beside `semantic` and `region`, such as `depth`."""
         return self._any().kinds
 
+    @property
+    def images_per_rank(self) -> int:
+        """Images of a training step on each rank."""
+        return self.batch_size // self._rank()[1]
+
     @override
     def setup(self, stage: str) -> None:
         wanted: dict[str, tuple[Split, ...]] = {
@@ -137,7 +142,7 @@ class SegmentationDataModule(LightningDataModule):
                 f"expected at least one batch of {self.batch_size} training images, found {length} "
                 f"(fraction {self.fraction:g}): lower data.batch_size or raise data.fraction"
             )
-        share = self.batch_size // world_size
+        share = self.images_per_rank
         samples = TrainSamples(dataset, self.augmentation, self.crop_size, self.scale, self.seed)
         keys = TrainOrder(length, share, rank, world_size, self.seed, self._done, order)
         return self._loader(samples, keys, share, drop_last=True)

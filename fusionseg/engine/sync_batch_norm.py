@@ -12,25 +12,35 @@ from typing_extensions import override
 
 from fusionseg.engine.distributed import reduced, world_size
 
+ENOUGH = 8
+"""With so many images on each rank, batch norms need no others."""
+
 
 class BatchNormSync(TorchSyncBatchNorm):
-    """Synchronizes batch norms while a model is fitted: the plugin of `Trainer(sync_batchnorm=True)`.
+    """Synchronizes batch norms while a model is fitted: the plugin of `Trainer(sync_batchnorm=...)`.
 
     Lightning's own plugin replaces timm's layers, which combine a norm with an activation, by the norm alone,
     and does not work on a CPU.
+
+    Args:
+        wanted: Whether they are synchronized; where left out, if each of several ranks has fewer than 8
+            images of a step, as far as the datamodule says how many (`images_per_rank`).
     """
 
-    def __init__(self) -> None:
+    def __init__(self, wanted: bool | None = None) -> None:
+        self.wanted = wanted
         self.kinds: dict[_BatchNorm, type[_BatchNorm]] = {}
         """The original class of each layer."""
 
     @override
     def apply(self, model: LightningModule) -> LightningModule:  # type: ignore[override]
-        """Synchronizes all batch norms of a model.
+        """Synchronizes all batch norms of a model, if that is wanted.
 
         Raises:
             ValueError: If a batch norm is neither PyTorch's nor timm's.
         """
+        if not self._is_due(model.trainer):
+            return model
         # the model is not on its device yet, so the strategy is asked
         on_cpu = model.trainer.strategy.root_device.type == "cpu"
         for name, module in model.named_modules():
@@ -40,12 +50,19 @@ class BatchNormSync(TorchSyncBatchNorm):
             if custom and not (hasattr(module, "drop") and hasattr(module, "act")):
                 raise ValueError(
                     "sync_batchnorm expects batch norms of PyTorch or timm, "
-                    f"found {type(module).__qualname__} in {name}: train it without, or replace that layer"
+                    f"found {type(module).__qualname__} in {name}: set trainer.sync_batchnorm to false, or "
+                    "replace that layer"
                 )
             # only the forward pass changes; parameters, buffers and submodules stay
             self.kinds[module] = type(module)
             module.__class__ = HostBatchNorm if on_cpu else DeviceBatchNorm
         return model
+
+    def _is_due(self, trainer: Any) -> bool:
+        if self.wanted is not None:
+            return self.wanted
+        images = getattr(trainer.datamodule, "images_per_rank", ENOUGH)
+        return bool(trainer.world_size > 1 and images < ENOUGH)
 
     @override
     def revert(self, model: LightningModule) -> LightningModule:  # type: ignore[override]

@@ -16,7 +16,7 @@ Label = TypeVar("Label", bound=np.integer)
 _DISTANCES = {"cpu": 2**20}
 """Number of distances that are computed at a time: so many fit into a CPU's cache; 2^26 on other devices."""
 
-_MANY = 500
+_MANY = 200
 """With more centers than this, a CPU is faster with a tree than with all distances."""
 
 

@@ -2,6 +2,7 @@ import itertools
 import warnings
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -35,6 +36,13 @@ def epochs(module: SegmentationDataModule, count: int = 2) -> list[Sample]:
         loader.sampler.set_epoch(epoch)
         batches += loader
     return batches
+
+
+def test_each_rank_has_an_equal_share_of_the_images_of_a_step() -> None:
+    module = data()
+    assert module.images_per_rank == 4
+    module.trainer = SimpleNamespace(global_rank=1, world_size=2)  # type: ignore[assignment]
+    assert module.images_per_rank == 2
 
 
 def equal(a: Sample, b: Sample) -> bool:

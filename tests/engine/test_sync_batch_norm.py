@@ -17,10 +17,11 @@ from fusionseg.networks.backbone import Backbone
 class Model(nn.Module):
     """A model with a stand-in for the trainer, which knows the device."""
 
-    def __init__(self, part: nn.Module, device: str = "cpu") -> None:
+    def __init__(self, part: nn.Module, device: str = "cpu", ranks: int = 2, data: object = None) -> None:
         super().__init__()
         self.part = part
-        self.trainer = SimpleNamespace(strategy=SimpleNamespace(root_device=torch.device(device)))
+        strategy = SimpleNamespace(root_device=torch.device(device))
+        self.trainer = SimpleNamespace(strategy=strategy, world_size=ranks, datamodule=data)
 
 
 @pytest.fixture
@@ -39,7 +40,7 @@ def two_equal_ranks() -> Iterator[None]:
 
 def synced(norm: nn.Module) -> nn.Module:
     model = Model(copy.deepcopy(norm))
-    BatchNormSync().apply(model)
+    BatchNormSync(True).apply(model)
     assert isinstance(model.part, HostBatchNorm)
     return model.part
 
@@ -94,7 +95,7 @@ def test_norms_keep_their_activations_and_become_again_what_they_were(
     image = torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8)
     before, names = body.eval()(image), list(body.state_dict())
     kinds = [type(module) for module in body.modules()]
-    sync = BatchNormSync()
+    sync = BatchNormSync(True)
     model = sync.apply(Model(body, device))
     assert sum(isinstance(module, kind) for module in body.modules()) > 10
     assert not any(type(module) is nn.BatchNorm2d for module in body.modules())
@@ -114,4 +115,25 @@ def test_a_norm_that_does_more_is_refused() -> None:
     with pytest.raises(
         ValueError, match=r"expects batch norms of PyTorch or timm, found .*Shifted in part.1"
     ):
-        BatchNormSync().apply(Model(nn.Sequential(nn.Identity(), Shifted(3))))
+        BatchNormSync(True).apply(Model(nn.Sequential(nn.Identity(), Shifted(3))))
+
+
+@pytest.mark.parametrize(
+    ("wanted", "ranks", "images", "synced"),
+    [
+        (None, 2, 7, True),
+        (None, 8, 1, True),
+        (None, 2, 8, False),
+        (None, 1, 1, False),
+        (None, 2, None, False),
+        (True, 2, 16, True),
+        (True, 2, None, True),
+        (False, 8, 1, False),
+    ],
+)
+def test_norms_are_synchronized_by_default_where_a_rank_has_few_images(
+    wanted: bool | None, ranks: int, images: int | None, synced: bool
+) -> None:
+    data = SimpleNamespace() if images is None else SimpleNamespace(images_per_rank=images)
+    model = Model(nn.BatchNorm2d(3), ranks=ranks, data=data)
+    assert isinstance(BatchNormSync(wanted).apply(model).part, HostBatchNorm) == synced

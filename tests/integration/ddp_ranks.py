@@ -171,7 +171,7 @@ def trainer(case: str, ranks: int, **options: Any) -> pl.Trainer:
         devices=ranks,
         strategy=DDPStrategy(timeout=timedelta(seconds=60)) if ranks > 1 else "auto",
         precision="64-true" if "double" in way else "32-true",
-        plugins=[BatchNormSync()] if "synced" in way else [],
+        plugins=[BatchNormSync(True)] if "synced" in way else [],
         sync_batchnorm="synced" in way,
         num_sanity_val_steps=0,
         max_epochs=2,
