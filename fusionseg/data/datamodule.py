@@ -117,7 +117,7 @@ class SegmentationDataModule(LightningDataModule):
         check_apart(self.datasets)
         self._fill_caches(wanted[stage])
         if self._rank()[0] == 0:
-            for notice in photo_notices(self.datasets[wanted[stage][0]]):
+            for notice in (line for split in wanted[stage] for line in photo_notices(self.datasets[split])):
                 print(notice, file=sys.stderr)
 
     @override

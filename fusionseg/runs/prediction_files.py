@@ -1,7 +1,6 @@
 """Predicts images in files and writes label maps, COCO panoptic JSON, scene scores and overlays."""
 
 import hashlib
-import math
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -164,16 +163,16 @@ class _Seen:
     def __init__(self) -> None:
         self.images = 0
         self.turned = 0
-        self.low = math.inf
-        self.high = -math.inf
+        self.deep = 0
+        self.narrow = 0
 
     def add(self, path: Path, photo: Photo) -> None:
         self.images += 1
         self.turned += orientation(path) > 1
         if photo.dtype != np.uint8:
             top = 1.0 if photo.dtype == np.float32 else 65535.0
-            self.low = min(self.low, float(photo.min()) / top)
-            self.high = max(self.high, float(photo.max()) / top)
+            self.deep += 1
+            self.narrow += float(photo.max()) / top - float(photo.min()) / top < NARROW
 
     def notices(self) -> Iterator[str]:
         if self.turned:
@@ -181,10 +180,10 @@ class _Seen:
                 f"{self.turned} of {self.images} images have an EXIF orientation: answers are on the grid of "
                 "the stored pixels, as in training"
             )
-        if -math.inf < self.high - self.low < NARROW:
+        if self.narrow:
             yield (
-                f"images of more than 8 bits fill {100 * (self.high - self.low):.1f} % of the range of their "
-                "values (12 bits in 16?): give --value_range '[LOW, HIGH]'"
+                f"{self.narrow} of {self.deep} images of more than 8 bits fill less than a tenth of the "
+                "range of their values (12 bits in 16?): give --value_range '[LOW, HIGH]'"
             )
 
 

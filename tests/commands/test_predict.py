@@ -8,10 +8,12 @@ import pytest
 import torch
 from PIL import ExifTags, Image
 
+from fusionseg.commands import evaluate, fit
 from fusionseg.commands.predict import main, options
 from fusionseg.config.errors import UsageError
 from fusionseg.data.synthetic import SyntheticScenes
 from fusionseg.module import FusionModule
+from fusionseg.runs.prediction_files import model_of
 
 
 @pytest.fixture
@@ -77,8 +79,6 @@ def test_a_run_and_its_checkpoint_answer_the_same(trained: Path, photos: Path, t
 
 
 def test_a_single_task_writes_what_it_has(tiny: list[str], photos: Path, tmp_path: Path) -> None:
-    from fusionseg.commands import fit
-
     run = tmp_path / "run"
     fit.main([*tiny, "--model.semantic_head", "null", "--trainer.max_epochs", "1", "--out", str(run)])
     main(["--run", str(run), "--images", str(photos / "a.png"), "--out", str(tmp_path / "out")])
@@ -216,15 +216,47 @@ def test_twelve_bits_are_answered_like_eight(
     Image.fromarray((grey.astype(np.uint32) * 4095 // 255).astype(np.uint16)).save(photos / "twelve.tif")
     own = ["--run", str(trained), "--precision", "32-true", "--images", str(photos), "--out"]
     main([*own, str(tmp_path / "dark"), "--images", str(photos / "twelve.tif")])
-    assert (
-        "fill 6.2 % of the range of their values (12 bits in 16?): give --value_range"
-        in capsys.readouterr().err
-    )
+    assert "1 of 1 images of more than 8 bits fill less than a tenth" in capsys.readouterr().err
     main([*own, str(tmp_path / "out"), "--value_range", "[0, 4095]"])
     assert "value_range" not in capsys.readouterr().err
     eight, twelve = (pixels(tmp_path / f"out/semantic/{name}.png") for name in ("eight", "twelve"))
     assert (eight == twelve).mean() > 0.98
     assert (eight == pixels(tmp_path / "dark/semantic/twelve.png")).mean() < 0.9
+
+
+def test_the_value_range_of_the_training_data_is_kept_with_the_checkpoint(
+    tiny: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = tmp_path / "mine"
+    for part in ("images", "semantic"):
+        (root / part).mkdir(parents=True)
+    for i in range(8):
+        image, semantic, _, _ = SyntheticScenes("train", 8, (64, 64)).read(i)
+        Image.fromarray((image[..., 1].astype(np.uint32) * 4095 // 255).astype(np.uint16)).save(
+            root / f"images/{i}.tif"
+        )
+        Image.fromarray(semantic).save(root / f"semantic/{i}.png")
+    classes = "classes: [{name: a}, {name: b}, {name: c}, {name: d}, {name: e}, {name: f}]\n"
+    (root / "classes.yaml").write_text(classes)
+    start = [
+        *tiny[6:],
+        "--data.dataset",
+        "Folder",
+        "--data.dataset.root",
+        str(root),
+        "--data.dataset.val_fraction",
+    ]
+    own = [*start, "0.4", "--trainer.max_epochs", "1", "--out"]
+    fit.main([*own, str(tmp_path / "without")])
+    assert "% of the range of their values (12 bits in 16?): declare" in capsys.readouterr().err
+    (root / "classes.yaml").write_text(f"{classes}value_range: [0, 4095]\n")
+    fit.main([*own, str(tmp_path / "with")])
+    assert "value_range" not in capsys.readouterr().err
+    found = {run: model_of(tmp_path / run, None)[1]["value_range"] for run in ("without", "with")}
+    assert found == {"without": None, "with": [0, 4095]}
+    main(["--run", str(tmp_path / "with"), "--images", str(root / "images"), "--out", str(tmp_path / "out")])
+    evaluate.main(["--run", str(tmp_path / "with")])
+    assert "value_range" not in capsys.readouterr().err
 
 
 def test_a_checkpoint_of_something_else_is_named(photos: Path, tmp_path: Path) -> None:

@@ -61,9 +61,9 @@ class Other(Ramp):
 
 
 class Twice(Ramp):
-    """Has two classes of one name."""
+    """Has a class of the name that another one of it gets where a part beside it has it too."""
 
-    classes = Classes(("road", "road"), ((1, 1, 1), (2, 2, 2)))
+    classes = Classes(("road", "a road"), ((1, 1, 1), (2, 2, 2)))
 
 
 BOTH: dict[str, Any] = {"a": Ramp, "b": partial(Other, length=3)}
@@ -213,7 +213,7 @@ def test_what_it_was_made_of_is_kept_in_plain_form_and_its_cache_is_keyed_by_it(
             {"classes": {"a": dict.fromkeys(("road", "sky", "car"))}, "labels": {"b": "region"}},
             "1 to 255 classes, found 0",
         ),
-        ({"datasets": {"a": Twice}}, "different names in a part, found a road more than once"),
+        ({"datasets": {"a": Twice, "b": Ramp}}, "different names in a part, found a road more than once"),
         ({"epoch_length": 0}, "an epoch_length above 0, found 0"),
         (
             {"datasets": {"a": Ramp, "b": partial(Ramp, channels=4)}},
