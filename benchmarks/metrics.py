@@ -1,6 +1,6 @@
 """Compares our metrics with those of torchmetrics and scikit-image, and with the time of a validation.
 
-python -m benchmarks.metrics [--scenes 8] [--rounds 9]
+python -m benchmarks.metrics [--scenes 8] [--rounds 9] [--sides 480 3456]
 """
 
 from collections.abc import Iterator, Sequence
@@ -26,6 +26,7 @@ from benchmarks.timing import Target, command_line, quartiles, ratios, show
 from fusionseg.config.lightning_messages import quiet
 from fusionseg.engine.precision import fast_precision
 from fusionseg.engine.predictions import padded
+from fusionseg.metrics.boundary import boundaries, by_dilation, by_distance, near
 from fusionseg.metrics.panoptic import panoptic_figures, panoptic_sums, panoptic_truth
 from fusionseg.metrics.regions import region_figures, region_sums
 from fusionseg.metrics.semantic import semantic_figures, semantic_sums
@@ -194,6 +195,23 @@ def regions(scenes: list[Scene], rounds: int) -> None:
     show("regions, 360x480, 60 regions", measured, {"scikit-image": Target(5, at_least=True)})
 
 
+def boundary(side: int, rounds: int) -> None:
+    """Prints the time of both ways to find boundary pixels within the tolerance, over that of the chosen."""
+    cells = np.random.default_rng(0).integers(0, 9, (12, 12))
+    regions = np.kron(cells, np.ones((side // 12, side // 12), np.int64))
+    edges = boundaries(regions, np.ones_like(regions, bool))
+    shifted = np.roll(edges, 3, 0)
+    radius = 0.0075 * np.hypot(*regions.shape)
+    ways = {
+        "chosen": partial(near, edges, shifted, radius),
+        "dilation": partial(by_dilation, edges, radius),
+        "distance transform": partial(by_distance, edges, radius),
+    }
+    targets = dict.fromkeys(("dilation", "distance transform"), Target(0.75, at_least=True))
+    title = f"boundaries, {len(regions)}x{len(regions)}, radius {radius:.0f}"
+    show(title, ratios(ways, "chosen", rounds), targets)
+
+
 def validation(scenes: list[Scene], rounds: int) -> None:
     """Prints the fraction of a validation's time that the measures take, with the ResNet-18 U-Net."""
     module = watched(FusionModule(CLASSES, network=Prescribed))
@@ -211,6 +229,7 @@ def main() -> None:
     parser = command_line(__doc__)
     parser.add_argument("--scenes", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--sides", type=int, nargs="+", default=[480, 3456], help="of images with boundaries")
     args = parser.parse_args()
     scenes = [scene(seed) for seed in range(args.scenes)]
     threads = torch.get_num_threads()
@@ -219,6 +238,8 @@ def main() -> None:
     semantic(scenes, args.rounds)
     regions(scenes, args.rounds)
     panoptic(scenes[:4], args.rounds)
+    for side in args.sides:
+        boundary(side, args.rounds)
     torch.set_num_threads(threads)
 
 

@@ -226,7 +226,9 @@ def _rounds(
     dataset: SegmentationDataset, rng: np.random.Generator, pool: npt.NDArray[np.int64], count: int
 ) -> npt.NDArray[np.int64]:
     """The indices (count,) of images of a part: all of them, as often as needed, each time in a new order."""
-    drawn = np.empty(0, np.int64)
-    while len(drawn) < count:
-        drawn = np.concatenate([drawn, dataset.order(rng, pool)])
-    return drawn[:count]
+    rounds = [np.empty(0, np.int64)]
+    drawn = 0
+    while drawn < count:
+        rounds.append(dataset.order(rng, pool))
+        drawn += len(rounds[-1])
+    return np.concatenate(rounds)[:count]

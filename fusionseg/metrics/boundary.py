@@ -13,6 +13,9 @@ from fusionseg.sample import Counted, IntMap, Truth
 BOUNDARY_SUMS = ("matched_prediction", "prediction", "matched_truth", "truth")
 """The columns of `boundary_sums`."""
 
+DILATED = 16
+"""Radius in pixels up to which a dilation takes less time than a distance transform."""
+
 
 class BoundaryMetrics(ImageMetric):
     """Precision, recall and F-measure of the boundaries of regions.
@@ -95,10 +98,24 @@ def boundaries(labels: IntMap, labeled: npt.NDArray[np.bool_]) -> npt.NDArray[np
 
 def near(targets: npt.NDArray[np.bool_], pixels: npt.NDArray[np.bool_], radius: float) -> int:
     """The number of pixels that have a target within the radius, in pixels."""
+    within = by_distance if radius > DILATED else by_dilation
+    return int(np.count_nonzero(within(targets, radius) & pixels))
+
+
+def by_dilation(targets: npt.NDArray[np.bool_], radius: float) -> npt.NDArray[np.bool_]:
+    """The pixels within a radius of a target; the time grows with the radius."""
     y, x = np.ogrid[-int(radius) : int(radius) + 1, -int(radius) : int(radius) + 1]
     disc = (y**2 + x**2 <= radius**2).astype(np.uint8)
-    # As exact as a distance transform and, at the usual radius of some pixels, up to 30 times as fast.
-    return int(np.count_nonzero(cv2.dilate(targets.view(np.uint8), disc).view(bool) & pixels))
+    return cv2.dilate(targets.view(np.uint8), disc).view(bool)
+
+
+def by_distance(targets: npt.NDArray[np.bool_], radius: float) -> npt.NDArray[np.bool_]:
+    """The pixels within a radius of a target; the time is the same for all radii."""
+    if not targets.any():
+        return np.zeros_like(targets)
+    distance = cv2.distanceTransform((~targets).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    # squared distances of pixels are integers, so that rounding decides nothing halfway between two of them
+    return distance <= float(np.sqrt(np.floor(radius**2) + 0.5))  # type: ignore[no-any-return]
 
 
 def boundary_figures(sums: npt.NDArray[np.number]) -> dict[str, float]:

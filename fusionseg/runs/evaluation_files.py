@@ -1,23 +1,20 @@
 """Evaluates a model on a split and writes the results: JSON, CSV, NPZ, and the best and worst images."""
 
-import csv
 import heapq
 import math
 import shutil
 import sys
-from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from fusionseg.engine.evaluation import Scored, evaluated, suite_of
 from fusionseg.engine.predictions import drawables
-from fusionseg.files.atomic import Json, replacing, write_json
+from fusionseg.files.atomic import Json, write_json
 from fusionseg.files.images import write_png
 from fusionseg.metrics import MetricSuite
-from fusionseg.metrics.suite import total
 from fusionseg.runs.folder import RunFolder
+from fusionseg.runs.image_records import ImageRecords
 from fusionseg.runs.wandb_logger import log_tables, wandb_logger
 from fusionseg.sample import Classes, Counted, Picture
 from fusionseg.visualize import legend, panel, sample_row
@@ -48,23 +45,21 @@ def evaluate(module: Any, data: Any, split: str, folder: Path, precision: str, p
         What the JSON file holds: `metrics`, `per_class`, `split`, `images`.
     """
     suite = suite_of(module, data.classes)
-    rows: list[Json] = []
-    sums: list[Counted] = []
     best: list[Ranked] = []
     worst: list[Ranked] = []
-    for position, (photo, image) in enumerate(evaluated(module, data, split, precision, suite)):
-        figures = suite.figures(image.sums)
-        rows.append({"name": image.prediction.name, **figures})
-        sums.append(image.sums)
-        measured = not math.isnan(figures["score"])
-        for heap, rank in ((best, figures["score"]), (worst, -figures["score"])) if measured else ():
-            heapq.heappush(heap, Ranked(rank, -position, photo, image))
-            if len(heap) > pictures:
-                heapq.heappop(heap)
-    result = _result(suite, sums, data.classes) | {"split": split, "images": len(rows)}
-    write_json(folder / f"{split}.json", result)
-    _write_rows(folder / f"{split}.csv", rows)
-    _write_sums(folder / f"{split}.npz", [row["name"] for row in rows], sums)
+    with closing(ImageRecords(folder)) as records:
+        for position, (photo, image) in enumerate(evaluated(module, data, split, precision, suite)):
+            figures = suite.figures(image.sums)
+            records.add(image.prediction.name, figures, image.sums)
+            measured = not math.isnan(figures["score"])
+            for heap, rank in ((best, figures["score"]), (worst, -figures["score"])) if measured else ():
+                heapq.heappush(heap, Ranked(rank, -position, photo, image))
+                if len(heap) > pictures:
+                    heapq.heappop(heap)
+        result = _result(suite, records.total, data.classes) | {"split": split, "images": records.count}
+        write_json(folder / f"{split}.json", result)
+        records.write_csv(folder / f"{split}.csv")
+        records.write_npz(folder / f"{split}.npz")
     for name, heap in ((f"{split}_best", best), (f"{split}_worst", worst)):
         shutil.rmtree(folder / name, ignore_errors=True)  # an earlier evaluation's
         for ranked in heap:
@@ -87,25 +82,11 @@ def track(run: RunFolder, split: str, result: Json, classes: Classes) -> None:
         print(logger.notice, file=sys.stderr)
 
 
-def _result(suite: MetricSuite, images: Sequence[Counted], classes: Classes) -> Json:
+def _result(suite: MetricSuite, added: Counted, classes: Classes) -> Json:
     """The figures of a set of images, and those of each class by its name."""
-    added = total(images)
     columns = suite.per_class(added)
     rows = {name: {key: values[i] for key, values in columns.items()} for i, name in enumerate(classes.names)}
     return {"metrics": suite.figures(added), "per_class": rows}
-
-
-def _write_sums(path: Path, names: Sequence[str], images: Sequence[Counted]) -> None:
-    sums: dict[str, Any] = {key: np.stack([image[key] for image in images]) for key in images[0]}
-    with replacing(path) as draft:
-        np.savez_compressed(draft, name=names, **sums)
-
-
-def _write_rows(path: Path, rows: Sequence[Json]) -> None:
-    with replacing(path) as draft, draft.open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(dict.fromkeys(key for row in rows for key in row)))
-        writer.writeheader()
-        writer.writerows(rows)
 
 
 def _picture(ranked: Ranked, module: object, classes: Classes) -> Picture:

@@ -4,10 +4,10 @@ from benchmarks import metrics
 
 
 def test_metrics_run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr("sys.argv", ["metrics", "--scenes", "2", "--rounds", "2"])
+    monkeypatch.setattr("sys.argv", ["metrics", "--scenes", "2", "--rounds", "2", "--sides", "96"])
     metrics.main()
     out = capsys.readouterr().out
-    for title in ("part of a validation's time", "semantic", "regions", "panoptic quality"):
+    for title in ("part of a validation's time", "semantic", "regions", "panoptic quality", "boundaries"):
         assert title in out
 
 

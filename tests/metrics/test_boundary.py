@@ -5,7 +5,14 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from fusionseg.metrics.boundary import BOUNDARY_SUMS, boundary_figures, boundary_sums
+from fusionseg.metrics.boundary import (
+    BOUNDARY_SUMS,
+    boundary_figures,
+    boundary_sums,
+    by_dilation,
+    by_distance,
+    near,
+)
 
 Map = npt.NDArray[np.integer[Any]]
 
@@ -47,6 +54,24 @@ def test_sums_equal_all_pairs_of_pixels(seed: int, radius: float) -> None:
     # A little more, so that the radius survives the division; no distance of pixels lies in between.
     sums = boundary_sums(prediction, truth, tolerance=(radius + 1e-9) / hypot(*truth.shape))
     assert dict(zip(BOUNDARY_SUMS, sums, strict=True)) == dict(zip(BOUNDARY_SUMS, expected, strict=True))
+
+
+@pytest.mark.parametrize("radius", [0.0, 0.9, 1.0, 2**0.5, 5.0, 7.3, 13.0, 16.5, 25.0, 41.01])
+def test_dilation_and_distance_transform_find_the_same_pixels(radius: float) -> None:
+    random = np.random.default_rng(int(radius))
+    for share in (0, 1e-4, 1e-2, 1):
+        targets = random.random((90, 130)) < share
+        dilated = by_dilation(targets, radius)
+        assert np.array_equal(dilated, by_distance(targets, radius))
+        pixels = random.random(targets.shape) < 0.5
+        assert near(targets, pixels, radius) == np.count_nonzero(dilated & pixels)
+        if share == 1e-4:
+            rows, columns = np.nonzero(targets)
+            y, x = np.ogrid[:90, :130]
+            squared = [(y - v) ** 2 + (x - u) ** 2 for v, u in zip(rows, columns, strict=True)]
+            assert np.array_equal(
+                dilated, np.any([d <= radius**2 for d in squared], 0) if squared else targets
+            )
 
 
 def test_tolerance_is_a_fraction_of_the_diagonal() -> None:
