@@ -12,11 +12,12 @@ from typing import Any, ClassVar, NoReturn
 
 import lightning.pytorch as pl
 from jsonargparse import ArgumentParser, Namespace
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import LightningDataModule, LightningModule
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 from fusionseg.cli.replacement import forget_replaced_defaults
-from fusionseg.config.errors import UsageError, innermost, located, mapping, usage_error
+from fusionseg.config.errors import UsageError, innermost, located, mapping, mendable, usage_error
 from fusionseg.config.lightning_messages import quiet
 from fusionseg.config.recipe import import_path
 from fusionseg.config.trust import check_named
@@ -122,8 +123,9 @@ class FusionCLI(LightningCLI):
         except UsageError as error:
             typed = {word.split("=")[0].rstrip("+").replace(".init_args.", ".") for word in args}
             raise located(error, [] if f"--{error.key.removesuffix('.*')}" in typed else files) from error
-        except ValueError as error:
-            raise innermost(error) from error
+        except (ValueError, MisconfigurationException) as error:
+            with mendable(MisconfigurationException):
+                raise innermost(error) from error
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         super().parse_arguments(parser, args)

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from fusionseg.config.errors import mendable
 from fusionseg.engine.evaluation import Scored, evaluated, suite_of
 from fusionseg.engine.predictions import drawables
 from fusionseg.files.atomic import Json, replacing, write_json
@@ -47,7 +48,8 @@ def evaluate(module: Any, data: Any, split: str, folder: Path, precision: str, p
     Returns:
         What the JSON file holds: `metrics`, `per_class`, `split`, `images`.
     """
-    suite = suite_of(module, data.classes)
+    with mendable():
+        suite = suite_of(module, data.classes)
     rows: list[Json] = []
     sums: list[Counted] = []
     best: list[Ranked] = []
