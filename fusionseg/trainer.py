@@ -11,7 +11,7 @@ import lightning.pytorch as pl
 import torch
 from lightning.fabric.utilities import rank_zero_only
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.callbacks import Callback, ProgressBar
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.plugins import Precision
 from lightning.pytorch.strategies.launchers import _MultiProcessingLauncher
@@ -84,7 +84,7 @@ class Trainer(pl.Trainer):
                 max_epochs=max_epochs,
                 precision=precision,  # type: ignore[arg-type]
                 logger=_loggers(self.run, logger),
-                callbacks=[self.record, *given, *_callbacks(self.run, save_every_n_minutes, kwargs)],
+                callbacks=[self.record, *given, *_callbacks(self.run, given, save_every_n_minutes, kwargs)],
                 log_every_n_steps=log_every_n_steps,
                 num_sanity_val_steps=num_sanity_val_steps,
                 enable_model_summary=enable_model_summary,
@@ -224,9 +224,12 @@ def _loggers(run: RunFolder, given: Logger | Iterable[Logger] | bool | None) -> 
     return [MetricsLogger(run.metrics), *([tracked] if tracked else []), *more]
 
 
-def _callbacks(run: RunFolder, minutes: float, options: Mapping[str, object]) -> list[Callback]:
+def _callbacks(
+    run: RunFolder, given: list[Callback], minutes: float, options: Mapping[str, object]
+) -> list[Callback]:
     own: list[Callback] = [Pictures(), Signals()]
-    if options.get("enable_progress_bar", True) is not False:
+    shown = options.get("enable_progress_bar", True) is not False
+    if shown and not any(isinstance(callback, ProgressBar) for callback in given):
         own.append(FusionProgress())
     if options.get("enable_checkpointing", True) is not False:
         own.append(BestCheckpoint(run.best))

@@ -9,6 +9,7 @@ import torch
 import yaml
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback
+from lightning.pytorch.callbacks import TQDMProgressBar
 from lightning.pytorch.strategies import DDPStrategy
 
 from fusionseg.commands import evaluate, predict
@@ -148,6 +149,12 @@ def test_an_interrupt_is_an_interrupt_and_the_next_one_works_too(
         )
     assert signal.getsignal(signal.SIGINT) is before
     assert json.loads((tmp_path / "summary.json").read_text())["status"] == "interrupted"
+
+
+def test_a_progress_bar_of_one_s_own_is_the_only_one(tmp_path: Path) -> None:
+    own = TQDMProgressBar()
+    trainer = Trainer(default_root_dir=tmp_path, callbacks=[own])
+    assert trainer.progress_bar_callback is own
 
 
 def test_precision_is_fast_where_the_processor_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, ClassVar, NoReturn
 
 import lightning.pytorch as pl
-from jsonargparse import ArgumentParser, Namespace
+from jsonargparse import ArgumentParser
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import LightningDataModule, LightningModule
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
@@ -216,17 +216,3 @@ def values(args: Sequence[str], flag: str) -> list[str]:
     """
     after = [value for word, value in pairwise(args) if word == flag]
     return after + [word.removeprefix(f"{flag}=") for word in args if word.startswith(f"{flag}=")]
-
-
-def experiment(parser: LightningArgumentParser, config: Namespace) -> str:
-    """The complete configuration as YAML, without the arguments of the command."""
-    kept = config.clone()
-    for name in OPTIONS:
-        kept.pop(name, None)
-    kept.trainer.default_root_dir = None
-    text = parser.dump(kept, skip_link_targets=True, skip_unset=False)
-    # once more, because classes in a default list have no arguments yet
-    again = parser.parse_string(text)
-    for name in OPTIONS:
-        again.pop(name, None)
-    return str(parser.dump(again, skip_link_targets=True, skip_unset=False))

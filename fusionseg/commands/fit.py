@@ -9,8 +9,9 @@ from typing import Any, Literal
 
 import lightning.pytorch as pl
 
+from fusionseg.cli.configuration import experiment
 from fusionseg.cli.help import manual
-from fusionseg.cli.parser import FusionCLI, experiment, values
+from fusionseg.cli.parser import FusionCLI, values
 from fusionseg.config.trust import untrusted
 from fusionseg.runs.folder import RunFolder
 from fusionseg.runs.restore import start_from
