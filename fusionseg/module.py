@@ -24,9 +24,9 @@ from fusionseg.engine.optimization import (
     balance_losses,
     check_factors,
     configured,
-    scheduled,
 )
 from fusionseg.engine.predictions import frame_of, padded, predictions
+from fusionseg.engine.schedules import Schedule
 from fusionseg.engine.seeding import reseed
 from fusionseg.engine.task_gradients import TaskGradients
 from fusionseg.engine.tasks import planned
@@ -56,8 +56,8 @@ class FusionModule(LightningModule):
             gradients.
         optimizer: Recipe of the optimizer.
         schedule: Recipe of the learning-rate schedule, such as `WarmupPoly` or any of torch's. One that has
-            an argument `total_steps` is given the number of optimizer steps and is stepped with each, others
-            are stepped each epoch.
+            an argument `total_steps` is given the number of optimizer steps and is stepped with each,
+            `ReduceLROnPlateau` after each validation, others after each epoch.
         encoder_lr: Learning rate of the encoder as a factor of the optimizer's.
         freeze_encoder_epochs: For so many first epochs the encoder does not change.
         l1: Weight of an L1 penalty on all trainable parameters.
@@ -105,7 +105,7 @@ class FusionModule(LightningModule):
         self.loss_log = LossLog(self.tasks)
         self.current_step = Step()
         self.optimizer = optimizer
-        self.schedule = schedule
+        self.schedule = Schedule(schedule)
         self.encoder_lr = encoder_lr
         self.freeze_encoder_epochs = freeze_encoder_epochs
         self.to(memory_format=self.network.memory_format)
@@ -148,14 +148,7 @@ class FusionModule(LightningModule):
     def configure_optimizers(self) -> OptimizerLRScheduler:
         optimizer = configured(self.optimizer, self.network, self.encoder_lr, allows_fused(self.trainer))
         optimizer.register_step_post_hook(self._stepped)
-        if self.schedule is None:
-            return optimizer
-        schedule, interval = scheduled(self.schedule, optimizer, self.trainer.estimated_stepping_batches)
-        # the figure is for ReduceLROnPlateau alone
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": schedule, "interval": interval, "monitor": "val/loss"},
-        }
+        return self.schedule.configured(optimizer, self.trainer.estimated_stepping_batches)
 
     @override
     def on_train_start(self) -> None:
@@ -239,6 +232,7 @@ class FusionModule(LightningModule):
     @override
     def on_save_checkpoint(self, checkpoint: Checkpoint) -> None:
         checkpoint["losses"] = self.loss_log.state()
+        checkpoint["planned_steps"] = self.schedule.total_steps
         check_finite(checkpoint["state_dict"], self.global_step)
         arguments = checkpoint["hyper_parameters"]
         arguments["backbone"] = {**arguments["backbone"], **self.network.recorded()}
@@ -246,6 +240,7 @@ class FusionModule(LightningModule):
     @override
     def on_load_checkpoint(self, checkpoint: Checkpoint) -> None:
         self.loss_log.resume(checkpoint.get("losses"))
+        self.schedule.resume(checkpoint)
 
     def log_losses(self) -> None:
         """Logs the mean losses since the last call: the only place where training waits for the device."""
@@ -267,8 +262,10 @@ class FusionModule(LightningModule):
         fits = self.trainer.state.fn == "fit"
         # while fitting by hand, because Lightning counts steps from 0 and differently after a resume
         self.log_dict(named, logger=False if fits else None, sync_dist=world_size() > 1)
-        if fits:
+        if fits and not self.trainer.sanity_checking:
             self._log_now(named)
+            for plan in self.trainer.lr_scheduler_configs:
+                self.schedule.follow(plan.scheduler, named)
 
     def _log_now(self, figures: dict[str, float]) -> None:
         if self.trainer.sanity_checking:

@@ -10,9 +10,11 @@ from typing import Any
 import lightning.pytorch as pl
 import torch
 from lightning.fabric.utilities import rank_zero_only
-from lightning.pytorch.callbacks import Callback
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.callbacks import Callback, ProgressBar
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.plugins import LayerSync, Precision
+from lightning.pytorch.strategies.launchers import _MultiProcessingLauncher
 from torch.distributed import DistError
 
 from fusionseg.callbacks.checkpoints import BestCheckpoint, LastCheckpoint
@@ -20,6 +22,7 @@ from fusionseg.callbacks.pictures import Pictures
 from fusionseg.callbacks.progress import FusionProgress
 from fusionseg.callbacks.record import RunRecord
 from fusionseg.callbacks.signals import Signals, Stopped
+from fusionseg.config.errors import UsageError, mendable
 from fusionseg.config.lightning_messages import quiet
 from fusionseg.engine.precision import fast_precision, precision_notice
 from fusionseg.engine.sync_batch_norm import BatchNormSync
@@ -69,6 +72,7 @@ class Trainer(pl.Trainer):
         check_plan(max_epochs, **kwargs)
         self.run = RunFolder(default_root_dir) if default_root_dir else RunFolder.new("python")
         weakref.finalize(self, self.run.release)
+        self.record = RunRecord()
         given = _several(callbacks)
         plugins = _plugins(kwargs.pop("plugins", None), sync_batchnorm)
         self.started = False
@@ -76,13 +80,13 @@ class Trainer(pl.Trainer):
         if precision is None and not any(isinstance(plugin, Precision) for plugin in plugins):
             precision = fast_precision(kwargs.get("accelerator", "auto"))
             self.notice = precision_notice(precision)
-        with quiet():
+        with quiet(), self._released_on_error():
             super().__init__(
                 default_root_dir=self.run.path,
                 max_epochs=max_epochs,
                 precision=precision,  # type: ignore[arg-type]
                 logger=_loggers(self.run, logger),
-                callbacks=given + _callbacks(self.run, save_every_n_minutes, kwargs),
+                callbacks=[self.record, *given, *_callbacks(self.run, given, save_every_n_minutes, kwargs)],
                 log_every_n_steps=log_every_n_steps,
                 num_sanity_val_steps=num_sanity_val_steps,
                 enable_model_summary=enable_model_summary,
@@ -90,9 +94,12 @@ class Trainer(pl.Trainer):
                 plugins=plugins,
                 **kwargs,
             )
+            check_launcher(self.strategy.launcher)
 
     def fit(self, *args: Any, **kwargs: Any) -> None:
-        """As Lightning's, into a folder without a run; nothing is left there if not one step is made.
+        """As Lightning's, into a folder without a run.
+
+        If not one step is made, nothing is left there but the traceback of an error in the first batch.
 
         With `ckpt_path`, such as the run's `checkpoints/last.ckpt`, the run goes on to the last bit as if it
         had never been stopped.
@@ -101,6 +108,7 @@ class Trainer(pl.Trainer):
             FileExistsError: If the folder holds a run, which is not continued.
             KeyboardInterrupt: After Ctrl-C, when all is written.
             SystemExit: After another signal, with the code 128 + its number.
+            UserError: What keeps the training from its first batch.
             ChildProcessError: If a process that prepares batches died.
             ConnectionError: If another rank did.
         """
@@ -117,6 +125,11 @@ class Trainer(pl.Trainer):
                 raise
             signal.signal(signal.SIGINT, handler)  # Lightning leaves it ignored
             raise KeyboardInterrupt from None
+        except (ValueError, MisconfigurationException) as error:
+            if self.record.begun:
+                raise
+            with mendable(MisconfigurationException):
+                raise error
         except RuntimeError as error:
             if isinstance(error, DistError) or "gloo/transport" in str(error):
                 raise ConnectionError(
@@ -137,12 +150,22 @@ class Trainer(pl.Trainer):
         self.started = True
         try:
             yield
+            if self.fast_dev_run:  # type: ignore[attr-defined]
+                self.run.discard()
         except BaseException:
             if not self.global_step and not resume:
                 self.run.discard()
             raise
         finally:
             self.run.release()
+
+    @contextmanager
+    def _released_on_error(self) -> Iterator[None]:
+        try:
+            yield
+        except BaseException:
+            self.run.release()
+            raise
 
 
 def check_plan(
@@ -171,6 +194,21 @@ def check_plan(
             raise ValueError(f"expected trainer.{name} in 1..4096, found {number}")
 
 
+def check_launcher(launcher: object) -> None:
+    """Checks that each rank is a program of its own, whose errors, signals and results are not lost.
+
+    Raises:
+        UsageError: If one process starts the ranks, as `ddp_spawn`, `ddp_fork` and `ddp_notebook` do.
+    """
+    if isinstance(launcher, _MultiProcessingLauncher):
+        raise UsageError(
+            "expected ddp, which starts each rank as a program, found one that starts the ranks from within "
+            "this process (spawn, fork, notebook); in a notebook start the command: `!fusionseg fit "
+            "--trainer.devices 2 ...`",
+            "trainer.strategy",
+        )
+
+
 def _several(given: object) -> list[Any]:
     return list(given) if isinstance(given, list | tuple) else [] if given is None else [given]
 
@@ -189,9 +227,12 @@ def _loggers(run: RunFolder, given: Logger | Iterable[Logger] | bool | None) -> 
     return [MetricsLogger(run.metrics), *([tracked] if tracked else []), *more]
 
 
-def _callbacks(run: RunFolder, minutes: float, options: Mapping[str, object]) -> list[Callback]:
-    own: list[Callback] = [RunRecord(), Pictures(), Signals()]
-    if options.get("enable_progress_bar", True) is not False:
+def _callbacks(
+    run: RunFolder, given: list[Callback], minutes: float, options: Mapping[str, object]
+) -> list[Callback]:
+    own: list[Callback] = [Pictures(), Signals()]
+    shown = options.get("enable_progress_bar", True) is not False
+    if shown and not any(isinstance(callback, ProgressBar) for callback in given):
         own.append(FusionProgress())
     if options.get("enable_checkpointing", True) is not False:
         own.append(BestCheckpoint(run.best))

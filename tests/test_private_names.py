@@ -22,6 +22,7 @@ import torch
 from jsonargparse import ArgumentParser
 from lightning.pytorch import Trainer
 from lightning.pytorch.loggers import WandbLogger
+from lightning.pytorch.strategies import launchers
 from packaging.requirements import Requirement
 from torch import nn
 from torchmetrics import Metric
@@ -55,6 +56,13 @@ class Internal(NamedTuple):
 
 def loop() -> Any:
     return Trainer(accelerator="cpu", logger=False, enable_checkpointing=False).fit_loop
+
+
+def _launcher(strategy: str) -> type:
+    trainer = Trainer(
+        strategy=strategy, accelerator="cpu", devices=2, logger=False, enable_checkpointing=False
+    )
+    return type(trainer.strategy.launcher)
 
 
 def typehint() -> bool:
@@ -140,6 +148,16 @@ INTERNALS = [
         "callbacks/checkpoints",
         "together with `_restarting`",
         lambda: parameters(loop().epoch_progress.increment_completed) == [],
+    ),
+    Internal(
+        "_MultiProcessingLauncher",
+        "lightning",
+        "trainer",
+        "whether one process starts all ranks, in which case their errors and results do not come back whole",
+        lambda: (
+            issubclass(_launcher("ddp_spawn"), launchers._MultiProcessingLauncher)
+            and not issubclass(_launcher("ddp"), launchers._MultiProcessingLauncher)
+        ),
     ),
     Internal(
         "batch_progress",

@@ -7,9 +7,13 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback
+from lightning.pytorch.callbacks import TQDMProgressBar
+from lightning.pytorch.strategies import DDPStrategy
 
 from fusionseg.commands import evaluate, predict
+from fusionseg.config.errors import UserError
 from fusionseg.data.datamodule import SegmentationDataModule
 from fusionseg.data.synthetic import SyntheticScenes
 from fusionseg.engine.precision import fast_precision
@@ -76,7 +80,7 @@ def test_a_trainer_does_not_write_over_a_run(
 
 
 @pytest.mark.parametrize("folder_was_there", [True, False])
-def test_a_run_without_a_step_leaves_no_run(
+def test_a_run_without_a_step_leaves_the_traceback_of_a_bug_alone(
     folder_was_there: bool, data: SegmentationDataModule, model: FusionModule, tmp_path: Path
 ) -> None:
     run = tmp_path / "run"
@@ -85,7 +89,43 @@ def test_a_run_without_a_step_leaves_no_run(
         (run / "notes.txt").write_text("mine")
     with pytest.raises(ValueError, match="broken"):
         Trainer(max_epochs=1, default_root_dir=run, callbacks=Fails(ValueError("broken"), 0)).fit(model, data)
-    assert [p.name for p in tmp_path.rglob("*")] == (["run", "notes.txt"] if folder_was_there else [])
+    notes = {"notes.txt"} if folder_was_there else set()
+    assert {p.name for p in tmp_path.rglob("*")} == {"run", "traceback.txt", *notes}
+    told = (run / "traceback.txt").read_text()
+    assert told.startswith("Traceback")
+    assert "in on_train_batch_start" in told
+    assert told.endswith("ValueError: broken\n")
+    Trainer(max_steps=1, limit_val_batches=0, default_root_dir=run).fit(model, data)
+    assert not (run / "traceback.txt").exists()
+
+
+@pytest.mark.parametrize("error", [ValueError("broken"), MisconfigurationException("broken")])
+def test_what_keeps_a_run_from_its_first_batch_is_one_line_and_leaves_nothing(
+    error: Exception, data: SegmentationDataModule, model: FusionModule, tmp_path: Path
+) -> None:
+    class Refuses(Callback):
+        def on_fit_start(self, *_: Any) -> None:
+            raise error
+
+    run = tmp_path / "runs" / "first"
+    with pytest.raises(UserError, match=r"^broken$"):
+        Trainer(max_epochs=1, default_root_dir=run, callbacks=Refuses()).fit(model, data)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "strategy",
+    ["ddp_spawn", "ddp_fork", "ddp_notebook_find_unused_parameters_true", DDPStrategy(start_method="spawn")],
+)
+def test_ranks_that_are_no_programs_are_refused_before_anything_is_written(
+    strategy: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(
+        UserError, match=r"trainer.strategy: expected ddp, which starts .*, found one that starts"
+    ):
+        Trainer(strategy=strategy, accelerator="cpu", devices=2)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_failed_run_says_so_and_keeps_its_last_state(
@@ -109,6 +149,12 @@ def test_an_interrupt_is_an_interrupt_and_the_next_one_works_too(
         )
     assert signal.getsignal(signal.SIGINT) is before
     assert json.loads((tmp_path / "summary.json").read_text())["status"] == "interrupted"
+
+
+def test_a_progress_bar_of_one_s_own_is_the_only_one(tmp_path: Path) -> None:
+    own = TQDMProgressBar()
+    trainer = Trainer(default_root_dir=tmp_path, callbacks=[own])
+    assert trainer.progress_bar_callback is own
 
 
 def test_precision_is_fast_where_the_processor_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

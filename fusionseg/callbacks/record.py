@@ -1,12 +1,9 @@
 """Records the configuration, the machine and the results of a run in its folder."""
 
-import os
-import platform
-import subprocess
 import sys
 import time
-from importlib.metadata import version
-from pathlib import Path
+import traceback
+from contextlib import suppress
 from typing import Any
 
 import yaml
@@ -16,23 +13,16 @@ from rich.console import Console
 from rich.table import Table
 
 from fusionseg.callbacks.signals import Stopped
+from fusionseg.config.errors import UserError
 from fusionseg.config.recipe import import_path, plain
 from fusionseg.files.atomic import Json, write_json, write_text
 from fusionseg.files.state_dicts import Checkpoint
 from fusionseg.metrics import MetricSuite
 from fusionseg.runs.csv_logger import MetricsLogger
+from fusionseg.runs.environment import environment, seed_of_run
 from fusionseg.runs.folder import RunFolder
 from fusionseg.runs.wandb_logger import log_tables, runs
 from fusionseg.sample import Sample
-
-PACKAGES = (
-    "torch",
-    "torchvision",
-    "lightning",
-    "segmentation-models-pytorch",
-    "numpy",
-    "opencv-python-headless",
-)
 
 
 class RunRecord(Callback):
@@ -52,22 +42,43 @@ class RunRecord(Callback):
         self.since = 0.0
         self.spent = 0.0
         self.metrics: dict[str, float] = {}
+        self.rows: list[int] = []
         self.resumed = False
+        self.begun = False
+        """Whether a batch was asked for: what was raised before kept the training from starting."""
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         self.start = time.time()
-        if stage != "fit" or not trainer.is_global_zero:
+        self.begun = False
+        if stage != "fit":
             return
-        self.run = RunFolder(trainer.default_root_dir)
-        config = self.config or yaml.safe_dump(_configuration(trainer, pl_module), sort_keys=False)
-        write_text(self.run.config, config)
-        self.facts = {**_seed(), **_machine(trainer, pl_module), **_commit()}
-        for run in runs(trainer.loggers):
-            classes = getattr(pl_module, "classes", None)
-            run.config.update(
-                {**yaml.safe_load(config), **self.facts, "classes": list(classes.names) if classes else None}
-            )
+        # ranks that a program started one by one may have chosen folders of other names
+        self.run = RunFolder(trainer.strategy.broadcast(trainer.default_root_dir))
+        self.written = self.config or yaml.safe_dump(_configuration(trainer, pl_module), sort_keys=False)
+        self.facts = environment(trainer, pl_module)
+        for run in runs(trainer.loggers) if trainer.is_global_zero else ():
             self.facts["wandb"] = {"id": run.id, "project": run.project}
+
+    def on_sanity_check_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._begin(trainer, pl_module)
+
+    def _begin(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Writes the first files; not earlier, so that a start or resume that is refused changes nothing."""
+        if self.begun:
+            return
+        self.begun = True
+        tables = [logger for logger in trainer.loggers if isinstance(logger, MetricsLogger)]
+        for table, rows in zip(tables, self.rows, strict=False):
+            table.keep(rows)
+        if not trainer.is_global_zero:
+            return
+        for path in self.run.tracebacks():
+            path.unlink()
+        write_text(self.run.config, self.written)
+        classes = getattr(pl_module, "classes", None)
+        known = {**self.facts, "classes": list(classes.names) if classes else None}
+        for run in runs(trainer.loggers):
+            run.config.update({**yaml.safe_load(self.written), **known})
         self._write("running", {})
 
     def on_save_checkpoint(
@@ -97,9 +108,7 @@ class RunRecord(Callback):
         self.spent = known["spent"]
         self.metrics = known["metrics"]
         self.resumed = True
-        tables = (logger for logger in trainer.loggers if isinstance(logger, MetricsLogger))
-        for table, rows in zip(tables, known["rows"], strict=False):
-            table.keep(rows)
+        self.rows = known["rows"]
         if known["ranks"] != trainer.world_size and trainer.is_global_zero:
             print(
                 f"resumed on {trainer.world_size} ranks instead of {known['ranks']}: the images of each "
@@ -109,6 +118,7 @@ class RunRecord(Callback):
             )
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._begin(trainer, pl_module)
         self.since = time.perf_counter()
         if self.resumed and any(
             isinstance(c, EarlyStopping) and c.stopped_epoch for c in _callbacks(trainer)
@@ -168,12 +178,18 @@ class RunRecord(Callback):
         self._show(metrics)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        if trainer.is_global_zero and trainer.state.fn == "fit" and hasattr(self, "facts"):
+        if not self.begun or trainer.state.fn != "fit":
+            return
+        asked = isinstance(exception, KeyboardInterrupt | SystemExit | Stopped)
+        if trainer.is_global_zero:
             self._pause()
-            status = (
-                "interrupted" if isinstance(exception, KeyboardInterrupt | SystemExit | Stopped) else "failed"
-            )
-            self._write(status, _validated(trainer) or self.metrics)
+            self._write("interrupted" if asked else "failed", _validated(trainer) or self.metrics)
+        # of a step that was never made, the user's own mistake leaves nothing
+        if not asked and (trainer.global_step or not isinstance(exception, UserError)):
+            path = self.run.traceback_of(trainer.global_rank)
+            with suppress(OSError):  # of a full disk, for example, which is the reason itself
+                write_text(path, "".join(traceback.format_exception(exception)))
+                exception.add_note(f"(this traceback is in {path})")
 
     def _write(self, status: str, metrics: dict[str, float]) -> None:
         rate = self.images / self.seconds if self.seconds else None
@@ -206,7 +222,7 @@ def _validated(trainer: Trainer) -> dict[str, float]:
 
 def _configuration(trainer: Any, module: LightningModule) -> Json:
     """The configuration of a run that a Python script started, as the command line would write it."""
-    seed = _seed()["seed"]
+    seed = seed_of_run()
     parts: Json = {"seed_everything": False if seed is None else seed}
     for key, part in (("model", module), ("data", trainer.datamodule)):
         parts[key] = None
@@ -215,36 +231,3 @@ def _configuration(trainer: Any, module: LightningModule) -> Json:
             parts[key] = {"class_path": import_path(type(part)), "init_args": own}
     names = ("precision", "max_epochs", "max_steps", "accumulate_grad_batches", "gradient_clip_val")
     return {**parts, "trainer": {name: getattr(trainer, name) for name in names}}
-
-
-def _seed() -> Json:
-    seed = os.environ.get("PL_GLOBAL_SEED")
-    return {"seed": None if seed is None else int(seed)}
-
-
-def _machine(trainer: Trainer, module: LightningModule) -> Json:
-    device = trainer.strategy.root_device
-    name = platform.processor() or platform.machine()
-    if device.type == "cuda":
-        import torch
-
-        name = torch.cuda.get_device_name(device)
-    return {
-        "parameters": sum(p.numel() for p in module.parameters()),
-        "precision": str(trainer.precision),
-        "devices": {"kind": device.type, "name": name, "count": trainer.world_size},
-        "versions": {"python": platform.python_version(), **{p: version(p) for p in PACKAGES}},
-    }
-
-
-def _commit() -> Json:
-    """The commit that the code is at and whether it was changed since; nothing where it is not a checkout."""
-
-    def git(*words: str) -> str:
-        command = ["git", "-C", str(Path(__file__).parent), *words]
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
-
-    try:
-        return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain"))}
-    except (OSError, subprocess.SubprocessError):
-        return {"commit": None, "dirty": None}

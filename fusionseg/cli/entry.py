@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import fusionseg.commands
-from fusionseg.config.errors import UsageError
+from fusionseg.config.errors import UsageError, UserError
 from fusionseg.config.type_names import nearest
 
 USAGE = "usage: fusionseg COMMAND [ARGUMENTS], or python -m fusionseg COMMAND [ARGUMENTS]"
@@ -52,7 +52,8 @@ def guarded(command: Callable[[Sequence[str]], None], args: Sequence[str]) -> No
     """Runs a function with its arguments and exits.
 
     The exit code is 0 after success, 2 after what the user can mend, which is one message without a traceback
-    (with `FUSIONSEG_DEBUG=1` the traceback comes too), and 130 after Ctrl-C, also while modules are imported.
+    (with `FUSIONSEG_DEBUG=1` the traceback comes too), 1 after any other error, which has its traceback, and
+    130 after Ctrl-C, also while modules are imported.
     """
     try:
         command(args)
@@ -103,9 +104,7 @@ def message_of(error: BaseException) -> str:
 
 
 def _is_mistake(error: Exception) -> bool:
-    """Whether the user can mend what an error is about."""
-    lightning = sys.modules.get(
-        "lightning.fabric.utilities.exceptions"
-    )  # whose error is known where it was imported
-    kinds = (ValueError, OSError, ArgumentError, getattr(lightning, "MisconfigurationException", ValueError))
-    return isinstance(error, kinds)
+    """Whether the user can mend what an error is about: a `UserError`, or a path that the system refuses."""
+    if isinstance(error, OSError):
+        return error.filename is not None or error.errno is None  # without a number the message is a sentence
+    return isinstance(error, UserError | ArgumentError)

@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any, ClassVar, NoReturn
 
 import lightning.pytorch as pl
-from jsonargparse import ArgumentParser, Namespace
+from jsonargparse import ArgumentParser
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import LightningDataModule, LightningModule
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 from fusionseg.cli.replacement import forget_replaced_defaults
-from fusionseg.config.errors import UsageError, innermost, located, mapping, usage_error
+from fusionseg.config.errors import UsageError, innermost, located, mapping, mendable, usage_error
 from fusionseg.config.lightning_messages import quiet
 from fusionseg.config.recipe import import_path
 from fusionseg.config.trust import check_named
@@ -122,8 +123,9 @@ class FusionCLI(LightningCLI):
         except UsageError as error:
             typed = {word.split("=")[0].rstrip("+").replace(".init_args.", ".") for word in args}
             raise located(error, [] if f"--{error.key.removesuffix('.*')}" in typed else files) from error
-        except ValueError as error:
-            raise innermost(error) from error
+        except (ValueError, MisconfigurationException) as error:
+            with mendable(MisconfigurationException):
+                raise innermost(error) from error
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         super().parse_arguments(parser, args)
@@ -214,17 +216,3 @@ def values(args: Sequence[str], flag: str) -> list[str]:
     """
     after = [value for word, value in pairwise(args) if word == flag]
     return after + [word.removeprefix(f"{flag}=") for word in args if word.startswith(f"{flag}=")]
-
-
-def experiment(parser: LightningArgumentParser, config: Namespace) -> str:
-    """The complete configuration as YAML, without the arguments of the command."""
-    kept = config.clone()
-    for name in OPTIONS:
-        kept.pop(name, None)
-    kept.trainer.default_root_dir = None
-    text = parser.dump(kept, skip_link_targets=True, skip_unset=False)
-    # once more, because classes in a default list have no arguments yet
-    again = parser.parse_string(text)
-    for name in OPTIONS:
-        again.pop(name, None)
-    return str(parser.dump(again, skip_link_targets=True, skip_unset=False))

@@ -9,9 +9,9 @@ from typing import Any, Literal
 
 import lightning.pytorch as pl
 
-from fusionseg.callbacks.record import RunRecord
+from fusionseg.cli.configuration import experiment
 from fusionseg.cli.help import manual
-from fusionseg.cli.parser import FusionCLI, experiment, values
+from fusionseg.cli.parser import FusionCLI, values
 from fusionseg.config.trust import untrusted
 from fusionseg.runs.folder import RunFolder
 from fusionseg.runs.restore import start_from
@@ -90,10 +90,9 @@ def main(args: Sequence[str]) -> None:
         if cli.config.weights:
             start_from(cli.model, cli.config.weights)
         cli.original.trainer.precision = trainer.precision
-        record = next(c for c in trainer.callbacks if isinstance(c, RunRecord))
-        record.config = experiment(cli.parser, cli.original)
+        trainer.record.config = experiment(cli.parser, cli.original)
         trainer.fit(cli.model, cli.datamodule, ckpt_path=cli.checkpoint, weights_only=True)
     finally:
         cli.run.release()
-    if trainer.is_global_zero:
+    if trainer.is_global_zero and cli.run.path.is_dir():  # which a fast_dev_run does not leave
         print(cli.run.path)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from fusionseg.cli.help import options_manual
 from fusionseg.cli.parser import Parser, values
+from fusionseg.config.errors import mendable
 from fusionseg.runs.input_images import InputImages
 from fusionseg.runs.prediction_files import check_folder, model_of, predict
 from fusionseg.runs.prediction_record import PredictionRecord
@@ -58,11 +59,13 @@ def options(args: Sequence[str]) -> Options:
 def main(args: Sequence[str]) -> None:
     """Predicts as the arguments say and prints the folder."""
     given = options(args)
-    check_folder(given.out)
-    images = InputImages(given.images, given.out)
-    if images.notice:
-        print(images.notice, file=sys.stderr)
-    trust = values(args, "--trust")
-    model, settings = model_of(given.run, given.checkpoint, given.scale, given.value_range, trust)
-    predict(model, images.by_name, PredictionRecord(given.out, settings), given.precision)
+    with mendable():
+        check_folder(given.out)
+        images = InputImages(given.images, given.out)
+        if images.notice:
+            print(images.notice, file=sys.stderr)
+        trust = values(args, "--trust")
+        model, settings = model_of(given.run, given.checkpoint, given.scale, given.value_range, trust)
+        record = PredictionRecord(given.out, settings)
+    predict(model, images.by_name, record, given.precision)
     print(given.out)

@@ -3,7 +3,8 @@
 import inspect
 import re
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,29 @@ NO_CLASS_PATH = "Dict must include a class_path"
 """How jsonargparse begins where settings stand without the class that they are settings of."""
 
 
-class UsageError(ValueError):
+class UserError(ValueError):
+    """What the user can mend: the message says all, so that the command line shows it without a traceback."""
+
+
+@contextmanager
+def mendable(*more: type[Exception]) -> Iterator[None]:
+    """Turns ValueErrors, and errors of further types, into UserErrors: for parsing, and for building parts.
+
+    >>> with mendable(ZeroDivisionError):
+    ...     1 / 0
+    Traceback (most recent call last):
+    fusionseg.config.errors.UserError: division by zero
+    """
+    kinds: tuple[type[Exception], ...] = (ValueError, *more)
+    try:
+        yield
+    except UserError:
+        raise
+    except kinds as error:
+        raise UserError(str(error)) from error
+
+
+class UsageError(UserError):
     """A command line or configuration that cannot be used.
 
     Args:

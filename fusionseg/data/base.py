@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from typing_extensions import override
 
+from fusionseg.config.errors import UserError
 from fusionseg.files.photos import Photo, ValueRange
 from fusionseg.sample import Classes, IntMap, Truth
 
@@ -18,7 +19,7 @@ LabelMap: TypeAlias = npt.NDArray[np.float32]
 """A label map of a further kind: (H, W) or (H, W, C), 0 (in all channels) where there is no valid label."""
 
 
-class DataError(ValueError):
+class DataError(UserError):
     """Files or arguments that do not fit a dataset; the type survives the way out of a worker process."""
 
 

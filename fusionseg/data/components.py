@@ -5,6 +5,7 @@ import numpy.typing as npt
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from fusionseg.config.errors import UserError
 from fusionseg.sample import VOID, IntMap
 
 
@@ -16,7 +17,7 @@ def components(semantic: IntMap, min_area: int = 1) -> npt.NDArray[np.uint16]:
         min_area: Components of fewer pixels become 0, like void.
 
     Raises:
-        ValueError: There are more than 65535 components.
+        UserError: There are more than 65535 components.
     """
     # Label maps consist of long horizontal runs, so runs of neighboring lines are joined instead of pixels.
     starts = np.ones(semantic.shape, bool)
@@ -34,7 +35,7 @@ def components(semantic: IntMap, min_area: int = 1) -> npt.NDArray[np.uint16]:
     kept[component[semantic.ravel()[first] == VOID]] = False
     numbers = np.where(kept, kept.cumsum(), 0)
     if numbers.max(initial=0) > np.iinfo(np.uint16).max:
-        raise ValueError(
+        raise UserError(
             f"{numbers.max()} components do not fit into 16 bits: raise min_area above {min_area} pixels"
         )
     return np.repeat(numbers.astype(np.uint16)[component], length).reshape(semantic.shape)

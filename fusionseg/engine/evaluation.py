@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import track
 from torch import Tensor
 
+from fusionseg.config.errors import UserError, mendable
 from fusionseg.config.lightning_messages import quiet
 from fusionseg.engine.distributed import gathered_objects
 from fusionseg.engine.objective import divided
@@ -106,7 +107,8 @@ def evaluated(
     with quiet():
         fabric = Fabric(devices=1, precision=precision)  # type: ignore[arg-type]
     module = module.to(fabric.device).eval()
-    data.setup("validate" if split == "val" else "test")
+    with mendable():
+        data.setup("validate" if split == "val" else "test")
     loader = data.val_dataloader() if split == "val" else data.test_dataloader()
     console = Console(stderr=True)
     hidden = not console.is_terminal
@@ -144,11 +146,11 @@ class Truths:
         """Height and width of the label files, for which it waits.
 
         Raises:
-            ValueError: If they differ within the batch.
+            UserError: If they differ within the batch.
         """
         sizes = sorted({truth.semantic.shape for truth in self.result()})
         if len(sizes) != 1:
-            raise ValueError(
+            raise UserError(
                 f"the label files of a batch have different sizes {sizes}: set data.eval_batch_size to 1"
             )
         height, width = sizes[0]

@@ -5,11 +5,12 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
+from fusionseg.config.errors import UserError
 from fusionseg.engine.distributed import gathered, gathered_objects, lowest, reduced, world_size
 from fusionseg.files.state_dicts import Checkpoint, not_finite
 
 
-class NotFiniteError(ValueError):
+class NotFiniteError(UserError):
     """The losses or weights of a training are NaN or infinite."""
 
 

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from fusionseg.balancing import Balancer
+from fusionseg.config.errors import UserError
 from fusionseg.engine.distributed import reduced, world_size
 from fusionseg.engine.seeding import reseed
 from fusionseg.engine.tasks import factor_of
@@ -114,7 +115,7 @@ class Objective:
         """For each task the (sums, weights) of its loss terms on this rank, (K_t,) each, of all refinements.
 
         Raises:
-            ValueError: If the batch lacks labels that a head needs.
+            UserError: If the batch lacks labels that a head needs.
         """
         terms = []
         for task in self.tasks:
@@ -148,14 +149,14 @@ def target_of(head: Head, batch: Sample) -> Target:
     """The target that a head makes of a batch.
 
     Raises:
-        ValueError: If the batch lacks labels that the head needs.
+        UserError: If the batch lacks labels that the head needs.
     """
     try:
         return head.target(batch)
     except KeyError as error:
         if (missing := error.args[0]) in batch:
             raise
-        raise ValueError(
+        raise UserError(
             f"expected batches with {missing!r}, which {type(head).__name__} needs, found "
             f"{', '.join(batch)}: choose data with these labels (data.dataset), or leave the head out"
         ) from error

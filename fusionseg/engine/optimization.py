@@ -3,13 +3,13 @@
 import inspect
 import math
 from collections.abc import Callable, Iterable
-from typing import Literal, TypedDict
+from typing import TypedDict
 
 from lightning.pytorch import Trainer
 from lightning.pytorch.plugins import MixedPrecision
 from torch import nn
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LambdaLR, LRScheduler
+from torch.optim.lr_scheduler import LambdaLR
 
 from fusionseg.config.errors import UsageError
 from fusionseg.config.recipe import made
@@ -149,40 +149,3 @@ def balance_losses(module: nn.Module, datamodule: object) -> None:
     counts = count()
     for loss in losses:
         loss.balance(counts)
-
-
-def scheduled(
-    recipe: Callable[..., LRScheduler], optimizer: Optimizer, total_steps: float
-) -> tuple[LRScheduler, Literal["step", "epoch"]]:
-    """The recipe's learning rate schedule, and when it is stepped.
-
-    Args:
-        recipe: Builds a schedule, given the optimizer and, if it takes it, `total_steps`.
-        optimizer: The optimizer.
-        total_steps: Number of optimizer steps of the training, or infinity.
-
-    Returns:
-        The schedule, and `step` if it takes `total_steps`, otherwise `epoch`.
-
-    Raises:
-        ValueError: If the schedule needs the number of steps and the training has no end, or if it sets the
-            learning rates of the parameter groups itself, in another ratio.
-    """
-    before = [group["lr"] for group in optimizer.param_groups]
-    takes_steps = "total_steps" in inspect.signature(made(recipe)).parameters
-    interval: Literal["step", "epoch"] = "step" if takes_steps else "epoch"
-    if interval == "epoch" or getattr(recipe, "keywords", {}).get("total_steps"):
-        schedule = recipe(optimizer)
-    elif math.isinf(total_steps):
-        raise ValueError(
-            f"{made(recipe).__name__} needs the number of steps: set trainer.max_epochs, or its total_steps"
-        )
-    else:
-        schedule = recipe(optimizer, total_steps=int(total_steps))
-    after = [group["lr"] for group in optimizer.param_groups]
-    if not math.isclose(before[0] * after[-1], before[-1] * after[0], rel_tol=1e-6):
-        raise ValueError(
-            f"{made(recipe).__name__} sets the learning rates to {after}, but encoder_lr wants the ratio of "
-            f"{before}: give it a list of two rates, the encoder's first"
-        )
-    return schedule, interval

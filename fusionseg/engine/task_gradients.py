@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from fusionseg.balancing import Balancer, GradientBalancer
 from fusionseg.balancing.branch import combined, gramian
+from fusionseg.config.errors import UserError
 from fusionseg.engine.distributed import reduced, world_size
 from fusionseg.engine.objective import Objective, Step
 from fusionseg.networks import Network
@@ -25,7 +26,7 @@ class TaskGradients:
         objective: The loss of all tasks.
 
     Raises:
-        ValueError: If gradients are to be balanced at a branching point and the network has none.
+        UserError: If gradients are to be balanced at a branching point and the network has none.
     """
 
     def __init__(self, network: Network, balancer: Balancer, objective: Objective) -> None:
@@ -49,14 +50,14 @@ class TaskGradients:
             learns: Whether anything that the tasks share is trained.
 
         Raises:
-            ValueError: If the balancer's level is the branching point and the network has none.
+            UserError: If the balancer's level is the branching point and the network has none.
         """
         branch = self.network.branch
         balancer = self.balancer
         if not isinstance(balancer, GradientBalancer) or balancer.level != "branch":
             return
         if branch is None:
-            raise ValueError(
+            raise UserError(
                 f"expected a network with a branching point, for {type(balancer).__name__} to balance "
                 f"gradients there; in {type(self.network).__name__} the tasks' paths meet behind every cut: "
                 "set model.balancer.level to parameters"

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from fusionseg.config.errors import UserError
 from fusionseg.files.atomic import Json, replacing
 from fusionseg.files.photos import as_stored, decoding, opened, raw_mode, turned
 from fusionseg.sample import OFFSET, VOID, Classes, Color, IntMap
@@ -34,7 +35,7 @@ def read_palette_labels(path: str | Path) -> tuple[IntMap, list[Color]]:
     with opened(path) as image:
         has_ids = image.mode in ("1", "L", "P", "I") or image.mode.startswith("I;16")
         if image.format == "JPEG" or not has_ids:
-            raise ValueError(
+            raise UserError(
                 f"expected one id for each pixel in {path} (a palette or grey PNG), "
                 f"found a {image.format} of mode {image.mode}: convert colors to class ids first"
             )
@@ -59,7 +60,7 @@ def write_semantic(path: str | Path, semantic: IntMap, classes: Classes) -> None
     """
     strange = np.setdiff1d(semantic, [*range(len(classes)), VOID])
     if strange.size:
-        raise ValueError(
+        raise UserError(
             f"expected class ids in [0, {len(classes) - 1}] or {VOID} for void in {path}, "
             f"found {strange[:5].tolist()}"
         )
@@ -164,7 +165,7 @@ def _array_labels(path: str | Path) -> IntMap:
     with decoding(path):
         ids = np.load(path, allow_pickle=False)
     if ids.ndim != 2 or ids.dtype.kind not in "iub":
-        raise ValueError(f"expected integer ids (H, W) in {path}, found {ids.dtype} {ids.shape}")
+        raise UserError(f"expected integer ids (H, W) in {path}, found {ids.dtype} {ids.shape}")
     return ids.astype(np.uint8) if ids.dtype == bool else ids  # type: ignore[no-any-return]
 
 

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from PIL import ExifTags, Image, UnidentifiedImageError
 from PIL.ImageFile import ImageFile
 
+from fusionseg.config.errors import UserError
 from fusionseg.sample import Array
 
 # large aerial photos are legitimate; Pillow still refuses images of more than twice its limit
@@ -73,7 +74,7 @@ def read_image(path: str | Path, value_range: ValueRange | None = None, channels
             values = _values(image, Path(path), channels)
     if values.dtype.kind not in "uif" or values.ndim != 3 or values.shape[2] != channels:
         found = f"{values.dtype} {values.shape} in {path}"
-        raise ValueError(
+        raise UserError(
             f"expected numbers (H, W, {channels}), found {found}: mind `channels` in classes.yaml"
         )
     return in_range(values, value_range or known, path)
@@ -95,14 +96,14 @@ def in_range(values: Array, value_range: ValueRange | None, path: str | Path) ->
     if values.dtype == np.uint8 or (values.dtype == np.uint16 and value_range is None):
         return values
     if value_range is None:
-        raise ValueError(
+        raise UserError(
             f"expected 8 or 16 bits for each channel in {path}, found {values.dtype}, which has no range: "
             "declare the values that are black and white (value_range, in classes.yaml or of predict)"
         )
     low, high = value_range
     unit = ((values.astype(np.float32) - low) / (high - low)).clip(0, 1)
     if not np.isfinite(unit).all():
-        raise ValueError(f"expected finite values in {path}, found NaN: fill the pixels without data")
+        raise UserError(f"expected finite values in {path}, found NaN: fill the pixels without data")
     return np.rint(unit * 65535).astype(np.uint16) if values.dtype == np.uint16 else unit
 
 
@@ -127,7 +128,7 @@ def opened(path: str | Path) -> Iterator[Image.Image]:
             image = Image.open(file)
             frames = 1 if image.format in _LAYERED else getattr(image, "n_frames", 1)
         if frames > 1:
-            raise ValueError(
+            raise UserError(
                 f"expected one image in {path}, found {frames} pages: write each to a file of its own"
             )
         yield image
@@ -173,7 +174,7 @@ def decoding(path: str | Path) -> Iterator[None]:
         else:
             found = str(reason) or type(reason).__name__
             message = f"{path} is no complete image file ({found}): download or copy it again"
-        raise ValueError(message) from error
+        raise UserError(message) from error
 
 
 def _why_unidentified(path: Path) -> Exception | None:

@@ -8,11 +8,13 @@ from typing import Any, TypeAlias, TypeGuard
 import torch
 from torch import Tensor
 
+from fusionseg.config.errors import UserError
+
 Checkpoint: TypeAlias = dict[str, Any]
 """The content of a checkpoint or the state of a callback: tensors, plain values, and containers of these."""
 
 
-class WeightsError(ValueError):
+class WeightsError(UserError):
     """A file of weights cannot be used; the message gives the reason and the remedy."""
 
 

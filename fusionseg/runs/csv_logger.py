@@ -10,6 +10,7 @@ from typing import TypeAlias
 from lightning.fabric.utilities import rank_zero_only
 from lightning.pytorch.loggers import Logger
 
+from fusionseg.config.errors import UserError
 from fusionseg.files.atomic import write_text
 
 Row: TypeAlias = dict[str, float | str | None]
@@ -74,14 +75,14 @@ class MetricsLogger(Logger):
             count: The number of rows to keep.
 
         Raises:
-            ValueError: If there are fewer rows.
+            UserError: If there are fewer rows.
         """
         rows: list[dict[str, str]] = []
         if self.path.is_file():
             with self.path.open(newline="", encoding="utf-8", errors="replace") as file:
                 rows = list(csv.DictReader(file))[:count]
         if len(rows) < count:
-            raise ValueError(
+            raise UserError(
                 f"{self.path}: expected the {count} rows that the checkpoint knows of, found {len(rows)}"
             )
         self.rows = [{name: value for name, value in row.items() if value} for row in rows]

@@ -8,6 +8,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from fusionseg.config.errors import mendable
 from fusionseg.engine.evaluation import Scored, evaluated, suite_of
 from fusionseg.engine.predictions import drawables
 from fusionseg.files.atomic import Json, write_json
@@ -44,7 +45,8 @@ def evaluate(module: Any, data: Any, split: str, folder: Path, precision: str, p
     Returns:
         What the JSON file holds: `metrics`, `per_class`, `split`, `images`.
     """
-    suite = suite_of(module, data.classes)
+    with mendable():
+        suite = suite_of(module, data.classes)
     best: list[Ranked] = []
     worst: list[Ranked] = []
     with closing(ImageRecords(folder)) as records:

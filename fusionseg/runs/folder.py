@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 from lightning.fabric.utilities import rank_zero_only
@@ -21,7 +22,7 @@ class RunFolder:
 
     A process claims the folder when it chooses it and releases it when training has ended. Of several ranks
     the first one claims. A claim is a lock on the file `.claim`, which the operating system drops when the
-    process dies.
+    process dies, while the file stays: a folder of a dead process without a checkpoint is used again.
 
     Args:
         path: The folder, which need not exist.
@@ -40,7 +41,8 @@ class RunFolder:
         self.evaluation = self.path / "evaluation"
         self.tracking = self.path / "wandb"
         self._lock: int | None = None
-        self._before: set[Path] | None = None
+        self._before: set[Path] = set()
+        self._made: list[Path] = []
 
     @classmethod
     def new(cls, experiment: str) -> "RunFolder":
@@ -54,11 +56,10 @@ class RunFolder:
             folder = cls(Path(PARENT) / (stem if number == 1 else f"{stem}-{number}"))
             if _is_first_rank():
                 try:
-                    folder.path.mkdir(parents=True)
+                    folder._make(exist_ok=False)
                 except FileExistsError:
                     continue
                 folder.claim()
-                folder._before = None
             elif folder.path.exists():
                 continue
             return folder
@@ -79,38 +80,78 @@ class RunFolder:
             return
         if self.path.exists() and not self.path.is_dir():
             raise FileExistsError(f"{self.path} is a file: choose a folder with --out (default_root_dir)")
-        self._before = set(self.path.iterdir()) if self.path.is_dir() else None
-        self.path.mkdir(parents=True, exist_ok=True)
-        self._lock = _locked(self._claim_file)
+        self._make(exist_ok=True)
+        self._lock, alone = _locked(self._claim_file)
+        died = alone and os.read(self._lock, 1) != b""  # a process that ends removes its claim
         if resume:
             remove_drafts(self.path)
-        elif any(path.exists() for path in (self.config, self.summary, self.metrics, self.checkpoints)):
+        elif died and not self._has_checkpoint():
+            self._remove(self._marks)
+            remove_drafts(self.path)
+        elif any(path.exists() for path in self._marks):
             self.release()
             raise FileExistsError(
                 f"{self.path} already holds a run: choose another folder with --out (default_root_dir), "
-                "or remove this one"
+                "continue the run with --resume, or remove this one"
             )
+        os.write(self._lock, f"{os.getpid()}\n".encode())
+        self._before = set(self.path.iterdir())
 
     def release(self) -> None:
-        """Releases the lock, and removes the folder if it was made for it and is empty."""
+        """Releases the lock, and removes the folder and those above that were made for it and are empty."""
         if self._lock is None:
             return
         self._claim_file.unlink(missing_ok=True)
         os.close(self._lock)
         self._lock = None
-        if self._before is None and self.path.is_dir() and not any(self.path.iterdir()):
-            self.path.rmdir()
+        for folder in self._made:
+            try:
+                folder.rmdir()
+            except OSError:  # it is not empty
+                break
 
     def discard(self) -> None:
-        """Removes the files that the run wrote since the folder was claimed."""
-        if self._lock is None:
+        """Removes the files that the run wrote since the folder was claimed, unless one is a checkpoint."""
+        if self._lock is None or self._has_checkpoint():
             return
-        written = {self.config, self.summary, self.metrics, self.checkpoints, self.pictures, self.tracking}
-        for path in written - (self._before or set()):
+        self._remove({*self._marks, self.pictures, self.tracking} - self._before)
+
+    @property
+    def _marks(self) -> set[Path]:
+        """What a folder that holds a run has at least one of."""
+        return {self.config, self.summary, self.metrics, self.checkpoints}
+
+    def _has_checkpoint(self) -> bool:
+        return any(self.checkpoints.glob("[!.]*"))
+
+    def _make(self, exist_ok: bool) -> None:
+        """Makes the folder and remembers which were made for it, the innermost first.
+
+        Raises:
+            FileExistsError: If it exists and must not.
+        """
+        missing = [folder for folder in (self.path, *self.path.parents) if not folder.exists()]
+        try:
+            self.path.mkdir(parents=True, exist_ok=exist_ok)
+        except FileNotFoundError:  # another process removed the folder above, which was empty, in between
+            self.path.mkdir(parents=True, exist_ok=exist_ok)
+        self._made += missing
+
+    @staticmethod
+    def _remove(paths: Iterable[Path]) -> None:
+        for path in paths:
             if path.is_dir():
                 shutil.rmtree(path, ignore_errors=True)
             else:
                 path.unlink(missing_ok=True)
+
+    def tracebacks(self) -> list[Path]:
+        """The tracebacks that ranks left when the last training in the folder failed."""
+        return list(self.path.glob("traceback*.txt"))
+
+    def traceback_of(self, rank: int) -> Path:
+        """The file for the traceback of a rank."""
+        return self.path / (f"traceback_rank_{rank}.txt" if rank else "traceback.txt")
 
     def picture(self, epoch: int) -> Path:
         """The panel of an epoch, counted from 0."""
@@ -173,8 +214,8 @@ def _is_first_rank() -> bool:
     return getattr(rank_zero_only, "rank", 0) == 0
 
 
-def _locked(path: Path) -> int:
-    """The descriptor of a file that this process has locked.
+def _locked(path: Path) -> tuple[int, bool]:
+    """The descriptor of a file that this process locks, and whether the file system has locks.
 
     Raises:
         FileExistsError: If another process holds the lock.
@@ -190,9 +231,9 @@ def _locked(path: Path) -> int:
                 "(default_root_dir)"
             ) from None
         except OSError:
-            return descriptor  # a file system without locks
+            return descriptor, False
         if _same(descriptor, path):
-            return descriptor
+            return descriptor, True
         os.close(descriptor)  # its last owner removed the file between the opening and the lock
 
 

@@ -13,7 +13,7 @@ from lightning.fabric import Fabric
 from rich.console import Console
 from rich.progress import track
 
-from fusionseg.config.errors import UsageError
+from fusionseg.config.errors import UsageError, UserError
 from fusionseg.config.lightning_messages import quiet
 from fusionseg.data.photo_notices import NARROW
 from fusionseg.engine.memory import is_out_of_memory
@@ -91,7 +91,7 @@ def model_of(
     backbone: Any = model.hparams.get("backbone", {})
     channels = backbone.get("in_channels", 3)
     if channels != 3:
-        raise ValueError(
+        raise UserError(
             f"expected a model of RGB images, found one of {channels} channels: use its predictions() "
             "in Python"
         )
@@ -154,7 +154,7 @@ def predict(
     if failures:
         rest = f"; the others are in {record.folder}" if record.entries else ""
         summary = f"{len(failures)} of {len(images)} images have no answer{rest}"
-        raise ValueError("\n  ".join([summary, *failures]))
+        raise UserError("\n  ".join([summary, *failures]))
 
 
 class _Seen:

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 from lightning.pytorch.loggers import Logger, WandbLogger
 
+from fusionseg.config.errors import UserError
 from fusionseg.sample import Classes, IntMap, Picture, Prediction, Truth
 
 MODES = ("online", "offline", "disabled")
@@ -30,11 +31,11 @@ def mode() -> tuple[str, str]:
     That is as `WANDB_MODE` says, else online if there are credentials.
 
     Raises:
-        ValueError: If `WANDB_MODE` is not a mode, or is `online` and there are no credentials.
+        UserError: If `WANDB_MODE` is not a mode, or is `online` and there are no credentials.
     """
     chosen = _asked()
     if chosen not in ("", *MODES):
-        raise ValueError(f"expected WANDB_MODE (--wandb) to be one of {', '.join(MODES)}, found {chosen!r}")
+        raise UserError(f"expected WANDB_MODE (--wandb) to be one of {', '.join(MODES)}, found {chosen!r}")
     if chosen == "disabled":
         return chosen, ""
     if chosen == "offline":
@@ -42,7 +43,7 @@ def mode() -> tuple[str, str]:
     if _credentials(_server()):
         return "online", ""
     if chosen == "online":
-        raise ValueError(f"W&B cannot be online: no credentials; {REMEDY}")
+        raise UserError(f"W&B cannot be online: no credentials; {REMEDY}")
     return "offline", "no credentials"
 
 
@@ -108,7 +109,7 @@ class RunLogger(WandbLogger):
         """The run, opened or continued where it is not.
 
         Raises:
-            ValueError: If the server cannot be had that `WANDB_MODE` asks for.
+            UserError: If the server cannot be had that `WANDB_MODE` asks for.
         """
         if self._experiment is None:
             import wandb
@@ -121,7 +122,7 @@ class RunLogger(WandbLogger):
                     raise
                 reason = str(error).splitlines()[0]
                 if _asked() == "online":
-                    raise ValueError(f"W&B cannot be online: {reason}; {REMEDY}") from error
+                    raise UserError(f"W&B cannot be online: {reason}; {REMEDY}") from error
                 self.reason = reason
                 self._experiment = self._opened()
             self.run_id = self._experiment.id

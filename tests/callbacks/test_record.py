@@ -35,6 +35,10 @@ class Logger(RunLogger):
         return self.run
 
 
+RECORD = {"best": {}, "images": 0, "seconds": 0.0, "spent": 0.0, "metrics": {}, "rows": [], "ranks": 1}
+"""What a checkpoint holds of a run that had not validated."""
+
+
 @pytest.fixture
 def trainer(tmp_path: Path) -> Any:
     return SimpleNamespace(
@@ -46,11 +50,18 @@ def trainer(tmp_path: Path) -> Any:
         loggers=[Logger()],
         world_size=1,
         precision="32-true",
-        strategy=SimpleNamespace(root_device=torch.device("cpu")),
+        strategy=SimpleNamespace(root_device=torch.device("cpu"), broadcast=lambda value: value),
+        global_rank=0,
+        global_step=0,
         datamodule=SegmentationDataModule(fraction=0.5),
         state=SimpleNamespace(fn="fit"),
         **dict.fromkeys(("max_epochs", "max_steps", "accumulate_grad_batches", "gradient_clip_val")),
     )
+
+
+def begun(record: RunRecord, trainer: Any) -> None:
+    record.setup(trainer, LightningModule(), "fit")
+    record.on_train_start(trainer, LightningModule())
 
 
 def validated(record: RunRecord, trainer: Any, scores: list[float]) -> None:
@@ -78,7 +89,7 @@ def test_a_run_from_python_is_written_as_the_command_line_reads_it(
     trainer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PL_GLOBAL_SEED", "7")
-    RunRecord().setup(trainer, LightningModule(), "fit")
+    begun(RunRecord(), trainer)
     config = yaml.safe_load((tmp_path / "config.yaml").read_text())
     assert config["seed_everything"] == 7
     assert config["data"]["init_args"]["fraction"] == 0.5
@@ -98,21 +109,31 @@ def test_what_no_file_can_hold_is_refused_before_training(trainer: Any, tmp_path
 
 
 @pytest.mark.parametrize(
-    ("error", "status"), [(KeyboardInterrupt(), "interrupted"), (ValueError(), "failed")]
+    ("error", "status"), [(KeyboardInterrupt(), "interrupted"), (ValueError("wrong"), "failed")]
 )
 def test_how_a_training_ended_is_written(
     error: BaseException, status: str, trainer: Any, tmp_path: Path
 ) -> None:
     record = RunRecord()
     record.on_exception(trainer, LightningModule(), error)
-    assert not (tmp_path / "summary.json").exists()
-    record.setup(trainer, LightningModule(), "fit")
+    assert not list(tmp_path.iterdir())
+    begun(record, trainer)
     record.on_exception(trainer, LightningModule(), error)
     assert json.loads((tmp_path / "summary.json").read_text())["status"] == status
+    kept = [path.read_text() for path in tmp_path.glob("traceback*")]
+    assert kept == (["ValueError: wrong\n"] if status == "failed" else [])
+
+
+def test_a_start_that_is_refused_changes_nothing(trainer: Any, tmp_path: Path) -> None:
+    record = RunRecord()
+    record.setup(trainer, LightningModule(), "fit")
+    record.on_load_checkpoint(trainer, LightningModule(), {"record": {**RECORD, "rows": [3]}})
+    record.on_exception(trainer, LightningModule(), ValueError())
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_commit_is_gits(trainer: Any, tmp_path: Path) -> None:
-    RunRecord().setup(trainer, LightningModule(), "fit")
+    begun(RunRecord(), trainer)
     told = json.loads((tmp_path / "summary.json").read_text())
     try:
         command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]

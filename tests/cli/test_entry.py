@@ -10,6 +10,7 @@ import pytest
 from fusionseg.cli import entry
 from fusionseg.cli.entry import guarded
 from fusionseg.commands.fit import main
+from fusionseg.config.errors import UserError
 
 COMMANDS = ("fit", "evaluate", "predict")
 WAYS = [f"-m fusionseg.{name}" for name in COMMANDS] + ["-m fusionseg fit", "fusionseg fit"]
@@ -96,8 +97,9 @@ def test_a_door_says_in_one_message_what_the_user_can_mend(
 ) -> None:
     monkeypatch.delenv("FUSIONSEG_DEBUG", raising=False)
     for raised in (
-        ValueError("too small"),
+        UserError("too small"),
         FileNotFoundError("too small"),
+        PermissionError(13, "Permission denied", "a.png"),
         argparse.ArgumentError(None, "too small"),
     ):
 
@@ -105,7 +107,21 @@ def test_a_door_says_in_one_message_what_the_user_can_mend(
             raise raised
 
         assert code(command, [], monkeypatch) == 2
-        assert capsys.readouterr() == ("", "error: too small\n")
+        assert capsys.readouterr() == ("", f"error: {raised}\n")
+
+
+@pytest.mark.parametrize(
+    "raised",
+    [ValueError("too many values"), RuntimeError("a bug"), ConnectionRefusedError(111, "Connection refused")],
+)
+def test_any_other_error_keeps_its_traceback(raised: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_: Sequence[str]) -> None:
+        raise raised
+
+    monkeypatch.setattr(sys, "argv", ["command"])
+    with pytest.raises(type(raised)) as kept:
+        guarded(broken, [])
+    assert kept.value is raised
 
 
 def test_debugging_shows_the_traceback_too(
@@ -127,12 +143,3 @@ def test_a_door_has_the_usual_exit_codes(
     assert code(interrupted, [], monkeypatch) == 130
     assert capsys.readouterr().err == "interrupted\n"
     assert code(lambda _: None, [], monkeypatch) == 0
-
-
-def test_a_mistake_of_ours_is_no_mistake_of_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(_: Sequence[str]) -> None:
-        raise RuntimeError("a bug")
-
-    monkeypatch.setattr(sys, "argv", ["command"])
-    with pytest.raises(RuntimeError, match="a bug"):
-        guarded(broken, [])

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from fusionseg.cli.parser import experiment
+from fusionseg.cli.configuration import experiment
 from fusionseg.commands import evaluate, predict
 from fusionseg.commands.evaluate import EvaluateCLI
 from fusionseg.commands.fit import FitCLI, main

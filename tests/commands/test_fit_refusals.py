@@ -1,3 +1,6 @@
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -66,3 +69,82 @@ def test_a_truncated_image_is_named_without_a_traceback(
         main([*words, "--out", str(tmp_path / "run")])
     assert not (tmp_path / "run").exists()
     assert "Traceback" not in capfd.readouterr().err
+
+
+PARTS = """
+import numpy as np
+from fusionseg.data.synthetic import SyntheticScenes
+from fusionseg.heads import BoundaryHead
+from fusionseg.losses import CrossEntropy
+
+class Head(BoundaryHead):
+    def forward(self, *maps):
+        one, two, three = (1, 2, 3, 4)
+
+class Loss(CrossEntropy):
+    def total(self, *_):
+        raise OSError(5, "no path")
+
+class Data(SyntheticScenes):
+    def read(self, index):
+        return np.zeros((2, 3)).reshape(7)
+
+class Refuses(BoundaryHead):
+    def __init__(self, channels: int) -> None:
+        raise ValueError("this head wants more")
+"""
+"""Parts of a user's own; all but the last one fail in the first batch."""
+
+
+@pytest.mark.parametrize(
+    ("words", "reason", "place"),
+    [
+        (
+            "--model.region_head parts.Head",
+            "ValueError: too many values to unpack (expected 3)",
+            "in forward",
+        ),
+        ("--model.semantic_head.losses [parts.Loss]", "OSError: [Errno 5] no path", "in total"),
+        (
+            "--data.dataset parts.Data",
+            "ValueError: cannot reshape array of size 6 into shape (7,)",
+            "in read",
+        ),
+        (
+            "--data.dataset parts.Data --data.workers 1",
+            "ValueError: cannot reshape array of size 6 into shape (7,)",
+            "in read",
+        ),
+    ],
+    ids=["head", "loss", "data", "data in a worker"],
+)
+def test_a_bug_in_a_part_of_one_s_own_has_its_traceback_on_the_screen_and_in_the_run_folder(
+    words: str, reason: str, place: str, tiny: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code, err = ended([*tiny, *words.split()], tmp_path, monkeypatch)
+    assert code == 1
+    kept = (tmp_path / "run" / "traceback.txt").read_text()
+    for told in (err, kept):
+        assert "Traceback" in told
+        assert place in told
+        assert reason in told
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["traceback.txt"]
+
+
+def test_a_part_of_one_s_own_that_cannot_be_built_is_one_line(
+    tiny: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert ended([*tiny, "--model.region_head", "parts.Refuses"], tmp_path, monkeypatch) == (
+        2,
+        "error: this head wants more\n",
+    )
+    assert not (tmp_path / "run").exists()
+
+
+def ended(words: list[str], folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[object, str]:
+    """The exit code and the error output of a training that knows the parts, in a process of its own."""
+    (folder / "parts.py").write_text(PARTS)
+    command = [sys.executable, "-m", "fusionseg.fit", *words, "--out", str(folder / "run")]
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(folder), *sys.path])}
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=120, check=False)
+    return done.returncode, done.stderr

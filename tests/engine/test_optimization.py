@@ -1,4 +1,3 @@
-import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -7,10 +6,11 @@ import pytest
 import torch
 from torch import nn
 from torch.optim import SGD, Adagrad, Adam, AdamW, NAdam, Optimizer, RAdam, RMSprop
-from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, OneCycleLR, PolynomialLR, StepLR
+from torch.optim.lr_scheduler import LRScheduler
 
 from fusionseg.config.errors import UsageError
-from fusionseg.engine.optimization import WarmupPoly, configured, fused, scheduled
+from fusionseg.engine.optimization import WarmupPoly, configured, fused
+from fusionseg.engine.schedules import scheduled
 
 OPTIMIZERS = [
     SGD,
@@ -140,54 +140,6 @@ def test_decay_ends_at_zero_and_stays_there() -> None:
         optimizer.step()
         schedule.step()
     assert optimizer.param_groups[0]["lr"] == 0
-
-
-@pytest.mark.parametrize(
-    "recipe",
-    [partial(StepLR, step_size=2), partial(CosineAnnealingLR, T_max=5), partial(PolynomialLR, total_iters=9)],
-)
-def test_schedules_without_total_steps_go_by_epochs(recipe: Callable[..., LRScheduler]) -> None:
-    optimizer = SGD([nn.Parameter(torch.ones(1))], lr=0.5)
-    _, interval = scheduled(recipe, optimizer, 100)
-    assert interval == "epoch"
-
-
-def test_one_cycle_is_stepped_by_steps_and_gets_their_number() -> None:
-    optimizer = SGD([nn.Parameter(torch.ones(1))], lr=0.5, momentum=0.9)
-    schedule, interval = scheduled(partial(OneCycleLR, max_lr=1.0), optimizer, 12)
-    assert interval == "step"
-    assert isinstance(schedule, OneCycleLR)
-    assert schedule.total_steps == 12
-
-
-def test_a_recipe_s_own_number_of_steps_is_kept() -> None:
-    optimizer = SGD([nn.Parameter(torch.ones(1))], lr=0.5, momentum=0.9)
-    schedule: Any = scheduled(partial(OneCycleLR, max_lr=1.0, total_steps=7), optimizer, 12)[0]
-    assert schedule.total_steps == 7
-
-
-@pytest.mark.parametrize("recipe", [WarmupPoly, partial(StepLR, step_size=2, gamma=0.5)])
-def test_schedules_keep_the_ratio_of_the_encoder_s_rate(recipe: Callable[..., LRScheduler]) -> None:
-    found, _ = rates(recipe, 10, encoder_lr=0.1)
-    assert [encoder for encoder, _ in found] == pytest.approx([0.1 * rest for _, rest in found])
-    assert len({rest for _, rest in found}) > 3
-
-
-def test_a_schedule_that_would_undo_the_encoder_s_rate_is_refused() -> None:
-    one_cycle = partial(OneCycleLR, cycle_momentum=False)
-    with pytest.raises(
-        ValueError, match=r"OneCycleLR sets the learning rates to .* give it a list of two rates"
-    ):
-        rates(partial(one_cycle, max_lr=1.0), 10, encoder_lr=0.1)
-    found, _ = rates(partial(one_cycle, max_lr=[0.1, 1.0]), 10, encoder_lr=0.1)
-    assert [encoder for encoder, _ in found] == pytest.approx([0.1 * rest for _, rest in found])
-
-
-def test_a_schedule_of_steps_needs_an_end() -> None:
-    optimizer = SGD([nn.Parameter(torch.ones(1))], lr=0.5)
-    with pytest.raises(ValueError, match=r"WarmupPoly needs the number of steps: set trainer.max_epochs"):
-        scheduled(WarmupPoly, optimizer, math.inf)
-    assert scheduled(partial(StepLR, step_size=1), optimizer, math.inf)[1] == "epoch"
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,10 @@ CONTEXT.set_forkserver_preload(["fusionseg.runs.folder"])
 
 
 def _claim(folder: Path, claimed: Any) -> None:
-    RunFolder(folder).claim()
+    run = RunFolder(folder)
+    run.claim()
+    run.config.touch()
+    run.summary.touch()
     claimed.set()
     time.sleep(60)
 
@@ -42,7 +45,7 @@ def test_any_trace_of_a_run_marks_a_folder_as_used(mark: str, tmp_path: Path) ->
         folder.claim()
         folder.release()
     (tmp_path / mark).touch()
-    with pytest.raises(FileExistsError, match=str(tmp_path)):
+    with pytest.raises(FileExistsError, match=rf"{tmp_path} already holds a run: .*--resume"):
         RunFolder(tmp_path).claim()
     assert [path.name for path in tmp_path.iterdir()] == [mark]
 
@@ -64,7 +67,7 @@ def test_two_runs_of_one_second_have_two_folders(tmp_path: Path, monkeypatch: py
 def _new(folder: Path) -> str:
     os.chdir(folder)
     run = RunFolder.new("mine")
-    time.sleep(0.2)  # so that every process holds its claim while the others choose
+    time.sleep(0.1)  # so that every process holds its claim while the others choose
     run.summary.touch()
     run.release()
     return run.path.name
@@ -80,6 +83,24 @@ def test_eight_processes_at_once_have_eight_folders(tmp_path: Path) -> None:
             assert {path.name for path in (folder / "runs").iterdir()} == set(names)
 
 
+def _first(folder: Path) -> bool:
+    run = RunFolder(folder)
+    try:
+        run.claim()
+    except FileExistsError:
+        return False
+    run.summary.touch()
+    time.sleep(0.1)
+    run.release()
+    return True
+
+
+def test_of_eight_processes_at_once_one_has_an_equal_folder(tmp_path: Path) -> None:
+    with ProcessPoolExecutor(8, CONTEXT) as pool:
+        for attempt in range(20):
+            assert sum(pool.map(_first, [tmp_path / "runs" / str(attempt)] * 8)) == 1
+
+
 def test_a_folder_in_which_another_process_trains_is_refused(tmp_path: Path) -> None:
     with (
         claimed_elsewhere(tmp_path / "run"),
@@ -88,14 +109,50 @@ def test_a_folder_in_which_another_process_trains_is_refused(tmp_path: Path) -> 
         RunFolder(tmp_path / "run").claim()
 
 
-@pytest.mark.parametrize("resume", [False, True])
-def test_the_claim_of_a_killed_process_is_taken_over(resume: bool, tmp_path: Path) -> None:
-    with claimed_elsewhere(tmp_path / "run") as process:
+def test_the_claim_of_a_killed_process_is_taken_over_where_it_left_no_checkpoint(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run")
+    for checkpoints in ((), (".best.12.ckpt",)):
+        with claimed_elsewhere(folder.path) as process:
+            for name in checkpoints:
+                folder.checkpoints.mkdir(exist_ok=True)
+                (folder.checkpoints / name).touch()
+            process.kill()
+            process.join()
+        assert folder.summary.exists()
+        folder.claim()
+        assert [path.name for path in folder.path.iterdir()] == [".claim"]
+        folder.release()
+
+
+@pytest.mark.parametrize("name", ["best.ckpt", "last.ckpt"])
+def test_a_checkpoint_of_a_killed_process_is_resumed_or_kept(name: str, tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run")
+    with claimed_elsewhere(folder.path) as process:
+        folder.checkpoints.mkdir()
+        (folder.checkpoints / name).touch()
         process.kill()
         process.join()
-        folder = RunFolder(tmp_path / "run")
-        folder.claim(resume)
-        folder.release()
+    with pytest.raises(FileExistsError, match=r"already holds a run: .*continue the run with --resume"):
+        folder.claim()
+    folder.claim(resume=True)
+    folder.release()
+    assert {path.name for path in folder.path.rglob("*")} == {
+        "config.yaml",
+        "summary.json",
+        "checkpoints",
+        name,
+    }
+
+
+def test_a_run_that_ended_without_a_checkpoint_is_no_dead_one(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run")
+    folder.claim()
+    folder.summary.touch()
+    folder.release()
+    for _ in range(2):
+        with pytest.raises(FileExistsError, match="already holds a run"):
+            RunFolder(folder.path).claim()
+    assert folder.summary.exists()
 
 
 def test_a_run_cannot_be_resumed_twice_at_the_same_time(tmp_path: Path) -> None:
@@ -108,8 +165,15 @@ def test_a_run_cannot_be_resumed_twice_at_the_same_time(tmp_path: Path) -> None:
 
 def test_what_was_not_used_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    RunFolder.new("mine").release()
-    assert not list((tmp_path / "runs").iterdir())
+    first, second = RunFolder.new("mine"), RunFolder.new("mine")
+    second.release()
+    assert list((tmp_path / "runs").iterdir()) == [first.path.absolute()]
+    first.release()
+    assert not list(tmp_path.iterdir())
+    deep = RunFolder(tmp_path / "a" / "b" / "c")
+    deep.claim()
+    deep.release()
+    assert not list(tmp_path.iterdir())
     mine = tmp_path / "mine"
     mine.mkdir()
     folder = RunFolder(mine)
@@ -125,10 +189,21 @@ def test_a_discarded_run_leaves_what_was_there_before(tmp_path: Path) -> None:
     folder.claim()
     folder.config.touch()
     folder.checkpoints.mkdir()
-    folder.best.touch()
     folder.discard()
     folder.release()
     assert {path.name for path in tmp_path.iterdir()} == {"notes.txt", "pictures"}
+
+
+def test_a_run_with_a_checkpoint_is_never_discarded(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run")
+    folder.claim()
+    folder.config.touch()
+    folder.checkpoints.mkdir()
+    folder.last.touch()
+    folder.discard()
+    folder.release()
+    assert folder.config.exists()
+    assert folder.last.exists()
 
 
 def test_only_the_first_rank_claims(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

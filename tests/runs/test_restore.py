@@ -100,8 +100,8 @@ def test_a_checkpoint_alone_rebuilds_what_python_built(checkpoint: Path, scenes:
     optimizer = again.optimizer(again.parameters())
     assert isinstance(optimizer, SGD)
     assert (optimizer.defaults["lr"], optimizer.defaults["momentum"]) == (0.1, 0.9)
-    assert again.schedule is not None
-    assert again.schedule(optimizer).step_size == 3  # type: ignore[attr-defined]
+    assert again.schedule.recipe is not None
+    assert again.schedule.recipe(optimizer).step_size == 3  # type: ignore[attr-defined]
     batch = scenes(2, (50, 70))
     answers = [m.eval().predictions(batch, (100, 140)) for m in (model, again)]
     for ours, theirs in zip(*answers, strict=True):

@@ -1,3 +1,4 @@
+import csv
 import json
 import shutil
 import signal
@@ -8,16 +9,18 @@ from typing import Any
 
 import pytest
 import torch
-from lightning.pytorch import Callback, seed_everything
+from lightning.pytorch import Callback, cli, seed_everything
 from lightning.pytorch.callbacks import EarlyStopping
-from torch.optim.lr_scheduler import StepLR
+from torch.optim import lr_scheduler, swa_utils
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau, StepLR
 
 from benchmarks.faults import same
 from fusionseg.balancing import GradNorm
 from fusionseg.commands import fit
-from fusionseg.config.errors import UsageError
+from fusionseg.config.errors import UsageError, UserError
 from fusionseg.data.datamodule import SegmentationDataModule
 from fusionseg.data.synthetic import SyntheticScenes
+from fusionseg.engine import optimization
 from fusionseg.heads import BoundaryHead, CenterOffsetHead, DepthHead, ExtraHead, NormalsHead, SemanticHead
 from fusionseg.module import FusionModule
 from fusionseg.networks.backbone import Backbone
@@ -229,6 +232,75 @@ def test_more_steps_are_added_to_a_run_that_max_steps_ended(steps: int, run: Run
     check_equal(whole, run("short", model=still, max_steps=10))
 
 
+PLATEAU = partial(ReduceLROnPlateau, patience=0, threshold=10.0, factor=0.5)
+"""Takes every validation for a plateau."""
+
+
+def test_the_reduction_that_was_due_when_a_run_was_killed_is_made(run: Run) -> None:
+    model = partial(FusionModule, backbone=SMALL, schedule=PLATEAU)
+    whole = run("whole", model=model)
+    assert [group["lr"] for group in content(whole)["optimizer_states"][0]["param_groups"]] == [1.25e-4] * 2
+    for where, step in (("epoch", 8), ("validated", 8)):
+        run(where, kills=Kills(where, step), model=model)
+        check_equal(whole, run(where, model=model))
+
+
+def test_an_epoch_without_validation_is_no_plateau(run: Run) -> None:
+    model = partial(FusionModule, backbone=SMALL, schedule=PLATEAU)
+    every_other = run("other", model=model, check_val_every_n_epoch=2)
+    assert [group["lr"] for group in content(every_other)["optimizer_states"][0]["param_groups"]] == [
+        5e-4
+    ] * 2
+
+
+def slower(epoch: int) -> float:
+    return 0.9**epoch
+
+
+SCHEDULERS: dict[str, dict[str, Any]] = {
+    "LambdaLR": {"lr_lambda": slower},
+    "MultiplicativeLR": {"lr_lambda": slower},
+    "StepLR": {"step_size": 1},
+    "MultiStepLR": {"milestones": [1, 2]},
+    "ConstantLR": {"total_iters": 2},
+    "LinearLR": {},
+    "ExponentialLR": {"gamma": 0.5},
+    "PolynomialLR": {},
+    "CosineAnnealingLR": {"T_max": 3},
+    "CosineAnnealingWarmRestarts": {"T_0": 2},
+    "CyclicLR": {"base_lr": 1e-4, "max_lr": 1e-3, "step_size_up": 2},
+    "OneCycleLR": {"max_lr": 1e-3},
+    "SWALR": {"swa_lr": 1e-4},
+    "WarmupPoly": {},
+    "ReduceLROnPlateau": {"patience": 0, "threshold": 10.0, "monitor": "val/miou"},
+}
+"""The arguments of every scheduler that a recipe can build; Lightning's where torch has one of the same name."""
+
+
+def test_no_scheduler_is_forgotten() -> None:
+    def below(kind: type) -> set[type]:
+        return set(kind.__subclasses__()).union(*map(below, kind.__subclasses__()))
+
+    # of other schedules, which are no recipes
+    known = {*SCHEDULERS, "SequentialLR", "ChainedScheduler"}
+    kinds = (
+        kind for kind in below(LRScheduler) if kind.__module__.startswith(("torch", "lightning", "fusionseg"))
+    )
+    assert {kind.__name__ for kind in kinds if not kind.__name__.startswith("_")} == known
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SCHEDULERS)
+def test_any_schedule_goes_on_after_a_kill(name: str, run: Run) -> None:
+    places: tuple[Any, ...] = (cli, lr_scheduler, swa_utils, optimization)
+    made = next(getattr(place, name) for place in places if hasattr(place, name))
+    model = partial(FusionModule, backbone=SMALL, schedule=partial(made, **SCHEDULERS[name]))
+    whole = run("whole", model=model)
+    for where, step in (("batch", 6), ("epoch", 8)):
+        run(where, kills=Kills(where, step), model=model)
+        check_equal(whole, run(where, model=model))
+
+
 class Asks(Callback):
     """Sends a signal in a step."""
 
@@ -266,6 +338,37 @@ def test_the_command_goes_on_with_what_the_folder_says(
     assert json.loads(before)["metrics"] == json.loads((run / "summary.json").read_text())["metrics"]
 
 
+def files(run: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+
+
+def test_a_finished_run_with_more_epochs_has_the_rates_of_a_longer_schedule(
+    trained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fit.main(["--resume", str(trained), "--trainer.max_epochs", "4"])
+    assert "WarmupPoly goes on as one of 8 steps instead of 4: the rate is" in capsys.readouterr().err
+    with (trained / "metrics.csv").open() as file:
+        rates = [float(row["train/lr"]) for row in csv.DictReader(file) if row["train/lr"]]
+    # the rate after the last step of each epoch
+    assert rates[2:] == pytest.approx([1e-3 * (1 - step / 8) ** 0.9 for step in (6, 8)])
+
+
+def test_a_run_that_cannot_be_extended_is_as_it_was(tiny: list[str], tmp_path: Path) -> None:
+    cycle = [
+        "--model.schedule",
+        "OneCycleLR",
+        "--model.schedule.max_lr",
+        "0.001",
+        "--model.schedule.total_steps",
+        "2",
+    ]
+    fit.main([*tiny[:-1], "1", *cycle, "--out", str(tmp_path / "run")])
+    before = files(tmp_path / "run")
+    with pytest.raises(UserError, match="OneCycleLR ends after its total_steps of 2, but the training has 4"):
+        fit.main(["--resume", str(tmp_path / "run"), "--trainer.max_epochs", "2"])
+    assert files(tmp_path / "run") == before
+
+
 def test_a_run_that_was_killed_before_its_first_checkpoint_begins_again(
     tiny: list[str], trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -287,10 +390,10 @@ def test_a_run_that_was_killed_before_its_first_checkpoint_begins_again(
     ],
 )
 def test_what_may_not_change_is_named(words: list[str], message: str, trained: Path) -> None:
-    before = {path: path.read_bytes() for path in trained.rglob("*") if path.is_file()}
+    before = files(trained)
     with pytest.raises(UsageError, match=message):
         fit.main(["--resume", str(trained), *words])
-    assert {path: path.read_bytes() for path in trained.rglob("*") if path.is_file()} == before
+    assert files(trained) == before
 
 
 def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:

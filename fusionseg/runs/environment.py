@@ -1,0 +1,59 @@
+"""What a run depends on beside its configuration: seed, machine, versions of packages, commit."""
+
+import os
+import platform
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+
+from lightning.pytorch import LightningModule, Trainer
+
+from fusionseg.files.atomic import Json
+
+PACKAGES = (
+    "torch",
+    "torchvision",
+    "lightning",
+    "segmentation-models-pytorch",
+    "numpy",
+    "opencv-python-headless",
+)
+
+
+def environment(trainer: Trainer, module: LightningModule) -> Json:
+    """The seed, the machine, the versions of packages and the commit."""
+    return {"seed": seed_of_run(), **_machine(trainer, module), **_commit()}
+
+
+def seed_of_run() -> int | None:
+    """The seed that `seed_everything` set."""
+    seed = os.environ.get("PL_GLOBAL_SEED")
+    return None if seed is None else int(seed)
+
+
+def _machine(trainer: Trainer, module: LightningModule) -> Json:
+    device = trainer.strategy.root_device
+    name = platform.processor() or platform.machine()
+    if device.type == "cuda":
+        import torch
+
+        name = torch.cuda.get_device_name(device)
+    return {
+        "parameters": sum(p.numel() for p in module.parameters()),
+        "precision": str(trainer.precision),
+        "devices": {"kind": device.type, "name": name, "count": trainer.world_size},
+        "versions": {"python": platform.python_version(), **{p: version(p) for p in PACKAGES}},
+    }
+
+
+def _commit() -> Json:
+    """The commit that the code is at and whether it was changed since; nothing where it is not a checkout."""
+
+    def git(*words: str) -> str:
+        command = ["git", "-C", str(Path(__file__).parent), *words]
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+
+    try:
+        return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain"))}
+    except (OSError, subprocess.SubprocessError):
+        return {"commit": None, "dirty": None}
