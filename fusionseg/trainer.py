@@ -16,6 +16,7 @@ from lightning.pytorch.plugins import Precision
 from torch.distributed import DistError
 
 from fusionseg.callbacks.checkpoints import BestCheckpoint, LastCheckpoint
+from fusionseg.callbacks.label_check import LabelCheck
 from fusionseg.callbacks.pictures import Pictures
 from fusionseg.callbacks.progress import FusionProgress
 from fusionseg.callbacks.record import RunRecord
@@ -187,7 +188,7 @@ def _loggers(run: RunFolder, given: Logger | Iterable[Logger] | bool | None) -> 
 
 
 def _callbacks(run: RunFolder, minutes: float, options: Mapping[str, object]) -> list[Callback]:
-    own: list[Callback] = [RunRecord(), Pictures(), Signals()]
+    own: list[Callback] = [LabelCheck(), RunRecord(), Pictures(), Signals()]
     if options.get("enable_progress_bar", True) is not False:
         own.append(FusionProgress())
     if options.get("enable_checkpointing", True) is not False:

@@ -2,6 +2,7 @@
 
 from fusionseg.callbacks.checkpoints import BestCheckpoint, LastCheckpoint
 from fusionseg.callbacks.conflicts import Conflicts
+from fusionseg.callbacks.label_check import LabelCheck
 from fusionseg.callbacks.pictures import Pictures
 from fusionseg.callbacks.progress import FusionProgress
 from fusionseg.callbacks.record import RunRecord
@@ -11,6 +12,7 @@ __all__ = [
     "BestCheckpoint",
     "Conflicts",
     "FusionProgress",
+    "LabelCheck",
     "LastCheckpoint",
     "Pictures",
     "RunRecord",

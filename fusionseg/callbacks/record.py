@@ -15,6 +15,7 @@ from lightning.pytorch.callbacks import Callback, EarlyStopping
 from rich.console import Console
 from rich.table import Table
 
+from fusionseg.callbacks.checkpoints import better
 from fusionseg.callbacks.signals import Stopped
 from fusionseg.config.recipe import import_path, plain
 from fusionseg.files.atomic import Json, write_json, write_text
@@ -39,7 +40,7 @@ class RunRecord(Callback):
     """Keeps `config.yaml` and `summary.json` in the run folder, and ends with a table of the metrics.
 
     Args:
-        monitor: The validation figure that the best epoch has the highest of.
+        monitor: The validation figure that the best epoch has the highest of; of equal ones the lowest loss.
         config: The complete configuration as YAML; made from the hyperparameters where left out.
     """
 
@@ -137,7 +138,7 @@ class RunRecord(Callback):
             return
         self.metrics = metrics
         best: dict[str, float] = self.best.get("metrics", {})
-        if metrics[self.monitor] > best.get(self.monitor, float("-inf")):
+        if better(metrics, best, self.monitor):
             self.best = {"epoch": trainer.current_epoch, "metrics": metrics}
             best = metrics
         # after each validation, because W&B's own summary is always the last value
@@ -162,10 +163,14 @@ class RunRecord(Callback):
         self._write("finished", metrics)
         suite = getattr(pl_module, "suite", None)
         classes = getattr(pl_module, "classes", None)
+        notes = []
         if isinstance(suite, MetricSuite) and classes and (per_class := suite.per_class()):
             epoch = trainer.current_epoch - 1  # Lightning has counted on
             log_tables(trainer.loggers, "val", classes, per_class, epoch)
+            notes = suite.notes(classes)
         self._show(metrics)
+        for note in notes:
+            print(f"val: {note}", file=sys.stderr)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         if trainer.is_global_zero and trainer.state.fn == "fit" and hasattr(self, "facts"):

@@ -1,6 +1,7 @@
 """Measures the best checkpoint of a run on the validation or test split."""
 
 import os
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,4 +68,6 @@ def main(args: Sequence[str]) -> None:
     track(run, config.split, result, cli.datamodule.classes)
     for name, value in result["metrics"].items():
         print(f"{config.split}/{name:20} {value:.4f}")
+    for note in result["notes"]:
+        print(f"{config.split}: {note}", file=sys.stderr)
     print(run.evaluation / f"{config.split}.json")

@@ -45,7 +45,8 @@ def evaluate(module: Any, data: Any, split: str, folder: Path, precision: str, p
             measured are neither.
 
     Returns:
-        What the JSON file holds: `metrics`, `per_class`, `split`, `images`.
+        What the JSON file holds: `metrics`, `per_class`, `notes` (what the score does not show), `split`,
+        `images`.
     """
     suite = suite_of(module, data.classes)
     rows: list[Json] = []
@@ -92,7 +93,7 @@ def _result(suite: MetricSuite, images: Sequence[Counted], classes: Classes) -> 
     added = total(images)
     columns = suite.per_class(added)
     rows = {name: {key: values[i] for key, values in columns.items()} for i, name in enumerate(classes.names)}
-    return {"metrics": suite.figures(added), "per_class": rows}
+    return {"metrics": suite.figures(added), "per_class": rows, "notes": suite.notes(classes, added)}
 
 
 def _write_sums(path: Path, names: Sequence[str], images: Sequence[Counted]) -> None:
