@@ -21,6 +21,7 @@ from fusionseg.callbacks.pictures import Pictures
 from fusionseg.callbacks.progress import FusionProgress
 from fusionseg.callbacks.record import RunRecord
 from fusionseg.callbacks.signals import Signals, Stopped
+from fusionseg.callbacks.training_files import TrainingFiles
 from fusionseg.config.lightning_messages import quiet
 from fusionseg.engine.precision import fast_precision, precision_notice
 from fusionseg.engine.sync_batch_norm import BatchNormSync
@@ -188,7 +189,7 @@ def _loggers(run: RunFolder, given: Logger | Iterable[Logger] | bool | None) -> 
 
 
 def _callbacks(run: RunFolder, minutes: float, options: Mapping[str, object]) -> list[Callback]:
-    own: list[Callback] = [LabelCheck(), RunRecord(), Pictures(), Signals()]
+    own: list[Callback] = [LabelCheck(), RunRecord(), TrainingFiles(), Pictures(), Signals()]
     if options.get("enable_progress_bar", True) is not False:
         own.append(FusionProgress())
     if options.get("enable_checkpointing", True) is not False:

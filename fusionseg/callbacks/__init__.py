@@ -7,6 +7,7 @@ from fusionseg.callbacks.pictures import Pictures
 from fusionseg.callbacks.progress import FusionProgress
 from fusionseg.callbacks.record import RunRecord
 from fusionseg.callbacks.signals import Signals
+from fusionseg.callbacks.training_files import TrainingFiles
 
 __all__ = [
     "BestCheckpoint",
@@ -17,4 +18,5 @@ __all__ = [
     "Pictures",
     "RunRecord",
     "Signals",
+    "TrainingFiles",
 ]

@@ -1,4 +1,4 @@
-"""Checks before training that there are labels for all that is to be learned."""
+"""Checks that there are labels for all that is to be learned, and says what a score was not measured on."""
 
 import sys
 import time
@@ -71,6 +71,11 @@ class LabelCheck(Callback):
         # not earlier, so that what keeps a training from starting is all that is said then
         for line in self.warnings if trainer.is_global_zero else ():
             print(line, file=sys.stderr)
+
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if isinstance(pl_module, FusionModule) and trainer.is_global_zero:
+            for note in pl_module.suite.notes(pl_module.classes):
+                print(f"val: {note}", file=sys.stderr)
 
 
 def fault(found: LabelStatistics, needed: Mapping[str, str], classes: Classes) -> str:

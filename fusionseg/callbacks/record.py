@@ -137,13 +137,11 @@ class RunRecord(Callback):
         if trainer.sanity_checking or self.monitor not in metrics:
             return
         self.metrics = metrics
-        best: dict[str, float] = self.best.get("metrics", {})
-        if better(metrics, best, self.monitor):
+        if better(metrics, self.best.get("metrics", {}), self.monitor):
             self.best = {"epoch": trainer.current_epoch, "metrics": metrics}
-            best = metrics
         # after each validation, because W&B's own summary is always the last value
         for run in runs(trainer.loggers) if trainer.is_global_zero else ():
-            run.summary.update({**best, "best/epoch": self.best.get("epoch")})
+            run.summary.update({**self.best.get("metrics", {}), "best/epoch": self.best.get("epoch")})
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._pause()
@@ -163,14 +161,10 @@ class RunRecord(Callback):
         self._write("finished", metrics)
         suite = getattr(pl_module, "suite", None)
         classes = getattr(pl_module, "classes", None)
-        notes = []
         if isinstance(suite, MetricSuite) and classes and (per_class := suite.per_class()):
             epoch = trainer.current_epoch - 1  # Lightning has counted on
             log_tables(trainer.loggers, "val", classes, per_class, epoch)
-            notes = suite.notes(classes)
         self._show(metrics)
-        for note in notes:
-            print(f"val: {note}", file=sys.stderr)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         if trainer.is_global_zero and trainer.state.fn == "fit" and hasattr(self, "facts"):

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -19,7 +19,8 @@ from fusionseg.data.base import DataError, SegmentationDataset, Split
 from fusionseg.data.cache import Cache, cached
 from fusionseg.data.checks import check_apart, check_numbers, check_sizes
 from fusionseg.data.label_statistics import LabelStatistics, counted
-from fusionseg.data.late_loader import LateLoader
+from fusionseg.data.late_loader import LateLoader, default_workers
+from fusionseg.data.mapped_classes import MappedClasses
 from fusionseg.data.photo_notices import photo_notices
 from fusionseg.data.samplers import EvaluationOrder, TrainOrder
 from fusionseg.data.samples import EvaluationSamples, TrainSamples, collated, quiet_worker, widened
@@ -156,6 +157,12 @@ class SegmentationDataModule(LightningDataModule):
     def on_after_batch_transfer(self, batch: Sample, dataloader_idx: int) -> Sample:
         return widened(batch)
 
+    def map_classes(self, classes: Classes, names: Mapping[str, str | None]) -> None:
+        """Replaces the classes of all splits by others, as `MappedClasses` does."""
+        dataset = self.dataset
+        self.dataset = lambda split: MappedClasses(dataset(split), classes, names)
+        self.datasets.clear()
+
     def class_counts(self) -> Tensor:
         """The number of pixels of each class (C,) int64 in an epoch of training, from the label files."""
         return torch.from_numpy(self.label_statistics().class_pixels)
@@ -225,7 +232,7 @@ class SegmentationDataModule(LightningDataModule):
         """A loader of batches of the samples, by the number of workers and the device of this run."""
         workers = self.workers
         if workers is None:
-            workers = _default_workers(self.trainer.num_devices if self.trainer else 1)
+            workers = default_workers(self.trainer.num_devices if self.trainer else 1)
         return LateLoader(
             samples,
             batch_size,
@@ -240,8 +247,3 @@ class SegmentationDataModule(LightningDataModule):
             # workers.
             generator=torch.Generator(),
         )
-
-
-def _default_workers(ranks: int) -> int:
-    """Worker processes of each of the ranks on this machine."""
-    return min(8, max(0, len(os.sched_getaffinity(0)) // ranks - 1))

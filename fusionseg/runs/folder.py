@@ -32,6 +32,7 @@ class RunFolder:
         self.config = self.path / "config.yaml"
         self.summary = self.path / "summary.json"
         self.metrics = self.path / "metrics.csv"
+        self.training_files = self.path / "training_files.txt"
         self.checkpoints = self.path / "checkpoints"
         self.best = self.checkpoints / "best.ckpt"
         self.last = self.checkpoints / "last.ckpt"
@@ -105,7 +106,8 @@ class RunFolder:
         """Removes the files that the run wrote since the folder was claimed."""
         if self._lock is None:
             return
-        written = {self.config, self.summary, self.metrics, self.checkpoints, self.pictures, self.tracking}
+        written = {self.config, self.summary, self.metrics, self.training_files}
+        written |= {self.checkpoints, self.pictures, self.tracking}
         for path in written - (self._before or set()):
             if path.is_dir():
                 shutil.rmtree(path, ignore_errors=True)
