@@ -3,7 +3,7 @@
 python -m benchmarks.metrics [--scenes 8] [--rounds 9] [--sides 480 3456]
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from time import perf_counter
 from typing import Any
@@ -202,7 +202,7 @@ def boundary(side: int, rounds: int) -> None:
     edges = boundaries(regions, np.ones_like(regions, bool))
     shifted = np.roll(edges, 3, 0)
     radius = 0.0075 * np.hypot(*regions.shape)
-    ways = {
+    ways: dict[str, Callable[[], object]] = {
         "chosen": partial(near, edges, shifted, radius),
         "dilation": partial(by_dilation, edges, radius),
         "distance transform": partial(by_distance, edges, radius),

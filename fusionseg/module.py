@@ -98,7 +98,7 @@ class FusionModule(LightningModule):
         self.network = network(heads, backbone)
         self.balancer = balancer(len(weights))
         check_weights(self.balancer)
-        self.suite = suite_for(self.heads, self.classes)
+        self.suite = suite_for(self.heads, weights, self.classes)
         self.objective = Objective(self.network, self.balancer, weights, l1)
         self.task_gradients = TaskGradients(self.network, self.balancer, self.objective)
         self.evaluation = Evaluation(self.suite, weights)

@@ -83,6 +83,25 @@ class Classes:
     def __len__(self) -> int:
         return len(self.names)
 
+    def differences(self, other: "Classes") -> list[str]:
+        """How the classes differ from others in number, names, order and things; nothing else has a meaning.
+
+        >>> Classes(("sky", "car"), ((0, 0, 0),) * 2).differences(Classes(("car", "sky"), ((0, 0, 0),) * 2))
+        ['id 0 is sky and not car', 'id 1 is car and not sky']
+        """
+        found = [] if len(self) == len(other) else [f"{len(self)} classes and not {len(other)}"]
+        pairs = enumerate(zip(self.names, other.names, strict=False))
+        found += [f"id {i} is {name} and not {theirs}" for i, (name, theirs) in pairs if name != theirs]
+        kinds = {name: i in other.things for i, name in enumerate(other.names)}
+        for i, name in enumerate(self.names):
+            if kinds.get(name, i in self.things) != (i in self.things):
+                found.append(f"{name} is {self.kind(i)}")
+        return found
+
+    def kind(self, i: int) -> str:
+        """Whether a class is `a thing` or `stuff`."""
+        return "a thing" if i in self.things else "stuff"
+
     @property
     def file_ids(self) -> tuple[int, ...]:
         """The id of each class in the data set's own files."""

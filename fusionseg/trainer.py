@@ -18,10 +18,12 @@ from lightning.pytorch.strategies.launchers import _MultiProcessingLauncher
 from torch.distributed import DistError
 
 from fusionseg.callbacks.checkpoints import BestCheckpoint, LastCheckpoint
+from fusionseg.callbacks.label_check import LabelCheck
 from fusionseg.callbacks.pictures import Pictures
 from fusionseg.callbacks.progress import FusionProgress
 from fusionseg.callbacks.record import RunRecord
 from fusionseg.callbacks.signals import Signals, Stopped
+from fusionseg.callbacks.training_files import TrainingFiles
 from fusionseg.config.errors import UsageError, mendable
 from fusionseg.config.lightning_messages import quiet
 from fusionseg.engine.precision import fast_precision, precision_notice
@@ -230,7 +232,7 @@ def _loggers(run: RunFolder, given: Logger | Iterable[Logger] | bool | None) -> 
 def _callbacks(
     run: RunFolder, given: list[Callback], minutes: float, options: Mapping[str, object]
 ) -> list[Callback]:
-    own: list[Callback] = [Pictures(), Signals()]
+    own: list[Callback] = [LabelCheck(), TrainingFiles(), Pictures(), Signals()]
     shown = options.get("enable_progress_bar", True) is not False
     if shown and not any(isinstance(callback, ProgressBar) for callback in given):
         own.append(FusionProgress())

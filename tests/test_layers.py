@@ -30,7 +30,7 @@ SHARED = {
     "balancing": "base gradient branch simplex task_adam checks",
     "metrics": "base contingency",
     "data": "base layout subset samples augmentation components samplers cache checks merged_classes surfaces "
-    "declaration photo_notices late_loader",
+    "declaration label_statistics mapped_classes photo_notices late_loader",
     "networks": "base backbone decoder encoder pretrained stages",
 }
 """The files that others of their package may import; the other files are one part each."""

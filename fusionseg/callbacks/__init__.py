@@ -2,17 +2,21 @@
 
 from fusionseg.callbacks.checkpoints import BestCheckpoint, LastCheckpoint
 from fusionseg.callbacks.conflicts import Conflicts
+from fusionseg.callbacks.label_check import LabelCheck
 from fusionseg.callbacks.pictures import Pictures
 from fusionseg.callbacks.progress import FusionProgress
 from fusionseg.callbacks.record import RunRecord
 from fusionseg.callbacks.signals import Signals
+from fusionseg.callbacks.training_files import TrainingFiles
 
 __all__ = [
     "BestCheckpoint",
     "Conflicts",
     "FusionProgress",
+    "LabelCheck",
     "LastCheckpoint",
     "Pictures",
     "RunRecord",
     "Signals",
+    "TrainingFiles",
 ]

@@ -1,18 +1,44 @@
 """Saves the best and the last checkpoint of a training."""
 
+import math
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
+from torch import Tensor
 from typing_extensions import override
 
 from fusionseg.callbacks.signals import Signals, between_steps
 
+LOSS = "val/loss"
+"""The figure that decides between equal scores."""
+
+
+def better(figures: Mapping[str, float], best: Mapping[str, float], monitor: str = "val/score") -> bool:
+    """Whether a validation beats the best so far: by a higher score, or by a lower loss at the same one.
+
+    Args:
+        figures: The figures of the validation.
+        best: Those of the best one so far; empty if there is none.
+        monitor: The name of the score.
+
+    >>> better({"val/score": 1.0, "val/loss": 0.2}, {"val/score": 1.0, "val/loss": 0.3})
+    True
+    """
+    score = figures[monitor]
+    least = best.get(monitor, math.nan)
+    if math.isnan(least):  # nothing was measured yet
+        return not math.isnan(score)
+    return score > least or (score == least and figures.get(LOSS, math.inf) < best.get(LOSS, -math.inf))
+
 
 class BestCheckpoint(ModelCheckpoint):
     """Saves the checkpoint with the best validation score, `val/score`, also after the run folder was moved.
+
+    Of equal scores, as a metric that has reached 1 gives them, that with the lowest `val/loss` is the best.
 
     Args:
         path: The file.
@@ -28,6 +54,25 @@ class BestCheckpoint(ModelCheckpoint):
             save_on_train_epoch_end=False,
             enable_version_counter=False,
         )
+        self.figures: dict[str, float] = {}
+        """The score and the loss of the best validation."""
+
+    @override
+    def check_monitor_top_k(self, trainer: Trainer, current: Tensor | None = None) -> bool:
+        """Whether the validation that has just ended is the best one so far; the same on all ranks."""
+        if current is None or self.monitor is None:
+            return False
+        known = trainer.callback_metrics
+        figures = {name: float(known[name]) for name in (self.monitor, LOSS) if name in known}
+        wins = not self.best_k_models or better(figures, self.figures, self.monitor)
+        wins = trainer.strategy.reduce_boolean_decision(wins)
+        if wins:
+            self.figures = figures
+        return wins
+
+    @override
+    def state_dict(self) -> dict[str, Any]:
+        return {**super().state_dict(), "figures": self.figures}
 
     @override
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -38,6 +83,8 @@ class BestCheckpoint(ModelCheckpoint):
 
         paths = {name: here(path) for name, path in state_dict.items() if name.endswith("_path")}
         models = {here(path): score for path, score in state_dict["best_k_models"].items()}
+        known = {str(self.monitor): float(score) for score in models.values()}  # of runs before 0.3
+        self.figures = state_dict.get("figures", known)
         super().load_state_dict({**state_dict, **paths, "best_k_models": models, "dirpath": self.dirpath})
 
 

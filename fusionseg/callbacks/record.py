@@ -12,6 +12,7 @@ from lightning.pytorch.callbacks import Callback, EarlyStopping
 from rich.console import Console
 from rich.table import Table
 
+from fusionseg.callbacks.checkpoints import better
 from fusionseg.callbacks.signals import Stopped
 from fusionseg.config.errors import UserError
 from fusionseg.config.recipe import import_path, plain
@@ -29,7 +30,7 @@ class RunRecord(Callback):
     """Keeps `config.yaml` and `summary.json` in the run folder, and ends with a table of the metrics.
 
     Args:
-        monitor: The validation figure that the best epoch has the highest of.
+        monitor: The validation figure that the best epoch has the highest of; of equal ones the lowest loss.
         config: The complete configuration as YAML; made from the hyperparameters where left out.
     """
 
@@ -146,13 +147,11 @@ class RunRecord(Callback):
         if trainer.sanity_checking or self.monitor not in metrics:
             return
         self.metrics = metrics
-        best: dict[str, float] = self.best.get("metrics", {})
-        if metrics[self.monitor] > best.get(self.monitor, float("-inf")):
+        if better(metrics, self.best.get("metrics", {}), self.monitor):
             self.best = {"epoch": trainer.current_epoch, "metrics": metrics}
-            best = metrics
         # after each validation, because W&B's own summary is always the last value
         for run in runs(trainer.loggers) if trainer.is_global_zero else ():
-            run.summary.update({**best, "best/epoch": self.best.get("epoch")})
+            run.summary.update({**self.best.get("metrics", {}), "best/epoch": self.best.get("epoch")})
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._pause()

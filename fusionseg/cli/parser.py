@@ -155,13 +155,20 @@ class FusionCLI(LightningCLI):
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.set_defaults({key: {"class_path": import_path(kind)} for key, kind in DEFAULTS.items()})
-        parser.link_arguments("data", "model.init_args.classes", compute_fn=_classes, apply_on="instantiate")
+        target = "model.init_args.classes"
+        parser.link_arguments("data", target, compute_fn=self.classes_of, apply_on="instantiate")
         self.add_options(parser)
         if isinstance(parser, Parser):
             parser.manual = self.manual
             parser.known = [
                 f"{k}.{name}" for k, made in DEFAULTS.items() for name in inspect.signature(made).parameters
             ]
+
+    def classes_of(self, data: Any) -> Any:
+        """The classes that the model is given."""
+        if not hasattr(data, "classes"):
+            raise UsageError(f"expected data with an attribute `classes`, but {type(data).__name__} has none")
+        return data.classes
 
     def add_options(self, parser: Any) -> None:
         """Adds the arguments of the command itself."""
@@ -181,12 +188,6 @@ class FusionCLI(LightningCLI):
             if twice := re.match(r"Found more than one stateful callback of type `(\w+)`", str(error)):
                 raise UsageError(f"expected {twice[1]} once, found it twice", "trainer.callbacks") from error
             raise
-
-
-def _classes(data: Any) -> Any:
-    if not hasattr(data, "classes"):
-        raise UsageError(f"expected data with an attribute `classes`, but {type(data).__name__} has none")
-    return data.classes
 
 
 def _import(name: str) -> None:

@@ -1,6 +1,8 @@
 """Measures the best checkpoint of a run on the validation or test split."""
 
 import os
+import re
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,11 +11,14 @@ from typing import Any, Literal
 from fusionseg.cli.help import options_manual
 from fusionseg.cli.parser import FusionCLI, values
 from fusionseg.config.trust import untrusted
+from fusionseg.data.datamodule import SegmentationDataModule
 from fusionseg.engine.precision import fast_precision
 from fusionseg.runs.checkpoints import load_state
 from fusionseg.runs.evaluation_files import evaluate, track
 from fusionseg.runs.folder import RunFolder
 from fusionseg.runs.restore import arguments
+from fusionseg.runs.run_classes import with_run_classes
+from fusionseg.runs.training_files import check_unseen
 
 ABOUT = """Measures the best checkpoint of a run on a split, at the label files' own resolution, and writes
 JSON, CSV and pictures into the run folder's evaluation/. Further arguments change the run's configuration:
@@ -31,6 +36,9 @@ class Options:
         wandb: Where W&B tracks the figures, as in fusionseg.fit.
         trust: A package of your own whose classes the run may name; several with commas between. A run may be
             anybody's, so without this only classes of fusionseg and the libraries below it are built.
+        map_classes: YAML file that maps names of the data's classes to those of the run, or to null for void;
+            with it the data may have other classes, or the same in another order.
+        trained: Score images that the run was trained on all the same.
     """
 
     run: Path
@@ -38,6 +46,8 @@ class Options:
     pictures: int = 4
     wandb: Literal["online", "offline", "disabled"] | None = None
     trust: str | None = None
+    map_classes: Path | None = None
+    trained: bool = False
 
 
 class EvaluateCLI(FusionCLI):
@@ -48,12 +58,17 @@ class EvaluateCLI(FusionCLI):
     def add_options(self, parser: Any) -> None:
         parser.add_class_arguments(Options, instantiate=False)
 
+    def classes_of(self, data: Any) -> Any:
+        super().classes_of(data)
+        return with_run_classes(data, RunFolder(self.config.run).best_checkpoint(), self.config.map_classes)
+
     def manual(self) -> str:
         return options_manual("evaluate --run DIR [--split test] [--key value ...]", ABOUT, Options)
 
 
 def main(args: Sequence[str]) -> None:
     """Evaluates as the arguments say and prints the figures and the file."""
+    args = [re.sub("^--map-classes", "--map_classes", word) for word in args]
     named = values(args, "--run")
     with untrusted(values(args, "--trust")):
         cli = EvaluateCLI([*arguments(RunFolder(named[-1])), *args] if named else args)
@@ -62,9 +77,20 @@ def main(args: Sequence[str]) -> None:
         os.environ["WANDB_MODE"] = config.wandb
     run = RunFolder(config.run)
     load_state(cli.model, run.best_checkpoint())
+    if not config.trained:
+        _check_unseen(run, cli.datamodule, config.split)
     precision = str(config.trainer.get("precision") or fast_precision())
     result = evaluate(cli.model, cli.datamodule, config.split, run.evaluation, precision, config.pictures)
     track(run, config.split, result, cli.datamodule.classes)
     for name, value in result["metrics"].items():
         print(f"{config.split}/{name:20} {value:.4f}")
+    for note in result["notes"]:
+        print(f"{config.split}: {note}", file=sys.stderr)
     print(run.evaluation / f"{config.split}.json")
+
+
+def _check_unseen(run: RunFolder, data: Any, split: Literal["val", "test"]) -> None:
+    """Raises a DataError if some images of the split were trained on."""
+    if isinstance(data, SegmentationDataModule):
+        remedy = "choose other data, or score them all the same with --trained true"
+        check_unseen(run.training_files, data.dataset(split), remedy)

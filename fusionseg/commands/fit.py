@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import lightning.pytorch as pl
 
+from fusionseg.callbacks.training_files import TrainingFiles
 from fusionseg.cli.configuration import experiment
 from fusionseg.cli.help import manual
 from fusionseg.cli.parser import FusionCLI, values
@@ -16,6 +17,8 @@ from fusionseg.config.trust import untrusted
 from fusionseg.runs.folder import RunFolder
 from fusionseg.runs.restore import start_from
 from fusionseg.runs.resume import check_same, resuming, without_start
+from fusionseg.runs.run_classes import check_same_classes, check_start, classes_of
+from fusionseg.runs.training_files import read
 
 
 @dataclass
@@ -44,6 +47,13 @@ class FitCLI(FusionCLI):
 
     def add_options(self, parser: Any) -> None:
         parser.add_class_arguments(Options, instantiate=False)
+
+    def classes_of(self, data: Any) -> Any:
+        classes = super().classes_of(data)
+        known = classes_of(self.checkpoint) if self.checkpoint else None
+        if known:
+            check_same_classes(classes, known, f"a run goes on as it began ({self.checkpoint})")
+        return classes
 
     def manual(self) -> str:
         return manual(Options)
@@ -88,7 +98,10 @@ def main(args: Sequence[str]) -> None:
     trainer: Any = cli.trainer
     try:
         if cli.config.weights:
+            check_start(cli.model, cli.config.weights)
             start_from(cli.model, cli.config.weights)
+            files = next(c for c in trainer.callbacks if isinstance(c, TrainingFiles))
+            files.inherited = read(RunFolder(cli.config.weights).training_files)
         cli.original.trainer.precision = trainer.precision
         trainer.record.config = experiment(cli.parser, cli.original)
         trainer.fit(cli.model, cli.datamodule, ckpt_path=cli.checkpoint, weights_only=True)

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -15,10 +15,12 @@ from typing_extensions import override
 
 from fusionseg.config.recipe import record
 from fusionseg.data.augmentation import Augmentation
-from fusionseg.data.base import DataError, SegmentationDataset, Split, class_pixels
+from fusionseg.data.base import DataError, SegmentationDataset, Split
 from fusionseg.data.cache import Cache, cached
 from fusionseg.data.checks import check_apart, check_numbers, check_sizes
-from fusionseg.data.late_loader import LateLoader
+from fusionseg.data.label_statistics import LabelStatistics, counted
+from fusionseg.data.late_loader import LateLoader, default_workers
+from fusionseg.data.mapped_classes import MappedClasses
 from fusionseg.data.photo_notices import photo_notices
 from fusionseg.data.samplers import EvaluationOrder, TrainOrder
 from fusionseg.data.samples import EvaluationSamples, TrainSamples, collated, quiet_worker, widened
@@ -43,8 +45,8 @@ class SegmentationDataModule(LightningDataModule):
         cache: Where decoded images are kept for the next epochs; `memory` takes H x W x (C + 3) bytes an
             image, and 4 for each further label value.
         cache_dir: Folder of the cache on disk.
-        fraction: Part of the training images to use; a smaller one is a subset of a larger one of the same
-            seed.
+        fraction: Part of the training images to use, each drawn by its own name; a smaller one is a subset of
+            a larger one of the same seed.
         seed: What order, views and fraction depend on; by default `seed_everything`'s, or 0.
 
     Raises:
@@ -82,6 +84,7 @@ class SegmentationDataModule(LightningDataModule):
         self.seed = int(os.environ.get("PL_GLOBAL_SEED", 0)) if seed is None else seed
         self.datasets: dict[Split, SegmentationDataset] = {}
         self._cached: set[Split] = set()
+        self._statistics: LabelStatistics | None = None
 
     @property
     def classes(self) -> Classes:
@@ -159,14 +162,26 @@ class SegmentationDataModule(LightningDataModule):
     def on_after_batch_transfer(self, batch: Sample, dataloader_idx: int) -> Sample:
         return widened(batch)
 
+    def map_classes(self, classes: Classes, names: Mapping[str, str | None]) -> None:
+        """Replaces the classes of all splits by others, as `MappedClasses` does."""
+        dataset = self.dataset
+        self.dataset = lambda split: MappedClasses(dataset(split), classes, names)
+        self.datasets.clear()
+
     def class_counts(self) -> Tensor:
         """The number of pixels of each class (C,) int64 in an epoch of training, from the label files."""
-        dataset = self._split("train")
-        counts = np.zeros(len(dataset.classes), np.int64)
-        seen = dataset.order(np.random.default_rng(self.seed), np.arange(len(dataset)))
-        for index, times in zip(*np.unique(seen, return_counts=True), strict=True):
-            counts += times * class_pixels(dataset.labels(int(index)).semantic, len(dataset.classes))
-        return torch.from_numpy(counts)
+        return torch.from_numpy(self.label_statistics().class_pixels)
+
+    def label_statistics(self, enough: Callable[[LabelStatistics], bool] | None = None) -> LabelStatistics:
+        """What the labels of an epoch of training hold, counted once.
+
+        Args:
+            enough: Whether a sample tells enough; without it all labels are counted.
+        """
+        known = self._statistics
+        if known is None or (enough is None and not known.complete):
+            known = self._statistics = counted(self._split("train"), self.seed, enough)
+        return known
 
     def _any(self) -> SegmentationDataset:
         """Any split that exists already, else the training split."""
@@ -222,7 +237,7 @@ class SegmentationDataModule(LightningDataModule):
         """A loader of batches of the samples, by the number of workers and the device of this run."""
         workers = self.workers
         if workers is None:
-            workers = _default_workers(self.trainer.num_devices if self.trainer else 1)
+            workers = default_workers(self.trainer.num_devices if self.trainer else 1)
         return LateLoader(
             samples,
             batch_size,
@@ -237,8 +252,3 @@ class SegmentationDataModule(LightningDataModule):
             # workers.
             generator=torch.Generator(),
         )
-
-
-def _default_workers(ranks: int) -> int:
-    """Worker processes of each of the ranks on this machine."""
-    return min(8, max(0, len(os.sched_getaffinity(0)) // ranks - 1))

@@ -1,6 +1,5 @@
 """Datasets of your own: a folder of images, folders of label maps, and a file that declares the classes."""
 
-import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 from unicodedata import normalize
@@ -21,6 +20,7 @@ from fusionseg.data.layout import (
     region_map,
     some,
 )
+from fusionseg.data.subset import drawn
 from fusionseg.files.images import LABEL_SUFFIXES
 from fusionseg.files.photos import photo_suffixes, read_image
 from fusionseg.sample import VOID
@@ -38,9 +38,10 @@ class Folder(SegmentationDataset):
     """Images with class ids, region ids or both, one file for each image, matched by relative paths.
 
     Without `regions/` a region is a connected component of a class; without `semantic/` every pixel's class
-    is void. The splits are given by the lists `train.txt`, `val.txt`, `test.txt` where there are any, else by
-    the names' hashes. Images of 4 channels are RGBA files, those of any other number above 3 arrays (H, W, C)
-    in `.npy` files.
+    is void. The splits are given by the lists `train.txt`, `val.txt`, `test.txt` where there are any. Else
+    each image is drawn by the hash of its own name: it stays in its split whatever files come or go, and the
+    fractions hold on average. Images of 4 channels are RGBA files, those of any other number above 3 arrays
+    (H, W, C) in `.npy` files.
 
     `classes.yaml` may declare `background: 0`, for masks of instances in which 0 is what is no instance: that
     is then one region, except where its class is void, and without it void. It may declare a `value_range`,
@@ -49,8 +50,8 @@ class Folder(SegmentationDataset):
     Args:
         split: Which images.
         root: The folder that holds `images`.
-        val_fraction: Part of the images to validate on, without lists.
-        test_fraction: Part of the images to test on, without lists.
+        val_fraction: Probability of an image to be validated on, without lists.
+        test_fraction: Probability of an image to be tested on, without lists.
         min_area: Smallest region in pixels, where regions are connected components.
 
     Raises:
@@ -85,7 +86,7 @@ class Folder(SegmentationDataset):
             check_matched(self.photos, files, self.root / part)
         splits = _listed_splits(self.root, set(self.photos))
         if not splits:
-            splits = _drawn_splits(list(self.photos), val_fraction, test_fraction)
+            splits = _drawn_splits(self.root, list(self.photos), val_fraction, test_fraction)
         self.names = splits.get(split, [])
         if not self.names:
             raise DataError(
@@ -166,14 +167,30 @@ def _listed_splits(root: Path, known: set[str]) -> dict[str, list[str]]:
     return splits
 
 
-def _drawn_splits(names: list[str], val_fraction: float, test_fraction: float) -> dict[str, list[str]]:
-    """The names of the images of each split, of the given fractions, drawn by the hashes of the names."""
+def _drawn_splits(
+    root: Path, names: list[str], val_fraction: float, test_fraction: float
+) -> dict[str, list[str]]:
+    """The names of the images of each split, each drawn by its own hash, whatever other names there are.
+
+    Raises:
+        DataError: A split is empty whose fraction is above 0.
+        ValueError: The fractions leave no images to train on.
+    """
     if min(val_fraction, test_fraction) < 0 or val_fraction + test_fraction >= 1:
         raise ValueError(
             f"expected fractions that leave images to train on, found {val_fraction} + {test_fraction}"
         )
-    ranking = sorted(names, key=lambda name: hashlib.sha256(name.encode()).digest())
-    tests = round(test_fraction * len(names))
-    end = tests + round(val_fraction * len(names))
-    parts = {"test": ranking[:tests], "val": ranking[tests:end], "train": ranking[end:]}
-    return {split: sorted(part) for split, part in parts.items()}
+    position = {name: drawn(name) for name in names}
+    end = test_fraction + val_fraction
+    splits = {
+        "test": [name for name in names if position[name] < test_fraction],
+        "val": [name for name in names if test_fraction <= position[name] < end],
+        "train": [name for name in names if end <= position[name]],
+    }
+    for split, fraction in {"test": test_fraction, "val": val_fraction, "train": 1}.items():
+        if fraction and not splits[split]:
+            raise DataError(
+                f"expected images in every split that is drawn by name, found none to {split} on among "
+                f"{len(names)} in {root}: change the fractions or write {split}.txt"
+            )
+    return splits

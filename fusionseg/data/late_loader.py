@@ -1,5 +1,6 @@
 """A DataLoader for runs that are resumed within an epoch."""
 
+import os
 from typing import Any
 
 from torch.utils.data import DataLoader
@@ -25,3 +26,8 @@ class LateLoader(DataLoader[Sample]):
 
     def load_state_dict(self, state: dict[str, object]) -> None:
         """Nothing to do."""
+
+
+def default_workers(ranks: int) -> int:
+    """Worker processes of each of the ranks on this machine."""
+    return min(8, max(0, len(os.sched_getaffinity(0)) // ranks - 1))

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from typing_extensions import override
 
-from fusionseg.data.base import Labels, Pixels, SegmentationDataset
+from fusionseg.data.base import DataError, Labels, Pixels, SegmentationDataset
 from fusionseg.sample import Truth
 
 
@@ -72,13 +72,29 @@ class Subset(SegmentationDataset):
 def fraction_of(dataset: SegmentationDataset, fraction: float, seed: int) -> Subset:
     """A part of a dataset, in the dataset's order; a larger fraction of the same seed contains a smaller one.
 
+    An image is in it or not whatever other images there are, so that the size is `fraction` only on average.
+
     Args:
         dataset: The whole dataset.
         fraction: Part of its images, in [0, 1].
         seed: Which of them.
+
+    Raises:
+        DataError: The part is empty.
     """
-    hashes = [
-        hashlib.sha256(f"{seed}/{dataset.name(index)}".encode()).digest() for index in range(len(dataset))
-    ]
-    ranking = sorted(range(len(dataset)), key=hashes.__getitem__)
-    return Subset(dataset, sorted(ranking[: round(fraction * len(dataset))]))
+    indices = [i for i in range(len(dataset)) if drawn(f"{seed}/{dataset.name(i)}") < fraction]
+    if not indices:
+        raise DataError(
+            f"expected images in a fraction of {fraction:g} of {len(dataset)}, found none: raise "
+            "data.fraction"
+        )
+    return Subset(dataset, indices)
+
+
+def drawn(name: str) -> float:
+    """A number in [0, 1) that is as good as random and depends on the name alone.
+
+    >>> round(drawn("0001TP_006690"), 3), round(drawn("0001TP_006720"), 3)
+    (0.558, 0.273)
+    """
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:6]) / 2**48

@@ -1,5 +1,6 @@
 """Collective operations over the ranks of a distributed run; they also work in a single process."""
 
+from collections.abc import Callable
 from typing import TypeVar
 
 import torch
@@ -45,3 +46,24 @@ def gathered_objects(value: T) -> list[T]:
     if world_size() > 1:
         dist.all_gather_object(of_ranks, value)
     return of_ranks
+
+
+def from_first_rank(make: Callable[[], T]) -> T:
+    """What a function gives on rank 0, for all ranks; the others wait and do not call it.
+
+    Args:
+        make: The function; what it gives or raises must be picklable.
+
+    Raises:
+        Exception: On all ranks, whatever the function raised.
+    """
+    made: list[T | Exception] = []
+    if world_size() == 1 or dist.get_rank() == 0:
+        try:
+            made = [make()]
+        except Exception as error:
+            made = [error]
+    result = gathered_objects(made)[0][0]
+    if isinstance(result, Exception):
+        raise result
+    return result

@@ -41,12 +41,19 @@ def suite_of(module: object, classes: Classes) -> MetricSuite:
     return getattr(module, "suite", None) or MetricSuite.standard(classes)
 
 
-def suite_for(heads: Mapping[str, Head], classes: Classes) -> MetricSuite:
-    """The metrics of a set of heads: those of each head, and those of the fusion of classes and regions."""
+def suite_for(heads: Mapping[str, Head], weights: Mapping[str, float], classes: Classes) -> MetricSuite:
+    """The metrics of a set of heads: those of each head, and those of the fusion of classes and regions.
+
+    Args:
+        heads: The head of each task.
+        weights: The weight of each task's loss; a task of weight 0 is measured but does not count in the
+            score.
+        classes: The classes of the data.
+    """
     metrics = [metric for head in heads.values() for metric in head.metrics(classes)]
     if {"semantic", "region"} <= heads.keys():
         metrics += [FusedMetrics(len(classes)), PanopticQuality(len(classes), classes.things)]
-    return MetricSuite(metrics)
+    return MetricSuite(metrics, untrained=[task for task in heads if not weights[task]])
 
 
 class Evaluation:

@@ -31,6 +31,9 @@ class Head(nn.Module, ABC):
     `scene`, what the whole image shows, has no labels of its own.
     """
 
+    learns_from: ClassVar[str] = ""
+    """The key of the label map in a sample that the target is made from; empty for anything else."""
+
     @abstractmethod
     def forward(self, features: Tensor) -> Output:
         """The output, usually (B, K, h, w), from features (B, in_channels, h, w)."""

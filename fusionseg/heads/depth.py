@@ -34,6 +34,7 @@ class DepthHead(Head):
     """
 
     task: ClassVar[str] = "depth"
+    learns_from: ClassVar[str] = "depth"
 
     def __init__(
         self,

@@ -33,6 +33,7 @@ class NormalsHead(Head):
     """
 
     task: ClassVar[str] = "normals"
+    learns_from: ClassVar[str] = "normals"
 
     def __init__(
         self,

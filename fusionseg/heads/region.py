@@ -16,6 +16,7 @@ class RegionHead(Head):
     """
 
     task: ClassVar[str] = "region"
+    learns_from: ClassVar[str] = "region"
 
     def metrics(self, classes: Classes) -> list[ImageMetric]:
         """Covering, variation of information, Rand error and boundary F."""

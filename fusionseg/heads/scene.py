@@ -45,6 +45,7 @@ class SceneHead(Head):
     """
 
     task: ClassVar[str] = "scene"
+    learns_from: ClassVar[str] = "semantic"
 
     def __init__(
         self,

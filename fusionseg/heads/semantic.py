@@ -34,6 +34,7 @@ class SemanticHead(Head):
     """
 
     task: ClassVar[str] = "semantic"
+    learns_from: ClassVar[str] = "semantic"
 
     def __init__(
         self,

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import Module
 from torchmetrics import Metric
 
+from fusionseg.metrics.contingency import Counts
 from fusionseg.sample import Array, Counted, Truth
 
 Answer: TypeAlias = Array
@@ -71,6 +72,14 @@ class ImageMetric(Metric, ABC):
             sums: The added sums of the images; other names are ignored.
         """
         return {}
+
+    def occurrences(self, sums: Counted) -> Counts | None:
+        """How often each class occurs in the truth (C,), in pixels or images; None without classes.
+
+        Args:
+            sums: The added sums of the images; other names are ignored.
+        """
+        return None
 
     def add(self, sums: Counted) -> None:
         """Adds the sums of one image, or of several, to the states.

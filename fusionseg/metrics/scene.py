@@ -58,6 +58,10 @@ class SceneMetrics(ImageMetric):
         """`scene_ap` of each class; NaN for a class that no image shows."""
         return {"scene_ap": scene_ap(sums["scene_scores"]).tolist()}
 
+    def occurrences(self, sums: Counted) -> Counts:
+        """The number of images that show each class (C,)."""
+        return sums["scene_scores"][:, 1].sum(1)  # type: ignore[no-any-return]
+
 
 def scene_sums(probabilities: npt.NDArray[np.float32], truth: IntMap, single: bool = False) -> Counted:
     """The sums of one image, `scene` and `scene_scores`, additive over images.

@@ -46,6 +46,10 @@ class SemanticMetrics(ImageMetric):
         """`iou`, `f1`, `precision` and `recall` of each class; NaN where a class does not occur."""
         return {name: values.tolist() for name, values in semantic_per_class(sums["semantic"]).items()}
 
+    def occurrences(self, sums: Counted) -> Counts:
+        """The number of true pixels of each class (C,)."""
+        return sums["semantic"].sum(1)  # type: ignore[no-any-return]
+
 
 class FusedMetrics(ImageMetric):
     """Mean intersection over union and accuracy of the classes after the region vote.

@@ -1,7 +1,7 @@
 """Several metrics together: the sums of an image, the figures of a set of images and their score."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 from torch import nn
@@ -26,6 +26,7 @@ class MetricSuite(nn.Module):
 
     Args:
         metrics: The metrics, by any names or in a sequence; no two of them may have sums of the same name.
+        untrained: Answers that do not count in the score, because nothing trains them.
 
     Raises:
         TypeError: If something is not an `ImageMetric`.
@@ -44,8 +45,11 @@ class MetricSuite(nn.Module):
         [1.0, 0.5, 0.707]
     """
 
-    def __init__(self, metrics: Mapping[str, ImageMetric] | Sequence[ImageMetric]) -> None:
+    def __init__(
+        self, metrics: Mapping[str, ImageMetric] | Sequence[ImageMetric], untrained: Collection[str] = ()
+    ) -> None:
         super().__init__()
+        self.untrained = frozenset(untrained)
         chosen = list(metrics.values()) if isinstance(metrics, Mapping) else list(metrics)
         owners: dict[str, ImageMetric] = {}
         for metric in chosen:
@@ -121,8 +125,8 @@ class MetricSuite(nn.Module):
 
         The score is the geometric mean of the main figures of the semantic and the region metric, or the one
         of them that there is: a single number in [0, 1] that is high only where both tasks are. Without
-        either it is that of the other metrics' main figures. A task that the truth has no label of is left
-        out; the score is NaN where nothing could be measured.
+        either it is that of the other metrics' main figures. A task that is not trained, or that the truth
+        has no label of, is left out; the score is NaN where nothing could be measured.
 
         Args:
             sums: The added sums of the images, of some or all of the metrics; other names are ignored.
@@ -130,7 +134,7 @@ class MetricSuite(nn.Module):
         figures: dict[str, float] = {}
         for metric in self._measured(sums):
             figures |= metric.figures(sums)
-        leading = [metric for metric in self._measured(sums) if metric.main]
+        leading = [m for m in self._measured(sums) if m.main and m.answer not in self.untrained]
         primary = [metric for metric in leading if metric.answer in PRIMARY] or leading
         parts = [figures[metric.main] for metric in primary if not math.isnan(figures[metric.main])]
         figures["score"] = math.prod(parts) ** (1 / len(parts)) if parts else math.nan
@@ -147,6 +151,24 @@ class MetricSuite(nn.Module):
         for metric in self._measured(sums):
             figures |= metric.per_class(sums)
         return figures
+
+    def notes(self, classes: Classes, sums: Counted | None = None) -> list[str]:
+        """What the score does not show, in lines: main figures of images that show one class alone.
+
+        Args:
+            classes: The classes of the data set.
+            sums: The added sums of a set of images; by default those of the last `compute`.
+        """
+        sums = self._computed() if sums is None else sums
+        lines = []
+        for metric in self._measured(sums):
+            times = metric.occurrences(sums) if metric.main else None
+            if times is not None and times.size > 1 and np.count_nonzero(times) == 1:
+                only = classes.names[int(times.argmax())]
+                lines.append(
+                    f"{metric.main} is measured on one class only: the labels show {only} and no other"
+                )
+        return lines
 
     def _measured(self, sums: Counted) -> list[ImageMetric]:
         """The metrics that the sums are of."""

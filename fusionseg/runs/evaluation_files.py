@@ -43,7 +43,8 @@ def evaluate(module: Any, data: Any, split: str, folder: Path, precision: str, p
             measured are neither.
 
     Returns:
-        What the JSON file holds: `metrics`, `per_class`, `split`, `images`.
+        What the JSON file holds: `metrics`, `per_class`, `notes` (what the score does not show), `split`,
+        `images`.
     """
     with mendable():
         suite = suite_of(module, data.classes)
@@ -88,7 +89,7 @@ def _result(suite: MetricSuite, added: Counted, classes: Classes) -> Json:
     """The figures of a set of images, and those of each class by its name."""
     columns = suite.per_class(added)
     rows = {name: {key: values[i] for key, values in columns.items()} for i, name in enumerate(classes.names)}
-    return {"metrics": suite.figures(added), "per_class": rows}
+    return {"metrics": suite.figures(added), "per_class": rows, "notes": suite.notes(classes, added)}
 
 
 def _picture(ranked: Ranked, module: object, classes: Classes) -> Picture:

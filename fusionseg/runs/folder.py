@@ -33,6 +33,7 @@ class RunFolder:
         self.config = self.path / "config.yaml"
         self.summary = self.path / "summary.json"
         self.metrics = self.path / "metrics.csv"
+        self.training_files = self.path / "training_files.txt"
         self.checkpoints = self.path / "checkpoints"
         self.best = self.checkpoints / "best.ckpt"
         self.last = self.checkpoints / "last.ckpt"
@@ -119,7 +120,7 @@ class RunFolder:
     @property
     def _marks(self) -> set[Path]:
         """What a folder that holds a run has at least one of."""
-        return {self.config, self.summary, self.metrics, self.checkpoints}
+        return {self.config, self.summary, self.metrics, self.training_files, self.checkpoints}
 
     def _has_checkpoint(self) -> bool:
         return any(self.checkpoints.glob("[!.]*"))

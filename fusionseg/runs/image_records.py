@@ -92,8 +92,9 @@ class ImageRecords:
 
     def close(self) -> None:
         """Removes the temporary files."""
-        for file in (self._figures, *self._arrays.values()):
-            file.close()
+        self._figures.close()
+        for rows in self._arrays.values():
+            rows.close()
 
     def _read(self) -> Iterator[dict[str, Any]]:
         self._figures.seek(0)

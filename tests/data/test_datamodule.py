@@ -100,14 +100,25 @@ def test_loading_leaves_the_global_generator_alone() -> None:
 def test_a_smaller_fraction_is_part_of_a_larger_one() -> None:
     dataset = SyntheticScenes("train", length=50)
     parts = [fraction_of(dataset, fraction, seed=1).indices for fraction in (0.1, 0.3, 0.5, 1.0)]
-    assert [len(part) for part in parts] == [5, 15, 25, 50]
+    assert [len(part) for part in parts] == pytest.approx([5, 15, 25, 50], abs=6)
     assert all(set(small) < set(large) for small, large in itertools.pairwise(parts))
     assert all(list(part) == sorted(part) for part in parts)
     assert fraction_of(dataset, 0.3, seed=2).indices != parts[1]
 
 
+def test_a_fraction_stays_when_images_come_or_go() -> None:
+    few, many = (fraction_of(SyntheticScenes("train", length=n), 0.4, seed=1).indices for n in (20, 50))
+    assert few == tuple(i for i in many if i < 20)
+    assert 0 < len(few) < len(many)
+
+
+def test_a_fraction_without_images_is_refused() -> None:
+    with pytest.raises(DataError, match=r"in a fraction of 1e-06 of 10, found none: raise data.fraction"):
+        data(fraction=1e-6).train_dataloader()
+
+
 def test_a_fraction_of_less_than_a_batch_is_refused() -> None:
-    with pytest.raises(DataError, match=r"one batch of 4 training images, found 3 \(fraction 0.3\)"):
+    with pytest.raises(DataError, match=r"one batch of 4 training images, found 2 \(fraction 0.3\)"):
         data(fraction=0.3).train_dataloader()
 
 
@@ -149,9 +160,10 @@ def test_an_image_in_two_splits_is_refused() -> None:
 
 
 def test_class_counts_are_those_of_the_fraction_in_use() -> None:
-    module = data(fraction=0.5)
+    module = data(fraction=0.6)
     module.setup("fit")
     dataset = module.datasets["train"]
+    assert len(dataset) == 5
     slow = [sum(int((dataset.read(i).semantic == c).sum()) for i in range(5)) for c in range(6)]
     assert module.class_counts().tolist() == slow
     assert sum(slow) == 5 * 64 * 64

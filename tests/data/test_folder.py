@@ -8,8 +8,8 @@ import numpy.typing as npt
 import pytest
 from PIL import ExifTags, Image
 
-from fusionseg.data.base import DataError
-from fusionseg.data.folder import Folder
+from fusionseg.data.base import DataError, Split
+from fusionseg.data.folder import Folder, _drawn_splits
 
 Writer = Callable[..., Path]
 CLASSES = "classes: [{name: sky}, {name: cell}]\nvoid: 255\n"
@@ -51,12 +51,33 @@ def test_images_without_any_labels_are_refused(folder: Writer) -> None:
         Folder("train", folder(semantic=False, regions=False))
 
 
-def test_drawn_splits_share_no_image_and_stay(folder: Writer) -> None:
+def test_drawn_splits_share_no_image_and_stay_when_files_come_or_go(folder: Writer) -> None:
     root = folder()
-    splits = {s: names(Folder(s, root, 0.2, 0.3)) for s in Folder.splits}
-    assert [len(splits[s]) for s in Folder.splits] == [5, 2, 3]
-    assert sorted(name for split in splits.values() for name in split) == list("abcdefghij")
-    assert names(Folder("val", root, 0.2, 0.3)) == splits["val"]
+    before = {s: names(Folder(s, root, 0.2, 0.2)) for s in Folder.splits}
+    assert before == {"train": list("aghi"), "val": list("be"), "test": list("cdfj")}
+    folder("klmnopqr")
+    for part in ("images", "semantic", "regions"):
+        for name in "adj":
+            next((root / part).glob(f"{name}.*")).unlink()
+    after = {s: names(Folder(s, root, 0.2, 0.2)) for s in Folder.splits}
+    assert sorted(name for split in after.values() for name in split) == list("bcefghiklmnopqr")
+    for split, kept in {"train": "ghi", "val": "be", "test": "cf"}.items():
+        assert set(after[split]) & set("bcefghi") == set(kept)
+
+
+def test_drawn_splits_have_their_fractions_on_average() -> None:
+    splits = _drawn_splits(Path(), [f"frame {i}" for i in range(10000)], 0.25, 0.1)
+    assert [len(splits[s]) for s in Folder.splits] == pytest.approx([6500, 2500, 1000], rel=0.1)
+
+
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_an_empty_drawn_split_is_refused_whichever_is_asked_for(folder: Writer, split: Split) -> None:
+    root = folder("aghi")
+    with pytest.raises(
+        DataError, match=r"none to val on among 4 in .*: change the fractions or write val.txt"
+    ):
+        Folder(split, root)
+    assert names(Folder("train", root, val_fraction=0.0)) == list("aghi")
 
 
 def test_an_empty_split_is_refused(folder: Writer) -> None:
@@ -280,7 +301,7 @@ def test_other_channels_than_declared_are_refused(folder: Writer) -> None:
 @pytest.mark.parametrize("suffix", ["PNG", "tif", "TIFF", "npy"])
 def test_label_files_have_several_formats_in_any_case(folder: Writer, suffix: str) -> None:
     root = folder()
-    expected = [Folder("train", root).read(i) for i in range(8)]
+    expected = [Folder("train", root).read(i) for i in range(6)]
     for part in ("semantic", "regions"):
         for path in list((root / part).iterdir()):
             with Image.open(path) as image:

@@ -2,9 +2,17 @@
 
 from unittest.mock import patch
 
+import pytest
 import torch
 
-from fusionseg.engine.distributed import gathered, gathered_objects, lowest, reduced, world_size
+from fusionseg.engine.distributed import (
+    from_first_rank,
+    gathered,
+    gathered_objects,
+    lowest,
+    reduced,
+    world_size,
+)
 
 
 def test_a_single_process_changes_nothing() -> None:
@@ -24,3 +32,29 @@ def test_what_is_reduced_over_ranks_is_a_copy() -> None:
     ):
         assert torch.equal(reduced(values), torch.full((2,), 2.0))
     assert torch.equal(values, torch.ones(2))
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_what_the_first_rank_makes_or_raises_comes_to_all(rank: int) -> None:
+    sent: list[object] = [[7]]
+
+    def gather(of_ranks: list[object], value: object) -> None:
+        of_ranks[:] = [value if rank == 0 else sent[0], value]
+
+    def made() -> int:
+        assert rank == 0
+        return 7
+
+    def failing() -> int:
+        assert rank == 0
+        raise ValueError("damaged")
+
+    with (
+        patch("fusionseg.engine.distributed.world_size", lambda: 2),
+        patch("torch.distributed.get_rank", lambda: rank),
+        patch("torch.distributed.all_gather_object", gather),
+    ):
+        assert from_first_rank(made) == 7
+        sent[0] = [ValueError("damaged")]
+        with pytest.raises(ValueError, match="damaged"):
+            from_first_rank(failing)

@@ -100,3 +100,21 @@ def test_every_image_is_evaluated_once_and_in_order(small: Any, datamodule: Any)
         np.testing.assert_array_equal(photo, pixels.image)
         np.testing.assert_array_equal(image.truth.region, pixels.region)
         assert image.prediction["semantic"].shape == pixels.semantic.shape
+
+
+def test_a_task_of_weight_0_does_not_enter_the_score(small: Any, datamodule: Any) -> None:
+    def figures(**weights: float) -> dict[str, float]:
+        model = small(**weights).eval()
+        found = evaluated(model, datamodule(), "val", "32-true", model.suite)
+        return model.suite.figures(total(image.sums for _, image in found))  # type: ignore[no-any-return]
+
+    both = figures()
+    assert both["score"] == pytest.approx((both["miou"] * both["covering"]) ** 0.5)
+    alone = figures(beta=0.0)
+    assert alone["score"] == alone["miou"]
+    assert alone["covering"] > 0
+    alone = figures(alpha=0.0)
+    assert alone["score"] == alone["covering"]
+    scene = figures(alpha=0.0, beta=0.0, gamma=1.0)
+    assert scene["score"] == scene["scene_map"]
+    assert {"miou", "covering"} <= scene.keys()

@@ -295,3 +295,27 @@ def test_other_metrics_of_torchmetrics_are_refused() -> None:
 def test_integers_are_added_without_overflow() -> None:
     counts = {"normals_angles": np.array([2**31 - 1], np.int32)}
     assert total([counts, counts])["normals_angles"].tolist() == [2**32 - 2]
+
+
+def test_figures_of_one_class_only_are_noted() -> None:
+    suite = MetricSuite.standard(CLASSES)
+
+    def notes(*shown: int) -> list[str]:
+        answers = {
+            "semantic": np.zeros((2, 2), int),
+            "fused": np.zeros((2, 2), int),
+            "scene": np.full(3, 0.5),
+        }
+        truths = [Truth(np.full((2, 2), i), np.ones((2, 2), int)) for i in shown]
+        return suite.notes(CLASSES, total(suite.sums(Prediction("x", answers), truth) for truth in truths))
+
+    assert notes(1, 1) == [
+        f"{figure} is measured on one class only: the labels show {CLASSES.names[1]} and no other"
+        for figure in ("miou", "scene_map")
+    ]
+    assert notes(1, 1, 2) == notes(255) == []
+    one = Classes(("anything",), ((0, 0, 0),))
+    alone = MetricSuite([SemanticMetrics(1)])
+    answer = Prediction("x", {"semantic": np.zeros((2, 2), int)})
+    sums = alone.sums(answer, Truth(np.zeros((2, 2), int), np.ones((2, 2), int)))
+    assert alone.notes(one, sums) == []

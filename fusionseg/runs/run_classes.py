@@ -1,0 +1,108 @@
+"""The classes of a run against those of the data that it is to work on."""
+
+import inspect
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from fusionseg.config.errors import UsageError, mapping
+from fusionseg.module import FusionModule
+from fusionseg.runs.checkpoints import opened
+from fusionseg.runs.folder import RunFolder
+from fusionseg.sample import Classes
+
+SHOWN = 5
+"""Differences that a message lists."""
+
+
+def classes_of(checkpoint: Path) -> Classes | None:
+    """The classes that a checkpoint's model was trained on; None if it does not say."""
+    stored = opened(checkpoint).get("hyper_parameters", {}).get("classes")
+    return Classes(**stored) if isinstance(stored, Mapping) else None
+
+
+def check_same_classes(data: Classes, expected: Classes, remedy: str) -> None:
+    """Raises a UsageError that lists the differences, if there are some between two lists of classes.
+
+    Args:
+        data: The classes of the data.
+        expected: Those of the run.
+        remedy: What can be done, for the message.
+    """
+    if found := data.differences(expected):
+        shown = "; ".join(found[:SHOWN]) + (f"; {len(found) - SHOWN} more" if len(found) > SHOWN else "")
+        raise UsageError(f"expected the run's classes in the data, found others: {shown}; {remedy}")
+
+
+def with_run_classes(data: Any, checkpoint: Path, names: Path | None) -> Classes:
+    """The classes of data that are to be scored, which are those of the run.
+
+    Args:
+        data: A datamodule.
+        checkpoint: A checkpoint of the run.
+        names: A YAML file with the run's name for each class of the data that has another one there, null for
+            void; with it the data are given the run's classes.
+
+    Raises:
+        UsageError: If the classes differ and there is no file, or the data cannot be given others.
+    """
+    expected = classes_of(checkpoint)
+    if expected is None:
+        return data.classes  # type: ignore[no-any-return]
+    if names is None:
+        shared = ", ".join(name for name in data.classes.names if name in expected.names)
+        by_name = f", or score by names ({shared}) with --map-classes FILE" if shared else ""
+        check_same_classes(data.classes, expected, f"choose other data{by_name}")
+        return data.classes  # type: ignore[no-any-return]
+    if not hasattr(data, "map_classes"):
+        raise UsageError(
+            f"expected data with map_classes(), but {type(data).__name__} has none", "map_classes"
+        )
+    own = data.classes
+    new = mapping(names)
+    data.map_classes(expected, new)
+    classes: Classes = data.classes
+    for i, name in enumerate(own.names):
+        other = new.get(name, name)
+        if other is not None and (classes.names.index(other) in classes.things) != (i in own.things):
+            print(f"{name} is {own.kind(i)} in the data, the run's {other} is not", file=sys.stderr)
+    return classes
+
+
+def check_start(model: Any, weights: Path) -> None:
+    """Checks that heads do not start with what they learned of the same classes in another order.
+
+    Where all classes are others, heads start with what was learned of those, and a line says so. Weights of
+    unknown classes, and of another number of classes, which no head can start with, are not checked.
+
+    Args:
+        model: The model that is to be trained.
+        weights: The run folder or checkpoint that it starts from.
+
+    Raises:
+        UsageError: If some classes are the same, and others are not or have other ids.
+    """
+    best = RunFolder(weights).best
+    path = best if best.is_file() else weights
+    expected = classes_of(path) if path.suffix == ".ckpt" else None
+    if expected is None or not isinstance(model, FusionModule) or len(expected) != len(model.classes):
+        return
+    state = opened(path)["state_dict"]
+    heads = [
+        task
+        for task, head in model.heads.items()
+        if "num_classes" in inspect.signature(type(head)).parameters
+        and any(name.startswith(f"network.heads.{task}.") for name in state)
+    ]
+    if not heads or model.classes.names == expected.names:
+        return
+    if set(model.classes.names) & set(expected.names):
+        check_same_classes(
+            model.classes,
+            expected,
+            f"give the data the order of {path}, or other names to what means something else",
+        )
+    print(
+        f"other classes in {path}: {', '.join(heads)} starts with what was learned of them", file=sys.stderr
+    )

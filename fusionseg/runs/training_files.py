@@ -1,0 +1,66 @@
+"""The files that a run was trained on, by name and digest, so that none of them is scored as unseen."""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from fusionseg.data.base import DataError, SegmentationDataset
+from fusionseg.files.atomic import write_text
+
+CHUNK = 2**16
+"""Bytes of a file's beginning, middle and end that its digest is made of."""
+
+
+def digest(path: Path) -> str:
+    """The digest of a file: of its size, beginning, middle and end, which is all of a file up to 192 KiB.
+
+    So much of a compressed photo is no other's, and a large one is not read as a whole.
+    """
+    size = path.stat().st_size
+    found = hashlib.blake2b(str(size).encode(), digest_size=16)
+    with path.open("rb") as file:
+        for start in sorted({0, max(0, (size - CHUNK) // 2), max(0, size - CHUNK)}):
+            file.seek(start)
+            found.update(file.read(CHUNK))
+    return found.hexdigest()
+
+
+def digests(dataset: SegmentationDataset) -> Iterator[tuple[str, str]]:
+    """The digest of each image's file and the image's name; nothing of images without a file."""
+    for index in range(len(dataset)):
+        if photo := dataset.photo(index):
+            yield digest(photo), dataset.name(index)
+
+
+def check_unseen(path: Path, dataset: SegmentationDataset, remedy: str) -> None:
+    """Raises a DataError if some of a dataset's images were trained on, under whatever names.
+
+    Args:
+        path: The list of the run's training files.
+        dataset: The split that is to be scored.
+        remedy: What can be done, for the message.
+    """
+    known = read(path)
+    seen = (
+        [f"{name} (as {known[found]})" for found, name in digests(dataset) if found in known] if known else []
+    )
+    if seen:
+        shown = ", ".join(seen[:3])
+        raise DataError(
+            f"expected images that the run was not trained on, found {len(seen)} of {len(dataset)} in "
+            f"{path}: "
+            f"{shown}{' ...' if len(seen) > 3 else ''}; {remedy}"
+        )
+
+
+def read(path: Path) -> dict[str, str]:
+    """The names by digests that `write` wrote; empty if there is no such file."""
+    if not path.is_file():
+        return {}
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return dict(line.split(" ", 1) for line in lines)
+
+
+def write(path: Path, known: Mapping[str, str]) -> None:
+    """Writes a digest and a name in each line, atomically."""
+    write_text(path, "".join(f"{found} {name}\n" for found, name in known.items()))

@@ -1,0 +1,116 @@
+"""Runs that work on data with classes that are not theirs."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fusionseg.commands import evaluate, fit
+from fusionseg.config.errors import UsageError
+
+Written = Callable[..., Path]
+OWN = ("sky", "ground", "disk", "square", "triangle", "star")
+TURNED = ("star", "sky", "ground", "disk", "square", "triangle")
+DIFFERENCES = (
+    r"id 0 is star and not sky; id 1 is sky and not ground; .*id 4 is square and not triangle; 1 more"
+)
+
+
+def arguments(tiny: list[str], root: Path, epochs: int = 1) -> list[str]:
+    own = ["--data.dataset", "Folder", "--data.dataset.root", str(root), "--data.batch_size", "2"]
+    return [*tiny[6:], *own, "--trainer.max_epochs", str(epochs)]
+
+
+@pytest.fixture
+def run(tiny: list[str], written: Written, tmp_path: Path) -> Path:
+    """A run of an epoch on a folder."""
+    fit.main([*arguments(tiny, written("own")), "--out", str(tmp_path / "run")])
+    return tmp_path / "run"
+
+
+def figures(run: Path, *words: str) -> dict[str, Any]:
+    evaluate.main(["--run", str(run), "--pictures", "0", *words])
+    found: dict[str, Any] = json.loads((run / "evaluation/val.json").read_text())["metrics"]
+    return found
+
+
+def test_classes_in_another_order_are_refused_or_found_by_their_names(
+    run: Path, written: Written, tmp_path: Path
+) -> None:
+    turned = ["--data.dataset.root", str(written("turned", TURNED))]
+    with pytest.raises(
+        UsageError, match=f"{DIFFERENCES}; choose other data, or score by names .*--map-classes"
+    ):
+        figures(run, *turned)
+    (tmp_path / "map.yaml").write_text("{}")
+    assert figures(run, *turned, "--map-classes", str(tmp_path / "map.yaml")) == figures(run)
+
+
+def test_other_names_are_mapped_to_those_of_the_run(
+    run: Path, written: Written, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    renamed = [
+        "--data.dataset.root",
+        str(written("renamed", ("air", "ground", "disk", "square", "triangle", "star"))),
+    ]
+    file = tmp_path / "map.yaml"
+    file.write_text("air: sky")
+    assert figures(run, *renamed, f"--map-classes={file}") == figures(run)
+    file.write_text("air: null\ndisk: ground")
+    capsys.readouterr()
+    found = figures(run, *renamed, f"--map-classes={file}")
+    assert "disk is a thing in the data, the run's ground is not" in capsys.readouterr().err
+    content = json.loads((run / "evaluation/val.json").read_text())
+    assert list(content["per_class"]) == list(OWN)
+    assert found["accuracy"] != figures(run)["accuracy"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{}", r"one of sky, ground, .*, or null for void; found none for air"),
+        ("{air: clouds}", "found none for air"),
+        ("{sky: sky}", r"names of the data's classes air, .* found sky"),
+        ("[air]", "expected a configuration"),
+    ],
+)
+def test_a_map_that_does_not_fit_is_refused(
+    text: str, message: str, run: Path, written: Written, tmp_path: Path
+) -> None:
+    root = written("renamed", ("air", "ground", "disk", "square", "triangle", "star"))
+    (tmp_path / "map.yaml").write_text(text)
+    with pytest.raises(ValueError, match=message):
+        figures(run, "--data.dataset.root", str(root), "--map-classes", str(tmp_path / "map.yaml"))
+
+
+def test_weights_of_the_same_classes_in_another_order_are_refused(
+    run: Path, written: Written, tiny: list[str], tmp_path: Path
+) -> None:
+    own = [*arguments(tiny, written("turned", TURNED)), "--out", str(tmp_path / "second")]
+    for weights in (run, run / "checkpoints/best.ckpt"):
+        with pytest.raises(UsageError, match=f"{DIFFERENCES}; give the data the order of .*best.ckpt"):
+            fit.main([*own, "--weights", str(weights)])
+    assert not (tmp_path / "second").exists()
+    fit.main([*own, "--weights", str(run), "--model.semantic_head", "null"])
+
+
+def test_weights_serve_other_classes(
+    run: Path, written: Written, tiny: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = "semantic starts with what was learned of them"
+    for names, said in ((tuple("abcdef"), True), ((*OWN, "one more"), False), (OWN, False)):
+        root = written("".join(names), names)
+        capsys.readouterr()
+        fit.main(
+            [*arguments(tiny, root), "--weights", str(run), "--out", str(tmp_path / f"from-{root.name}")]
+        )
+        assert (line in capsys.readouterr().err) == said
+
+
+def test_a_run_does_not_go_on_with_other_classes(run: Path) -> None:
+    declared = run.parent / "own/classes.yaml"
+    declared.write_text(declared.read_text().replace("name: star", "name: moon"))
+    with pytest.raises(UsageError, match="id 5 is moon and not star; a run goes on as it began"):
+        fit.main(["--resume", str(run), "--trainer.max_epochs", "2"])

@@ -1,0 +1,39 @@
+from pathlib import Path
+
+import pytest
+
+from fusionseg.runs.training_files import CHUNK, digest, read, write
+
+
+def file(folder: Path, content: bytes) -> Path:
+    path = folder / "image"
+    path.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize("size", [1, CHUNK, 3 * CHUNK])
+def test_every_byte_of_a_small_file_counts(size: int, tmp_path: Path) -> None:
+    found = digest(file(tmp_path, bytes(size)))
+    assert digest(file(tmp_path, bytes(size))) == found
+    for place in {0, size // 3, size // 2, 2 * size // 3, size - 1}:
+        changed = bytearray(size)
+        changed[place] = 1
+        assert digest(file(tmp_path, bytes(changed))) != found
+    assert digest(file(tmp_path, bytes(size + 1))) != found
+
+
+def test_of_a_large_file_the_ends_the_middle_and_the_size_count(tmp_path: Path) -> None:
+    size = 10 * CHUNK
+    found = digest(file(tmp_path, bytes(size)))
+    for place, counts in ((0, True), (size // 2, True), (size - 1, True), (2 * CHUNK, False)):
+        changed = bytearray(size)
+        changed[place] = 1
+        assert (digest(file(tmp_path, bytes(changed))) != found) == counts
+    assert digest(file(tmp_path, bytes(size + 1))) != found
+
+
+def test_the_list_is_read_as_it_was_written(tmp_path: Path) -> None:
+    known = {"0a": "a name with spaces", "0b": "b"}
+    write(tmp_path / "list", known)
+    assert read(tmp_path / "list") == known
+    assert read(tmp_path / "none") == {}
