@@ -58,7 +58,7 @@ def test_the_sums_of_some_images_give_their_figures(run: Path) -> None:
     cli = EvaluateCLI(["--config", config, "--run", str(Path(config).parent)])
     load_state(cli.model, run / "checkpoints" / "best.ckpt")
     cli.datamodule.setup("validate")
-    precision = cli.config.trainer.precision
+    precision = cli.config.trainer["precision"]
     images = [image.sums for _, image in evaluated(cli.model, cli.datamodule, "val", precision, measures)]
     assert same(measures.figures(sums(run, 2, 3, 4)), measures.figures(total(images[2:5])))
 
