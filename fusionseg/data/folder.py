@@ -77,7 +77,7 @@ class Folder(SegmentationDataset):
         self.background = declared.background
         self.channels = declared.channels
         self.value_range = declared.value_range
-        self.photos = by_stem(self.root / "images", photo_suffixes() | {".npy"})
+        self.photos = by_stem(self.root / "images", photo_suffixes())
         folders = [part for part in ("semantic", "regions") if (self.root / part).is_dir()]
         if not folders:
             check_layout([self.root / "semantic", self.root / "regions"], LAYOUT)

@@ -36,8 +36,8 @@ def read_palette_labels(path: str | Path) -> tuple[IntMap, list[Color]]:
         has_ids = image.mode in ("1", "L", "P", "I") or image.mode.startswith("I;16")
         if image.format == "JPEG" or not has_ids:
             raise UserError(
-                f"expected one id for each pixel in {path} (a palette or grey PNG), "
-                f"found a {image.format} of mode {image.mode}: convert colors to class ids first"
+                f"expected one integer id for each pixel in {path} (a palette or grey PNG), "
+                f"found a {image.format} of mode {image.mode}: convert it to ids first"
             )
         factor = _grey_factor(image)
         applied = turned(image)

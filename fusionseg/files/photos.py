@@ -47,9 +47,10 @@ _UNDONE: dict[int, Callable[[Array], Array]] = {
 
 @functools.cache
 def photo_suffixes() -> frozenset[str]:
-    """The suffixes, in lower case, of the raster formats that Pillow decodes itself."""
+    """The suffixes, in lower case, of what `read_image` reads: formats that Pillow decodes, and arrays."""
     kinds = Image.registered_extensions()
-    return frozenset(s for s, kind in kinds.items() if kind in Image.OPEN and kind not in _NOT_DECODED)
+    decoded = {s for s, kind in kinds.items() if kind in Image.OPEN and kind not in _NOT_DECODED}
+    return frozenset(decoded | {".npy"})
 
 
 def read_image(path: str | Path, value_range: ValueRange | None = None, channels: int = 3) -> Photo:

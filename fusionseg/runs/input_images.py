@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 from unicodedata import normalize
 
-from fusionseg.config.errors import UsageError
+from fusionseg.config.errors import UsageError, UserError
 from fusionseg.files.folders import files_below
 from fusionseg.files.photos import photo_suffixes
 from fusionseg.runs.prediction_record import RECORD
@@ -66,7 +66,7 @@ class InputImages:
             stem = _stem(image.file_name)
             name = stem if stems[stem] == 1 else image.file_name
             if name in self.by_name:
-                raise ValueError(
+                raise UserError(
                     f"expected images of different names, found {self.by_name[name].path} and {image.path}: "
                     "name the folder that holds both, or predict them into different folders"
                 )
