@@ -18,6 +18,7 @@ from lightning.pytorch.strategies.launchers import _MultiProcessingLauncher
 from torch.distributed import DistError
 
 from fusionseg.callbacks.checkpoints import BestCheckpoint, LastCheckpoint
+from fusionseg.callbacks.fitting import check_callbacks
 from fusionseg.callbacks.label_check import LabelCheck
 from fusionseg.callbacks.pictures import Pictures
 from fusionseg.callbacks.progress import FusionProgress
@@ -117,6 +118,7 @@ class Trainer(pl.Trainer):
         handler = signal.getsignal(signal.SIGINT)
         try:
             with quiet(), self._claim(resume=bool(kwargs.get("ckpt_path"))):
+                check_callbacks(self.callbacks, args[0] if args else kwargs.get("model"))  # type: ignore[attr-defined]
                 super().fit(*args, **kwargs)
         except Stopped as stop:
             if stop.signum == signal.SIGINT:

@@ -17,6 +17,7 @@ from typing import NoReturn
 
 import fusionseg.commands
 from fusionseg.config.errors import UsageError, UserError
+from fusionseg.config.remedies import remedied
 from fusionseg.config.type_names import nearest
 
 USAGE = "usage: fusionseg COMMAND [ARGUMENTS], or python -m fusionseg COMMAND [ARGUMENTS]"
@@ -63,18 +64,13 @@ def guarded(command: Callable[[Sequence[str]], None], args: Sequence[str]) -> No
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(130)
-    except MemoryError as error:
-        print(
-            f"error: out of memory ({error}): lower data.batch_size, data.crop_size or the model",
-            file=sys.stderr,
-        )
-        sys.exit(2)
     except Exception as error:
-        if not _is_mistake(error):
+        known = remedied(error) or error
+        if not _is_mistake(known):
             raise
         if os.environ.get("FUSIONSEG_DEBUG"):
             traceback.print_exc()
-        print(f"error: {message_of(error)}", file=sys.stderr)
+        print(f"error: {message_of(known)}", file=sys.stderr)
         sys.exit(2)
     sys.exit(0)
 

@@ -80,3 +80,17 @@ def check_part_values(
         raise DataError(f"expected labels {', '.join(known)}, found {', '.join(unknown)}")
     if epoch_length is not None and epoch_length < 1:
         raise DataError(f"expected an epoch_length above 0, found {epoch_length}")
+
+
+def equal_share(batch_size: int, ranks: int) -> int:
+    """The samples of a step on each of the ranks.
+
+    Raises:
+        ValueError: If they cannot be shared equally.
+    """
+    if batch_size % ranks:
+        raise ValueError(
+            f"expected a batch_size that {ranks} ranks can share equally, found {batch_size}: it counts the "
+            "samples of all ranks together"
+        )
+    return batch_size // ranks

@@ -17,7 +17,7 @@ from fusionseg.config.recipe import record
 from fusionseg.data.augmentation import Augmentation
 from fusionseg.data.base import DataError, SegmentationDataset, Split
 from fusionseg.data.cache import Cache, cached
-from fusionseg.data.checks import check_apart, check_numbers, check_sizes
+from fusionseg.data.checks import check_apart, check_numbers, check_sizes, equal_share
 from fusionseg.data.label_statistics import LabelStatistics, counted
 from fusionseg.data.late_loader import LateLoader, default_workers
 from fusionseg.data.mapped_classes import MappedClasses
@@ -104,7 +104,7 @@ class SegmentationDataModule(LightningDataModule):
     @property
     def images_per_rank(self) -> int:
         """Images of a training step on each rank."""
-        return self.batch_size // self._rank()[1]
+        return equal_share(self.batch_size, self._rank()[1])
 
     @override
     def setup(self, stage: str) -> None:
@@ -133,11 +133,7 @@ class SegmentationDataModule(LightningDataModule):
     def train_dataloader(self) -> DataLoader[Sample]:
         dataset = self._split("train")
         rank, world_size = self._rank()
-        if self.batch_size % world_size:
-            raise ValueError(
-                f"expected a batch_size that {world_size} ranks can share equally, found {self.batch_size}: "
-                f"it counts the samples of all ranks together"
-            )
+        share = self.images_per_rank
         order = partial(dataset.order, among=np.arange(len(dataset)))
         length = len(order(np.random.default_rng(0)))
         if length < self.batch_size:
@@ -145,7 +141,6 @@ class SegmentationDataModule(LightningDataModule):
                 f"expected at least one batch of {self.batch_size} training images, found {length} "
                 f"(fraction {self.fraction:g}): lower data.batch_size or raise data.fraction"
             )
-        share = self.images_per_rank
         samples = TrainSamples(dataset, self.augmentation, self.crop_size, self.scale, self.seed)
         keys = TrainOrder(length, share, rank, world_size, self.seed, self._done, order)
         return self._loader(samples, keys, share, drop_last=True)

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from fusionseg.config.errors import UsageError
+from fusionseg.config.remedies import remedied
 from fusionseg.files.state_dicts import tensors
 from fusionseg.networks.decoder import Decoder, check_decoder, decoder_names, paired
 from fusionseg.networks.encoder import Encoder
@@ -82,12 +83,12 @@ class Backbone:
             encoder, first = self._pair(self._named)
             parts = [first] + [self._pair(None)[1] for _ in range(decoders - 1)]
             for decoder in parts:
-                _probe(encoder, decoder)
+                _probe(encoder, decoder, self._size)
         except UsageError:
             raise
         # nobody lists what libraries raise where two parts do not fit or a download fails
         except Exception as error:
-            raise ValueError(self._remedy(error)) from error
+            raise remedied(error) or ValueError(self._remedy(error)) from error
         if self.weights and not self._named:
             state = tensors(Path(self.weights))
             if self.encoder.startswith("tu-"):
@@ -102,6 +103,12 @@ class Backbone:
     def _named(self) -> str | None:
         """The name of pretrained weights, unless a file is meant."""
         return self.weights if self.weights and not _is_file(self.weights) else None
+
+    @property
+    def _size(self) -> tuple[int, int]:
+        """Height and width of an image that the encoder takes."""
+        size = self.options.get("img_size", 4 * STRIDE)
+        return (size, size) if isinstance(size, int) else tuple(size)
 
     @property
     def _published(self) -> bool:
@@ -149,7 +156,7 @@ class Backbone:
 
     def _works(self) -> bool:
         try:
-            _probe(*self._pair(None))
+            _probe(*self._pair(None), self._size)
         except Exception:
             return False
         return True
@@ -165,13 +172,18 @@ def _is_file(weights: str) -> bool:
 
 
 @torch.enable_grad()
-def _probe(encoder: Encoder, decoder: Decoder) -> None:
+def _probe(encoder: Encoder, decoder: Decoder, size: tuple[int, int]) -> None:
     """Runs a pair, since some only fail then, and freezes unused parameters, which DDP would wait for.
+
+    Args:
+        encoder: The encoder.
+        decoder: A decoder of its features.
+        size: Height and width of the image.
 
     Raises:
         UsageError: If the decoder's map has another shape than it declares.
     """
-    image = torch.zeros(1, encoder.mean.shape[1], 4 * STRIDE, 4 * STRIDE)
+    image = torch.zeros(1, encoder.mean.shape[1], *size)
     output = decoder.eval()(encoder.eval()(image))
     if output.shape[:2] != (1, decoder.out_channels):
         raise UsageError(

@@ -15,8 +15,8 @@ from rich.progress import track
 
 from fusionseg.config.errors import UsageError, UserError
 from fusionseg.config.lightning_messages import quiet
+from fusionseg.config.remedies import is_out_of_memory
 from fusionseg.data.photo_notices import NARROW
-from fusionseg.engine.memory import is_out_of_memory
 from fusionseg.engine.precision import fast_precision
 from fusionseg.engine.predictions import drawables
 from fusionseg.files.atomic import Json, replacing

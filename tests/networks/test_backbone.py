@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -5,6 +6,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from fusionseg.config.errors import UsageError
 from fusionseg.networks.backbone import Backbone
 from fusionseg.networks.decoder import decoder_names
 
@@ -116,3 +118,14 @@ def test_what_cannot_be_built_fails_at_construction_and_says_what_works(
     with pytest.raises(ValueError, match=message) as caught:
         backbone.build()
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.slow
+def test_an_encoder_for_images_of_one_size_names_the_option_that_lifts_that() -> None:
+    swin = Backbone("tu-swin_tiny_patch4_window7_224", decoder="FPN")
+    with pytest.raises(UsageError, match=r"model.backbone.options: expected {strict_img_size: false}"):
+        swin.build()
+    encoder, [decoder] = replace(swin, options={"strict_img_size": False}).build()
+    with torch.no_grad():
+        assert decoder(encoder(torch.zeros(1, 3, 96, 160))).shape[-2:] == (24, 40)
+    replace(swin, options={"img_size": 224}).build()

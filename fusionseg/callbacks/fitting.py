@@ -1,0 +1,45 @@
+"""Checks that callbacks of Lightning's can do their work here, before training starts."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from lightning.pytorch import Callback
+from lightning.pytorch.callbacks import BackboneFinetuning, LearningRateFinder, ModelCheckpoint
+from torch import nn
+
+from fusionseg.config.errors import UsageError
+
+
+def check_callbacks(callbacks: Iterable[Callback], model: Any) -> None:
+    """Refuses callbacks that look for what a model does not have, and checkpoints without a folder.
+
+    Raises:
+        UsageError: If one does not fit; it names the setting to use.
+    """
+    for callback in callbacks:
+        name = type(callback).__name__
+        if isinstance(callback, ModelCheckpoint) and not callback.dirpath:
+            raise UsageError(
+                f"expected a folder for {name}, found null: name one, or leave the callback out, as the best "
+                "and the last checkpoint are saved anyway",
+                "trainer.callbacks.dirpath",
+            )
+        if isinstance(callback, BackboneFinetuning) and not isinstance(
+            getattr(model, "backbone", None), nn.Module
+        ):
+            raise UsageError(
+                f"found {name}, but the model has no module `backbone`: leave it out, and set "
+                "model.freeze_encoder_epochs and model.encoder_lr",
+                "trainer.callbacks",
+            )
+        if isinstance(callback, LearningRateFinder) and not _has_rate(model):
+            raise UsageError(
+                f"found {name}, but the model has neither `lr` nor `learning_rate`, since that is the "
+                "optimizer's: leave it out, and set model.optimizer.lr",
+                "trainer.callbacks",
+            )
+
+
+def _has_rate(model: Any) -> bool:
+    known = getattr(model, "hparams", {})
+    return any(hasattr(model, name) or name in known for name in ("lr", "learning_rate"))

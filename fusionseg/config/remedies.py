@@ -1,0 +1,77 @@
+"""Errors of libraries that a setting mends: which one, in one line. Imports no library itself."""
+
+import re
+
+from fusionseg.config.errors import UsageError, UserError
+
+REMEDIES = (
+    (
+        r"Expected more than 1 value per channel when training",
+        "data.batch_size",
+        "expected 2 or more, since BatchNorm cannot normalize one pixel of one image: raise it or "
+        "data.crop_size, choose another model.backbone.decoder, or on several devices set "
+        "trainer.sync_batchnorm to true",
+    ),
+    (
+        r"Input (?:height|width) \(\d+\) doesn't match model \(\d+\)",
+        "model.backbone.options",
+        "expected {strict_img_size: false} for this encoder, which otherwise takes images of one size only",
+    ),
+    (
+        r"(?:height|width) \(\d+\) must be divisible by window \(\d+\)",
+        "model.backbone.options",
+        "expected {img_size: N} for this encoder, which takes images of N x N only: N must be that of "
+        "data.crop_size and of the images that it is evaluated on; or choose another model.backbone.encoder",
+    ),
+)
+"""What the message of an error contains, the setting that mends it, and how."""
+
+OUT_OF_MEMORY = (
+    "can't allocate memory",
+    "Cannot allocate memory",
+    "not enough memory",
+    "Insufficient memory",
+    "out of memory",
+    "bad_alloc",
+    "ALLOC_FAILED",
+)
+"""How torch, OpenCV and the system report that there is too little, in errors of no type of their own."""
+
+
+def remedied(error: BaseException) -> UserError | None:
+    """The error in one line with the setting that mends it; None if no setting is known to.
+
+    >>> print(remedied(RuntimeError("CUDA out of memory. Tried to allocate 2.50 GiB. GPU 0 has ...")))
+    out of memory (2.50 GiB more were wanted): lower data.batch_size or data.crop_size (in evaluation \
+data.scale, in predict --scale), or choose a smaller model.backbone.encoder
+    """
+    if isinstance(error, UserError):
+        return None
+    if is_out_of_memory(error):
+        return UserError(
+            f"out of memory{_wanted(str(error))}: lower data.batch_size or data.crop_size (in evaluation "
+            "data.scale, in predict --scale), or choose a smaller model.backbone.encoder"
+        )
+    for pattern, key, remedy in REMEDIES:
+        if found := re.search(pattern, str(error)):
+            return UsageError(f"{remedy} ({found[0]})", key)
+    return None
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that the processor or the accelerator has too little memory.
+
+    >>> is_out_of_memory(MemoryError())
+    True
+    >>> is_out_of_memory(RuntimeError("shapes differ"))
+    False
+    """
+    return isinstance(error, MemoryError) or any(text in str(error) for text in OUT_OF_MEMORY)
+
+
+def _wanted(message: str) -> str:
+    """How much memory was asked for in vain, in brackets, where a message says it."""
+    if found := re.search(r"[Aa]llocate (\d+) bytes", message):
+        return f" ({int(found[1]) / 2**30:.2f} GiB more were wanted)"
+    found = re.search(r"[Aa]llocate ([\d.]+ [KMGTP]iB)", message)
+    return f" ({found[1]} more were wanted)" if found else ""
