@@ -57,10 +57,8 @@ class LabelCheck(Callback):
         start = time.monotonic()
 
         def enough(sample: LabelStatistics) -> bool:
-            if fault(sample, needed, classes):
-                return not sample.labelled.keys() >= set(needed.values())  # which no further image changes
             late = sample.images >= SAMPLE or time.monotonic() - start > SECONDS
-            return late or not warnings(sample, needed, classes)
+            return not fault(sample, needed, classes) and (late or not warnings(sample, needed, classes))
 
         found = from_first_rank(lambda: count(enough))
         if wrong := fault(found, needed, classes):
@@ -89,7 +87,9 @@ def fault(found: LabelStatistics, needed: Mapping[str, str], classes: Classes) -
     several = len(classes) > 1 and "semantic" in needed.values()
     labelled = found.labelled["semantic"]
     for task, kind in needed.items():
-        if not found.labelled.get(kind):
+        if (
+            found.labelled.get(kind) == 0
+        ):  # a kind that the data do not have at all is missed in the first batch
             cause = f"; {_about_ids(classes)}" if several and kind == "semantic" else ""
             return (
                 f"expected {kind} labels to train {task} on, found no labelled pixel in {found.images} "

@@ -59,8 +59,9 @@ class EvaluateCLI(FusionCLI):
         parser.add_class_arguments(Options, instantiate=False)
 
     def classes_of(self, data: Any) -> Any:
-        super().classes_of(data)
-        return with_run_classes(data, RunFolder(self.config.run).best_checkpoint(), self.config.map_classes)
+        classes = super().classes_of(data)
+        best = RunFolder(self.config.run).best
+        return with_run_classes(data, best, self.config.map_classes) if best.is_file() else classes
 
     def manual(self) -> str:
         return options_manual("evaluate --run DIR [--split test] [--key value ...]", ABOUT, Options)

@@ -19,6 +19,7 @@ from fusionseg.runs.restore import start_from
 from fusionseg.runs.resume import check_same, resuming, without_start
 from fusionseg.runs.run_classes import check_same_classes, check_start, classes_of
 from fusionseg.runs.training_files import read
+from fusionseg.sample import Classes
 
 
 @dataclass
@@ -51,7 +52,7 @@ class FitCLI(FusionCLI):
     def classes_of(self, data: Any) -> Any:
         classes = super().classes_of(data)
         known = classes_of(self.checkpoint) if self.checkpoint else None
-        if known:
+        if known and isinstance(classes, Classes):
             check_same_classes(classes, known, f"a run goes on as it began ({self.checkpoint})")
         return classes
 

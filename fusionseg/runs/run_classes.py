@@ -19,7 +19,10 @@ SHOWN = 5
 def classes_of(checkpoint: Path) -> Classes | None:
     """The classes that a checkpoint's model was trained on; None if it does not say."""
     stored = opened(checkpoint).get("hyper_parameters", {}).get("classes")
-    return Classes(**stored) if isinstance(stored, Mapping) else None
+    try:
+        return Classes(**stored) if isinstance(stored, Mapping) else None
+    except (TypeError, ValueError):  # of somebody else's model
+        return None
 
 
 def check_same_classes(data: Classes, expected: Classes, remedy: str) -> None:
@@ -48,13 +51,13 @@ def with_run_classes(data: Any, checkpoint: Path, names: Path | None) -> Classes
         UsageError: If the classes differ and there is no file, or the data cannot be given others.
     """
     expected = classes_of(checkpoint)
-    if expected is None:
+    if expected is None or not isinstance(data.classes, Classes):
         return data.classes  # type: ignore[no-any-return]
     if names is None:
         shared = ", ".join(name for name in data.classes.names if name in expected.names)
         by_name = f", or score by names ({shared}) with --map-classes FILE" if shared else ""
         check_same_classes(data.classes, expected, f"choose other data{by_name}")
-        return data.classes  # type: ignore[no-any-return]
+        return data.classes
     if not hasattr(data, "map_classes"):
         raise UsageError(
             f"expected data with map_classes(), but {type(data).__name__} has none", "map_classes"
