@@ -16,8 +16,9 @@ from typing_extensions import override
 from fusionseg.config.recipe import record
 from fusionseg.data.augmentation import Augmentation
 from fusionseg.data.base import DataError, SegmentationDataset, Split
-from fusionseg.data.cache import Cache, cached
+from fusionseg.data.cache import Cache, cached, check_memory
 from fusionseg.data.checks import check_apart, check_numbers, check_sizes
+from fusionseg.data.class_counts import class_counts
 from fusionseg.data.label_statistics import LabelStatistics, counted
 from fusionseg.data.late_loader import LateLoader, default_workers
 from fusionseg.data.mapped_classes import MappedClasses
@@ -170,7 +171,10 @@ class SegmentationDataModule(LightningDataModule):
 
     def class_counts(self) -> Tensor:
         """The number of pixels of each class (C,) int64 in an epoch of training, from the label files."""
-        return torch.from_numpy(self.label_statistics().class_pixels)
+        if self._statistics and self._statistics.complete:
+            return torch.from_numpy(self._statistics.class_pixels)
+        counts = class_counts(self._split("train"), self.seed, self._processes, self.cache_dir)
+        return torch.from_numpy(counts)
 
     def label_statistics(self, enough: Callable[[LabelStatistics], bool] | None = None) -> LabelStatistics:
         """What the labels of an epoch of training hold, counted once.
@@ -198,6 +202,11 @@ class SegmentationDataModule(LightningDataModule):
 
     def _fill_caches(self, splits: Sequence[Split]) -> None:
         """Caches the splits; a cache on disk is filled by one rank of each machine while the others wait."""
+        missing = [self.datasets[split] for split in splits if split not in self._cached]
+        if self.cache == "memory" and missing:
+            check_memory(missing, self.trainer.num_devices if self.trainer else 1)
+            if self.trainer:
+                self.trainer.strategy.barrier()  # or what others keep already would be missing twice
         trainer = self.trainer if self.cache == "disk" else None
         if trainer and trainer.local_rank:
             trainer.strategy.barrier()
@@ -207,6 +216,13 @@ class SegmentationDataModule(LightningDataModule):
                 self._cached.add(split)
         if trainer and not trainer.local_rank:
             trainer.strategy.barrier()
+
+    @property
+    def _processes(self) -> int:
+        """Processes that prepare batches on this rank."""
+        if self.workers is not None:
+            return self.workers
+        return default_workers(self.trainer.num_devices if self.trainer else 1)
 
     def _rank(self) -> tuple[int, int]:
         """This process's rank and the number of ranks."""
@@ -235,9 +251,7 @@ class SegmentationDataModule(LightningDataModule):
         drop_last: bool = False,
     ) -> DataLoader[Sample]:
         """A loader of batches of the samples, by the number of workers and the device of this run."""
-        workers = self.workers
-        if workers is None:
-            workers = default_workers(self.trainer.num_devices if self.trainer else 1)
+        workers = self._processes
         return LateLoader(
             samples,
             batch_size,
