@@ -85,7 +85,6 @@ class SegmentationDataModule(LightningDataModule):
         self.seed = int(os.environ.get("PL_GLOBAL_SEED", 0)) if seed is None else seed
         self.datasets: dict[Split, SegmentationDataset] = {}
         self._cached: set[Split] = set()
-        self._statistics: LabelStatistics | None = None
 
     @property
     def classes(self) -> Classes:
@@ -171,21 +170,13 @@ class SegmentationDataModule(LightningDataModule):
 
     def class_counts(self) -> Tensor:
         """The number of pixels of each class (C,) int64 in an epoch of training, from the label files."""
-        if self._statistics and self._statistics.complete:
-            return torch.from_numpy(self._statistics.class_pixels)
-        counts = class_counts(self._split("train"), self.seed, self._processes, self.cache_dir)
-        return torch.from_numpy(counts)
+        return torch.from_numpy(
+            class_counts(self._split("train"), self.seed, self._processes, self.cache_dir)
+        )
 
-    def label_statistics(self, enough: Callable[[LabelStatistics], bool] | None = None) -> LabelStatistics:
-        """What the labels of an epoch of training hold, counted once.
-
-        Args:
-            enough: Whether a sample tells enough; without it all labels are counted.
-        """
-        known = self._statistics
-        if known is None or (enough is None and not known.complete):
-            known = self._statistics = counted(self._split("train"), self.seed, enough)
-        return known
+    def label_statistics(self, enough: Callable[[LabelStatistics], bool]) -> LabelStatistics:
+        """What the labels of training images hold, as `counted` looks at them until they are enough."""
+        return counted(self._split("train"), self.seed, enough)
 
     def _any(self) -> SegmentationDataset:
         """Any split that exists already, else the training split."""
@@ -202,19 +193,16 @@ class SegmentationDataModule(LightningDataModule):
 
     def _fill_caches(self, splits: Sequence[Split]) -> None:
         """Caches the splits; a cache on disk is filled by one rank of each machine while the others wait."""
-        missing = [self.datasets[split] for split in splits if split not in self._cached]
-        if self.cache == "memory" and missing:
-            check_memory(missing, self.trainer.num_devices if self.trainer else 1)
-            if self.trainer:
-                self.trainer.strategy.barrier()  # or what others keep already would be missing twice
-        trainer = self.trainer if self.cache == "disk" else None
-        if trainer and trainer.local_rank:
+        missing = [split for split in splits if split not in self._cached]
+        trainer = self.trainer if self.cache != "none" else None
+        if self.cache == "memory":
+            check_memory([self.datasets[split] for split in missing], trainer.num_devices if trainer else 1)
+        if trainer and (trainer.local_rank or self.cache == "memory"):
             trainer.strategy.barrier()
-        for split in splits:
-            if split not in self._cached:
-                self.datasets[split] = cached(self.datasets[split], self.cache, self.cache_dir)
-                self._cached.add(split)
-        if trainer and not trainer.local_rank:
+        for split in missing:
+            self.datasets[split] = cached(self.datasets[split], self.cache, self.cache_dir)
+            self._cached.add(split)
+        if trainer and not trainer.local_rank and self.cache == "disk":
             trainer.strategy.barrier()
 
     @property
@@ -251,16 +239,15 @@ class SegmentationDataModule(LightningDataModule):
         drop_last: bool = False,
     ) -> DataLoader[Sample]:
         """A loader of batches of the samples, by the number of workers and the device of this run."""
-        workers = self._processes
         return LateLoader(
             samples,
             batch_size,
             sampler=order,
             drop_last=drop_last,
-            num_workers=workers,
+            num_workers=self._processes,
             collate_fn=collated,
             worker_init_fn=quiet_worker,
-            persistent_workers=workers > 0,
+            persistent_workers=self._processes > 0,
             pin_memory=self.trainer is not None and self.trainer.strategy.root_device.type == "cuda",
             # A generator of its own: else the loader would draw from the global one, as often as there are
             # workers.
