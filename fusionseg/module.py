@@ -140,8 +140,8 @@ class FusionModule(LightningModule):
         return predictions(outputs, self.heads, frame_of(batch, size), batch["name"], self.classes)
 
     @override
-    def setup(self, stage: str) -> None:
-        if stage == "fit":
+    def on_fit_start(self) -> None:
+        if not self.trainer.ckpt_path:  # which has the class weights
             balance_losses(self, getattr(self.trainer, "datamodule", None))
 
     @override

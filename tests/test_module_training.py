@@ -109,6 +109,27 @@ def test_balanced_class_weights_are_taken_from_the_data(small: Small, datamodule
     torch.testing.assert_close(found / found.max(), expected / expected.max() if even else expected)
 
 
+def test_a_resumed_run_takes_its_class_weights_from_the_checkpoint(
+    small: Small, datamodule: Data, plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def model() -> FusionModule:
+        loss = partial(CrossEntropy, class_weights="balanced")
+        return small(semantic_head=partial(SemanticHead, losses=[loss]))
+
+    first, second = model(), model()
+    trainer = plan(max_steps=1, limit_val_batches=0)
+    fit(trainer, first, datamodule())
+    trainer.save_checkpoint(tmp_path / "last.ckpt")
+    monkeypatch.setattr(SegmentationDataModule, "class_counts", lambda _: pytest.fail("counted again"))
+    with quiet():
+        plan(max_steps=2, limit_val_batches=0).fit(
+            second, datamodule=datamodule(), ckpt_path=tmp_path / "last.ckpt", weights_only=True
+        )
+    weights = [m.network.heads["semantic"].losses[0].weight for m in (first, second)]  # type: ignore[union-attr, index]
+    assert torch.equal(*weights)
+    assert weights[1].any()
+
+
 def test_balancing_without_data_that_can_count_is_refused(small: Small, datamodule: Data, plan: Plan) -> None:
     model = small(
         semantic_head=partial(SemanticHead, losses=[partial(CrossEntropy, class_weights="balanced")])

@@ -73,7 +73,7 @@ class MemoryCache(_Cached):
 
     def __init__(self, dataset: SegmentationDataset) -> None:
         super().__init__(dataset)
-        _check_room(dataset, _free_memory(), "memory", "set data.cache to disk or none")
+        check_memory([dataset])
         self.pixels = list(_decoded(dataset, "memory"))
 
     @override
@@ -100,12 +100,12 @@ class DiskCache(_Cached):
     def __init__(self, dataset: SegmentationDataset, folder: Path) -> None:
         super().__init__(dataset)
         folder.mkdir(parents=True, exist_ok=True)
-        self.file = folder / f"{type(dataset).__name__}-{dataset.split}-{_key(dataset)}.pixels"
+        self.file = folder / f"{type(dataset).__name__}-{dataset.split}-{content_key(dataset)}.pixels"
         self.index_file = self.file.with_suffix(".npy")
         # The index is written last, so if it exists the pixels are complete.
         if not self.index_file.exists():
             _check_room(
-                dataset, shutil.disk_usage(folder).free, f"{folder}", "set data.cache_dir to a larger disk"
+                [dataset], shutil.disk_usage(folder).free, f"{folder}", "set data.cache_dir to a larger disk"
             )
             _fill(dataset, self.file, self.index_file)
         self.places = np.load(self.index_file)
@@ -165,7 +165,7 @@ def _decoded(dataset: SegmentationDataset, where: str) -> Iterator[Pixels]:
         yield from images
 
 
-def _key(dataset: SegmentationDataset) -> str:
+def content_key(dataset: SegmentationDataset) -> str:
     """A hash of all that the cached pixels depend on."""
     name = f"{type(dataset).__module__}.{type(dataset).__qualname__}"
     digest = hashlib.sha256(f"{_FORMAT} {name} {dataset.split} {dataset.kinds}".encode())
@@ -177,13 +177,35 @@ def _key(dataset: SegmentationDataset) -> str:
     return digest.hexdigest()[:16]
 
 
-def _check_room(dataset: SegmentationDataset, free: float, where: str, remedy: str) -> None:
+def check_memory(datasets: Sequence[SegmentationDataset], ranks: int = 1) -> None:
+    """Checks that the images of all splits fit into memory together, before any rank keeps some.
+
+    Args:
+        datasets: The splits.
+        ranks: Processes on this machine, each of which keeps all images.
+
+    Raises:
+        DataError: They do not, as far as some of them tell.
+    """
+    _check_room(datasets, _free_memory(), "memory", "set data.cache to disk or none", ranks)
+
+
+def _check_room(
+    datasets: Sequence[SegmentationDataset], free: float, where: str, remedy: str, ranks: int = 1
+) -> None:
     """Raises a DataError unless the images fit, as far as some of them tell."""
-    probes = range(0, len(dataset), max(1, len(dataset) // 8))
-    size = sum(_bytes(dataset.read(index)) for index in probes) / len(probes) * len(dataset)
-    if size > 0.9 * free:
-        found = f"{size / 2**30:.1f} GiB of decoded images in {dataset.split}, {free / 2**30:.1f} GiB free"
+    size = sum(map(_decoded_size, datasets))
+    if ranks * size > 0.9 * free:
+        splits = " and ".join(dataset.split for dataset in datasets)
+        times = f"{ranks} ranks with " if ranks > 1 else ""
+        found = f"{times}{size / 2**30:.1f} GiB of decoded images in {splits}, {free / 2**30:.1f} GiB free"
         raise DataError(f"expected the cache to fit into {where} ({found}): {remedy}")
+
+
+def _decoded_size(dataset: SegmentationDataset) -> float:
+    """Bytes of all decoded images, estimated from some of them."""
+    probes = range(0, len(dataset), max(1, len(dataset) // 8))
+    return sum(_bytes(dataset.read(index)) for index in probes) / len(probes) * len(dataset)
 
 
 def _bytes(pixels: Pixels) -> int:

@@ -16,8 +16,9 @@ from typing_extensions import override
 from fusionseg.config.recipe import record
 from fusionseg.data.augmentation import Augmentation
 from fusionseg.data.base import DataError, SegmentationDataset, Split
-from fusionseg.data.cache import Cache, cached
+from fusionseg.data.cache import Cache, cached, check_memory
 from fusionseg.data.checks import check_apart, check_numbers, check_sizes, equal_share
+from fusionseg.data.class_counts import class_counts
 from fusionseg.data.label_statistics import LabelStatistics, counted
 from fusionseg.data.late_loader import LateLoader, default_workers
 from fusionseg.data.mapped_classes import MappedClasses
@@ -84,7 +85,6 @@ class SegmentationDataModule(LightningDataModule):
         self.seed = int(os.environ.get("PL_GLOBAL_SEED", 0)) if seed is None else seed
         self.datasets: dict[Split, SegmentationDataset] = {}
         self._cached: set[Split] = set()
-        self._statistics: LabelStatistics | None = None
 
     @property
     def classes(self) -> Classes:
@@ -165,18 +165,12 @@ class SegmentationDataModule(LightningDataModule):
 
     def class_counts(self) -> Tensor:
         """The number of pixels of each class (C,) int64 in an epoch of training, from the label files."""
-        return torch.from_numpy(self.label_statistics().class_pixels)
+        counts = class_counts(self._split("train"), self.seed, self._processes, self.cache_dir)
+        return torch.from_numpy(counts)
 
-    def label_statistics(self, enough: Callable[[LabelStatistics], bool] | None = None) -> LabelStatistics:
-        """What the labels of an epoch of training hold, counted once.
-
-        Args:
-            enough: Whether a sample tells enough; without it all labels are counted.
-        """
-        known = self._statistics
-        if known is None or (enough is None and not known.complete):
-            known = self._statistics = counted(self._split("train"), self.seed, enough)
-        return known
+    def label_statistics(self, enough: Callable[[LabelStatistics], bool]) -> LabelStatistics:
+        """What the labels of training images hold, as `counted` looks at them until they are enough."""
+        return counted(self._split("train"), self.seed, enough)
 
     def _any(self) -> SegmentationDataset:
         """Any split that exists already, else the training split."""
@@ -193,15 +187,24 @@ class SegmentationDataModule(LightningDataModule):
 
     def _fill_caches(self, splits: Sequence[Split]) -> None:
         """Caches the splits; a cache on disk is filled by one rank of each machine while the others wait."""
-        trainer = self.trainer if self.cache == "disk" else None
-        if trainer and trainer.local_rank:
+        missing = [split for split in splits if split not in self._cached]
+        trainer = self.trainer if self.cache != "none" else None
+        if self.cache == "memory":
+            check_memory([self.datasets[split] for split in missing], trainer.num_devices if trainer else 1)
+        if trainer and (trainer.local_rank or self.cache == "memory"):
             trainer.strategy.barrier()
-        for split in splits:
-            if split not in self._cached:
-                self.datasets[split] = cached(self.datasets[split], self.cache, self.cache_dir)
-                self._cached.add(split)
-        if trainer and not trainer.local_rank:
+        for split in missing:
+            self.datasets[split] = cached(self.datasets[split], self.cache, self.cache_dir)
+            self._cached.add(split)
+        if trainer and not trainer.local_rank and self.cache == "disk":
             trainer.strategy.barrier()
+
+    @property
+    def _processes(self) -> int:
+        """Processes that prepare batches on this rank."""
+        if self.workers is not None:
+            return self.workers
+        return default_workers(self.trainer.num_devices if self.trainer else 1)
 
     def _rank(self) -> tuple[int, int]:
         """This process's rank and the number of ranks."""
@@ -230,18 +233,15 @@ class SegmentationDataModule(LightningDataModule):
         drop_last: bool = False,
     ) -> DataLoader[Sample]:
         """A loader of batches of the samples, by the number of workers and the device of this run."""
-        workers = self.workers
-        if workers is None:
-            workers = default_workers(self.trainer.num_devices if self.trainer else 1)
         return LateLoader(
             samples,
             batch_size,
             sampler=order,
             drop_last=drop_last,
-            num_workers=workers,
+            num_workers=self._processes,
             collate_fn=collated,
             worker_init_fn=quiet_worker,
-            persistent_workers=workers > 0,
+            persistent_workers=self._processes > 0,
             pin_memory=self.trainer is not None and self.trainer.strategy.root_device.type == "cuda",
             # A generator of its own: else the loader would draw from the global one, as often as there are
             # workers.

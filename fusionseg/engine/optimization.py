@@ -13,6 +13,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from fusionseg.config.errors import UsageError
 from fusionseg.config.recipe import made
+from fusionseg.engine.distributed import from_first_rank
 from fusionseg.losses import Loss
 from fusionseg.networks import Network
 
@@ -133,7 +134,7 @@ def check_factors(encoder_lr: float, l1: float) -> None:
 
 
 def balance_losses(module: nn.Module, datamodule: object) -> None:
-    """Gives the class frequencies of the training data to the losses that weigh classes by them.
+    """Gives the class frequencies of the training data, counted by the first rank, to losses that need them.
 
     Raises:
         ValueError: If a loss needs them and the data cannot count.
@@ -146,6 +147,6 @@ def balance_losses(module: nn.Module, datamodule: object) -> None:
         raise ValueError(
             "expected a datamodule with class_counts() to balance by: give class weights instead"
         )
-    counts = count()
+    counts = from_first_rank(count)
     for loss in losses:
         loss.balance(counts)

@@ -6,7 +6,7 @@ import pytest
 
 from fusionseg.data import cache
 from fusionseg.data.base import DataError, Pixels, SegmentationDataset, Split
-from fusionseg.data.cache import Cache, cached
+from fusionseg.data.cache import Cache, cached, check_memory
 from fusionseg.data.subset import Subset
 from fusionseg.data.synthetic import SyntheticScenes
 
@@ -94,7 +94,7 @@ def test_further_maps_make_another_file_and_need_their_room(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plain, deep = (SyntheticScenes("train", length=3, depth=depth) for depth in (False, True))
-    assert cache._key(plain) != cache._key(deep)
+    assert cache.content_key(plain) != cache.content_key(deep)
     monkeypatch.setattr(cache, "_free_memory", lambda: 3 * 128 * 128 * 8)
     cached(plain, "memory")
     with pytest.raises(DataError, match="fit into memory"):
@@ -154,7 +154,7 @@ def test_a_changed_file_is_another_key(tmp_path: Path) -> None:
     for time, content in ((10, "a"), (10, "a"), (20, "a"), (20, "ab")):
         (tmp_path / "photo").write_text(content)
         os.utime(tmp_path / "photo", (time, time))
-        keys.append(cache._key(Filed("train")))
+        keys.append(cache.content_key(Filed("train")))
     assert keys[0] == keys[1]
     assert len(set(keys)) == 3
 
@@ -175,6 +175,37 @@ def test_too_little_room_is_refused_before_anything_is_kept(monkeypatch: pytest.
     monkeypatch.setattr(cache, "_free_memory", lambda: 1000)
     with pytest.raises(DataError, match=r"fit into memory .*: set data.cache to disk or none"):
         cached(Sizes("train", length=3), "memory")
+
+
+def test_every_rank_of_a_machine_and_every_split_needs_its_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    splits = [SyntheticScenes("train", length=3), SyntheticScenes("val", length=1)]
+    monkeypatch.setattr(cache, "_free_memory", lambda: 128 * 128 * 6 * 4 * 2 / 0.9)
+    check_memory(splits)
+    check_memory(splits, ranks=2)
+    with pytest.raises(DataError, match=r"3 ranks with 0.0 GiB of decoded images in train and val, 0.0 GiB"):
+        check_memory(splits, ranks=3)
+    with pytest.raises(DataError, match="fit into memory"):
+        check_memory([*splits, splits[0]], ranks=2)
+
+
+def test_the_pixels_are_on_the_disk_before_their_index_appears(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events: list[str] = []
+    flush, move = os.fsync, os.replace
+
+    def flushed(descriptor: int) -> None:
+        events.append(f"flush {Path(os.readlink(f'/proc/self/fd/{descriptor}')).suffix}")
+        flush(descriptor)
+
+    def moved(draft: Path, path: Path) -> None:
+        events.append(f"move {path.suffix}")
+        move(draft, path)
+
+    monkeypatch.setattr(os, "fsync", flushed)
+    monkeypatch.setattr(os, "replace", moved)
+    cached(SyntheticScenes("train", length=2), "disk", tmp_path)
+    assert events == ["flush .pixels", "move .pixels", "flush ", "flush .npy", "move .npy", "flush "]
 
 
 def test_a_cache_on_disk_needs_a_folder() -> None:
