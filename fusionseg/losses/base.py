@@ -5,6 +5,8 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor, nn
 
+from fusionseg.config.errors import UserError
+
 
 class Loss(nn.Module, ABC):
     """A sum over the labelled part of a batch, and the weight to divide it by.
@@ -37,10 +39,10 @@ class Loss(nn.Module, ABC):
             mask: Labelled pixels, bool, shape (B, H, W).
 
         Raises:
-            ValueError: If the mask is not bool or not of the output's size.
+            UserError: If the mask is not bool or not of the output's size.
         """
         if mask.dtype != torch.bool or mask.shape != (output.shape[0], *output.shape[2:]):
-            raise ValueError(
+            raise UserError(
                 f"{type(self).__name__} expects a bool mask (B, H, W) for an output (B, K, H, W), "
                 f"found {mask.dtype} {tuple(mask.shape)} for {tuple(output.shape)}: "
                 "resize the output to the labels"
@@ -64,8 +66,8 @@ def check_same_shape(loss: Loss, output: Tensor, target: Tensor) -> None:
     """Refuses shapes that would otherwise be broadcast.
 
     Raises:
-        ValueError: If output and target differ in shape.
+        UserError: If output and target differ in shape.
     """
     if output.shape != target.shape:
         found = f"{tuple(output.shape)} and {tuple(target.shape)}"
-        raise ValueError(f"{type(loss).__name__} expects output and target of one shape, found {found}")
+        raise UserError(f"{type(loss).__name__} expects output and target of one shape, found {found}")

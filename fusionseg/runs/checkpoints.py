@@ -10,6 +10,7 @@ from lightning.pytorch import LightningModule
 
 from fusionseg.files.atomic import replacing
 from fusionseg.files.state_dicts import Checkpoint, WeightsError, is_state, not_finite, reason, unpickled
+from fusionseg.runs.portable import portable
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -21,9 +22,11 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         """Writes a checkpoint beside the old one, to the disk, and then in its place.
 
         Raises:
+            UserError: If it holds what could not be read back.
             OSError: If it cannot be written, as on a full disk; the old one is as it was.
         """
         path = Path(path)
+        checkpoint = portable(checkpoint)
         kept = "the one before it is whole" if path.is_file() else "there was none before"
         try:
             with replacing(path) as draft, draft.open("wb") as file:
