@@ -88,7 +88,9 @@ class SomeVoid(SyntheticScenes):
 
 def test_images_of_which_nothing_is_measured_are_neither_best_nor_worst(trained: Path) -> None:
     data = ["--data.dataset", f"{__name__}.SomeVoid", "--data.dataset.length", "5"]
-    main(["--run", str(trained), "--pictures", "4", *data, "--data.dataset.size", "[64, 64]", "--trust=tests"])
+    main(
+        ["--run", str(trained), "--pictures", "4", *data, "--data.dataset.size", "[64, 64]", "--trust=tests"]
+    )
     with (trained / "evaluation" / "val.csv").open() as file:
         scores = {row["name"]: float(row["score"]) for row in csv.DictReader(file)}
     assert [math.isnan(score) for score in scores.values()] == [True, True, True, False, False]
