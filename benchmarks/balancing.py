@@ -40,7 +40,7 @@ MEMORY = Target(1.10)
 TWO = partial(HardSharing, shared_decoder=False)
 MODELS: dict[str, dict[str, Any]] = {
     "U-Net, two decoders": {"network": TWO},
-    "DeepLabV3, two decoders": {"network": TWO, "backbone": Backbone(decoder="DeepLabV3")},
+    "DeepLabV3, two decoders": {"network": TWO, "backbone": Backbone("resnet18", decoder="DeepLabV3")},
     "U-Net, one decoder": {},
 }
 """The arguments of each model; their tasks share five maps, one map, and the map of the decoder."""

@@ -24,6 +24,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from benchmarks.step import CLASSES, blocks
 from benchmarks.timing import Quartiles, Target, command_line, ratios, seconds, show
+from benchmarks.training import RESNET
 from fusionseg.engine.objective import divided, padded_terms
 from fusionseg.engine.precision import fast_precision
 from fusionseg.module import FusionModule
@@ -74,6 +75,7 @@ class Measured(NamedTuple):
 
 def training(module: FusionModule, batch: Sample, ranks: int) -> Callable[[], None]:
     """A training step on a number of ranks, as a function."""
+    module.network.arrange("cpu", fast_precision("cpu"))
     model = DistributedDataParallel(Step(module)) if ranks > 1 else Step(module)
     optimizer = torch.optim.AdamW(module.parameters(), fused=True)
 
@@ -116,9 +118,9 @@ def measured(rank: int, meeting: str, size: tuple[int, int], steps: int, rounds:
     whole = blocks(size)
     share: dict[str, Any] = {name: values[2 * rank : 2 * rank + 2] for name, values in whole.items()}
     loops: dict[str, Callable[[], None] | None] = {
-        ONE: None if rank else training(LocalWeights(CLASSES), whole, 1),
-        TWO: training(FusionModule(CLASSES), share, 2),
-        LOCAL: training(LocalWeights(CLASSES), share, 2),
+        ONE: None if rank else training(LocalWeights(CLASSES, backbone=RESNET), whole, 1),
+        TWO: training(FusionModule(CLASSES, backbone=RESNET), share, 2),
+        LOCAL: training(LocalWeights(CLASSES, backbone=RESNET), share, 2),
     }
     loops[GLOBAL] = loops[TWO]
     times: dict[str, list[float]] = {name: [] for name in loops}

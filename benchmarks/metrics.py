@@ -23,6 +23,7 @@ from torchmetrics.detection import PanopticQuality
 
 from benchmarks.scenes import CLASSES, Scene, sample, scene
 from benchmarks.timing import Target, command_line, quartiles, ratios, show
+from benchmarks.training import RESNET
 from fusionseg.config.lightning_messages import quiet
 from fusionseg.engine.precision import fast_precision
 from fusionseg.engine.predictions import padded
@@ -214,7 +215,7 @@ def boundary(side: int, rounds: int) -> None:
 
 def validation(scenes: list[Scene], rounds: int) -> None:
     """Prints the fraction of a validation's time that the measures take, with the ResNet-18 U-Net."""
-    module = watched(FusionModule(CLASSES, network=Prescribed))
+    module = watched(FusionModule(CLASSES, network=Prescribed, backbone=RESNET))
     watch = Watch(scenes * rounds, module)
     options: dict[str, Any] = dict.fromkeys(("logger", "enable_progress_bar", "enable_model_summary"), False)
     options |= {"accelerator": "cpu", "precision": fast_precision("cpu")}

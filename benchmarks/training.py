@@ -16,7 +16,11 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks.step import CLASSES, blocks
 from fusionseg.config.lightning_messages import quiet
 from fusionseg.module import FusionModule
+from fusionseg.networks.backbone import Backbone
 from fusionseg.sample import Sample
+
+RESNET = Backbone("resnet18", options={})
+"""The backbone of a model that names no other."""
 
 
 class Setting(NamedTuple):
@@ -68,8 +72,11 @@ class Training:
         torch.manual_seed(0)
         with quiet():
             self.trainer = pl.Trainer(**plan)
-        self.module = FusionModule(CLASSES, schedule=None, **options).to(setting.device).train()
+        self.module = (
+            FusionModule(CLASSES, schedule=None, **{"backbone": RESNET, **options}).to(setting.device).train()
+        )
         self.module.trainer = self.trainer
+        self.module.network.arrange(setting.device, setting.precision)
         self.backward = backward(self.module)
         self.optimizer: Any = self.module.configure_optimizers()
 

@@ -25,6 +25,7 @@ from fusionseg.engine.optimization import (
     check_factors,
     configured,
 )
+from fusionseg.engine.precision import arrange
 from fusionseg.engine.predictions import frame_of, padded, predictions
 from fusionseg.engine.schedules import Schedule
 from fusionseg.engine.seeding import reseed
@@ -108,7 +109,6 @@ class FusionModule(LightningModule):
         self.schedule = Schedule(schedule)
         self.encoder_lr = encoder_lr
         self.freeze_encoder_epochs = freeze_encoder_epochs
-        self.to(memory_format=self.network.memory_format)
         if compile:
             self.network.compile_parts()
 
@@ -138,6 +138,10 @@ class FusionModule(LightningModule):
         """The predictions for a batch with images of any size, at the size of its label files (H, W)."""
         outputs = self(padded(batch)["image"])[-1]
         return predictions(outputs, self.heads, frame_of(batch, size), batch["name"], self.classes)
+
+    @override
+    def setup(self, stage: str) -> None:
+        arrange(self, str(self.trainer.precision))
 
     @override
     def on_fit_start(self) -> None:

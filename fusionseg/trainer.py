@@ -3,7 +3,7 @@
 import signal
 import weakref
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback, ProgressBar
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.plugins import LayerSync, Precision
+from lightning.pytorch.profilers import PassThroughProfiler
 from lightning.pytorch.strategies.launchers import _MultiProcessingLauncher
 from torch.distributed import DistError
 
@@ -33,6 +34,16 @@ from fusionseg.runs.checkpoints import AtomicCheckpointIO
 from fusionseg.runs.csv_logger import MetricsLogger
 from fusionseg.runs.folder import RunFolder
 from fusionseg.runs.wandb_logger import wandb_logger
+
+
+class NoProfiler(PassThroughProfiler):
+    """Profiles nothing, as Lightning's default, but in a tenth of the time for each hook of each callback."""
+
+    context: AbstractContextManager[Any] = nullcontext()
+
+    def profile(self, action_name: str) -> Any:
+        """A context that does nothing."""
+        return self.context
 
 
 class Trainer(pl.Trainer):
@@ -77,12 +88,14 @@ class Trainer(pl.Trainer):
         weakref.finalize(self, self.run.release)
         self.record = RunRecord()
         given = _several(callbacks)
+        if kwargs.get("profiler") is None:
+            kwargs["profiler"] = NoProfiler()
         plugins = _plugins(kwargs.pop("plugins", None), sync_batchnorm)
         self.started = False
-        self.notice = ""
+        self.chosen = ""
         if precision is None and not any(isinstance(plugin, Precision) for plugin in plugins):
             precision = fast_precision(kwargs.get("accelerator", "auto"))
-            self.notice = precision_notice(precision)
+            self.chosen = precision
         with quiet(), self._released_on_error():
             super().__init__(
                 default_root_dir=self.run.path,
@@ -98,6 +111,11 @@ class Trainer(pl.Trainer):
                 **kwargs,
             )
             check_launcher(self.strategy.launcher)
+
+    @property
+    def notice(self) -> str:
+        """A line that reports the precision that was chosen, with the memory format; else empty."""
+        return precision_notice(self.chosen, self.lightning_module) if self.chosen else ""
 
     def fit(self, *args: Any, **kwargs: Any) -> None:
         """As Lightning's, into a folder without a run.

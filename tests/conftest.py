@@ -77,7 +77,7 @@ def small() -> Callable[..., FusionModule]:
     narrow = {"decoder_pyramid_channels": 32, "decoder_segmentation_channels": 32}
 
     def model(**options: Any) -> FusionModule:
-        backbone = Backbone(decoder="FPN", options=narrow)
+        backbone = Backbone("tu-mobilenetv3_small_050", decoder="FPN", options=narrow)
         return FusionModule(SyntheticScenes.classes, **{"backbone": backbone, **options})
 
     return model

@@ -14,6 +14,7 @@ from fusionseg.data.synthetic import SyntheticScenes
 from fusionseg.engine.objective import padded_terms
 from fusionseg.heads import BoundaryHead, CenterOffsetHead, SemanticHead
 from fusionseg.module import FusionModule
+from fusionseg.networks.backbone import Backbone
 from fusionseg.sample import Sample
 
 Data = Callable[..., SegmentationDataModule]
@@ -165,7 +166,12 @@ def test_a_compiled_model_has_the_names_of_a_plain_one(small: Small) -> None:
     assert all(part._compiled_call_impl is not None for part in parts)
 
 
-def test_weights_lie_channels_last_in_memory(small: Small) -> None:
-    kernels = [p for p in small().parameters() if p.ndim == 4 and min(p.shape) > 1]
-    assert len(kernels) > 20
-    assert all(p.is_contiguous(memory_format=torch.channels_last) for p in kernels)
+def test_weights_are_laid_out_for_the_trainer_s_precision(small: Small, plan: Plan) -> None:
+    formats = {"32-true": torch.contiguous_format, "bf16-mixed": torch.channels_last}
+    for precision, expected in formats.items():
+        model = small(backbone=Backbone("resnet18", decoder="FPN"))
+        model.trainer = plan(precision=precision)
+        model.setup("fit")
+        kernels = [p for p in model.parameters() if p.ndim == 4 and min(p.shape) > 1]
+        assert len(kernels) > 20
+        assert all(p.is_contiguous(memory_format=expected) for p in kernels)

@@ -1,5 +1,6 @@
 import functools
 import json
+import re
 import signal
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,8 @@ def test_a_run_from_python_is_one_for_all_doors(
 ) -> None:
     run = tmp_path / "run"
     Trainer(max_epochs=1, default_root_dir=run).fit(model, data)
+    said = capsys.readouterr().err
+    assert re.search(r"^precision \S+: this machine .* in bf16; channels-last memory$", said, re.MULTILINE)
     config = yaml.safe_load((run / "config.yaml").read_text())
     assert config["seed_everything"] is False
     assert config["model"]["init_args"]["region_head"] is None
@@ -165,4 +168,5 @@ def test_precision_is_fast_where_the_processor_is(monkeypatch: pytest.MonkeyPatc
         chosen = Trainer(default_root_dir=tmp_path, accelerator="cpu")
         assert chosen.precision == precision
         assert chosen.notice.startswith(f"precision {precision}: ")
+        assert "memory" not in chosen.notice
     assert Trainer(default_root_dir=tmp_path, precision="64-true").notice == ""

@@ -27,6 +27,8 @@ class Balancer(nn.Module, ABC):
 
     absorbs: ClassVar[bool] = False
     """Whether the direction of the shared gradient comes not to depend on constant factors of the losses."""
+    draws: ClassVar[bool] = True
+    """Whether it may draw random numbers, for which the generators are seeded in each step."""
     looks_again: ClassVar[bool] = False
     """Whether `stepped` needs the losses of the same batch after the optimizer step."""
 
@@ -85,7 +87,7 @@ class Balancer(nn.Module, ABC):
         """
         self.again = again
         before = {} if skipped is None else {name: value.clone() for name, value in self.named_buffers()}
-        if self.seen:
+        if self.seen and type(self).learn is not Balancer.learn:
             losses = torch.stack([losses for losses, _ in self.seen])
             active = torch.stack([active for _, active in self.seen])
             mean = (losses * active).sum(0) / active.sum(0).clamp(min=1)
@@ -121,6 +123,8 @@ class Balancer(nn.Module, ABC):
 
 class Sum(Balancer):
     """The plain sum of the losses: every weight is 1."""
+
+    draws: ClassVar[bool] = False
 
     def loss_weights(self, losses: Tensor, active: Tensor) -> Tensor:
         """Ones (T,)."""

@@ -1,5 +1,6 @@
 """Saves the best and the last checkpoint of a training."""
 
+import functools
 import math
 import time
 from collections.abc import Mapping
@@ -73,6 +74,15 @@ class BestCheckpoint(ModelCheckpoint):
     @override
     def state_dict(self) -> dict[str, Any]:
         return {**super().state_dict(), "figures": self.figures}
+
+    @functools.cached_property
+    def state_key(self) -> str:  # type: ignore[override]
+        """The name of the callback's state in a checkpoint; Lightning asks for it in every hook."""
+        return super().state_key
+
+    @override
+    def on_train_batch_end(self, *_: object) -> None:
+        """Nothing, since it saves after a validation only."""
 
     @override
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:

@@ -36,7 +36,7 @@ def _dumped(parser: LightningArgumentParser, config: Namespace) -> str:
     config = _without_enums(config)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", rf"\s*{UNABLE}")
-        text = str(parser.dump(config, skip_link_targets=True, skip_unset=False))
+        text = str(parser.dump(config, skip_link_targets=True, skip_unset=False, skip_validation=True))
     if UNABLE not in text:
         return text
     return yaml.safe_dump(_readable(yaml.safe_load(text), config, ""), sort_keys=False)

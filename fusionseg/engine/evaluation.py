@@ -18,6 +18,7 @@ from fusionseg.config.errors import UserError, mendable
 from fusionseg.config.lightning_messages import quiet
 from fusionseg.engine.distributed import gathered_objects
 from fusionseg.engine.objective import divided
+from fusionseg.engine.precision import arrange
 from fusionseg.heads import Head
 from fusionseg.metrics import FusedMetrics, MetricSuite, PanopticQuality
 from fusionseg.metrics.suite import total
@@ -114,6 +115,7 @@ def evaluated(
     with quiet():
         fabric = Fabric(devices=1, precision=precision)  # type: ignore[arg-type]
     module = module.to(fabric.device).eval()
+    arrange(module, precision)
     with mendable():
         data.setup("validate" if split == "val" else "test")
     loader = data.val_dataloader() if split == "val" else data.test_dataloader()

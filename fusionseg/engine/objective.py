@@ -94,15 +94,17 @@ class Objective:
             position: The epoch, and the batch within it.
         """
         terms = self.terms(refinements, batch)
-        sums, weights = reduced(padded_terms(terms).detach())
-        losses = divided(sums, weights)
-        weighted = losses * self.factors(losses)
-        reseed(losses.device, *position, BALANCING)
+        with torch.no_grad():
+            sums, weights = reduced(padded_terms(terms))
+            losses = divided(sums, weights)
+            factors = self.factors(losses)
+            weighted = losses * factors
+        if self.balancer.draws:
+            reseed(losses.device, *position, BALANCING)
         balance = self.balancer(weighted, (weights > 0).any(1))
-        shares = local_shares(terms, weights, world_size())
-        task_losses = [share * weight for share, weight in zip(shares, self.weights.values(), strict=True)]
-        balanced = [loss * weight for loss, weight in zip(task_losses, balance.unbind(), strict=True)]
-        loss = torch.stack(balanced).sum()
+        task_losses = local_shares(terms, weights, factors, world_size())
+        stacked = torch.stack(task_losses)
+        loss = (stacked * balance.to(stacked.dtype)).sum()
         total = weighted.sum()
         if self.l1:
             penalty = self.penalty()
@@ -174,15 +176,18 @@ def padded_terms(terms: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
     return torch.stack([sums, weights])
 
 
-def local_shares(terms: Sequence[tuple[Tensor, Tensor]], weights: Tensor, ranks: int) -> list[Tensor]:
-    """This rank's share of each task's loss over the global batch, times the number of ranks.
+def local_shares(
+    terms: Sequence[tuple[Tensor, Tensor]], weights: Tensor, factors: Tensor, ranks: int
+) -> list[Tensor]:
+    """This rank's share of each task's weighted loss over the global batch, times the number of ranks.
 
     DDP takes the mean of the ranks' gradients, so that this gives the gradient of the global loss.
 
     Args:
         terms: The (sums, weights) (K_t,) of each task's terms on this rank.
         weights: The weights over the global batch (T, K).
+        factors: The weight of each task's loss (T,).
         ranks: Number of ranks.
     """
-    divisors = torch.where(weights > 0, weights, 1).unbind()
-    return [(sums * ranks / d[: len(sums)]).sum() for (sums, _), d in zip(terms, divisors, strict=True)]
+    scales = (ranks * factors[:, None] / torch.where(weights > 0, weights, 1)).unbind()
+    return [(sums * scale[: len(sums)]).sum() for (sums, _), scale in zip(terms, scales, strict=True)]

@@ -5,6 +5,7 @@ import math
 from collections.abc import Callable, Iterable
 from typing import TypedDict
 
+import torch
 from lightning.pytorch import Trainer
 from lightning.pytorch.plugins import MixedPrecision
 from torch import nn
@@ -114,7 +115,19 @@ def configured(
     """
     optimizer = fused(recipe, parameter_groups(network, network.encoder), allowed)
     optimizer.param_groups[0]["lr"] *= encoder_lr
+    optimizer.register_load_state_dict_post_hook(match_layouts)
     return optimizer
+
+
+def match_layouts(optimizer: Optimizer) -> None:
+    """Lays an optimizer's state out in memory as its parameters, since fused optimizers read both alike.
+
+    The state of a checkpoint has the layout of the device and precision that it was trained on.
+    """
+    for parameter, state in optimizer.state.items():
+        for name, value in state.items():
+            if getattr(value, "shape", None) == parameter.shape and value.stride() != parameter.stride():
+                state[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
 
 
 def allows_fused(trainer: Trainer) -> bool:

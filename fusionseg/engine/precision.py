@@ -1,6 +1,9 @@
-"""Chooses the fastest numerical precision of a device."""
+"""Chooses the fastest numerical precision of a device, and the memory format that goes with it."""
 
 import torch
+from lightning.pytorch import LightningModule
+
+from fusionseg.networks import Network
 
 
 def fast_precision(accelerator: object = "auto") -> str:
@@ -17,14 +20,29 @@ def fast_precision(accelerator: object = "auto") -> str:
     return "bf16-mixed" if has_bf16 else "32-true"
 
 
-def precision_notice(chosen: str) -> str:
-    """One line that explains the choice of `fast_precision`.
+def arrange(module: LightningModule, precision: str) -> None:
+    """Lays a module's network out in memory as is fast on its device.
+
+    Args:
+        module: A LightningModule; one without a `Network` keeps its layout.
+        precision: As Lightning's.
+    """
+    if isinstance(network := getattr(module, "network", None), Network):
+        network.arrange(module.device.type, precision)
+
+
+def precision_notice(chosen: str, module: LightningModule | None = None) -> str:
+    """One line that explains the choice of `fast_precision`, and the memory format of a module's network.
 
     >>> precision_notice("32-true")
     'precision 32-true: this machine does not compute in bf16'
     """
     verb = "computes" if chosen == "bf16-mixed" else "does not compute"
-    return f"precision {chosen}: this machine {verb} in bf16"
+    line = f"precision {chosen}: this machine {verb} in bf16"
+    if isinstance(network := getattr(module, "network", None), Network):
+        kind = "channels-last" if network.layout == torch.channels_last else "contiguous"
+        line += f"; {kind} memory"
+    return line
 
 
 def _cpu_has_bf16() -> bool:

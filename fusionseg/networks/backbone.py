@@ -1,6 +1,6 @@
 """The backbone: builds an encoder and its decoders from their names."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,9 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 RECORDED = ("weights", "mean", "std", "late_dilation")
 """The arguments of which a checkpoint records what they came to when the training started."""
 
+OPTIONS: dict[str, dict[str, Any]] = {"Unet": {"decoder_channels": [128, 64, 32, 16, 8]}}
+"""Options by decoder where none are given: half the width of segmentation-models-pytorch's."""
+
 
 @dataclass(frozen=True)
 class Backbone:
@@ -38,27 +41,31 @@ class Backbone:
             reads the tokens of a transformer besides its features, cannot be built.
         in_channels: Channels of the image: 3, or RGB and more.
         options: Further arguments of the decoder's class: those of the model in segmentation-models-pytorch
-            (`decoder_channels` ...), or those of the `Decoder` and `output_stride`.
+            (`decoder_channels` ...), or those of the `Decoder` and `output_stride`. Where left out, a `Unet`
+            has half the width of segmentation-models-pytorch's; `{}` has all as there.
         mean: Mean of each channel, for values in [0, 1]; where left out, what the weights expect (ImageNet's,
             and 0.5 for more channels).
         std: Standard deviation of each channel, likewise; 0.25 for more channels.
         late_dilation: Dilate stages a block late, as torchvision; the first block of a dilated stage of a
             ResNet then keeps the dilation of the stage before, as in torchvision's DeepLabV3 and FCN. Where
             left out, what the weights of `fit --weights` were trained with, else false.
+        channels_last: Whether weights and images lie channels-last in memory; where left out, what is faster
+            on the device in its precision.
 
     Raises:
         UsageError: If the decoder is an unknown short name. A class path is imported only when the decoder is
             built, so that reading a checkpoint imports nothing.
     """
 
-    encoder: str = "resnet18"
+    encoder: str = "mobilenet_v2"
     weights: str | None = None
     decoder: str = "Unet"
     in_channels: int = 3
-    options: dict[str, Any] = field(default_factory=dict)
+    options: dict[str, Any] | None = None
     mean: list[float] | None = None
     std: list[float] | None = None
     late_dilation: bool | None = None
+    channels_last: bool | None = None
 
     def __post_init__(self) -> None:
         # the default is known without segmentation-models-pytorch, which takes long to import
@@ -119,8 +126,9 @@ class Backbone:
         return self.encoder.startswith("tu-") or self._named in known
 
     def _pair(self, weights: str | None) -> tuple[Encoder, Decoder]:
-        body, decoder = paired(self.decoder, self.encoder, weights, self.in_channels, self.options)
-        return Encoder(body, *self._normalization()), decoder
+        options = OPTIONS.get(self.decoder, {}) if self.options is None else self.options
+        body, decoder = paired(self.decoder, self.encoder, weights, self.in_channels, options)
+        return Encoder(body, *self._normalization(), self.channels_last), decoder
 
     def _normalization(self) -> tuple[list[float], list[float]]:
         mean = list(IMAGENET_MEAN)
@@ -150,8 +158,8 @@ class Backbone:
         ]
         return (
             f"encoder {self.encoder!r} and decoder {self.decoder!r} with weights {self.weights!r} and "
-            f"options {self.options} cannot be built: {reason}. Without options and weights {self.encoder} "
-            f"works with: {', '.join(pairs) or 'none of the decoders'}"
+            f"options {self.options or {}} cannot be built: {reason}. Without options and weights "
+            f"{self.encoder} works with: {', '.join(pairs) or 'none of the decoders'}"
         )
 
     def _works(self) -> bool:

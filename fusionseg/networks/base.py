@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from fusionseg.balancing.branch import Branch
 from fusionseg.heads.base import Head, Output
 from fusionseg.networks.encoder import Encoder
+from fusionseg.networks.layout import memory_format
 
 HeadRecipe: TypeAlias = Callable[[int], Head]
 """Builds a head, given the number of channels of the features that it reads."""
@@ -35,9 +36,13 @@ class Network(nn.Module, ABC):
     branch: Branch | None
     """The branching point, where gradients can be balanced and behind which tasks do not mix, if any."""
 
+    layout: torch.memory_format
+    """The memory format of the weights."""
+
     def __init__(self) -> None:
         super().__init__()
         self.branch = None
+        self.layout = torch.contiguous_format
 
     @property
     def parts(self) -> list[nn.Module]:
@@ -55,10 +60,13 @@ class Network(nn.Module, ABC):
         """Whether one decoder serves all tasks."""
         return "shared" in self.decoders
 
-    @property
-    def memory_format(self) -> torch.memory_format:
-        """The memory format in which the network is fast, and safe."""
-        return self.encoder.layout if isinstance(self.encoder, Encoder) else torch.channels_last
+    def arrange(self, device: str, precision: str) -> None:
+        """Lays weights and images out in memory as is fast on a type of device in a precision, and safe."""
+        chosen = self.encoder.channels_last if isinstance(self.encoder, Encoder) else None
+        self.layout = memory_format(self, device, precision, chosen)
+        if isinstance(self.encoder, Encoder):
+            self.encoder.layout = self.layout
+        self.to(memory_format=self.layout)  # type: ignore[call-overload]
 
     def recorded(self) -> dict[str, Any]:
         """The arguments of `Backbone` that rebuild the encoder as it is now; empty if unknown.

@@ -76,7 +76,8 @@ class CrossStitch(Network):
             )
         bodies = {task: encoder.body for task, encoder in encoders.items()}
         stitched = StitchedEncoders(bodies, cut, own, per_channel)
-        self.encoder = Encoder(stitched, first.mean.flatten().tolist(), first.std.flatten().tolist())
+        statistics = (first.mean.flatten().tolist(), first.std.flatten().tolist())
+        self.encoder = Encoder(stitched, *statistics, first.channels_last)
         self.encoder.late_dilation = first.late_dilation
         self.decoders = nn.ModuleDict(decoders)
         self.heads = nn.ModuleDict({task: head(channels[task]) for task, head in heads.items()})

@@ -7,25 +7,30 @@ from torch import Tensor, nn
 
 
 class Encoder(nn.Module):
-    """Computes the feature pyramid of an image, normalized on the device, in channels-last memory if safe.
+    """Computes the feature pyramid of an image, normalized on the device.
 
     Args:
         body: An encoder of segmentation-models-pytorch.
         mean: Mean of each channel, for values in [0, 1].
         std: Standard deviation of each channel, for values in [0, 1].
+        channels_last: Whether images are to lie channels-last in memory; `None` for what is faster.
     """
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, body: nn.Module, mean: list[float], std: list[float]) -> None:
+    def __init__(
+        self, body: nn.Module, mean: list[float], std: list[float], channels_last: bool | None = None
+    ) -> None:
         super().__init__()
         self.body = body
         self.out_channels: list[int] = list(body.out_channels)  # type: ignore[arg-type]
         self.frozen = False
         self.late_dilation = False
         """Whether the first block of a dilated stage keeps the dilation of the stage before."""
-        self.layout = torch.contiguous_format if _is_fragile(body) else torch.channels_last
+        self.channels_last = channels_last
+        self.layout = torch.contiguous_format
+        """The memory format of the images that the body reads (see `Network.arrange`)."""
         self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1), persistent=False)
 
@@ -77,19 +82,6 @@ class Encoder(nn.Module):
     def train(self, mode: bool = True) -> "Encoder":
         """As for every module, but a frozen encoder keeps its batch statistics."""
         return super().train(mode and not self.frozen)
-
-
-def _is_fragile(body: nn.Module) -> bool:
-    """Whether there are strided 1 x 1 convolutions of few channels, as in MobileOne.
-
-    Of these, in channels-last memory, torch 2.15 on a CPU writes the gradient beyond its memory.
-    """
-    layers = [
-        m
-        for m in body.modules()
-        if isinstance(m, nn.Conv2d) and m.kernel_size == (1, 1) and m.stride != (1, 1)
-    ]
-    return any(layer.in_channels // layer.groups <= 8 for layer in layers)
 
 
 def _dilate_late(body: nn.Module) -> None:

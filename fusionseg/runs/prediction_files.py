@@ -17,7 +17,7 @@ from fusionseg.config.errors import UsageError, UserError
 from fusionseg.config.lightning_messages import quiet
 from fusionseg.config.remedies import is_out_of_memory
 from fusionseg.data.photo_notices import NARROW
-from fusionseg.engine.precision import fast_precision
+from fusionseg.engine.precision import arrange, fast_precision
 from fusionseg.engine.predictions import drawables
 from fusionseg.files.atomic import Json, replacing
 from fusionseg.files.images import (
@@ -119,9 +119,11 @@ def predict(
     Raises:
         ValueError: If there are images without an answer; all others are predicted before.
     """
+    precision = precision or fast_precision()
     with quiet():
-        fabric = Fabric(devices=1, precision=precision or fast_precision())  # type: ignore[arg-type]
+        fabric = Fabric(devices=1, precision=precision)  # type: ignore[arg-type]
     model = model.to(fabric.device)
+    arrange(model, precision)
     failures: list[str] = []
     seen = _Seen()
     console = Console(stderr=True)

@@ -17,7 +17,7 @@ def test_a_task_s_loss_is_the_sum_of_its_terms_over_their_weights() -> None:
 
 def test_what_nothing_is_labelled_for_is_an_exact_zero_with_a_gradient_of_zero() -> None:
     sums = torch.zeros(1, requires_grad=True)
-    (loss,) = local_shares([(sums * 3, torch.zeros(1))], torch.zeros(1, 1), 2)
+    (loss,) = local_shares([(sums * 3, torch.zeros(1))], torch.zeros(1, 1), torch.ones(1), 2)
     assert loss == 0
     (gradient,) = torch.autograd.grad(loss, sums)
     assert gradient.isfinite().all()
@@ -29,7 +29,7 @@ def test_the_mean_of_the_ranks_shares_is_the_loss_of_the_global_batch() -> None:
         [(torch.tensor([2.0, 7.0]), torch.tensor([1.0, 0.0])), (torch.tensor([0.0]), torch.tensor([0.0]))],
     ]
     sums, weights = torch.stack([padded_terms(rows) for rows in ranks]).sum(0)
-    mean = torch.stack([torch.stack(local_shares(rows, weights, 2)) for rows in ranks]).mean(0)
+    mean = torch.stack([torch.stack(local_shares(rows, weights, torch.ones(2), 2)) for rows in ranks]).mean(0)
     assert mean.tolist() == divided(sums, weights).tolist() == [8 / 4 + 8 / 4, 0.5]
 
 

@@ -60,6 +60,39 @@ def test_the_fused_form_is_chosen_where_there_is_one(recipe: Callable[..., Optim
         fused(partial(recipe, fused=True), parameters, allowed=False)
 
 
+class Kernel(nn.Module):
+    """A network of one convolution that lies in memory in one of two ways."""
+
+    def __init__(self, layout: torch.memory_format) -> None:
+        super().__init__()
+        self.encoder, self.head = nn.Conv2d(3, 4, 3).double(), nn.Identity()
+        self.to(memory_format=layout)  # type: ignore[call-overload]
+
+
+@pytest.mark.parametrize(
+    "recipe", [partial(SGD, lr=0.1, momentum=0.9), Adagrad, partial(AdamW, amsgrad=True)]
+)
+def test_the_state_of_another_memory_format_is_continued(recipe: Callable[..., Optimizer]) -> None:
+    image = torch.rand(2, 3, 8, 8).double()
+    one, other = Kernel(torch.channels_last), Kernel(torch.contiguous_format)
+    first: Any
+    second: Any
+    first, second = (configured(recipe, network, 1.0) for network in (one, other))  # type: ignore[arg-type]
+
+    def step(network: Kernel, optimizer: Optimizer) -> None:
+        optimizer.zero_grad()
+        network.encoder(image).square().mean().backward()
+        optimizer.step()
+
+    step(one, first)
+    other.load_state_dict(one.state_dict())
+    second.load_state_dict(first.state_dict())
+    for _ in range(2):
+        step(one, first)
+        step(other, second)
+    torch.testing.assert_close(other.encoder.weight, one.encoder.weight)
+
+
 @pytest.mark.parametrize("recipe", [RMSprop, NAdam, RAdam])
 def test_an_optimizer_without_fused_form_is_left_as_it_is(recipe: type[Optimizer]) -> None:
     assert "fused" not in fused(recipe, [nn.Parameter(torch.ones(2))], allowed=True).defaults

@@ -36,8 +36,9 @@ SHARING = (
 GRADIENT = ("MGDA", "PCGrad", "UPGrad", "CAGrad", "IMTLG", "AlignedMTL", "NashMTL", "GradVac", "GradNorm")
 FOREIGN = ("TorchJDWeighting:branch", "TorchJDWeighting:parameters")
 PAIRS = ("resnet18 Unet", "efficientnet-b0 FPN", "mobilenet_v2 DeepLabV3Plus", "efficientnet-b0 PSPNet")
+REGIONS = ("boundary", "center", "boundary", "center")
 MATRIX = (
-    *(f"{pair} semantic+{region} synced double held" for pair in PAIRS for region in ("boundary", "center")),
+    *(f"{pair} semantic+{region} synced double held" for pair, region in zip(PAIRS, REGIONS, strict=True)),
     *(f"{pair} {way}" for pair, way in zip(PAIRS[1:], SINGLE, strict=True)),
     f"{SMALL} Unet semantic+boundary synced double",
     *(
@@ -47,7 +48,7 @@ MATRIX = (
     *(f"{SMALL} FPN semantic+center fixed double {name}:branch apart" for name in GRADIENT),
     *(f"{SMALL} Unet semantic+boundary fixed double {name}:parameters" for name in GRADIENT),
     *(f"{SMALL} Unet semantic+boundary fixed double {way}" for way in FOREIGN),
-    *(f"resnet18 FPN semantic+center fixed double {way}" for way in SHARING),
+    *(f"{SMALL} FPN semantic+center fixed double {way}" for way in SHARING),
 )
 WIDE = tuple(case for case in MATRIX if case not in FAST)
 

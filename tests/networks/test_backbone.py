@@ -52,9 +52,9 @@ def test_weights_from_a_file_are_those_of_the_file(data: Path, capsys: pytest.Ca
 def test_channels_beyond_rgb_are_listed_as_initialized(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    rgb, _ = Backbone().build()
+    rgb, _ = Backbone("resnet18").build()
     save_file(rgb.body.state_dict(), tmp_path / "resnet.safetensors")
-    encoder, _ = Backbone(weights=str(tmp_path / "resnet.safetensors"), in_channels=4).build()
+    encoder, _ = Backbone("resnet18", str(tmp_path / "resnet.safetensors"), in_channels=4).build()
     assert torch.equal(encoder.body.layer1[0].conv1.weight, rgb.body.layer1[0].conv1.weight)  # type: ignore[union-attr, index]
     assert (
         "initialized: conv1.weight (64, 4, 7, 7) (has shape (64, 3, 7, 7) in the file)"

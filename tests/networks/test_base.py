@@ -35,7 +35,11 @@ HEADS: dict[str, HeadRecipe] = {
     "normals": NormalsHead,
 }
 CHANNELS = {"semantic": 5, "region": 1, "depth": 1, "normals": 3}
-SMALL = Backbone(decoder="FPN")
+SMALL = Backbone(
+    "tu-mobilenetv3_small_050",
+    decoder="FPN",
+    options={"decoder_pyramid_channels": 32, "decoder_segmentation_channels": 32},
+)
 BACKBONES = {
     "Unet": Backbone(),
     "DeepLabV3Plus": Backbone("mobilenet_v2", decoder="DeepLabV3Plus"),
@@ -200,7 +204,8 @@ def test_a_forward_pass_does_not_wait_for_the_device(recipe: Recipe) -> None:
 
 @every_network
 def test_in_half_precision_nothing_is_promoted_and_memory_stays_channels_last(recipe: Recipe) -> None:
-    network = recipe(heads(2), Backbone()).to(memory_format=torch.channels_last)
+    network = recipe(heads(2), Backbone())
+    network.arrange("cpu", "bf16-mixed")
     seen: list[Tensor] = []
     for module in [*network.decoders.values(), *network.heads.values()]:
         module.register_forward_pre_hook(

@@ -41,7 +41,7 @@ def test_two_tasks_start_as_in_the_paper_and_weights_of_any_number_sum_to_one() 
 @pytest.mark.parametrize(
     ("backbone", "model"),
     [
-        (Backbone(), partial(smp.Unet, "resnet18")),
+        (Backbone("resnet18", options={}), partial(smp.Unet, "resnet18")),
         (Backbone("mobilenet_v2", decoder="DeepLabV3Plus"), partial(smp.DeepLabV3Plus, "mobilenet_v2")),
         (Backbone("efficientnet-b0", decoder="FPN"), partial(smp.FPN, "efficientnet-b0")),
         (Backbone("densenet121", decoder="UPerNet"), partial(smp.UPerNet, "densenet121")),
@@ -64,7 +64,7 @@ def test_without_mixing_it_is_two_models_of_smp(
 
 
 def test_what_is_mixed_goes_on_into_the_next_stage() -> None:
-    network = CrossStitch(HEADS, Backbone(decoder="FPN"), own=0.75).double().eval()
+    network = CrossStitch(HEADS, Backbone("resnet18", decoder="FPN"), own=0.75).double().eval()
     pyramids = network.encoder(IMAGE.double())
     body: Any = network.encoder.body
     one, other = body.bodies.values()
@@ -86,7 +86,7 @@ def test_what_is_mixed_goes_on_into_the_next_stage() -> None:
 
 
 def test_tasks_start_from_different_encoders() -> None:
-    body: Any = CrossStitch(HEADS, Backbone(decoder="FPN")).encoder.body
+    body: Any = CrossStitch(HEADS, Backbone("resnet18", decoder="FPN")).encoder.body
     one, other = body.bodies.values()
     assert not torch.equal(one.conv1.weight, other.conv1.weight)
 

@@ -162,7 +162,7 @@ def test_what_reads_more_than_features_is_refused_with_its_reason() -> None:
 
 def test_a_decoder_of_the_library_computes_what_its_model_does() -> None:
     model: SegmentationModel = smp.create_model("FPN", "resnet18", None, classes=3).eval()
-    encoder, (decoder,) = Backbone(decoder="FPN", mean=[0.0] * 3, std=[1.0] * 3).build()
+    encoder, (decoder,) = Backbone("resnet18", decoder="FPN", mean=[0.0] * 3, std=[1.0] * 3).build()
     encoder.body.load_state_dict(model.encoder.state_dict())
     body = decoder.get_submodule("body")
     body.load_state_dict(model.decoder.state_dict())
