@@ -41,6 +41,20 @@ def mendable(*more: type[Exception]) -> Iterator[None]:
         raise UserError(str(error)) from error
 
 
+@contextmanager
+def unmendable() -> Iterator[None]:
+    """Turns errors of a part's code into RuntimeErrors, which keep their traceback, wherever it is first used.
+
+    Errors that are the user's to mend, and those of the system, stay as they are.
+    """
+    try:
+        yield
+    except (UserError, OSError, MemoryError):
+        raise
+    except Exception as error:
+        raise RuntimeError(f"{type(error).__name__}: {error}") from error
+
+
 class UsageError(UserError):
     """A command line or configuration that cannot be used.
 

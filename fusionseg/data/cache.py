@@ -15,6 +15,7 @@ import numpy as np
 from rich.progress import track
 from typing_extensions import override
 
+from fusionseg.config.errors import unmendable
 from fusionseg.data.base import DataError, Labels, Pixels, SegmentationDataset
 from fusionseg.data.subset import Subset
 from fusionseg.files.atomic import replacing
@@ -152,11 +153,12 @@ def _in_order(dtypes: Sequence[np.dtype[Any]]) -> list[int]:
 
 def _decoded(dataset: SegmentationDataset, where: str) -> Iterator[Pixels]:
     """All images in order, decoded by several threads, with a progress bar on a terminal."""
+    read = unmendable()(dataset.read)
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
         # In windows, because a pool decodes all that it is given, however slowly the results are taken.
         windows = (range(start, min(start + 64, len(dataset))) for start in range(0, len(dataset), 64))
         images = track(
-            (pixels for window in windows for pixels in pool.map(dataset.read, window)),
+            (pixels for window in windows for pixels in pool.map(read, window)),
             f"caching {dataset.split} in {where}",
             len(dataset),
             transient=True,

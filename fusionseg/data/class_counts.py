@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from typing_extensions import override
 
+from fusionseg.config.errors import unmendable
 from fusionseg.data.base import DataError, SegmentationDataset, class_pixels
 from fusionseg.data.cache import content_key
 from fusionseg.data.samples import quiet_worker
@@ -74,7 +75,8 @@ class _ClassPixels(Dataset[Tensor]):
 
     @override
     def __getitem__(self, position: int) -> Tensor:
-        semantic = self.dataset.labels(int(self.seen[position])).semantic
+        with unmendable():
+            semantic = self.dataset.labels(int(self.seen[position])).semantic
         return torch.from_numpy(self.times[position] * class_pixels(semantic, len(self.dataset.classes)))
 
 

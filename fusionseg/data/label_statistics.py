@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from fusionseg.config.errors import unmendable
 from fusionseg.data.base import Labels, SegmentationDataset, class_pixels
 from fusionseg.sample import VOID
 
@@ -54,7 +55,7 @@ def counted(
     with ThreadPoolExecutor(2) as pool:
         for begin in range(0, len(order), WINDOW):
             window = order[begin : begin + WINDOW]
-            read = pool.map(dataset.labels, seen[window].tolist())
+            read = pool.map(unmendable()(dataset.labels), seen[window].tolist())
             for labels, count in zip(read, times[window], strict=True):
                 found = _added(found, labels, int(count))
             if enough and enough(found):

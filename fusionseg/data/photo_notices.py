@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from fusionseg.config.errors import unmendable
 from fusionseg.data.base import SegmentationDataset
 from fusionseg.files.photos import orientation
 
@@ -43,7 +44,8 @@ def _filled(dataset: SegmentationDataset) -> float:
     """The part of their range that the values of images fill together; 1 for 8 bits."""
     lows, highs = [], []
     for index in _spread(len(dataset), _IMAGES):
-        image = dataset.read(index).image
+        with unmendable():
+            image = dataset.read(index).image
         if image.dtype == np.uint8:
             return 1.0
         top = 1.0 if image.dtype == np.float32 else 65535.0
