@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 import yaml
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback, EarlyStopping
 from rich.console import Console
@@ -177,15 +178,16 @@ class RunRecord(Callback):
         self._show(metrics)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        if not self.begun or trainer.state.fn != "fit":
+        if trainer.state.fn != "fit":
             return
         asked = isinstance(exception, KeyboardInterrupt | SystemExit | Stopped)
-        if trainer.is_global_zero:
+        if trainer.is_global_zero and self.begun:
             self._pause()
             self._write("interrupted" if asked else "failed", _validated(trainer) or self.metrics)
         # of a step that was never made, the user's own mistake leaves nothing
-        if not asked and (trainer.global_step or not isinstance(exception, UserError)):
-            path = self.run.traceback_of(trainer.global_rank)
+        mistakes = UserError if self.begun else (ValueError, OSError, MisconfigurationException)
+        if not asked and (trainer.global_step or not isinstance(exception, mistakes)):
+            path = RunFolder(trainer.default_root_dir).traceback_of(trainer.global_rank)
             with suppress(OSError):  # of a full disk, for example, which is the reason itself
                 write_text(path, "".join(traceback.format_exception(exception)))
                 exception.add_note(f"(this traceback is in {path})")

@@ -16,7 +16,7 @@ WINDOW = 32
 
 
 class LabelStatistics(NamedTuple):
-    """What the labels of some training images hold; each image counts as often as an epoch repeats it.
+    """What the labels of some training images hold.
 
     Attributes:
         class_pixels: The number of pixels of each class (C,) int64.
@@ -24,7 +24,6 @@ class LabelStatistics(NamedTuple):
         pixels: The number of all pixels.
         images: How many images were looked at.
         total: How many images the split has.
-        complete: Whether no image of an epoch is left to look at.
     """
 
     class_pixels: npt.NDArray[np.int64]
@@ -32,47 +31,44 @@ class LabelStatistics(NamedTuple):
     pixels: int
     images: int
     total: int
-    complete: bool
 
 
 def counted(
-    dataset: SegmentationDataset, seed: int, enough: Callable[[LabelStatistics], bool] | None = None
+    dataset: SegmentationDataset, seed: int, enough: Callable[[LabelStatistics], bool]
 ) -> LabelStatistics:
-    """Counts the labels of the images of an epoch of training.
+    """Counts the labels of images of an epoch of training, in a random order.
 
     Args:
         dataset: The training split.
-        seed: Which epoch, where the dataset draws its images, and which images make a sample.
-        enough: Whether a sample of so many images tells enough; without it all images are read.
+        seed: Which epoch, where the dataset draws its images, and which order.
+        enough: Whether the labels of the images so far tell enough; if it is never true, all are read.
     """
     rng = np.random.default_rng(seed)
-    seen, times = np.unique(dataset.order(rng, np.arange(len(dataset))), return_counts=True)
-    order = np.random.default_rng(seed).permutation(len(seen))
+    order = rng.permutation(np.unique(dataset.order(rng, np.arange(len(dataset)))))
     kinds = ("semantic", "region", *dataset.kinds)
     found = LabelStatistics(
-        np.zeros(len(dataset.classes), np.int64), dict.fromkeys(kinds, 0), 0, 0, len(dataset), False
+        np.zeros(len(dataset.classes), np.int64), dict.fromkeys(kinds, 0), 0, 0, len(dataset)
     )
+    read = unmendable()(dataset.labels)
     with ThreadPoolExecutor(2) as pool:
         for begin in range(0, len(order), WINDOW):
-            window = order[begin : begin + WINDOW]
-            read = pool.map(unmendable()(dataset.labels), seen[window].tolist())
-            for labels, count in zip(read, times[window], strict=True):
-                found = _added(found, labels, int(count))
-            if enough and enough(found):
+            for labels in pool.map(read, order[begin : begin + WINDOW].tolist()):
+                found = _added(found, labels)
+            if enough(found):
                 break
-    return found._replace(complete=found.images == len(seen))
+    return found
 
 
-def _added(found: LabelStatistics, labels: Labels, times: int) -> LabelStatistics:
-    """The statistics with one more image, which counts several times."""
+def _added(found: LabelStatistics, labels: Labels) -> LabelStatistics:
+    """The statistics with one more image."""
     valid = {
         "semantic": labels.semantic != VOID,
         "region": labels.region > 0,
         **{kind: plane.any(2) if plane.ndim == 3 else plane > 0 for kind, plane in labels.maps.items()},
     }
     return found._replace(
-        class_pixels=found.class_pixels + times * class_pixels(labels.semantic, len(found.class_pixels)),
-        labelled={kind: n + times * int(np.count_nonzero(valid[kind])) for kind, n in found.labelled.items()},
-        pixels=found.pixels + times * labels.semantic.size,
+        class_pixels=found.class_pixels + class_pixels(labels.semantic, len(found.class_pixels)),
+        labelled={kind: n + int(np.count_nonzero(valid[kind])) for kind, n in found.labelled.items()},
+        pixels=found.pixels + labels.semantic.size,
         images=found.images + 1,
     )

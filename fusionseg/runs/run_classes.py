@@ -54,9 +54,8 @@ def with_run_classes(data: Any, checkpoint: Path, names: Path | None) -> Classes
     if expected is None or not isinstance(data.classes, Classes):
         return data.classes  # type: ignore[no-any-return]
     if names is None:
-        shared = ", ".join(name for name in data.classes.names if name in expected.names)
-        by_name = f", or score by names ({shared}) with --map-classes FILE" if shared else ""
-        check_same_classes(data.classes, expected, f"choose other data{by_name}")
+        remedy = "choose other data, or score by names with --map-classes FILE"
+        check_same_classes(data.classes, expected, f"{remedy} (the data's names: the run's)")
         return data.classes
     if not hasattr(data, "map_classes"):
         raise UsageError(
@@ -64,6 +63,8 @@ def with_run_classes(data: Any, checkpoint: Path, names: Path | None) -> Classes
         )
     own = data.classes
     new = mapping(names)
+    if strange := [name for name in new.values() if not (name is None or isinstance(name, str))]:
+        raise UsageError(f"{names}: expected names of the run's classes or null, found {strange[0]!r}")
     data.map_classes(expected, new)
     classes: Classes = data.classes
     for i, name in enumerate(own.names):

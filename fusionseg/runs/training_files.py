@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from fusionseg.data.base import DataError, SegmentationDataset
+from fusionseg.data.layout import some
 from fusionseg.files.atomic import write_text
 
 CHUNK = 2**16
@@ -32,6 +33,17 @@ def digests(dataset: SegmentationDataset) -> Iterator[tuple[str, str]]:
             yield digest(photo), dataset.name(index)
 
 
+def trained_on(known: Mapping[str, str], dataset: SegmentationDataset) -> str:
+    """How many of a dataset's images are among those that were trained on, and which; empty for none.
+
+    Args:
+        known: The names by digests of what was trained on.
+        dataset: The split that is scored.
+    """
+    seen = [f"{name} (as {known[found]})" for found, name in digests(dataset) if found in known]
+    return f"{len(seen)} of {len(dataset)} images, {some(seen)}" if seen else ""
+
+
 def check_unseen(path: Path, dataset: SegmentationDataset, remedy: str) -> None:
     """Raises a DataError if some of a dataset's images were trained on, under whatever names.
 
@@ -40,25 +52,22 @@ def check_unseen(path: Path, dataset: SegmentationDataset, remedy: str) -> None:
         dataset: The split that is to be scored.
         remedy: What can be done, for the message.
     """
-    known = read(path)
-    seen = (
-        [f"{name} (as {known[found]})" for found, name in digests(dataset) if found in known] if known else []
-    )
-    if seen:
-        shown = ", ".join(seen[:3])
-        raise DataError(
-            f"expected images that the run was not trained on, found {len(seen)} of {len(dataset)} in "
-            f"{path}: "
-            f"{shown}{' ...' if len(seen) > 3 else ''}; {remedy}"
-        )
+    if (known := read(path)) and (seen := trained_on(known, dataset)):
+        raise DataError(f"expected images that the run was not trained on, found {seen} in {path}: {remedy}")
 
 
 def read(path: Path) -> dict[str, str]:
-    """The names by digests that `write` wrote; empty if there is no such file."""
+    """The names by digests that `write` wrote; empty if there is no such file.
+
+    Raises:
+        DataError: The file holds something else.
+    """
     if not path.is_file():
         return {}
-    lines = path.read_text(encoding="utf-8").splitlines()
-    return dict(line.split(" ", 1) for line in lines)
+    try:
+        return dict(line.split(" ", 1) for line in path.read_text(encoding="utf-8").splitlines())
+    except ValueError as error:
+        raise DataError(f"expected a digest and a name in each line of {path}: {error}") from error
 
 
 def write(path: Path, known: Mapping[str, str]) -> None:

@@ -23,7 +23,7 @@ def statistics(
 ) -> LabelStatistics:
     """Statistics of classes' pixels, void pixels, and pixels with a region."""
     labelled = {"semantic": sum(classes), "region": region}
-    return LabelStatistics(np.array(classes), labelled, sum(classes) + void, images, total, images == total)
+    return LabelStatistics(np.array(classes), labelled, sum(classes) + void, images, total)
 
 
 def test_a_task_without_a_labelled_pixel_is_a_fault() -> None:

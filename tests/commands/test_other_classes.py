@@ -74,6 +74,7 @@ def test_other_names_are_mapped_to_those_of_the_run(
         ("{air: clouds}", "found none for air"),
         ("{sky: sky}", r"names of the data's classes air, .* found sky"),
         ("[air]", "expected a configuration"),
+        ("{air: [sky]}", r"map.yaml: expected names of the run's classes or null, found \['sky'\]"),
     ],
 )
 def test_a_map_that_does_not_fit_is_refused(

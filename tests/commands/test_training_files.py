@@ -37,7 +37,7 @@ def test_what_was_trained_on_is_not_scored_under_any_arguments(run: Path, writte
     (own / "val.txt").write_text("2\n1\n")
     (own / "train.txt").write_text("0\n")
     with pytest.raises(
-        DataError, match=r"found 1 of 2 in .*training_files.txt: 1 \(as 1\); choose other data"
+        DataError, match=r"found 1 of 2 images, 1 \(as 1\) in .*training_files.txt: choose other data"
     ):
         scored(run)
     assert scored(run, "--trained", "true") == 2
@@ -68,6 +68,16 @@ def test_a_run_remembers_what_its_weights_and_its_earlier_part_were_trained_on(
     grown = (run / "training_files.txt").read_text().splitlines()
     assert grown[:2] == lines[0]
     assert [line.split()[1] for line in grown] == ["0", "1", "3"]
+
+
+def test_validation_images_that_were_trained_on_are_reported(
+    written: Written, tiny: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = written("own")
+    for part in ("images", "semantic", "regions"):
+        shutil.copy(root / part / "0.png", root / part / "2.png")
+    fit.main([*arguments(tiny, root), "--out", str(tmp_path / "run")])
+    assert "val scores 1 of 2 images, 2 (as 0), that were trained on\n" in capsys.readouterr().err
 
 
 def test_data_without_files_leave_no_list(trained: Path) -> None:

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from fusionseg.data.base import DataError
 from fusionseg.runs.training_files import CHUNK, digest, read, write
 
 
@@ -37,3 +38,9 @@ def test_the_list_is_read_as_it_was_written(tmp_path: Path) -> None:
     write(tmp_path / "list", known)
     assert read(tmp_path / "list") == known
     assert read(tmp_path / "none") == {}
+
+
+@pytest.mark.parametrize("content", [b"0a\n", b"\xff\xfe 0"])
+def test_a_list_of_something_else_is_refused(content: bytes, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"a digest and a name in each line of .*/image: "):
+        read(file(tmp_path, content))
