@@ -5,7 +5,7 @@ import struct
 import zlib
 from random import Random
 
-from PIL import Image
+from PIL import ExifTags, Image
 
 
 def chunk_flipped(generator: Random, content: bytes) -> bytes:
@@ -34,7 +34,7 @@ def resized(generator: Random, content: bytes) -> bytes:
 
 
 def recoded(generator: Random, content: bytes) -> bytes:
-    """An image in another mode, size, format or value range."""
+    """An image in another mode, size, format, value range or orientation, or of several pages."""
     image: Image.Image = Image.open(io.BytesIO(content))
     if generator.random() < 0.3:
         size = (generator.choice([1, 33, 64]), generator.choice([1, 20, 64]))
@@ -50,6 +50,12 @@ def recoded(generator: Random, content: bytes) -> bytes:
     if mode == "I;16":
         image = image.convert("I").point(lambda v: v * 257)
     image = image.convert(mode)
+    exif = Image.Exif()
+    if generator.random() < 0.3:
+        exif[ExifTags.Base.Orientation] = generator.randrange(10)
     out = io.BytesIO()
-    image.save(out, kind)
+    if kind in ("TIFF", "GIF") and generator.random() < 0.3:
+        image.save(out, kind, save_all=True, append_images=[image])
+    else:
+        image.save(out, kind, exif=exif)
     return out.getvalue()

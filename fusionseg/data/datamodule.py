@@ -44,7 +44,7 @@ class SegmentationDataModule(LightningDataModule):
         workers: Processes that prepare batches on each rank; 0 for none, by default as many as help on this
             machine.
         cache: Where decoded images are kept for the next epochs; `memory` takes H x W x (C + 3) bytes an
-            image, and 4 for each further label value.
+            image of 8 bits, and 4 for each further label value.
         cache_dir: Folder of the cache on disk.
         fraction: Part of the training images to use, each drawn by its own name; a smaller one is a subset of
             a larger one of the same seed.

@@ -144,9 +144,7 @@ def _check_palette(ids: list[int], palette: list[Color], classes: Classes, path:
         if i < len(palette) and palette[i] in named and palette[i] not in (classes.colors[i], (i, i, i))
     }
     if 2 * len(others) > len(ids):
-        found = ", ".join(
-            f"{i} in the color of {name} and not {classes.names[i]}" for i, name in others.items()
-        )
+        found = some([f"{i} in the color of {name} and not {classes.names[i]}" for i, name in others.items()])
         raise DataError(
             f"expected palette indices that are class ids in {path}, found {found}: save the ids, or "
             "declare the palette's colors in classes.yaml"

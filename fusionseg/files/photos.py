@@ -171,7 +171,7 @@ def decoding(path: str | Path) -> Iterator[None]:
         elif isinstance(reason, NotImplementedError | Image.DecompressionBombError) or re.search(
             "support|available|unknown|limit|cannot|loader|locate", str(reason), re.IGNORECASE
         ):
-            message = f"{path} cannot be decoded ({reason}): convert it to PNG, JPEG or TIFF of a usual size"
+            message = f"{path} cannot be decoded ({reason}): convert it to an ordinary PNG, JPEG or TIFF"
         else:
             found = str(reason) or type(reason).__name__
             message = f"{path} is no complete image file ({found}): download or copy it again"

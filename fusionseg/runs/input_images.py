@@ -3,6 +3,7 @@
 import glob
 from collections import Counter
 from collections.abc import Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import NamedTuple
 from unicodedata import normalize
@@ -92,8 +93,7 @@ class InputImages:
         if path.is_dir():
             inside = files_below(path, self._enters, self._count_hidden)
             return {file: file.relative_to(path).as_posix() for file in inside if self._is_photo(file)}
-        plain = [part for part in path.parts if not glob.has_magic(part)]
-        root = Path(*path.parts[: next((i for i, part in enumerate(path.parts) if part not in plain), 0)])
+        root = Path(*takewhile(lambda part: not glob.has_magic(part), path.parts))
         found: dict[Path, str] = {}
         for file in map(Path, sorted(glob.glob(text, recursive=True))):
             inner = file.relative_to(root)
