@@ -8,8 +8,8 @@ REMEDIES = (
     (
         r"Expected more than 1 value per channel when training",
         "data.batch_size",
-        "expected 2 or more, since BatchNorm cannot normalize one pixel of one image: raise it or "
-        "data.crop_size, choose another model.backbone.decoder, or on several devices set "
+        "expected 2 or more images on each device, since BatchNorm cannot normalize one pixel of one image: "
+        "raise it or data.crop_size, choose another model.backbone.decoder, or on several devices set "
         "trainer.sync_batchnorm to true",
     ),
     (

@@ -63,9 +63,7 @@ def test_a_batch_of_one_image_names_the_batch_size() -> None:
     found = remedied(error)
     assert isinstance(found, UsageError)
     assert found.key == "data.batch_size"
-    assert found.reason.startswith(
-        "expected 2 or more, since BatchNorm cannot normalize one pixel of one image"
-    )
+    assert found.reason.startswith("expected 2 or more images on each device, since BatchNorm cannot")
 
 
 @pytest.mark.parametrize(

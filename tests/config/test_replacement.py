@@ -7,8 +7,10 @@ from typing import Any, get_type_hints
 import pytest
 import yaml
 
-from fusionseg.cli.parser import FusionCLI, experiment
+from fusionseg.cli.configuration import experiment
+from fusionseg.cli.parser import FusionCLI
 from fusionseg.commands.evaluate import EvaluateCLI
+from fusionseg.commands.fit import FitCLI
 from fusionseg.config.type_names import choices
 from fusionseg.data.datamodule import SegmentationDataModule
 from fusionseg.module import FusionModule
@@ -106,10 +108,13 @@ def test_a_class_that_files_name_has_its_own_defaults_and_what_files_give(
 
 
 def test_a_class_in_place_of_one_in_a_complete_configuration_has_its_own_defaults(tmp_path: Path) -> None:
-    cli = EvaluateCLI(["--model.alpha", "0.5", "--model.optimizer.lr", "0.02", "--run", "somewhere"])
+    cli = FitCLI(["--model.alpha", "0.5", "--model.optimizer.lr", "0.02", "--out", str(tmp_path / "run")])
+    cli.run.release()
     complete = tmp_path / "config.yaml"
-    complete.write_text(experiment(cli.parser, cli.config))
+    complete.write_text(experiment(cli.parser, cli.original))
     assert yaml.safe_load(complete.read_text())["model"]["init_args"]["optimizer"]["init_args"]["lr"] == 0.02
+    content = yaml.safe_load(complete.read_text())
+    complete.write_text(yaml.safe_dump({"model": content["model"], "data": content["data"]}))
     config = parsed("--config", str(complete), "--model.optimizer", "SGD")
     optimizer = part(config, "model.optimizer").init_args
     assert (config.model.init_args.alpha, optimizer.lr, optimizer.weight_decay) == (0.5, 0.02, 0.0)
@@ -119,3 +124,30 @@ def test_a_class_in_place_of_one_in_a_complete_configuration_has_its_own_default
 def test_what_was_given_survives(words: str) -> None:
     optimizer = part(parsed(*words.format("--model.optimizer").split()), "model.optimizer")
     assert (optimizer.class_path, optimizer.init_args.weight_decay) == ("torch.optim.SGD", 0.1)
+
+
+OWN = """
+from lightning import LightningDataModule, LightningModule
+
+class Model(LightningModule):
+    def __init__(self, alpha: float = 7.0, encoder_lr: float = 0.5, l1: float = 0.25) -> None:
+        super().__init__()
+
+class Data(LightningDataModule):
+    classes = ()
+
+    def __init__(self, batch_size: int = 3, scale: float = 0.5, fraction: float = 0.75) -> None:
+        super().__init__()
+"""
+
+
+def test_a_model_and_data_of_one_s_own_have_their_own_defaults(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "own_parts.py").write_text(OWN)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    given = ("--model.encoder_lr", "0.125", "--data.fraction", "0.625")
+    config = parsed(*given, "--model", "own_parts.Model", "--data", "own_parts.Data")
+    model, data = vars(config.model.init_args), vars(config.data.init_args)
+    assert model == {"alpha": 7.0, "encoder_lr": 0.125, "l1": 0.25}
+    assert data == {"batch_size": 3, "scale": 0.5, "fraction": 0.625}
