@@ -228,7 +228,7 @@ def test_it_is_sent_to_wandb(run: Path, tracked: Tracked) -> None:
 
 
 def test_it_is_evaluated_from_the_run_folder_alone(run: Path) -> None:
-    evaluate.main(["--run", str(run), "--pictures", "1"])
+    evaluate.main(["--run", str(run), "--pictures", "1", "--trust", "tests"])
     metrics = json.loads((run / "evaluation" / "val.json").read_text())["metrics"]
     best = json.loads((run / "summary.json").read_text())["best"]["metrics"]
     assert metrics["altitude_mae"] == pytest.approx(best["val/altitude_mae"], rel=1e-5)
@@ -244,7 +244,17 @@ def test_it_is_evaluated_from_the_run_folder_alone(run: Path) -> None:
 
 def test_it_is_predicted_as_an_array_and_a_picture(run: Path, tmp_path: Path) -> None:
     write_png(tmp_path / "photos" / "grey.png", np.full((40, 50, 3), 128, np.uint8))
-    predict.main(["--run", str(run), "--images", str(tmp_path / "photos"), "--out", str(tmp_path / "out")])
+    predict.main(
+        [
+            "--run",
+            str(run),
+            "--trust=tests",
+            "--images",
+            str(tmp_path / "photos"),
+            "--out",
+            str(tmp_path / "out"),
+        ]
+    )
     found = np.load(tmp_path / "out" / "altitude" / "grey.npy")
     assert found.shape == (40, 50)
     drawn = read_image(tmp_path / "out" / "altitude" / "grey.png")

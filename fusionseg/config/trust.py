@@ -27,7 +27,7 @@ def untrusted(trust: Iterable[str] = ()) -> Iterator[None]:
     from jsonargparse import set_parsing_settings
     from jsonargparse._common import parsing_settings
 
-    more = frozenset(name.strip() for names in trust for name in names.split(",") if name.strip())
+    more = frozenset(name.split(".")[0].strip() for names in trust for name in names.split(",")) - {""}
     before = dict(parsing_settings)
     token = _trusted.set(more)
     try:

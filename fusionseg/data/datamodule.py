@@ -202,9 +202,8 @@ class SegmentationDataModule(LightningDataModule):
     @property
     def _processes(self) -> int:
         """Processes that prepare batches on this rank."""
-        if self.workers is not None:
-            return self.workers
-        return default_workers(self.trainer.num_devices if self.trainer else 1)
+        usual = default_workers(self.trainer.num_devices if self.trainer else 1)
+        return usual if self.workers is None else self.workers
 
     def _rank(self) -> tuple[int, int]:
         """This process's rank and the number of ranks."""
@@ -243,7 +242,6 @@ class SegmentationDataModule(LightningDataModule):
             worker_init_fn=quiet_worker,
             persistent_workers=self._processes > 0,
             pin_memory=self.trainer is not None and self.trainer.strategy.root_device.type == "cuda",
-            # A generator of its own: else the loader would draw from the global one, as often as there are
-            # workers.
+            # of its own: else the loader would draw from the global one, as often as there are workers
             generator=torch.Generator(),
         )

@@ -9,7 +9,7 @@ import pytest
 import torch
 import yaml
 
-from fusionseg.commands import evaluate, fit
+from fusionseg.commands import evaluate, fit, predict
 
 OWN = """
 from fusionseg.heads import SemanticHead
@@ -114,6 +114,32 @@ def test_resume_unpickles_nothing_through_a_strategy_of_the_run(trained: Path) -
     with pytest.raises(Exception, match=r"holds code|weights.only|strategy"):
         fit.main(["--resume", str(trained), "--trainer.max_epochs", "3"])
     assert not Path("pwned").exists()
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"semantic_head": {"class_path": "own_parts.Own"}},
+        {"semantic_head": "own_parts.Own"},
+        {"backbone": {"encoder": "resnet18", "decoder": "own_parts.Own"}},
+        {"_class_path": "own_parts.Own"},
+        {"network": {"class_path": "os.system", "init_args": {"command": "touch own_parts.pwned"}}},
+    ],
+)
+def test_predict_imports_nothing_that_a_checkpoint_names(
+    settings: dict[str, object], trained: Path, tmp_path: Path
+) -> None:
+    checkpoint = trained / "checkpoints" / "best.ckpt"
+    content = torch.load(checkpoint, weights_only=True)
+    content["hyper_parameters"] |= settings
+    torch.save(content, checkpoint)
+    image = str(next((trained / "pictures").iterdir()))
+    with pytest.raises(
+        ValueError, match=r"best\.ckpt: what it holds makes no FusionModule: .*(own_parts|os)\."
+    ):
+        predict.main(["--checkpoint", str(checkpoint), "--images", image, "--out", "predicted"])
+    assert "own_parts" not in sys.modules
+    assert not Path("own_parts.pwned").exists()
 
 
 def test_evaluate_builds_no_callback_or_logger_of_the_run(trained: Path) -> None:

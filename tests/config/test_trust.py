@@ -145,7 +145,7 @@ def test_all_else_is_refused_and_not_imported(case: str) -> None:
 
 def test_a_package_that_the_user_trusts_may_have_functions_too() -> None:
     hint = Callable[[int, int], Head]
-    for trust in (["own_parts"], ["other, own_parts"], ["other", "own_parts"]):
+    for trust in (["own_parts"], ["other, own_parts"], ["other", "own_parts"], ["own_parts.heads"]):
         with untrusted(trust):
             check_named(hint, part("own_parts.Own"))
             check_named(hint, part("own_parts.narrow"))
