@@ -112,7 +112,7 @@ class BestCheckpoint(ModelCheckpoint):
         return {**super().state_dict(), "figures": self.figures}
 
     @functools.cached_property
-    def state_key(self) -> str:  # type: ignore[override]
+    def state_key(self) -> str:
         """The name of the callback's state in a checkpoint; Lightning asks for it in every hook."""
         return super().state_key
 

@@ -114,7 +114,7 @@ class Backbone:
     @property
     def _size(self) -> tuple[int, int]:
         """Height and width of an image that the encoder takes."""
-        size = self.options.get("img_size", 4 * STRIDE)
+        size = (self.options or {}).get("img_size", 4 * STRIDE)
         return (size, size) if isinstance(size, int) else tuple(size)
 
     @property

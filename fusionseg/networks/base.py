@@ -66,7 +66,7 @@ class Network(nn.Module, ABC):
         self.layout = memory_format(self, device, precision, chosen)
         if isinstance(self.encoder, Encoder):
             self.encoder.layout = self.layout
-        self.to(memory_format=self.layout)  # type: ignore[call-overload]
+        self.to(memory_format=self.layout)
 
     def recorded(self) -> dict[str, Any]:
         """The arguments of `Backbone` that rebuild the encoder as it is now; empty if unknown.
