@@ -53,20 +53,22 @@ class FusionModule(LightningModule):
         extra_heads: Further tasks by name, such as `depth: {head: DepthHead, weight: 0.5}`.
         network: Recipe of how the tasks share.
         backbone: Which encoder and decoder.
-        balancer: Recipe of how the weighted losses become a gradient: a plain sum, or weights of losses or
+        balancer: Recipe of how the weighted losses become a gradient. A plain sum, or weights of losses or
             gradients.
         optimizer: Recipe of the optimizer.
-        schedule: Recipe of the learning-rate schedule, such as `WarmupPoly` or any of torch's. One that has
-            an argument `total_steps` is given the number of optimizer steps and is stepped with each,
-            `ReduceLROnPlateau` after each validation, others after each epoch.
-        encoder_lr: Learning rate of the encoder as a factor of the optimizer's.
+        schedule: Recipe of the learning-rate schedule, such as `WarmupPoly` or any of torch's. One that takes
+            `total_steps` is given their number and stepped with each, `ReduceLROnPlateau` is stepped after
+            each validation, others after each epoch.
+        encoder_lr: The encoder's learning rate, times the optimizer's.
         freeze_encoder_epochs: For so many first epochs the encoder does not change.
         l1: Weight of an L1 penalty on all trainable parameters.
-        compile: Compile the parts of the network, such as encoder, decoders and heads, with torch.compile.
+        thing_area: Things of fewer pixels are void in panoptic maps.
+        stuff_area: The same for stuff; 4096 on COCO and 2048 on Cityscapes are common.
+        compile: Compile the network's parts with torch.compile.
 
     Raises:
-        ValueError: If there is no head, a weight is negative or not finite, the balancer does not give each
-            task a finite weight, or it balances at a branching point that the network does not have.
+        ValueError: If there is no head, a weight is negative or not finite, or the balancer does not fit the
+            tasks or the network.
     """
 
     def __init__(
@@ -87,6 +89,8 @@ class FusionModule(LightningModule):
         encoder_lr: float = 1.0,
         freeze_encoder_epochs: int = 0,
         l1: float = 0.0,
+        thing_area: int = 0,
+        stuff_area: int = 0,
         compile: bool = False,
     ) -> None:
         super().__init__()
@@ -109,6 +113,7 @@ class FusionModule(LightningModule):
         self.schedule = Schedule(schedule)
         self.encoder_lr = encoder_lr
         self.freeze_encoder_epochs = freeze_encoder_epochs
+        self.areas = (thing_area, stuff_area)
         if compile:
             self.network.compile_parts()
 
@@ -136,8 +141,8 @@ class FusionModule(LightningModule):
     @torch.no_grad()
     def predictions(self, batch: Sample, size: tuple[int, int]) -> list[Prediction]:
         """The predictions for a batch with images of any size, at the size of its label files (H, W)."""
-        outputs = self(padded(batch)["image"])[-1]
-        return predictions(outputs, self.heads, frame_of(batch, size), batch["name"], self.classes)
+        last = self(padded(batch)["image"])[-1]
+        return predictions(last, self.heads, frame_of(batch, size), batch["name"], self.classes, self.areas)
 
     @override
     def setup(self, stage: str) -> None:
@@ -258,7 +263,7 @@ class FusionModule(LightningModule):
         refinements = self(extended["image"])
         self.evaluation.add_losses(padded_terms(self.objective.terms(refinements, extended)))
         frame = frame_of(batch, truths.size)
-        found = predictions(refinements[-1], self.heads, frame, batch["name"], self.classes)
+        found = predictions(refinements[-1], self.heads, frame, batch["name"], self.classes, self.areas)
         return self.evaluation.score(found, truths)
 
     def _log_figures(self, stage: str) -> None:
@@ -268,12 +273,9 @@ class FusionModule(LightningModule):
         self.log_dict(named, logger=False if fits else None, sync_dist=world_size() > 1)
         if fits and not self.trainer.sanity_checking:
             self._log_now(named)
-            for plan in self.trainer.lr_scheduler_configs:
-                self.schedule.follow(plan.scheduler, named)
+            self.schedule.follow(self.trainer.lr_scheduler_configs, named)
 
     def _log_now(self, figures: dict[str, float]) -> None:
-        if self.trainer.sanity_checking:
-            return
         for logger in self.loggers:
             logger.log_metrics({**figures, "epoch": self.current_epoch}, self.global_step)
 

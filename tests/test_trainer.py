@@ -160,6 +160,40 @@ def test_a_progress_bar_of_one_s_own_is_the_only_one(tmp_path: Path) -> None:
     assert trainer.progress_bar_callback is own
 
 
+def test_steps_fewer_than_an_epoch_s_end_with_a_validation(
+    data: SegmentationDataModule, model: FusionModule, tmp_path: Path
+) -> None:
+    Trainer(max_steps=1, default_root_dir=tmp_path).fit(model, data)
+    told = json.loads((tmp_path / "summary.json").read_text())
+    assert told["best"]["metrics"] == told["metrics"] != {}
+    assert torch.load(tmp_path / "checkpoints" / "best.ckpt", weights_only=True)["global_step"] == 1
+
+
+def test_steps_without_a_validation_say_why_there_is_no_best_checkpoint(
+    data: SegmentationDataModule, model: FusionModule, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Trainer(max_steps=1, check_val_every_n_epoch=2, default_root_dir=tmp_path).fit(model, data)
+    assert (
+        "no best.ckpt, because no validation was due (trainer.check_val_every_n_epoch"
+        in capsys.readouterr().err
+    )
+    assert not (tmp_path / "checkpoints" / "best.ckpt").exists()
+
+
+@pytest.mark.parametrize("folder_was_there", [True, False])
+def test_a_fast_dev_run_leaves_nothing(
+    folder_was_there: bool, data: SegmentationDataModule, model: FusionModule, tmp_path: Path
+) -> None:
+    run = tmp_path / "runs" / "run"
+    if folder_was_there:
+        run.mkdir(parents=True)
+        (run / "notes.txt").write_text("mine")
+    Trainer(fast_dev_run=True, default_root_dir=run).fit(model, data)
+    left = [path.name for path in tmp_path.rglob("*") if path.is_file()]
+    assert left == (["notes.txt"] if folder_was_there else [])
+    assert run.exists() == folder_was_there
+
+
 def test_precision_is_fast_where_the_processor_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     for able, precision in ((True, "bf16-mixed"), (False, "32-true")):

@@ -2,6 +2,7 @@
 
 import functools
 import math
+import shutil
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +14,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from fusionseg.callbacks.signals import Signals, between_steps
+from fusionseg.runs.checkpoints import opened
 
 LOSS = "val/loss"
 """The figure that decides between equal scores."""
@@ -40,12 +42,15 @@ class BestCheckpoint(ModelCheckpoint):
     """Saves the checkpoint with the best validation score, `val/score`, also after the run folder was moved.
 
     Of equal scores, as a metric that has reached 1 gives them, that with the lowest `val/loss` is the best.
+    A checkpoint that is replaced is kept, hidden, until `LastCheckpoint` has written a state that knows of
+    the new one: a training that goes on from an earlier state has the best checkpoint of that state.
 
     Args:
         path: The file.
     """
 
     def __init__(self, path: Path) -> None:
+        self.path = path
         # after validation, because an epoch may end without one
         super().__init__(
             path.parent,
@@ -72,6 +77,37 @@ class BestCheckpoint(ModelCheckpoint):
         return wins
 
     @override
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Puts the checkpoint in place that belongs to the state from which the training goes on."""
+        super().on_train_start(trainer, pl_module)
+        if not trainer.is_global_zero:
+            return
+        before = replaced(self.path)
+        if self.path.is_file() and not self._knows(self.path):
+            if before.is_file() and self._knows(before):
+                before.replace(self.path)
+            else:
+                self.path.unlink()
+        before.unlink(missing_ok=True)
+
+    @override
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        before = replaced(self.path)
+        if trainer.is_global_zero and self.path.is_file() and not before.exists():
+            try:
+                before.hardlink_to(self.path)
+            except OSError:  # a file system without links
+                shutil.copyfile(self.path, before)
+        super().on_validation_end(trainer, pl_module)
+
+    def _knows(self, path: Path) -> bool:
+        """Whether a file is the best checkpoint that the state of this callback is about."""
+        state = opened(path).get("callbacks", {}).get(self.state_key, {})
+        return repr(state.get("figures", self.figures)) == repr(
+            self.figures
+        )  # in which NaN is equal to itself
+
+    @override
     def state_dict(self) -> dict[str, Any]:
         return {**super().state_dict(), "figures": self.figures}
 
@@ -96,6 +132,11 @@ class BestCheckpoint(ModelCheckpoint):
         known = {str(self.monitor): float(score) for score in models.values()}  # of runs before 0.3
         self.figures = state_dict.get("figures", known)
         super().load_state_dict({**state_dict, **paths, "best_k_models": models, "dirpath": self.dirpath})
+
+
+def replaced(best: Path) -> Path:
+    """Where the best checkpoint before the newest one is kept, until no state needs it."""
+    return best.with_name(".best.replaced")
 
 
 class LastCheckpoint(Checkpoint):
@@ -154,6 +195,10 @@ class LastCheckpoint(Checkpoint):
         return bool((batch_idx + 1) % max(every, 1) == 0 and trainer.strategy.broadcast(late))
 
     def _write(self, trainer: Trainer) -> None:
+        if trainer.fast_dev_run:  # type: ignore[attr-defined]
+            return
         trainer.save_checkpoint(self.path, weights_only=False)
+        if trainer.is_global_zero:
+            replaced(self.path).unlink(missing_ok=True)
         self.written = time.monotonic()
         self.step = trainer.global_step

@@ -138,6 +138,8 @@ class RunRecord(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: object, batch: Sample, *_: object
     ) -> None:
         self.images += len(batch["image"]) * trainer.world_size
+        if trainer.global_step == trainer.max_steps:
+            trainer.should_stop = True  # so that a validation follows, wherever in an epoch that is
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._pause()
@@ -176,6 +178,12 @@ class RunRecord(Callback):
             epoch = trainer.current_epoch - 1  # Lightning has counted on
             log_tables(trainer.loggers, "val", classes, per_class, epoch)
         self._show(metrics)
+        if not metrics:
+            print(
+                "there is no best.ckpt, because no validation was due (trainer.check_val_every_n_epoch, "
+                "limit_val_batches)",
+                file=sys.stderr,
+            )
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         if trainer.state.fn != "fit":

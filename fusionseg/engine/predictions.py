@@ -41,6 +41,7 @@ def predictions(
     frame: Frame,
     names: Sequence[str],
     classes: Classes,
+    areas: tuple[int, int] = (0, 0),
 ) -> list[Prediction]:
     """The predictions for the images of a batch, on the host.
 
@@ -50,11 +51,19 @@ def predictions(
         frame: How the outputs relate to the label files.
         names: The names of the images.
         classes: The classes of the data set.
+        areas: The numbers of pixels that a thing and a stuff segment have at least.
     """
     maps: dict[str, Tensor] = {task: head.labels(outputs[task], frame) for task, head in heads.items()}
     if "semantic" in maps and "region" in maps:
         maps["fused"] = region_vote(maps["semantic"], maps["region"], len(classes))
-        maps["panoptic"] = panoptic(maps["semantic"], maps["region"], classes.things, len(classes))
+        maps["panoptic"] = panoptic(
+            maps["semantic"],
+            maps["region"],
+            classes.things,
+            len(classes),
+            thing_area=areas[0],
+            stuff_area=areas[1],
+        )
     arrays = {task: labels.to(COMPACT.get(task, labels.dtype)).cpu().numpy() for task, labels in maps.items()}
     return [Prediction(name, {task: a[i] for task, a in arrays.items()}) for i, name in enumerate(names)]
 

@@ -4,10 +4,10 @@ import inspect
 import math
 import sys
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Literal
 
-from lightning.pytorch.utilities.types import LRSchedulerConfigType, OptimizerLRScheduler
+from lightning.pytorch.utilities.types import LRSchedulerConfig, LRSchedulerConfigType, OptimizerLRScheduler
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
@@ -72,24 +72,25 @@ class Schedule:
                 "groups": groups[0],
             }
 
-    def follow(self, schedule: object, figures: Mapping[str, float]) -> None:
-        """Steps a schedule that follows a validation figure: its own `monitor`, or else `val/loss`.
+    def follow(self, plans: Iterable[LRSchedulerConfig], figures: Mapping[str, float]) -> None:
+        """Steps what follows a validation figure: its own `monitor`, or else `val/loss`.
 
         Args:
-            schedule: The schedule; others than `ReduceLROnPlateau` are left alone.
+            plans: The trainer's schedules; others than `ReduceLROnPlateau` are left alone.
             figures: What was measured, by names such as `val/miou`.
 
         Raises:
             UsageError: If its figure is not among them.
         """
-        if not isinstance(schedule, ReduceLROnPlateau):
-            return
-        monitor = getattr(schedule, "monitor", "val/loss")
-        if monitor not in figures:
-            raise UsageError(
-                f"expected one of {', '.join(figures)}, found {monitor}", "model.schedule.monitor"
-            )
-        schedule.step(figures[monitor])
+        for schedule in (plan.scheduler for plan in plans):
+            if not isinstance(schedule, ReduceLROnPlateau):
+                continue
+            monitor = getattr(schedule, "monitor", "val/loss")
+            if monitor not in figures:
+                raise UsageError(
+                    f"expected one of {', '.join(figures)}, found {monitor}", "model.schedule.monitor"
+                )
+            schedule.step(figures[monitor])
 
     def _extend(self, optimizer: Optimizer, schedule: LRScheduler, interval: Interval) -> None:
         """Changes the saved state to that which the schedule has by now in a training of the new length."""

@@ -49,7 +49,7 @@ class Backbone:
         late_dilation: Dilate stages a block late, as torchvision; the first block of a dilated stage of a
             ResNet then keeps the dilation of the stage before, as in torchvision's DeepLabV3 and FCN. Where
             left out, what the weights of `fit --weights` were trained with, else false.
-        channels_last: Whether weights and images lie channels-last in memory; where left out, what is faster
+        channels_last: Weights and images lie channels-last; where left out, what is faster
             on the device in its precision.
 
     Raises:

@@ -22,7 +22,10 @@ from fusionseg.visualize import legend, panel, sample_row
 
 
 class Ranked(NamedTuple):
-    """An image in a heap of the best or the worst: equal ranks are ordered by position, never by content."""
+    """An image in a heap of the best or the worst: equal ranks are ordered by position, never by content.
+
+    Among the worst, rank and position have the opposite sign, so that one order has both at its ends.
+    """
 
     rank: float
     position: int
@@ -39,8 +42,8 @@ def evaluate(module: Any, data: Any, split: str, folder: Path, precision: str, p
         split: `val` or `test`.
         folder: Where to write.
         precision: As Lightning's.
-        pictures: How many of the best and of the worst images are drawn; those of which nothing can be
-            measured are neither.
+        pictures: How many of the best and of the worst images are drawn, each once; those of which nothing
+            can be measured are neither.
 
     Returns:
         What the JSON file holds: `metrics`, `per_class`, `notes` (what the score does not show), `split`,
@@ -55,18 +58,21 @@ def evaluate(module: Any, data: Any, split: str, folder: Path, precision: str, p
             figures = suite.figures(image.sums)
             records.add(image.prediction.name, figures, image.sums)
             measured = not math.isnan(figures["score"])
-            for heap, rank in ((best, figures["score"]), (worst, -figures["score"])) if measured else ():
-                heapq.heappush(heap, Ranked(rank, -position, photo, image))
+            for heap, sign in ((best, 1), (worst, -1)) if measured else ():
+                heapq.heappush(heap, Ranked(sign * figures["score"], -sign * position, photo, image))
                 if len(heap) > pictures:
                     heapq.heappop(heap)
         result = _result(suite, records.total, data.classes) | {"split": split, "images": records.count}
         write_json(folder / f"{split}.json", result)
         records.write_csv(folder / f"{split}.csv")
         records.write_npz(folder / f"{split}.npz")
-    for name, heap in ((f"{split}_best", best), (f"{split}_worst", worst)):
-        shutil.rmtree(folder / name, ignore_errors=True)  # an earlier evaluation's
-        for ranked in heap:
-            path = folder / name / f"{ranked.image.prediction.name}.png"
+    among = len({abs(ranked.position) for ranked in (*best, *worst)})
+    # of few images each is drawn once
+    for name, heap, most in (("best", best, (among + 1) // 2), ("worst", worst, among // 2)):
+        drawn = folder / f"{split}_{name}"
+        shutil.rmtree(drawn, ignore_errors=True)  # an earlier evaluation's
+        for ranked in heapq.nlargest(most, heap):
+            path = drawn / f"{ranked.image.prediction.name}.png"
             write_png(path, _picture(ranked, module, data.classes))
     return result
 

@@ -49,6 +49,8 @@ def restored(
         except Exception as error:
             reported = " ".join(str(innermost(error)).split())[:300] or type(error).__name__
             name = model_class.__name__
+            if "No module named" in reported:
+                reported += "; start this in the folder of that file, or add the folder to PYTHONPATH"
             raise WeightsError(f"{checkpoint}: what it holds makes no {name}: {reported}") from error
     check_weights(model, checkpoint)
     return model.eval(), _data(content)

@@ -1,5 +1,6 @@
 """A run that goes on: what may differ from its configuration, and from where."""
 
+import re
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -12,19 +13,12 @@ from fusionseg.networks.backbone import RECORDED
 from fusionseg.runs.checkpoints import opened
 from fusionseg.runs.folder import RunFolder
 
-FREE = (
-    "max_",
-    "min_",
-    "limit_",
-    "save_every",
-    "devices",
-    "num_nodes",
-    "accelerator",
-    "strategy",
-    "logger",
-    "enable_progress_bar",
+FREE = re.compile(
+    r"trainer\.(max_|min_|limit_|save_every|devices|num_nodes|accelerator|strategy|logger|enable_progress_bar)"
+    r"|data\.(workers|cache|cache_dir)$"
+    r"|data\.(.+\.)?root$"
 )
-"""How the settings of the trainer begin that may change."""
+"""The settings that may change: limits, devices and loggers, where the data are, and who reads them."""
 
 
 def resuming(args: Sequence[str]) -> list[str]:
@@ -58,9 +52,8 @@ def check_same(config: Any, text: str) -> None:
     )
     # settings that a trainer was not given are not in its configuration
     for key in (before.keys() & after.keys()) | {key for key in after if key.startswith("trainer.")}:
-        free = key.startswith("trainer.") and key.removeprefix("trainer.").startswith(FREE)
         found, expected = after[key], before.get(key)
-        if found != expected and not free:
+        if found != expected and not FREE.match(key):
             raise UsageError(f"{found!r} here, {expected!r} in {path}: a run goes on as it began", key)
 
 

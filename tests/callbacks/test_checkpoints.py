@@ -24,6 +24,8 @@ def steps_saved(minutes: float, asked: int = 0, **options: Any) -> list[int]:
         "accumulate_grad_batches": 1,
         "val_check_batch": 8,
         "max_steps": -1,
+        "fast_dev_run": False,
+        "is_global_zero": True,
         "world_size": 1,
     }
     fixed["fit_loop"] = SimpleNamespace(restarted_on_epoch_end=False)

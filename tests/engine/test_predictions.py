@@ -1,5 +1,6 @@
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
@@ -31,6 +32,21 @@ def test_padding_repeats_the_image_s_edge_and_is_void(scenes: Scenes) -> None:
 def test_a_batch_of_the_right_size_is_left_alone(scenes: Scenes) -> None:
     batch = scenes(1, (64, 96))
     assert padded(batch) is batch
+
+
+@pytest.mark.parametrize(("thing_area", "stuff_area"), [(0, 0), (50, 0), (0, 400), (10**6, 10**6)])
+def test_panoptic_maps_have_no_smaller_segments_than_the_model_s_settings(
+    thing_area: int, stuff_area: int, small: Callable[..., Any], scenes: Scenes
+) -> None:
+    torch.manual_seed(0)
+    model = small(thing_area=thing_area, stuff_area=stuff_area).eval()
+    found = model.predictions(scenes(1, (64, 96)), (64, 96))[0]
+    ids, areas = np.unique(found["panoptic"], return_counts=True)
+    kept = areas[ids >= 0]
+    least = np.where(np.isin(ids[ids >= 0] // OFFSET, CLASSES.things), thing_area, stuff_area)
+    assert (kept >= least).all()
+    assert found["fused"].size == areas.sum()
+    assert (kept.size == 0) == (thing_area == stuff_area == 10**6)
 
 
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.uint16, torch.float32])

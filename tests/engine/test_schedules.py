@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 from lightning.pytorch.cli import ReduceLROnPlateau as OwnMonitor
+from lightning.pytorch.utilities.types import LRSchedulerConfig
 from torch import nn
 from torch.optim import SGD
 from torch.optim.lr_scheduler import (
@@ -109,7 +110,7 @@ def test_a_plateau_is_that_of_its_own_figure(recipe: Any, best: float | None) ->
     lightning: Any = plan.configured(two_groups(), 10)
     schedule = lightning["lr_scheduler"]["scheduler"]
     before = schedule.last_epoch
-    plan.follow(schedule, FIGURES)
+    plan.follow([LRSchedulerConfig(schedule)], FIGURES)
     assert getattr(schedule, "best", None) == best
     assert (schedule.last_epoch > before) == (best is not None)
 
@@ -119,7 +120,7 @@ def test_a_figure_that_is_not_measured_is_named_with_those_that_are() -> None:
     with pytest.raises(
         UsageError, match=r"model.schedule.monitor: expected one of val/loss, val/miou, found val/score"
     ):
-        Schedule(None).follow(schedule, FIGURES)
+        Schedule(None).follow([LRSchedulerConfig(schedule)], FIGURES)
 
 
 def extended(recipe: Any, before: int, done: int, after: int) -> list[dict[str, float]]:

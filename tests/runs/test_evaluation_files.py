@@ -94,9 +94,28 @@ def test_images_of_which_nothing_is_measured_are_neither_best_nor_worst(trained:
     with (trained / "evaluation" / "val.csv").open() as file:
         scores = {row["name"]: float(row["score"]) for row in csv.DictReader(file)}
     assert [math.isnan(score) for score in scores.values()] == [True, True, True, False, False]
-    for which in ("best", "worst"):
-        drawn = (trained / "evaluation" / f"val_{which}").iterdir()
-        assert {path.stem for path in drawn} == {"val-00003", "val-00004"}
+    better, worse = sorted(("val-00003", "val-00004"), key=lambda name: -scores[name])
+    assert drawn(trained) == {"best": {better}, "worst": {worse}}
+
+
+def drawn(run: Path) -> dict[str, set[str]]:
+    """The names of the images that an evaluation drew."""
+    folders = {which: run / "evaluation" / f"val_{which}" for which in ("best", "worst")}
+    return {which: {path.stem for path in folder.glob("*")} for which, folder in folders.items()}
+
+
+@pytest.mark.parametrize(("pictures", "most"), [(8, (4, 4)), (5, (4, 4)), (3, (3, 3)), (0, (0, 0))])
+@pytest.mark.parametrize("score", [None, 0.5])
+def test_no_image_is_among_the_best_and_the_worst(
+    pictures: int, most: tuple[int, int], score: float | None, trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if score is not None:
+        figures = MetricSuite.figures
+        monkeypatch.setattr(MetricSuite, "figures", lambda *a: {**figures(*a), "score": score})
+    main(["--run", str(trained), "--pictures", str(pictures)])
+    names = drawn(trained)
+    assert (len(names["best"]), len(names["worst"])) == most
+    assert not names["best"] & names["worst"]
 
 
 def test_the_best_and_the_worst_images_are_drawn(trained: Path) -> None:
@@ -106,11 +125,8 @@ def test_the_best_and_the_worst_images_are_drawn(trained: Path) -> None:
     main(["--run", str(trained), "--pictures", "2"])
     with (trained / "evaluation" / "val.csv").open() as file:
         ranking = sorted(csv.DictReader(file), key=lambda row: float(row["score"]))
-    drawn = {
-        which: {p.stem for p in (trained / "evaluation" / f"val_{which}").iterdir()}
-        for which in ("best", "worst")
-    }
-    assert {len(names) for names in drawn.values()} == {2}
+    names = drawn(trained)
+    assert {len(some) for some in names.values()} == {2}
     scores = {row["name"]: float(row["score"]) for row in ranking}
-    assert sorted(scores[n] for n in drawn["worst"]) == sorted(scores.values())[:2]
-    assert sorted(scores[n] for n in drawn["best"]) == sorted(scores.values())[-2:]
+    assert sorted(scores[n] for n in names["worst"]) == sorted(scores.values())[:2]
+    assert sorted(scores[n] for n in names["best"]) == sorted(scores.values())[-2:]

@@ -206,6 +206,16 @@ def test_hyperparameters_that_make_no_model_are_one_error(message: str, checkpoi
     assert "\n" not in str(raised.value)
 
 
+def test_a_part_of_one_s_own_that_is_not_found_says_where_to_start(checkpoint: Path) -> None:
+    content = opened(checkpoint)
+    content["hyper_parameters"]["region_head"] = {"class_path": "elsewhere.Head"}
+    torch.save(content, checkpoint)
+    with pytest.raises(
+        WeightsError, match=r"No module named 'elsewhere'\); start this in the folder of that file, or"
+    ):
+        restored(checkpoint, trust=["elsewhere"])
+
+
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_weights_that_are_not_finite_are_refused(value: float, checkpoint: Path) -> None:
     content = opened(checkpoint)

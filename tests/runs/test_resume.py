@@ -3,12 +3,15 @@ import json
 import shutil
 import signal
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
+import yaml
 from lightning.pytorch import Callback, cli, seed_everything
 from lightning.pytorch.callbacks import EarlyStopping
 from torch.optim import lr_scheduler, swa_utils
@@ -24,6 +27,7 @@ from fusionseg.engine import optimization
 from fusionseg.heads import BoundaryHead, CenterOffsetHead, DepthHead, ExtraHead, NormalsHead, SemanticHead
 from fusionseg.module import FusionModule
 from fusionseg.networks.backbone import Backbone
+from fusionseg.runs.resume import check_same
 from fusionseg.trainer import Trainer
 
 SMALL = Backbone("tu-mobilenetv3_small_050")
@@ -58,6 +62,9 @@ class Kills(Callback):
 
     def on_train_epoch_start(self, trainer: Any, *_: Any) -> None:
         self._at("epoch", trainer)
+
+    def on_train_epoch_end(self, trainer: Any, *_: Any) -> None:
+        self._at("epoch end", trainer)
 
     def on_fit_end(self, trainer: Any, *_: Any) -> None:
         self._at("end", trainer)
@@ -147,6 +154,32 @@ def test_the_best_of_a_run_is_known_where_its_folder_was_moved(run: Run, tmp_pat
     assert best == 8
     shutil.move(tmp_path / "killed", tmp_path / "moved")
     check_equal(whole, run("moved"))
+
+
+def best_of(run: Path) -> tuple[float, int]:
+    """The score of the best checkpoint, and its step."""
+    state = torch.load(run / "checkpoints" / "best.ckpt", weights_only=True)
+    (score,) = (
+        s["figures"]["val/score"] for name, s in state["callbacks"].items() if "BestCheckpoint" in name
+    )
+    return score, state["global_step"]
+
+
+def test_the_best_checkpoint_belongs_to_the_steps_that_the_run_has_made(run: Run, tmp_path: Path) -> None:
+    still = partial(FusionModule, backbone=SMALL, schedule=None)
+    for name, step in (("first", 4), ("second", 8)):
+        run(name, kills=Kills("epoch end", step), model=still, minutes=60)
+        killed = best_of(tmp_path / name)
+        assert killed[1] == step
+        folder = run(name, model=still, minutes=60, max_steps=step - 2)
+        told = json.loads((folder / "summary.json").read_text())["best"]["metrics"]["val/score"]
+        assert best_of(folder)[0] == told
+        assert best_of(folder)[1] < step
+        assert {path.name for path in (folder / "checkpoints").iterdir()} <= {
+            "best.ckpt",
+            "last.ckpt",
+            ".best.replaced",
+        }
 
 
 HALVED = partial(FusionModule, backbone=SMALL, schedule=partial(StepLR, step_size=1, gamma=0.5))
@@ -394,6 +427,36 @@ def test_what_may_not_change_is_named(words: list[str], message: str, trained: P
     with pytest.raises(UsageError, match=message):
         fit.main(["--resume", str(trained), *words])
     assert files(trained) == before
+
+
+@pytest.mark.parametrize(
+    ("data", "free"),
+    [
+        ({"workers": 3}, True),
+        ({"cache": "disk", "cache_dir": "/b"}, True),
+        ({"dataset": {"init_args": {"root": "/b", "min_area": 1}}}, True),
+        ({"dataset": {"init_args": {"parts": {"x": {"init_args": {"root": "/b"}}}}}}, True),
+        ({"dataset": {"init_args": {"root": "/b", "min_area": 2}}}, False),
+        ({"eval_batch_size": 2}, False),
+    ],
+)
+def test_where_the_data_are_and_who_reads_them_may_change(
+    data: dict[str, Any], free: bool, tmp_path: Path
+) -> None:
+    def text(data: dict[str, Any]) -> str:
+        return yaml.safe_dump({"data": {"init_args": data}})
+
+    dataset = {"root": "/a", "min_area": 1, "parts": {"x": {"init_args": {"root": "/a"}}}}
+    before = {
+        "workers": 1,
+        "cache": "none",
+        "cache_dir": None,
+        "eval_batch_size": 1,
+        "dataset": {"init_args": dataset},
+    }
+    (tmp_path / "config.yaml").write_text(text(before))
+    with nullcontext() if free else pytest.raises(UsageError, match="goes on as it began"):
+        check_same(SimpleNamespace(resume=tmp_path), text(data))
 
 
 def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
