@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from copy import deepcopy
 from functools import partial
 from typing import Any
 
@@ -86,7 +87,7 @@ def test_the_state_of_another_memory_format_is_continued(recipe: Callable[..., O
 
     step(one, first)
     other.load_state_dict(one.state_dict())
-    second.load_state_dict(first.state_dict())
+    second.load_state_dict(deepcopy(first.state_dict()))
     for _ in range(2):
         step(one, first)
         step(other, second)

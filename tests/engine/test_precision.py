@@ -71,7 +71,7 @@ def test_half_precision_has_the_same_losses_but_for_rounding(
     model = FusionModule(
         SyntheticScenes.classes, backbone=Backbone(encoder, decoder=decoder), region_head=region_head
     )
-    batch = scenes(2, (64, 64))  # fp16 convolutions are emulated on many CPUs
+    batch = scenes(4, (64, 64))  # fp16 convolutions are emulated on many CPUs
     torch.manual_seed(0)  # some encoders leave out layers by chance
     loss = model.training_step(batch, 0)
     for dtype, near in ((torch.float16, 0.01), (torch.bfloat16, 0.05)):
