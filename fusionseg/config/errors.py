@@ -43,7 +43,7 @@ def mendable(*more: type[Exception]) -> Iterator[None]:
 
 @contextmanager
 def unmendable() -> Iterator[None]:
-    """Turns errors of a part's code into RuntimeErrors, which keep their traceback, wherever it is first used.
+    """Turns errors of a part's own code into RuntimeErrors, which keep their traceback: for its first use.
 
     Errors that are the user's to mend, and those of the system, stay as they are.
     """
