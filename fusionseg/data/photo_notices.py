@@ -6,7 +6,7 @@ import numpy as np
 
 from fusionseg.config.errors import unmendable
 from fusionseg.data.base import SegmentationDataset
-from fusionseg.files.photos import orientation
+from fusionseg.files.photos import Photo, orientation
 
 _FILES = 256
 """Photos whose orientation is looked at."""
@@ -14,8 +14,14 @@ _FILES = 256
 _IMAGES = 8
 """Images whose values are looked at."""
 
-NARROW = 0.1
+_NARROW = 0.1
 """Values that fill less of their range are worth a notice."""
+
+_CLIPPED = 0.2
+"""Part of the values that may be at the end of their range, where all beyond it are."""
+
+MISFIT = "fill less than a tenth of the range of their values (12 bits in 16?) or lie beyond it"
+"""What a notice says of images that do not fit their range."""
 
 
 def photo_notices(dataset: SegmentationDataset) -> Iterator[str]:
@@ -32,26 +38,37 @@ def photo_notices(dataset: SegmentationDataset) -> Iterator[str]:
             f"{len(turned)} of {len(photos)} {dataset.split} photos looked at have an EXIF orientation "
             f"({turned[0]}): images and labels are read as stored, so labels must belong to the stored pixels"
         )
-    part = _filled(dataset)
-    if part < NARROW:
+    declared = dataset.value_range is not None
+    images = list(_images(dataset))
+    if wrong := sum(not fits_range(image, declared) for image in images):
         yield (
-            f"{dataset.split} images fill {100 * part:.1f} % of the range of their values (12 bits in 16?): "
-            "declare the values that are black and white, in classes.yaml as value_range: [low, high]"
+            f"{wrong} of {len(images)} {dataset.split} images looked at {MISFIT}: declare the values that "
+            "are black and white, in classes.yaml as value_range: [low, high]"
         )
 
 
-def _filled(dataset: SegmentationDataset) -> float:
-    """The part of their range that the values of images fill together; 1 for 8 bits."""
-    lows, highs = [], []
+def fits_range(image: Photo, declared: bool) -> bool:
+    """Whether values fill a tenth of their range, and at most a fifth are at its end; always for 8 bits.
+
+    Args:
+        image: The image.
+        declared: Whether the range was declared, so that values beyond it are now at its end.
+    """
+    if image.dtype == np.uint8:
+        return True
+    top = 1.0 if image.dtype == np.float32 else 65535.0
+    filled = (float(image.max()) - float(image.min())) / top
+    return filled >= _NARROW and not (declared and (image == top).mean() > _CLIPPED)
+
+
+def _images(dataset: SegmentationDataset) -> Iterator[Photo]:
+    """Some images; one alone if it has 8 bits, as the others then will too."""
     for index in _spread(len(dataset), _IMAGES):
         with unmendable():
             image = dataset.read(index).image
-        if image.dtype == np.uint8:
-            return 1.0
-        top = 1.0 if image.dtype == np.float32 else 65535.0
-        lows.append(float(image.min()) / top)
-        highs.append(float(image.max()) / top)
-    return max(highs) - min(lows) if lows else 1.0
+        yield image
+        if image.dtype == np.uint8 and index == 0:
+            return
 
 
 def _spread(count: int, most: int) -> range:

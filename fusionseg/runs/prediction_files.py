@@ -16,7 +16,7 @@ from rich.progress import track
 from fusionseg.config.errors import UsageError, UserError
 from fusionseg.config.lightning_messages import quiet
 from fusionseg.config.remedies import is_out_of_memory
-from fusionseg.data.photo_notices import NARROW
+from fusionseg.data.photo_notices import MISFIT, fits_range
 from fusionseg.engine.precision import arrange, fast_precision
 from fusionseg.engine.predictions import drawables
 from fusionseg.files.atomic import Json, replacing
@@ -125,7 +125,7 @@ def predict(
     model = model.to(fabric.device)
     arrange(model, precision)
     failures: list[str] = []
-    seen = _Seen()
+    seen = _Seen(record.settings["value_range"] is not None)
     console = Console(stderr=True)
     hidden = not console.is_terminal
     watched = track(images.items(), "predicting", console=console, transient=True, disable=hidden)
@@ -160,21 +160,21 @@ def predict(
 
 
 class _Seen:
-    """Counts what is worth a notice in the images that are read."""
+    """Counts what is worth a notice in the images that are read, with or without a declared value range."""
 
-    def __init__(self) -> None:
+    def __init__(self, declared: bool) -> None:
+        self.declared = declared
         self.images = 0
         self.turned = 0
         self.deep = 0
-        self.narrow = 0
+        self.misfits = 0
 
     def add(self, path: Path, photo: Photo) -> None:
         self.images += 1
         self.turned += orientation(path) > 1
         if photo.dtype != np.uint8:
-            top = 1.0 if photo.dtype == np.float32 else 65535.0
             self.deep += 1
-            self.narrow += float(photo.max()) / top - float(photo.min()) / top < NARROW
+            self.misfits += not fits_range(photo, self.declared)
 
     def notices(self) -> Iterator[str]:
         if self.turned:
@@ -182,10 +182,10 @@ class _Seen:
                 f"{self.turned} of {self.images} images have an EXIF orientation: answers are on the grid of "
                 "the stored pixels, as in training"
             )
-        if self.narrow:
+        if self.misfits:
             yield (
-                f"{self.narrow} of {self.deep} images of more than 8 bits fill less than a tenth of the "
-                "range of their values (12 bits in 16?): give --value_range '[LOW, HIGH]'"
+                f"{self.misfits} of {self.deep} images of more than 8 bits {MISFIT}: give --value_range "
+                "'[LOW, HIGH]'"
             )
 
 
