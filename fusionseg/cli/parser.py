@@ -102,7 +102,6 @@ class FusionCLI(LightningCLI):
             print(trainer_manual())
             sys.exit(0)
         files = configurations(args)
-        forget_replaced_defaults()
         try:
             with quiet():
                 super().__init__(
