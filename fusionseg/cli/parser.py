@@ -19,7 +19,6 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from fusionseg.config.errors import UsageError, innermost, located, mapping, mendable, usage_error
 from fusionseg.config.lightning_messages import quiet
 from fusionseg.config.recipe import import_path
-from fusionseg.config.replacement import forget_replaced_defaults
 from fusionseg.config.trust import check_named
 from fusionseg.config.type_names import nearest
 from fusionseg.config.validation import check_filled
@@ -102,7 +101,6 @@ class FusionCLI(LightningCLI):
             print(trainer_manual())
             sys.exit(0)
         files = configurations(args)
-        forget_replaced_defaults()
         try:
             with quiet():
                 super().__init__(

@@ -8,7 +8,13 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
+from fusionseg.config.replacement import forget_replaced_defaults
+
 Plain: TypeAlias = bool | int | float | str | list["Plain"] | dict[str, "Plain"] | None
+
+
+# here, because the command line and the loading of a checkpoint both parse recipes, and import this file
+forget_replaced_defaults()
 
 
 def plain(value: object) -> Plain:

@@ -1,11 +1,13 @@
 """Arguments of a default part do not survive its replacement, wherever the other class is named."""
 
 import inspect
+from functools import partial
 from pathlib import Path
 from typing import Any, get_type_hints
 
 import pytest
 import yaml
+from lightning.pytorch import Trainer
 
 from fusionseg.cli.configuration import experiment
 from fusionseg.cli.parser import FusionCLI
@@ -13,7 +15,10 @@ from fusionseg.commands.evaluate import EvaluateCLI
 from fusionseg.commands.fit import FitCLI
 from fusionseg.config.type_names import choices
 from fusionseg.data.datamodule import SegmentationDataModule
+from fusionseg.data.synthetic import SyntheticScenes
+from fusionseg.heads import CenterOffsetHead
 from fusionseg.module import FusionModule
+from fusionseg.networks.backbone import Backbone
 
 PARTS = {
     f"{key}.{name}": (hint, inspect.signature(made).parameters[name].default)
@@ -124,6 +129,21 @@ def test_a_class_in_place_of_one_in_a_complete_configuration_has_its_own_default
 def test_what_was_given_survives(words: str) -> None:
     optimizer = part(parsed(*words.format("--model.optimizer").split()), "model.optimizer")
     assert (optimizer.class_path, optimizer.init_args.weight_decay) == ("torch.optim.SGD", 0.1)
+
+
+def test_a_checkpoint_gives_a_class_in_place_of_a_default_its_own_defaults(tmp_path: Path) -> None:
+    model = FusionModule(
+        SyntheticScenes.classes,
+        region_head=partial(CenterOffsetHead, sigma=5.0),
+        backbone=Backbone("tu-mobilenetv3_small_050", decoder="FPN"),
+    )
+    trainer = Trainer(accelerator="cpu", logger=False, enable_checkpointing=False)
+    trainer.strategy.connect(model)
+    trainer.save_checkpoint(tmp_path / "run.ckpt")
+    again = FusionModule.load_from_checkpoint(tmp_path / "run.ckpt", weights_only=True)
+    for head in (model.heads["region"], again.heads["region"]):
+        assert isinstance(head, CenterOffsetHead)
+        assert (head.threshold, head.sigma) == (0.1, 5.0)
 
 
 OWN = """

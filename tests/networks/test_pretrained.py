@@ -160,7 +160,7 @@ def test_weights_of_a_run_bring_the_normalization_that_they_were_trained_with(tm
     source.network.encoder.adopt([0.5] * 3, [0.25] * 3)  # type: ignore[operator]
     save_checkpoint(source, tmp_path / "run.ckpt")
     for own, expected in ((None, [0.5] * 3), ([0.1] * 3, [0.1] * 3)):
-        target = FusionModule(CLASSES, backbone=Backbone(decoder="FPN", mean=own))
+        target = FusionModule(CLASSES, backbone=Backbone("resnet18", decoder="FPN", mean=own))
         start_from(target, tmp_path / "run.ckpt")
         assert target.network.recorded()["mean"] == pytest.approx(expected)
         assert target.network.recorded()["std"] == [0.25] * 3
