@@ -10,8 +10,10 @@ from torch.optim import SGD, Adagrad, Adam, AdamW, NAdam, Optimizer, RAdam, RMSp
 from torch.optim.lr_scheduler import LRScheduler
 
 from fusionseg.config.errors import UsageError
-from fusionseg.engine.optimization import WarmupPoly, configured, fused
+from fusionseg.engine import optimization
+from fusionseg.engine.optimization import WarmupPoly, balance_losses, configured, fused
 from fusionseg.engine.schedules import scheduled
+from fusionseg.losses import CrossEntropy
 
 OPTIMIZERS = [
     SGD,
@@ -187,3 +189,18 @@ def test_decay_ends_at_zero_and_stays_there() -> None:
 def test_an_impossible_warm_up_is_refused(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         WarmupPoly(SGD([nn.Parameter(torch.ones(1))], lr=0.5), **arguments)
+
+
+def test_the_first_rank_counts_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Uncounted:
+        """Data of another rank than the first."""
+
+        def class_counts(self) -> torch.Tensor:
+            raise AssertionError("counted")
+
+    received = torch.tensor([3, 1, 0])
+    monkeypatch.setattr(optimization, "from_first_rank", lambda _: received)
+    loss = CrossEntropy(class_weights="balanced")
+    balance_losses(nn.ModuleList([loss]), Uncounted())
+    assert loss.weight is not None
+    assert loss.weight[:3].tolist() == pytest.approx([2 / 3, 2, 0])
