@@ -105,7 +105,7 @@ def parameters(function: Any) -> list[str]:
 
 def replacing() -> bool:
     hint = importlib.import_module("jsonargparse._typehints").ActionTypeHint
-    original = importlib.import_module("fusionseg.cli.replacement")._discard
+    original = importlib.import_module("fusionseg.config.replacement")._discard
     return parameters(original)[1:] == ["prev_val", "value"] and "val_class" in parameters(
         hint.get_class_parser
     )
@@ -245,21 +245,21 @@ INTERNALS = [
     Internal(
         "_typehints",
         "jsonargparse",
-        "cli/replacement",
+        "config/replacement",
         "holds the function that decides which arguments survive another class; there is no setting for it",
         replacing,
     ),
     Internal(
         "discard_init_args_on_class_path_change",
         "jsonargparse",
-        "cli/replacement",
+        "config/replacement",
         "that function, replaced by ours",
         replacing,
     ),
     Internal(
         "get_class_parser",
         "jsonargparse",
-        "cli/replacement",
+        "config/replacement",
         "the defaults of a class as the parser fills them in",
         replacing,
     ),
