@@ -5,7 +5,7 @@ from typing import Any
 
 import cv2
 import numpy as np
-from lightning.pytorch.loggers import Logger
+from lightning.pytorch.loggers import Logger, WandbLogger
 
 from fusionseg.runs.wandb_logger import runs
 from fusionseg.sample import VOID, Array, Classes, IntMap, Picture, Prediction, Truth
@@ -51,7 +51,8 @@ def log_picture(loggers: Iterable[Logger], key: str, picture: Picture, step: int
 
 def _runs_without(loggers: Iterable[Logger], epoch: int) -> list[Any]:
     """The W&B runs that have no pictures of an epoch yet."""
-    return runs(logger for logger in loggers if getattr(logger, "seen_epoch", -1) < epoch)
+    tracking = [logger for logger in loggers if isinstance(logger, WandbLogger)]
+    return runs(logger for logger in tracking if getattr(logger, "seen_epoch", -1) < epoch)
 
 
 def _extended(values: Array, size: tuple[int, int], filling: int = 0) -> Array:
