@@ -14,7 +14,7 @@ from fusionseg.files.images import write_png
 from fusionseg.files.state_dicts import Checkpoint
 from fusionseg.module import FusionModule
 from fusionseg.runs.folder import RunFolder
-from fusionseg.runs.wandb_logger import log_picture
+from fusionseg.runs.wandb_pictures import log_picture
 from fusionseg.sample import Sample
 
 

@@ -8,7 +8,7 @@ from fusionseg.engine.evaluation import Scored, Truths
 from fusionseg.engine.predictions import drawables
 from fusionseg.files.images import write_png
 from fusionseg.runs.folder import RunFolder
-from fusionseg.runs.wandb_logger import log_panel, log_pictures
+from fusionseg.runs.wandb_pictures import log_panel, log_pictures
 from fusionseg.sample import Classes, Picture, Prediction, Sample, Truth
 from fusionseg.visualize import legend, panel, photo, sample_row
 

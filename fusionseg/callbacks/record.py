@@ -23,7 +23,7 @@ from fusionseg.metrics import MetricSuite
 from fusionseg.runs.csv_logger import MetricsLogger
 from fusionseg.runs.environment import environment, seed_of_run
 from fusionseg.runs.folder import RunFolder
-from fusionseg.runs.wandb_logger import log_tables, runs
+from fusionseg.runs.wandb_logger import RunLogger, log_tables, runs
 from fusionseg.sample import Sample
 
 
@@ -71,7 +71,10 @@ class RunRecord(Callback):
         self.begun = True
         tables = [logger for logger in trainer.loggers if isinstance(logger, MetricsLogger)]
         for table, rows in zip(tables, self.rows, strict=False):
-            table.keep(rows)
+            repeated = table.keep(rows) or ()
+            for logger in trainer.loggers:
+                if isinstance(logger, RunLogger):
+                    logger.skip(repeated)
         if not trainer.is_global_zero:
             return
         for path in self.run.tracebacks():

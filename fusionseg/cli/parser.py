@@ -1,7 +1,9 @@
 """The command line of training and evaluation: LightningCLI with one-line errors and short names of parts."""
 
+import ast
 import importlib
 import inspect
+import math
 import pkgutil
 import re
 import sys
@@ -11,6 +13,7 @@ from pathlib import Path
 from typing import Any, ClassVar, NoReturn
 
 import lightning.pytorch as pl
+import yaml
 from jsonargparse import ArgumentParser
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import LightningDataModule, LightningModule
@@ -47,10 +50,9 @@ class Parser(ArgumentParser):
     """Further keys that are accepted, among which the nearest to a wrong one is looked for."""
 
     def parse_args(self, args: Any = None, *rest: Any, **options: Any) -> Any:
-        """As jsonargparse's, but `null` within a part is null and not the text `None`."""
+        """As jsonargparse's, but also of null, lists and mappings as Python writes them, and W&B."""
         given = sys.argv[1:] if args is None else args
-        given = [word.removesuffix("None") + "null" if word.endswith("=None") else word for word in given]
-        return super().parse_args(given, *rest, **options)
+        return super().parse_args(list(map(_as_yaml, given)), *rest, **options)
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Raises a `UsageError`."""
@@ -186,6 +188,24 @@ class FusionCLI(LightningCLI):
             if twice := re.match(r"Found more than one stateful callback of type `(\w+)`", str(error)):
                 raise UsageError(f"expected {twice[1]} once, found it twice", "trainer.callbacks") from error
             raise
+
+
+def _as_yaml(word: str) -> str:
+    """An argument with YAML in place of Python: null for None, also in lists and mappings.
+
+    >>> _as_yaml("--model.region_head=None"), _as_yaml("--sizes=[None, {'a': True}]")
+    ('--model.region_head=null', '--sizes=[null, {a: true}]')
+    """
+    flag, equals, value = word.partition("=")
+    if value != "None" and not (value[:1] in ("[", "{", "(") and re.search(r"\b(None|True|False)\b", value)):
+        return word
+    try:
+        plain = ast.literal_eval(value)
+    except (ValueError, SyntaxError):  # it is YAML already
+        return word
+    plain = list(plain) if isinstance(plain, tuple) else plain
+    text = yaml.safe_dump(plain, default_flow_style=True, width=math.inf, sort_keys=False)
+    return flag + equals + text.removesuffix("\n").removesuffix("\n...")
 
 
 def _import(name: str) -> None:

@@ -68,8 +68,8 @@ class MetricsLogger(Logger):
             file.write(self._text([row]))
 
     @rank_zero_only
-    def keep(self, count: int) -> None:
-        """Keeps the first rows of an existing file and deletes the others.
+    def keep(self, count: int) -> list[Row]:
+        """Keeps the first rows of an existing file, deletes the others and returns them.
 
         Args:
             count: The number of rows to keep.
@@ -80,14 +80,16 @@ class MetricsLogger(Logger):
         rows: list[dict[str, str]] = []
         if self.path.is_file():
             with self.path.open(newline="", encoding="utf-8", errors="replace") as file:
-                rows = list(csv.DictReader(file))[:count]
+                rows = list(csv.DictReader(file))
         if len(rows) < count:
             raise UserError(
                 f"{self.path}: expected the {count} rows that the checkpoint knows of, found {len(rows)}"
             )
-        self.rows = [{name: value for name, value in row.items() if value} for row in rows]
+        written: list[Row] = [{name: value for name, value in row.items() if value} for row in rows]
+        self.rows = written[:count]
         self.columns = []
         self._write()
+        return written[count:]
 
     @rank_zero_only
     def save(self) -> None:

@@ -2,17 +2,16 @@
 
 import netrc
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
 
-import cv2
-import numpy as np
+from lightning.fabric.utilities import rank_zero_only
 from lightning.pytorch.loggers import Logger, WandbLogger
 
 from fusionseg.config.errors import UserError
-from fusionseg.sample import Classes, IntMap, Picture, Prediction, Truth
+from fusionseg.sample import Classes
 
 MODES = ("online", "offline", "disabled")
 
@@ -97,6 +96,24 @@ class RunLogger(WandbLogger):
         job_type = os.environ.get("WANDB_JOB_TYPE", job_type)
         self.options = {"project": project, "name": name, "dir": str(folder), "job_type": job_type}
         self.run_id = run_id
+        self.repeated = 0
+        """How many of the next rows were logged before the process died that this one goes on from."""
+        self.seen_epoch = -1
+        """The last epoch whose pictures were."""
+
+    def skip(self, rows: Sequence[Mapping[str, object]]) -> None:
+        """Expects rows that are in the run already, because they were logged after the last checkpoint."""
+        self.repeated = len(rows)
+        validated = [row for row in rows if any(name.startswith("val/") for name in row)]
+        self.seen_epoch = max((int(str(row["epoch"])) for row in validated), default=-1)
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Logs a row, unless it is in the run already."""
+        if self.repeated:
+            self.repeated -= 1
+        else:
+            super().log_metrics(metrics, step)
 
     @property
     def notice(self) -> str:
@@ -163,62 +180,6 @@ def wandb_logger(folder: Path, run_id: str | None = None, job_type: str | None =
 def runs(loggers: Iterable[Logger]) -> list[Any]:
     """The W&B runs among the loggers."""
     return [logger.experiment for logger in loggers if isinstance(logger, WandbLogger)]
-
-
-def log_pictures(
-    loggers: Iterable[Logger],
-    key: str,
-    seen: Sequence[tuple[Picture, Truth, Prediction]],
-    classes: Classes,
-    epoch: int,
-) -> None:
-    """Shows images in W&B under masks that toggle: semantic, region and fused, truth and prediction."""
-    for run in runs(loggers):
-        import wandb
-
-        images = [wandb.Image(pic, masks=_masks(pic, t, p, classes), caption=p.name) for pic, t, p in seen]
-        run.log({key: images, "epoch": epoch})
-
-
-def log_panel(loggers: Iterable[Logger], key: str, picture: Picture, epoch: int) -> None:
-    """Shows a panel of pictures in W&B, as of an epoch."""
-    for run in runs(loggers):
-        import wandb
-
-        run.log({key: wandb.Image(picture), "epoch": epoch})
-
-
-def log_picture(loggers: Iterable[Logger], key: str, picture: Picture, step: int) -> None:
-    """Shows one picture in W&B, as of an optimizer step."""
-    for run in runs(loggers):
-        import wandb
-
-        run.log({key: wandb.Image(picture), "trainer/global_step": step})
-
-
-def _masks(picture: Picture, truth: Truth, prediction: Prediction, classes: Classes) -> dict[str, Any]:
-    maps = {
-        "semantic truth": truth.semantic,
-        "semantic prediction": prediction.get("semantic"),
-        "fused": prediction.get("fused"),
-        "region truth": _shades(truth.region),
-        "region prediction": _shades(prediction["region"]) if "region" in prediction else None,
-    }
-    names = dict(enumerate(classes.names))
-    size = picture.shape[1::-1]
-    return {
-        name: {
-            "mask_data": cv2.resize(labels.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST),
-            **({} if "region" in name else {"class_labels": names}),
-        }
-        for name, labels in maps.items()
-        if labels is not None
-    }
-
-
-def _shades(region: IntMap) -> IntMap:
-    """Region ids folded into a byte, 0 for void alone."""
-    return np.where(region > 0, (region - 1) % 255 + 1, 0)
 
 
 def log_tables(

@@ -1,11 +1,13 @@
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
 from fusionseg.cli.configuration import experiment
+from fusionseg.cli.parser import Parser
 from fusionseg.commands import evaluate, predict
 from fusionseg.commands.evaluate import EvaluateCLI
 from fusionseg.commands.fit import FitCLI, main
@@ -92,6 +94,24 @@ def test_null_is_null_wherever_it_is_given(tmp_path: Path) -> None:
     assert config.model.init_args.backbone.weights is None
     assert config.model.init_args.optimizer.init_args.foreach is None
     assert config.data.init_args.cache_dir is None
+
+
+@pytest.mark.parametrize(
+    ("word", "expected"),
+    [
+        ("--x=None", None),
+        ("--x=[None, 1]", [None, 1]),
+        ("--x=[[None], {'a': None}]", [[None], {"a": None}]),
+        ("--x={'a': True, 'b': [False, None, 'None']}", {"a": True, "b": [False, None, "None"]}),
+        ("--x=(None, 2)", [None, 2]),
+        ("--x={a: None}", {"a": "None"}),
+        ("--x=[True, null]", [True, None]),
+    ],
+)
+def test_what_a_sweep_passes_as_python_is_understood(word: str, expected: object) -> None:
+    parser = Parser()
+    parser.add_argument("--x", type=Any)
+    assert parser.parse_args([word]).x == expected
 
 
 def test_the_configuration_of_an_experiment_knows_no_command(tmp_path: Path, tiny: list[str]) -> None:

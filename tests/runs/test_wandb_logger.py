@@ -194,21 +194,25 @@ def test_offline_runs_hold_pictures_and_the_best_epoch_and_are_continued(
     assert {"commit", "dirty"} <= config.keys()
 
 
-def test_offline_a_run_that_was_stopped_and_resumed_is_one_and_has_every_step_once(
-    tiny: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("step_of_end", [2, 3])
+def test_offline_a_run_that_was_stopped_or_broke_and_was_resumed_is_one_and_has_every_step_once(
+    step_of_end: int, tiny: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """A signal in step 2 is answered with a checkpoint; where step 3 fails, the last one is of step 2."""
     monkeypatch.setenv("WANDB_MODE", "offline")
     wandb.teardown()  # it reads these once a process
     step, run = FusionModule.training_step, tmp_path / "run"
 
     def asked(module: FusionModule, *args: Any) -> Any:
-        if module.global_step == 2:
+        if module.global_step == step_of_end == 2:
             signal.raise_signal(signal.SIGTERM)
+        if module.global_step == step_of_end == 3:
+            raise RuntimeError("broken")
         return step(module, *args)
 
     with monkeypatch.context() as patch:
         patch.setattr(FusionModule, "training_step", asked)
-        with pytest.raises(SystemExit, match="143"):
+        with pytest.raises(SystemExit if step_of_end == 2 else RuntimeError, match=r"143|broken"):
             main([*tiny, "--trainer.log_every_n_steps", "1", "--out", str(run)])
     main(["--resume", str(run)])
     wandb.teardown()  # its own process writes a little later
@@ -224,5 +228,7 @@ def test_offline_a_run_that_was_stopped_and_resumed_is_one_and_has_every_step_on
     for key, axis, expected in (
         ("train/loss", "trainer/global_step", range(1, 5)),
         ("val/score", "epoch", range(2)),
+        ("val/pictures", "epoch", range(2)),
     ):
-        assert [row[axis] for row in rows if key in row] == list(expected)
+        found = [row[axis] for row in rows if any(name.startswith(key) for name in row)]
+        assert found == list(expected), key
