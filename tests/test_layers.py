@@ -26,7 +26,7 @@ LAYERS = [
 
 SHARED = {
     "heads": "base region region_targets region_decoding",
-    "losses": "base",
+    "losses": "base additive parts enlarging",
     "balancing": "base gradient branch simplex task_adam checks",
     "metrics": "base contingency",
     "data": "base layout subset samples augmentation components samplers cache checks merged_classes surfaces "

@@ -1,13 +1,13 @@
 """The base class of all heads, and the resizing of their outputs."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeAlias
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fusionseg.losses.enlarging import scaled
 from fusionseg.metrics import ImageMetric
 from fusionseg.sample import Array, Classes, Frame, Picture, Sample, Truth
 
@@ -102,10 +102,3 @@ def resized(output: Tensor, frame: Frame) -> Tensor:
     height, width = frame.valid
     unpadded = scaled(output.float(), frame.padded)[..., :height, :width]
     return scaled(unpadded, frame.size)
-
-
-def scaled(output: Tensor, size: Sequence[int]) -> Tensor:
-    """The output (B, K, h, w) at the given height and width: bilinear, in its own precision."""
-    if tuple(output.shape[-2:]) == tuple(size):
-        return output
-    return F.interpolate(output, tuple(size), mode="bilinear", align_corners=False)

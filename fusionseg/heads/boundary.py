@@ -6,11 +6,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from fusionseg.heads.base import resized, scaled
+from fusionseg.heads.base import resized
 from fusionseg.heads.region import RegionHead
 from fusionseg.heads.region_decoding import watershed
 from fusionseg.heads.region_targets import boundaries
 from fusionseg.losses import BalancedBCE, Loss
+from fusionseg.losses.base import sums_and_weights
 from fusionseg.sample import Frame, Sample
 
 
@@ -72,8 +73,7 @@ class BoundaryHead(RegionHead):
             target: Boundary pixels and labelled pixels, both (B, H, W) bool.
         """
         boundary, mask = target
-        total, weight = self.criterion(scaled(output, mask.shape[-2:]), boundary.long(), mask)
-        return total[None], weight[None]
+        return sums_and_weights([self.criterion], output, boundary.long(), mask)
 
     def labels(self, output: Tensor, frame: Frame) -> Tensor:
         """The region ids (B, H, W) int64 from 1, from logits (B, 1, h, w); the watershed runs on the CPU."""

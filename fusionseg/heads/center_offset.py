@@ -6,11 +6,12 @@ from typing import ClassVar, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from fusionseg.heads.base import resized, scaled
+from fusionseg.heads.base import resized
 from fusionseg.heads.region import RegionHead
 from fusionseg.heads.region_decoding import check_grouping, group
 from fusionseg.heads.region_targets import center_heatmap, center_offsets
 from fusionseg.losses import AbsoluteError, Loss, MeanSquaredError
+from fusionseg.losses.enlarging import scaled
 from fusionseg.sample import OFFSET, Frame, Sample
 
 

@@ -9,8 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fusionseg.heads.base import Head, resized, scaled
+from fusionseg.heads.base import Head, resized
 from fusionseg.losses import AbsoluteError, Loss
+from fusionseg.losses.enlarging import scaled
 from fusionseg.metrics import DepthMetrics, ImageMetric
 from fusionseg.sample import Array, Classes, Frame, Picture, Sample
 

@@ -8,8 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fusionseg.heads.base import Head, resized, scaled
+from fusionseg.heads.base import Head, resized
 from fusionseg.losses import CosineError, Loss
+from fusionseg.losses.enlarging import scaled
 from fusionseg.metrics import ImageMetric, NormalsMetrics
 from fusionseg.sample import Array, Classes, Frame, Picture, Sample
 

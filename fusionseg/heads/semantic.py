@@ -1,14 +1,15 @@
 """A class for every pixel."""
 
 from collections.abc import Callable
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fusionseg.heads.base import Head, resized, scaled
+from fusionseg.heads.base import Head, resized
 from fusionseg.losses import CrossEntropy, Loss
+from fusionseg.losses.base import sums_and_weights
 from fusionseg.metrics import ImageMetric, SemanticMetrics
 from fusionseg.sample import VOID, Array, Classes, Frame, Picture, Sample, Truth
 from fusionseg.visualize import semantic_colors
@@ -74,10 +75,8 @@ class SemanticHead(Head):
             output: Logits (B, C or 1, h, w).
             target: Class ids (B, H, W).
         """
-        logits = scaled(output, target.shape[-2:])
-        mask = target != VOID
-        sums, weights = zip(*(loss(logits, target, mask) for loss in self.losses), strict=True)
-        return torch.stack(sums), torch.stack(weights)
+        losses: Any = self.losses
+        return sums_and_weights(losses, output, target, target != VOID)
 
     def labels(self, output: Tensor, frame: Frame) -> Tensor:
         """The most likely class of every pixel (B, H, W) int64, from logits (B, C or 1, h, w)."""

@@ -1,5 +1,6 @@
 """Losses: each returns an unnormalized sum and its weight, and the module divides over the global batch."""
 
+from fusionseg.losses.additive import AdditiveLoss
 from fusionseg.losses.base import Loss
 from fusionseg.losses.dense import AbsoluteError, BalancedBCE, CosineError, MeanSquaredError
 from fusionseg.losses.depth import InverseDepthError, ScaleInvariantError
@@ -9,6 +10,7 @@ from fusionseg.losses.pixelwise import CrossEntropy, Focal
 
 __all__ = [
     "AbsoluteError",
+    "AdditiveLoss",
     "BalancedBCE",
     "CosineError",
     "CrossEntropy",

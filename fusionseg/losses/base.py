@@ -1,11 +1,15 @@
 """The base class of all losses."""
 
+import warnings
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
 
 from fusionseg.config.errors import UserError
+from fusionseg.losses.enlarging import labelled, scaled, wide
+from fusionseg.losses.parts import LARGE
 
 
 class Loss(nn.Module, ABC):
@@ -17,6 +21,11 @@ class Loss(nn.Module, ABC):
     one labelled pixel. Without any label sum, weight and every gradient are exactly 0. A loss never waits
     for the device.
     """
+
+    @property
+    def title(self) -> str:
+        """The name of the loss in messages."""
+        return type(self).__name__
 
     @property
     def needs_counts(self) -> bool:
@@ -47,9 +56,8 @@ class Loss(nn.Module, ABC):
                 f"found {mask.dtype} {tuple(mask.shape)} for {tuple(output.shape)}: "
                 "resize the output to the labels"
             )
-        target = target.where(mask.unsqueeze(1) if target.ndim == 4 else mask, 0)
         with torch.autocast(output.device.type, enabled=False):
-            return self.total(output.to(torch.promote_types(output.dtype, torch.float32)), target, mask)
+            return self.total(wide(output), labelled(target, mask), mask)
 
     @abstractmethod
     def total(self, output: Tensor, target: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
@@ -60,6 +68,41 @@ class Loss(nn.Module, ABC):
             target: Ground truth (B, H, W) or (B, K, H, W), 0 where nothing is labelled.
             mask: Labelled pixels (B, H, W) bool.
         """
+
+    def in_parts(self, output: Tensor, target: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """The result of `forward` for an output (B, K, h, w) that would be large at the labels' size (H, W).
+
+        A loss of which this class knows no parts enlarges it as a whole, with a warning that names the loss.
+        """
+        shape = (*output.shape[:2], *mask.shape[1:])
+        size = 4 * shape[1] * mask.numel() / 2**30
+        warnings.warn(
+            f"{self.title} holds the enlarged output {shape} in memory, {size:.2g} GiB for each copy: where "
+            "that is too much, choose one that needs only parts of it: CrossEntropy, Focal, Dice or Lovasz",
+            stacklevel=2,
+        )
+        return self.forward(scaled(output, mask.shape[1:]), target, mask)
+
+
+def sums_and_weights(
+    losses: Iterable[Loss], output: Tensor, target: Tensor, mask: Tensor
+) -> tuple[Tensor, Tensor]:
+    """The sums and weights (K,) of K losses of an output that is enlarged to the labels.
+
+    Args:
+        losses: The losses.
+        output: Predictions (B, C, h, w).
+        target: Ground truth (B, H, W) or (B, C, H, W), with any values where nothing is labelled.
+        mask: Labelled pixels (B, H, W) bool.
+    """
+    with torch.autocast(output.device.type, enabled=False):
+        if output.shape[1] * mask.numel() < LARGE:
+            enlarged = scaled(output, mask.shape[1:])
+            pairs = [loss(enlarged, target, mask) for loss in losses]
+        else:
+            pairs = [loss.in_parts(output, target, mask) for loss in losses]
+    sums, weights = zip(*pairs, strict=True)
+    return torch.stack(sums), torch.stack(weights)
 
 
 def check_same_shape(loss: Loss, output: Tensor, target: Tensor) -> None:

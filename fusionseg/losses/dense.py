@@ -4,13 +4,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from fusionseg.losses.additive import AdditiveLoss, per_image
 from fusionseg.losses.base import Loss, check_same_shape
 
 _SHORT = 1e-4
 """Vectors shorter than this are divided by it instead of by their length, which bounds the gradient."""
 
 
-class MeanSquaredError(Loss):
+class MeanSquaredError(AdditiveLoss):
     """Squared difference of output and target, summed over the channels.
 
     A target (B, K, H, W) is compared with the output itself. Where the target is class ids (B, H, W), the
@@ -19,28 +20,28 @@ class MeanSquaredError(Loss):
     of labelled pixels, whatever K is.
     """
 
-    def total(self, output: Tensor, target: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """The sum of the labelled pixels' losses, and their number.
+    def sums(self, output: Tensor, target: Tensor, mask: Tensor) -> Tensor:
+        """The sums (B, 2) of the labelled pixels' losses, and their number.
 
         Raises:
-            ValueError: If output and target differ in shape.
+            UserError: If output and target differ in shape.
         """
-        return _difference(self, output, target, mask).square().sum(), mask.sum().to(output.dtype)
+        return per_image(_difference(self, output, target, mask).square().sum(1), mask)
 
 
-class AbsoluteError(Loss):
+class AbsoluteError(AdditiveLoss):
     """Absolute difference of output and target, summed over the channels.
 
     It takes what `MeanSquaredError` takes. The weight is the number of labelled pixels, whatever K is.
     """
 
-    def total(self, output: Tensor, target: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """The sum of the labelled pixels' losses, and their number.
+    def sums(self, output: Tensor, target: Tensor, mask: Tensor) -> Tensor:
+        """The sums (B, 2) of the labelled pixels' losses, and their number.
 
         Raises:
-            ValueError: If output and target differ in shape.
+            UserError: If output and target differ in shape.
         """
-        return _difference(self, output, target, mask).abs().sum(), mask.sum().to(output.dtype)
+        return per_image(_difference(self, output, target, mask).abs().sum(1), mask)
 
 
 class CosineError(Loss):
@@ -55,7 +56,7 @@ class CosineError(Loss):
         """The sum of the labelled pixels' losses, and their number.
 
         Raises:
-            ValueError: If output and target differ in shape.
+            UserError: If output and target differ in shape.
         """
         check_same_shape(self, output, target)
         output = F.normalize(output.where(mask.unsqueeze(1), 0), dim=1, eps=_SHORT)
@@ -76,7 +77,7 @@ class BalancedBCE(Loss):
         """The weighted sum of the labelled pixels' losses, and the sum of their weights.
 
         Raises:
-            ValueError: If output (B, 1, H, W) and target (B, H, W) differ in size.
+            UserError: If output (B, 1, H, W) and target (B, H, W) differ in size.
         """
         logit = output.squeeze(1)
         boundary = target.to(output.dtype)

@@ -7,6 +7,7 @@ and logarithm are finite.
 import torch
 from torch import Tensor
 
+from fusionseg.config.errors import UserError
 from fusionseg.losses.base import Loss, check_same_shape
 
 _NEAREST = 1e-3
@@ -22,7 +23,7 @@ class InverseDepthError(Loss):
         """The sum of the labelled pixels' losses, and their number.
 
         Raises:
-            ValueError: If output and target differ in shape.
+            UserError: If output and target differ in shape.
         """
         check_same_shape(self, output, target)
         predicted = _meters(output, mask).reciprocal()
@@ -54,13 +55,11 @@ class ScaleInvariantError(Loss):
         """The sum of the images' losses, and the number of labelled images.
 
         Raises:
-            ValueError: If output and target are not two of the same shape (B, 1, H, W).
+            UserError: If output and target are not two of the same shape (B, 1, H, W).
         """
         check_same_shape(self, output, target)
         if output.shape[1] != 1:
-            raise ValueError(
-                f"{type(self).__name__} expects depths (B, 1, H, W), found {tuple(output.shape)}"
-            )
+            raise UserError(f"{type(self).__name__} expects depths (B, 1, H, W), found {tuple(output.shape)}")
         # both are 1 m where nothing is labelled, so that the difference is 0 there
         difference = (_meters(output, mask).log() - _meters(target.to(output.dtype), mask).log()).flatten(1)
         labelled = mask.flatten(1)

@@ -6,8 +6,9 @@ from copy import deepcopy
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
-from fusionseg.config.errors import UsageError
+from fusionseg.config.errors import UserError
 from fusionseg.losses.base import Loss
 from fusionseg.sample import VOID
 
@@ -33,22 +34,27 @@ class MeanLoss(Loss):
             it.
 
     Raises:
-        UsageError: If the loss is one of this package's.
+        UserError: If the loss is one of this package's.
     """
 
     def __init__(self, loss: Callable[[], nn.Module], ignore_index: int = VOID) -> None:
         super().__init__()
         self.loss = loss()
         if isinstance(self.loss, Loss):
-            raise UsageError(f"{type(self.loss).__name__} is no external loss: leave MeanLoss out")
+            raise UserError(f"{type(self.loss).__name__} is no external loss: leave MeanLoss out")
         self.ignore_index = ignore_index
         self._tried = False
+
+    @property
+    @override
+    def title(self) -> str:
+        return type(self.loss).__name__
 
     def total(self, output: Tensor, target: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """The sum of the images' losses, and the number of labelled images.
 
         Raises:
-            UsageError: If the external loss does not return a scalar, broadcasts output and target, or does
+            UserError: If the external loss does not return a scalar, broadcasts output and target, or does
                 not ignore `ignore_index`.
         """
         if target.ndim == 3 and output.shape[1] == 1:
@@ -73,7 +79,7 @@ def _try(loss: nn.Module, output: Tensor, target: Tensor, ignore_index: int) -> 
     A loss that fails on any such image is not judged.
 
     Raises:
-        UsageError: If it does not return a scalar, broadcasts output and target, or does not ignore
+        UserError: If it does not return a scalar, broadcasts output and target, or does not ignore
             `ignore_index`.
     """
     name = type(loss).__name__
@@ -85,16 +91,16 @@ def _try(loss: nn.Module, output: Tensor, target: Tensor, ignore_index: int) -> 
         if not isinstance(mean, Tensor):
             return
         if mean.ndim:
-            raise UsageError(f"MeanLoss expects a mean, {name} returns {_shape(mean)}: set its reduction")
+            raise UserError(f"MeanLoss expects a mean, {name} returns {_shape(mean)}: set its reduction")
         means = _result(loss, output, target)
         if isinstance(means, Exception):
-            raise UsageError(
+            raise UserError(
                 f"{name} broadcasts an output {_shape(output[:1])} and a target {_shape(target[:1])} and "
                 f"fails on {len(output)} images ({means}): choose a loss of class ids, such as those of "
                 "fusionseg.losses"
             ) from means
         if not _ignores(loss, output, target, ignore_index):
-            raise UsageError(
+            raise UserError(
                 f"{name} does not ignore {ignore_index}, the value of unlabelled pixels: give {name} and "
                 "MeanLoss the same ignore_index, or choose a loss of fusionseg.losses"
             )

@@ -10,12 +10,16 @@ from typing import Any, Literal
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from typing_extensions import override
 
-from fusionseg.losses.base import Loss
+from fusionseg.config.errors import UserError
+from fusionseg.losses.additive import AdditiveLoss, per_image
+from fusionseg.losses.enlarging import by_rows
+from fusionseg.losses.parts import Stage, in_stages
 from fusionseg.sample import VOID
 
 
-class CrossEntropy(Loss):
+class CrossEntropy(AdditiveLoss):
     """Cross-entropy; sum over weight equals PyTorch's mean with class weights, label smoothing and void.
 
     `hardest` mines hard pixels: of each image only those with the largest losses are kept (bootstrapped
@@ -69,14 +73,14 @@ class CrossEntropy(Loss):
             counts: Labelled pixels of each class in the training data, shape (C,).
 
         Raises:
-            ValueError: If no pixel is labelled.
+            UserError: If no pixel is labelled.
         """
         if not self.balanced or self.weight is None:
             return
         counts = counts.to(self.weight.device, self.weight.dtype)
         present = counts > 0
         if not present.any():
-            raise ValueError(
+            raise UserError(
                 f"cannot balance {len(counts)} classes: the training data has no labelled pixel: "
                 "leave class_weights out"
             )
@@ -84,18 +88,38 @@ class CrossEntropy(Loss):
         self.weight.zero_()[: len(counts)] = weights
         self._counted = True
 
-    def total(self, output: Tensor, target: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """The sum of the kept pixels' losses, and their number or the sum of their class weights.
+    def sums(self, output: Tensor, target: Tensor, mask: Tensor) -> Tensor:
+        """The sums (B, 2) of the labelled pixels' losses, and their number or their class weights.
 
         Raises:
             RuntimeError: If the class weights are "balanced", and neither `balance` was called nor a
                 checkpoint loaded.
-            ValueError: If the number of class weights is not that of the classes.
+            UserError: If the number of class weights is not that of the classes.
         """
+        return per_image(*self._maps(output, target, mask))
+
+    @override
+    def total(self, output: Tensor, target: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        if self.hardest == 1:
+            return super().total(output, target, mask)
+        losses, weights = self._maps(output, target, mask)
+        kept = self._hardest(losses.masked_fill(weights == 0, -torch.inf))
+        return losses.where(kept, 0).sum(), weights.where(kept, 0).sum()
+
+    @override
+    def in_parts(self, output: Tensor, target: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        if self.hardest < 1:
+            with torch.no_grad():
+                parts = by_rows(self._ranked, output, target, mask, maps=True)
+                mask = self._hardest(in_stages(output, [Stage(parts, mask.shape[1:])]))
+        return super().in_parts(output, target, mask)
+
+    def _maps(self, output: Tensor, target: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """The loss of every pixel, 0 where nothing is labelled, and its weight, both (B, H, W)."""
         logits = _two_classes(output)
         weight = self._weight(logits)
         weights = mask.to(logits.dtype) if weight is None else weight[target].where(mask, 0)
-        # Summed here, because PyTorch's own reduction is not deterministic on CUDA.
+        # Summed by us, because PyTorch's own reduction is not deterministic on CUDA.
         losses = F.cross_entropy(
             logits,
             target.where(weights > 0, VOID),
@@ -104,9 +128,12 @@ class CrossEntropy(Loss):
             reduction="none",
             label_smoothing=self.label_smoothing,
         )
-        if self.hardest < 1:
-            losses, weights = self._hardest(losses, weights)
-        return losses.sum(), weights.sum()
+        return losses, weights
+
+    def _ranked(self, output: Tensor, target: Tensor, mask: Tensor) -> Tensor:
+        """The loss of every pixel (B, H, W), minus infinity where it has no weight."""
+        losses, weights = self._maps(output, target, mask)
+        return losses.masked_fill(weights == 0, -torch.inf)
 
     def _weight(self, logits: Tensor) -> Tensor | None:
         """The class weights (C,) in the precision of the logits, or None if all classes weigh the same."""
@@ -121,13 +148,13 @@ class CrossEntropy(Loss):
             )
         return self.weight[: logits.shape[1]].to(logits.dtype)
 
-    def _hardest(self, losses: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
-        """Losses and weights (B, H * W) by falling loss, 0 beyond the hardest pixels of each image."""
-        counts = (weights > 0).flatten(1)
-        ranked, order = losses.flatten(1).masked_fill(~counts, -torch.inf).sort(descending=True, stable=True)
-        number = (self.hardest * counts.sum(1, keepdim=True)).ceil()
-        kept = torch.arange(ranked.shape[1], device=ranked.device) < number
-        return ranked.where(kept, 0), weights.flatten(1).gather(1, order).where(kept, 0)
+    def _hardest(self, losses: Tensor) -> Tensor:
+        """The hardest pixels of each image (B, H, W) bool, from losses that are minus infinity elsewhere."""
+        flat = losses.flatten(1)
+        order = flat.sort(descending=True, stable=True).indices
+        number = (self.hardest * (flat > -torch.inf).sum(1, keepdim=True)).ceil()
+        first = torch.arange(flat.shape[1], device=flat.device) < number
+        return torch.zeros_like(first).scatter(1, order, first).view_as(losses)
 
     def _load_from_state_dict(self, *args: Any) -> None:
         super()._load_from_state_dict(*args)
@@ -135,7 +162,7 @@ class CrossEntropy(Loss):
             self._counted = bool(self.weight.any())
 
 
-class Focal(Loss):
+class Focal(AdditiveLoss):
     """Focal loss: cross-entropy that fades where the truth is already likely (arXiv:1708.02002, eq. 5).
 
     With p the probability of the true class, a pixel costs alpha * (1 - p)^gamma * -log(p). The weight is
@@ -158,11 +185,11 @@ class Focal(Loss):
         self.gamma = gamma
         self.register_buffer("alpha", _class_weights("alpha", alpha), persistent=False)
 
-    def total(self, output: Tensor, target: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """The sum of the labelled pixels' losses, and their number.
+    def sums(self, output: Tensor, target: Tensor, mask: Tensor) -> Tensor:
+        """The sums (B, 2) of the labelled pixels' losses, and their number.
 
         Raises:
-            ValueError: If the number of factors `alpha` is not that of the classes.
+            UserError: If the number of factors `alpha` is not that of the classes.
         """
         logits = _two_classes(output)
         log_p = -F.cross_entropy(logits, target, reduction="none")
@@ -171,7 +198,7 @@ class Focal(Loss):
         losses = -log_p * rest**self.gamma
         if self.alpha is not None:
             losses = losses * _for_classes("alpha", self.alpha, logits)[target]
-        return losses.where(mask, 0).sum(), mask.sum().to(losses.dtype)
+        return per_image(losses.where(mask, 0), mask)
 
 
 def _two_classes(logits: Tensor) -> Tensor:
@@ -193,5 +220,5 @@ def _class_weights(name: str, values: Sequence[float] | str | None) -> Tensor | 
 def _for_classes(name: str, weights: Tensor, logits: Tensor) -> Tensor:
     """The weights (C,) in the precision of the logits (B, C, H, W); refuses another number of classes."""
     if len(weights) != logits.shape[1]:
-        raise ValueError(f"expected {name} for {logits.shape[1]} classes, found {len(weights)} values")
+        raise UserError(f"expected {name} for {logits.shape[1]} classes, found {len(weights)} values")
     return weights.to(logits.dtype)

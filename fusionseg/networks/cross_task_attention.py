@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fusionseg.heads.base import scaled
+from fusionseg.losses.enlarging import scaled
 from fusionseg.networks.backbone import Backbone
 from fusionseg.networks.base import HeadRecipe, Network, Outputs
 

@@ -26,6 +26,8 @@ from fusionseg.losses import (
     MeanSquaredError,
     ScaleInvariantError,
 )
+from fusionseg.losses.base import sums_and_weights
+from fusionseg.losses.enlarging import scaled
 
 WEIGHTS = [0.5, 2.0, 1.0, 0.25]
 Batch = tuple[Tensor, Tensor, Tensor]
@@ -110,9 +112,36 @@ class NoWaiting(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return func(*args, **(kwargs or {}))
 
 
+@pytest.fixture
+def tiny_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every output is large, and its parts are a row or a class of an image."""
+    monkeypatch.setattr("fusionseg.losses.base.LARGE", 0)
+    monkeypatch.setattr("fusionseg.losses.parts.SHARE", 1e9)
+
+
+def enlarged_labels(batch: Batch, factors: tuple[int, int]) -> Batch:
+    """The batch with an output at a fraction of the size of its labels."""
+    output, target, mask = batch
+    for factor, axis in zip(factors, (-2, -1), strict=True):
+        target = target.repeat_interleave(factor, axis)
+        mask = mask.repeat_interleave(factor, axis)
+    return output, target, mask
+
+
+def result(loss: Loss, output: Tensor, target: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Sum, weight and gradient, under autocast as in a training."""
+    leaf = output.detach().clone().requires_grad_()
+    with torch.autocast("cpu", torch.bfloat16):
+        sums, weights = sums_and_weights([loss], leaf, target, mask)
+    (gradient,) = torch.autograd.grad(sums[0], leaf)
+    return sums.detach(), weights, gradient
+
+
 def test_every_loss_is_held_to_the_contract() -> None:
     public = {value for value in vars(losses).values() if inspect.isclass(value) and issubclass(value, Loss)}
-    assert {type(recipe()) for recipe, _ in EXAMPLES.values()} == public - {Loss}
+    assert {type(recipe()) for recipe, _ in EXAMPLES.values()} == {
+        kind for kind in public if not inspect.isabstract(kind)
+    }
 
 
 @pytest.mark.parametrize(
@@ -206,6 +235,53 @@ def test_neither_loss_nor_gradient_waits_for_the_device(
     with NoWaiting():  # type: ignore[no-untyped-call]
         total, _ = loss(output, target, mask)
         total.backward()
+
+
+@pytest.mark.filterwarnings("ignore:.* holds the enlarged output")
+@pytest.mark.parametrize("factors", [(1, 1), (2, 4), (3, 1)])
+@every_loss
+def test_in_parts_a_loss_is_that_of_the_enlarged_output(
+    recipe: Callable[[], Loss], batch: Callable[[int], Batch], factors: tuple[int, int], tiny_parts: None
+) -> None:
+    output, target, mask = enlarged_labels(batch(7), factors)
+    found = result(recipe(), output, target, mask)
+    leaf = output.clone().requires_grad_()
+    total, weight = recipe()(scaled(leaf, mask.shape[1:]), target, mask)
+    (gradient,) = torch.autograd.grad(total, leaf)
+    torch.testing.assert_close(found, (total[None], weight[None], gradient), rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.filterwarnings("ignore:.* holds the enlarged output")
+@every_loss
+def test_in_parts_half_precision_is_enlarged_as_a_whole_output_is(
+    recipe: Callable[[], Loss], batch: Callable[[int], Batch], tiny_parts: None
+) -> None:
+    output, target, mask = enlarged_labels(batch(8), (4, 4))
+    output = output.bfloat16()
+    total, _, gradient = result(recipe(), output, target, mask)
+    leaf = output.clone().requires_grad_()
+    expected, _ = recipe()(scaled(leaf, mask.shape[1:]), target, mask)
+    torch.testing.assert_close(total[0], expected, rtol=1e-5, atol=1e-5)
+    (whole,) = torch.autograd.grad(expected, leaf)
+    assert gradient.dtype == torch.bfloat16
+    # a row is the sum of three strips, each rounded to 8 bits, and so is the sum
+    bound = 2**-6 * whole.abs().max().item()
+    torch.testing.assert_close(gradient, whole, rtol=0, atol=bound)
+
+
+@pytest.mark.filterwarnings("ignore:.* holds the enlarged output")
+@every_loss
+def test_in_parts_no_loss_waits_for_the_device_or_counts_what_is_unlabelled(
+    recipe: Callable[[], Loss], batch: Callable[[int], Batch], tiny_parts: None
+) -> None:
+    loss = recipe()
+    output, target, mask = enlarged_labels(batch(9), (2, 2))
+    result(loss, output, target, mask)
+    with NoWaiting():  # type: ignore[no-untyped-call]
+        total, weight, gradient = result(loss, output, target, torch.zeros_like(mask))
+    assert not total.any()
+    assert not weight.any()
+    assert not gradient.any()
 
 
 @pytest.mark.parametrize("mask", [torch.ones(2, 3, 4), torch.ones(2, 4, 3, dtype=torch.bool)])

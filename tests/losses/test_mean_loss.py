@@ -12,7 +12,7 @@ from segmentation_models_pytorch.losses import (
 )
 from torch import Tensor, nn
 
-from fusionseg.config.errors import UsageError
+from fusionseg.config.errors import UserError
 from fusionseg.losses import CrossEntropy, MeanLoss
 
 
@@ -101,14 +101,14 @@ def test_images_without_labels_hide_what_is_undefined_there(batch: tuple[Tensor,
 def test_a_loss_that_does_not_ignore_unlabelled_pixels_is_refused(
     recipe: Callable[[], nn.Module], ignore_index: int, batch: tuple[Tensor, Tensor, Tensor]
 ) -> None:
-    with pytest.raises(UsageError, match=rf"does not ignore {ignore_index}.*same ignore_index"):
+    with pytest.raises(UserError, match=rf"does not ignore {ignore_index}.*same ignore_index"):
         MeanLoss(recipe, ignore_index)(*batch)
 
 
 @pytest.mark.parametrize("recipe", [nn.L1Loss, nn.MSELoss, nn.SmoothL1Loss])
 def test_unlabelled_depths_are_not_taken_for_255_meters(recipe: type[nn.Module]) -> None:
     depth = torch.rand(2, 1, 6, 5)
-    with pytest.raises(UsageError, match=f"{recipe.__name__} does not ignore 255"):
+    with pytest.raises(UserError, match=f"{recipe.__name__} does not ignore 255"):
         MeanLoss(recipe)(torch.rand(2, 1, 6, 5), depth, depth[:, 0] > 0.5)
 
 
@@ -120,20 +120,20 @@ def test_a_loss_that_broadcasts_class_ids_over_the_channels_is_refused(
 ) -> None:
     target = torch.ones(number, 6, 5, dtype=torch.long)
     found = rf"{recipe.__name__} broadcasts an output \(1, {channels}, 32, 32\) and a target \(1, 32, 32\)"
-    with pytest.raises(UsageError, match=found):
+    with pytest.raises(UserError, match=found):
         MeanLoss(recipe)(torch.zeros(number, channels, 6, 5), target, target > 0)
 
 
 def test_a_loss_without_a_scalar_is_refused(batch: tuple[Tensor, Tensor, Tensor]) -> None:
     recipe = partial(nn.CrossEntropyLoss, ignore_index=255, reduction="none")
     with pytest.raises(
-        UsageError, match=r"expects a mean, CrossEntropyLoss returns \(1, 32, 32\): set its red"
+        UserError, match=r"expects a mean, CrossEntropyLoss returns \(1, 32, 32\): set its red"
     ):
         MeanLoss(recipe)(*batch)
 
 
 def test_a_loss_of_this_package_is_refused() -> None:
-    with pytest.raises(UsageError, match="CrossEntropy is no external loss: leave MeanLoss out"):
+    with pytest.raises(UserError, match="CrossEntropy is no external loss: leave MeanLoss out"):
         MeanLoss(CrossEntropy)  # type: ignore[arg-type]
 
 
