@@ -123,10 +123,8 @@ class Objective:
         for task in self.tasks:
             head: Any = self.network.heads[task]
             target = target_of(head, batch)
-            pairs = [head.loss(refinement[task], target) for refinement in refinements]
-            terms.append(
-                (torch.cat([sums for sums, _ in pairs]), torch.cat([weights for _, weights in pairs]))
-            )
+            first, *more = (head.loss(refinement[task], target) for refinement in refinements)
+            terms.append(tuple(map(torch.cat, zip(first, *more, strict=True))) if more else first)
         return terms
 
     def weighted_losses(self, refinements: Sequence[Outputs], batch: Sample) -> Tensor:
