@@ -127,5 +127,10 @@ class Sum(Balancer):
     draws: ClassVar[bool] = False
 
     def loss_weights(self, losses: Tensor, active: Tensor) -> Tensor:
-        """Ones (T,)."""
-        return torch.ones_like(losses)
+        """Ones (T,), and 0 for inactive tasks."""
+        return active.to(losses.dtype)
+
+    @staticmethod
+    def settled(weights: Tensor, active: Tensor) -> Tensor:
+        """The weights (T,), which are settled."""
+        return weights

@@ -119,14 +119,15 @@ class Objective:
         Raises:
             UserError: If the batch lacks labels that a head needs.
         """
-        terms = []
+        terms: list[tuple[Tensor, Tensor]] = []
         for task in self.tasks:
             head: Any = self.network.heads[task]
             target = target_of(head, batch)
             pairs = [head.loss(refinement[task], target) for refinement in refinements]
-            terms.append(
-                (torch.cat([sums for sums, _ in pairs]), torch.cat([weights for _, weights in pairs]))
-            )
+            if len(pairs) > 1:
+                sums, weights = zip(*pairs, strict=True)
+                pairs = [(torch.cat(sums), torch.cat(weights))]
+            terms += pairs
         return terms
 
     def weighted_losses(self, refinements: Sequence[Outputs], batch: Sample) -> Tensor:
