@@ -129,3 +129,26 @@ def test_a_rank_that_dies_ends_the_run_with_one_message(tiny: list[str], tmp_pat
     assert "Initializing distributed" not in done.stderr
     assert json.loads((run / "summary.json").read_text())["status"] == "failed"
     assert torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["global_step"] == 2
+
+
+VOID = """\
+from fusionseg.data import SyntheticScenes
+
+
+class Void(SyntheticScenes):
+    def labels(self, index):
+        labels = super().labels(index)
+        return labels._replace(semantic=labels.semantic | 255)
+"""
+
+
+@pytest.mark.slow
+def test_labels_that_teach_nothing_stop_both_ranks(tiny: list[str], tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(VOID)
+    done = fitted([*tiny, "--data.dataset", "mine.Void", "--data.dataset.length", "8"], tmp_path)
+    assert done.returncode == 2
+    error = (
+        "error: expected semantic labels to train semantic on, found no labelled pixel in 8 training images"
+    )
+    assert done.stderr.count(error) == 2
+    assert not list(tmp_path.glob("runs/*"))
