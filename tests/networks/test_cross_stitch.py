@@ -51,15 +51,15 @@ def test_two_tasks_start_as_in_the_paper_and_weights_of_any_number_sum_to_one() 
 def test_without_mixing_it_is_two_models_of_smp(
     backbone: Backbone, model: Callable[..., smp.base.SegmentationModel]
 ) -> None:
-    network = CrossStitch(HEADS, backbone, own=1).eval()
+    network = CrossStitch(HEADS, backbone, own=1).double().eval()
     parts: Any = network
-    (outputs,) = network(IMAGE)
+    (outputs,) = network(IMAGE.double())
     for task, classes in (("semantic", 5), ("region", 1)):
-        theirs = model(encoder_weights=None, classes=classes).eval()
+        theirs = model(encoder_weights=None, classes=classes).double().eval()
         theirs.encoder.load_state_dict(parts.encoder.body.bodies[task].state_dict())
         theirs.decoder.load_state_dict(parts.decoders[task].body.state_dict())
         theirs.segmentation_head = parts.heads[task].layers
-        expected = theirs((IMAGE - network.encoder.mean) / network.encoder.std)
+        expected = theirs((IMAGE.double() - network.encoder.mean) / network.encoder.std)
         torch.testing.assert_close(outputs[task], expected)
 
 
