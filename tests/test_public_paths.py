@@ -33,8 +33,8 @@ PACKAGES = ["balancing", "callbacks", "data", "engine", "heads", "losses", "netw
 """The packages that have parts."""
 
 
-WRAPPERS = {"DiskCache", "MemoryCache"}
-"""Datasets that no configuration names, because the datamodule puts them around others (`data.cache`)."""
+WRAPPERS = {"DiskCache", "MappedClasses", "MemoryCache"}
+"""Datasets that no configuration names, because the datamodule puts them around others."""
 
 
 def concrete(base: Any) -> set[Any]:

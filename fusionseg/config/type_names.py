@@ -67,8 +67,8 @@ def choices(hint: object) -> list[type]:
 
 
 def names(hint: object) -> list[str]:
-    """The names of the classes that can be named where a type is wanted."""
-    return [made.__name__ for made in choices(hint)]
+    """The names of the classes that can be named where a type is wanted, sorted."""
+    return sorted(made.__name__ for made in choices(hint))
 
 
 def entry(hint: object) -> Any:

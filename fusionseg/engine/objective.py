@@ -67,7 +67,7 @@ class Objective:
         self.balancer = balancer
         self.weights = dict(weights)
         self.l1 = l1
-        self._factors = torch.tensor(list(weights.values()))
+        self._factors = torch.tensor(list(weights.values()), dtype=torch.float64)
 
     @property
     def tasks(self) -> list[str]:

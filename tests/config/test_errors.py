@@ -6,7 +6,7 @@ import pytest
 from fusionseg.commands.fit import FitCLI
 from fusionseg.config.errors import UsageError, mapping
 
-BALANCERS, NETWORKS = "expected one of Sum, AlignedMTL, ...", "expected one of CrossStitch, ..."
+BALANCERS, NETWORKS = "expected one of AlignedMTL, CAGrad, ...", "expected one of CrossStitch, ..."
 
 WRONG = {
     "--model.alhpa 0.3": "model.alhpa: no such setting; did you mean alpha?",
@@ -54,7 +54,7 @@ WRONG = {
     "--model.balancer.help": "model.balancer.help: expected a value, found none",
     "--model.alpha -1 --model.balancer --model.beta=1": "model.balancer: expected a value, found none",
     "--model.balancer.level branch": "model.balancer.level: no such setting of Sum; name a class before that has it "
-    "(AlignedMTL, CAGrad, GradNorm, GradVac, IMTLG, MGDA, NashMTL, PCGrad, TorchJDWeighting, UPGrad)",
+    "(AlignedMTL, CAGrad, GradNorm, GradVac, IMTLG, MGDA, NashMTL, PCGrad, TorchJDWeighting, UPGrad...",
     "--model.balancer FAMO --model.balancer.level branch": "model.balancer.level: no such setting of FAMO; "
     "expected one of lr, weight_decay; name a class before that has it (AlignedMTL, ...",
     "--model.network.lvel 3": "model.network.lvel: no such setting of HardSharing; expected one of shared_decoder",
@@ -97,8 +97,8 @@ FILES = {
     "model: [1, 2\nfoo: bar: baz": "{path}, line 2, column 4: expected YAML: expected ',' or ']', but got ':'",
     "data: {init_args: {batch_size: null}}": "data.batch_size: expected an integer, found null (in {path})",
     "model: {init_args: {region_head: {class_path: BoundaryHead, init_args: {loss: null}}}}": "model.region_head.loss: "
-    "expected a Loss, found null; expected one of MeanSquaredError, AbsoluteError, CosineError, BalancedBCE, "
-    "InverseDepthError, ScaleInvariantError, MeanLoss, Dice, Lovasz, CrossEntropy, Focal (in {path})",
+    "expected a Loss, found null; expected one of AbsoluteError, BalancedBCE, CosineError, CrossEntropy, "
+    "Dice, Focal, InverseDepthError, Lovasz, MeanLoss, MeanSquaredError, ScaleInvariantError (in {path})",
     "model: {init_args: {backbone: {encoder: null}}}": "model.backbone.encoder: expected a text, found null (in {path})",
     "trainer: 7": "trainer: expected settings (keys and values), found 7 (in {path})",
     "[" * 3000: "{path}: expected a configuration, found one that is nested too deeply",

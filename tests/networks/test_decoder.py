@@ -1,3 +1,4 @@
+import gc
 import sys
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,7 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.syspath_prepend(tmp_path)
     yield
     sys.modules.pop("own_decoders", None)
+    gc.collect()  # or its classes vanish while a later test lists all decoders
 
 
 def test_the_names_are_those_of_segmentation_models_pytorch_and_of_our_decoders() -> None:

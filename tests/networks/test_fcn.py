@@ -25,5 +25,5 @@ def test_fcn_is_torchvision_s() -> None:
 
 @pytest.mark.parametrize(("stride", "height"), [(8, 8), (16, 4), (32, 2)])
 def test_fcn_sees_at_the_output_stride(stride: int, height: int) -> None:
-    encoder, (decoder,) = Backbone(decoder="FCN", options={"output_stride": stride}).build()
+    encoder, (decoder,) = Backbone("resnet18", decoder="FCN", options={"output_stride": stride}).build()
     assert decoder(encoder(torch.zeros(2, 3, 64, 64))).shape == (2, 128, height, height)
