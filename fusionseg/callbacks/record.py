@@ -45,6 +45,8 @@ class RunRecord(Callback):
         self.spent = 0.0
         self.metrics: dict[str, float] = {}
         self.rows: list[int] = []
+        self.weights: str | None = None
+        """Where the weights come from, if the run begins with some."""
         self.resumed = False
         self.begun = False
         """Whether a batch was asked for: what was raised before kept the training from starting."""
@@ -57,7 +59,7 @@ class RunRecord(Callback):
         # ranks that a program started one by one may have chosen folders of other names
         self.run = RunFolder(trainer.strategy.broadcast(trainer.default_root_dir))
         self.written = self.config or yaml.safe_dump(_configuration(trainer, pl_module), sort_keys=False)
-        self.facts = environment(trainer, pl_module)
+        self.facts = environment(trainer, pl_module) | ({"weights": self.weights} if self.weights else {})
         for run in runs(trainer.loggers) if trainer.is_global_zero else ():
             self.facts["wandb"] = {"id": run.id, "project": run.project}
 

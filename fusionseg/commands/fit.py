@@ -70,6 +70,8 @@ class FitCLI(FusionCLI):
             self.checkpoint = self.run.last_checkpoint()
             if self.checkpoint:
                 without_start(config, self.checkpoint)
+            elif began := self.run.read_summary().get("weights"):
+                config.weights = Path(began)
             self.run.claim(resume=True)
             return
         name = Path(str(config.config[-1])).stem if config.config else "synthetic"
@@ -102,6 +104,7 @@ def main(args: Sequence[str]) -> None:
             start_from(cli.model, cli.config.weights)
             files = next(c for c in trainer.callbacks if isinstance(c, TrainingFiles))
             files.inherited = read(RunFolder(cli.config.weights).training_files)
+            trainer.record.weights = str(cli.config.weights.resolve())
         cli.original.trainer.precision = trainer.precision
         trainer.record.config = experiment(cli.parser, cli.original)
         trainer.fit(cli.model, cli.datamodule, ckpt_path=cli.checkpoint, weights_only=True)

@@ -412,6 +412,17 @@ def test_a_run_that_was_killed_before_its_first_checkpoint_begins_again(
     check_equal(trained, killed)
 
 
+def test_it_begins_again_with_the_weights_that_it_began_with(
+    tiny: list[str], trained: Path, tmp_path: Path
+) -> None:
+    whole = tmp_path / "whole"
+    fit.main([*tiny, "--weights", str(trained), "--out", str(whole)])
+    killed = shutil.copytree(whole, tmp_path / "killed")
+    shutil.rmtree(killed / "checkpoints")
+    fit.main(["--resume", str(killed)])
+    check_equal(whole, killed)
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
