@@ -19,7 +19,7 @@ from fusionseg.module import FusionModule
 from fusionseg.networks.backbone import Backbone
 from fusionseg.sample import Sample
 
-RESNET = Backbone("resnet18", options={})
+RESNET = Backbone("resnet18")
 """The backbone of a model that names no other."""
 
 

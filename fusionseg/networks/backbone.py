@@ -1,6 +1,6 @@
 """The backbone: builds an encoder and its decoders from their names."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +22,6 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 RECORDED = ("weights", "mean", "std", "late_dilation")
 """The arguments of which a checkpoint records what they came to when the training started."""
 
-OPTIONS: dict[str, dict[str, Any]] = {"Unet": {"decoder_channels": [128, 64, 32, 16, 8]}}
-"""Options by decoder where none are given: half the width of segmentation-models-pytorch's."""
-
 
 @dataclass(frozen=True)
 class Backbone:
@@ -41,8 +38,7 @@ class Backbone:
             reads the tokens of a transformer besides its features, cannot be built.
         in_channels: Channels of the image: 3, or RGB and more.
         options: Further arguments of the decoder's class: those of the model in segmentation-models-pytorch
-            (`decoder_channels` ...), or those of the `Decoder` and `output_stride`. Where left out, a `Unet`
-            has half the width of segmentation-models-pytorch's; `{}` has all as there.
+            (`decoder_channels` ...), or those of the `Decoder` and `output_stride`.
         mean: Mean of each channel, for values in [0, 1]; where left out, what the weights expect (ImageNet's,
             and 0.5 for more channels).
         std: Standard deviation of each channel, likewise; 0.25 for more channels.
@@ -57,11 +53,11 @@ class Backbone:
             built, so that reading a checkpoint imports nothing.
     """
 
-    encoder: str = "mobilenet_v2"
+    encoder: str = "resnet18"
     weights: str | None = None
     decoder: str = "Unet"
     in_channels: int = 3
-    options: dict[str, Any] | None = None
+    options: dict[str, Any] = field(default_factory=dict)
     mean: list[float] | None = None
     std: list[float] | None = None
     late_dilation: bool | None = None
@@ -114,7 +110,7 @@ class Backbone:
     @property
     def _size(self) -> tuple[int, int]:
         """Height and width of an image that the encoder takes."""
-        size = (self.options or {}).get("img_size", 4 * STRIDE)
+        size = self.options.get("img_size", 4 * STRIDE)
         return (size, size) if isinstance(size, int) else tuple(size)
 
     @property
@@ -126,8 +122,7 @@ class Backbone:
         return self.encoder.startswith("tu-") or self._named in known
 
     def _pair(self, weights: str | None) -> tuple[Encoder, Decoder]:
-        options = OPTIONS.get(self.decoder, {}) if self.options is None else self.options
-        body, decoder = paired(self.decoder, self.encoder, weights, self.in_channels, options)
+        body, decoder = paired(self.decoder, self.encoder, weights, self.in_channels, self.options)
         return Encoder(body, *self._normalization(), self.channels_last), decoder
 
     def _normalization(self) -> tuple[list[float], list[float]]:
@@ -158,7 +153,7 @@ class Backbone:
         ]
         return (
             f"encoder {self.encoder!r} and decoder {self.decoder!r} with weights {self.weights!r} and "
-            f"options {self.options or {}} cannot be built: {reason}. Without options and weights "
+            f"options {self.options} cannot be built: {reason}. Without options and weights "
             f"{self.encoder} works with: {', '.join(pairs) or 'none of the decoders'}"
         )
 

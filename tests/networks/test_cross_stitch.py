@@ -41,7 +41,7 @@ def test_two_tasks_start_as_in_the_paper_and_weights_of_any_number_sum_to_one() 
 @pytest.mark.parametrize(
     ("backbone", "model"),
     [
-        (Backbone("resnet18", options={}), partial(smp.Unet, "resnet18")),
+        (Backbone("resnet18"), partial(smp.Unet, "resnet18")),
         (Backbone("mobilenet_v2", decoder="DeepLabV3Plus"), partial(smp.DeepLabV3Plus, "mobilenet_v2")),
         (Backbone("efficientnet-b0", decoder="FPN"), partial(smp.FPN, "efficientnet-b0")),
         (Backbone("densenet121", decoder="UPerNet"), partial(smp.UPerNet, "densenet121")),

@@ -256,7 +256,7 @@ def test_torchvision_s_deeplab_loads_whole_and_its_decoder_answers_the_same(
 def test_a_saved_model_of_smp_answers_the_same(tmp_path: Path) -> None:
     theirs = smp.Unet("resnet18", encoder_weights=None, classes=5).eval()
     theirs.save_pretrained(tmp_path / "unet")
-    model = FusionModule(CLASSES, backbone=Backbone("resnet18", options={})).eval()
+    model = FusionModule(CLASSES, backbone=Backbone("resnet18")).eval()
     # the classifier of SMP's U-Net sees a neighborhood, ours a pixel
     kernel = {"network.heads.semantic.layers.1.weight"}
     assert set(load_whole(model, tmp_path / "unet")) == REGION_HEAD | kernel
