@@ -8,14 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
-import torch
 from lightning.fabric.utilities import rank_zero_only
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback, ProgressBar
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.plugins import LayerSync, Precision
 from lightning.pytorch.profilers import PassThroughProfiler
-from lightning.pytorch.strategies.launchers import _MultiProcessingLauncher
 from torch.distributed import DistError
 
 from fusionseg.callbacks.checkpoints import BestCheckpoint, LastCheckpoint
@@ -26,8 +24,9 @@ from fusionseg.callbacks.progress import FusionProgress
 from fusionseg.callbacks.record import RunRecord
 from fusionseg.callbacks.signals import Signals, Stopped
 from fusionseg.callbacks.training_files import TrainingFiles
-from fusionseg.config.errors import UsageError, mendable
+from fusionseg.config.errors import mendable
 from fusionseg.config.lightning_messages import quiet
+from fusionseg.engine.plan import check_launcher, check_plan
 from fusionseg.engine.precision import fast_precision, precision_notice
 from fusionseg.engine.sync_batch_norm import BatchNormSync
 from fusionseg.runs.checkpoints import AtomicCheckpointIO
@@ -188,47 +187,6 @@ class Trainer(pl.Trainer):
         except BaseException:
             self.run.release()
             raise
-
-
-def check_plan(
-    max_epochs: int | None,
-    max_steps: int = -1,
-    max_time: Any = None,
-    accumulate_grad_batches: int = 1,
-    devices: Any = 1,
-    num_nodes: int = 1,
-    **_: object,
-) -> None:
-    """Checks the length of training and the number of devices before Lightning starts.
-
-    Raises:
-        ValueError: If training has no end, or a number is out of range.
-    """
-    if max_epochs is None and max_steps == -1 and max_time is None:
-        raise ValueError("training has no end: set trainer.max_epochs, trainer.max_steps or trainer.max_time")
-    if accumulate_grad_batches < 1:
-        raise ValueError(
-            f"expected trainer.accumulate_grad_batches of 1 or more, found {accumulate_grad_batches}"
-        )
-    for name, number in (("devices", devices), ("num_nodes", num_nodes)):
-        every = name == "devices" and number == -1 and torch.cuda.is_available()  # all GPUs
-        if isinstance(number, int) and not 1 <= number <= 4096 and not every:
-            raise ValueError(f"expected trainer.{name} in 1..4096, found {number}")
-
-
-def check_launcher(launcher: object) -> None:
-    """Checks that each rank is a program of its own, whose errors, signals and results are not lost.
-
-    Raises:
-        UsageError: If one process starts the ranks, as `ddp_spawn`, `ddp_fork` and `ddp_notebook` do.
-    """
-    if isinstance(launcher, _MultiProcessingLauncher):
-        raise UsageError(
-            "expected ddp, which starts each rank as a program, found one that starts the ranks from within "
-            "this process (spawn, fork, notebook); in a notebook start the command: `!fusionseg fit "
-            "--trainer.devices 2 ...`",
-            "trainer.strategy",
-        )
 
 
 def _several(given: object) -> list[Any]:

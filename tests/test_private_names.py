@@ -152,7 +152,7 @@ INTERNALS = [
     Internal(
         "_MultiProcessingLauncher",
         "lightning",
-        "trainer",
+        "engine/plan",
         "whether one process starts all ranks, in which case their errors and results do not come back whole",
         lambda: (
             issubclass(_launcher("ddp_spawn"), launchers._MultiProcessingLauncher)

@@ -77,16 +77,11 @@ def model_of(
         UsageError: If not one of run and checkpoint is given, the size is not above 0 or the range is empty.
         ValueError: If there is no such model, or its images are not RGB.
     """
-    if (run is None) == (checkpoint is None):
-        raise UsageError(f"expected --run or --checkpoint, found {'neither' if run is None else 'both'}")
     if scale is not None and not scale > 0:
         raise UsageError(f"expected a size above 0, found {scale}", "scale")
     if value_range is not None and not value_range[0] < value_range[1]:
         raise UsageError(f"expected two numbers, low and high, found {list(value_range)}", "value_range")
-    if run is not None:
-        RunFolder(run).configuration()
-        checkpoint = RunFolder(run).best_checkpoint()
-    assert checkpoint is not None
+    checkpoint = _checkpoint(run, checkpoint)
     model, data = restored(checkpoint, run, trust)
     backbone: Any = model.hparams.get("backbone", {})
     channels = backbone.get("in_channels", 3)
@@ -103,6 +98,17 @@ def model_of(
         "scale": scale or float(data.get("scale", 1.0)),
         "value_range": given,
     }
+
+
+def _checkpoint(run: Path | None, checkpoint: Path | None) -> Path:
+    """The checkpoint that is meant, of which exactly one way to name it is given."""
+    if (run is None) == (checkpoint is None):
+        raise UsageError(f"expected --run or --checkpoint, found {'neither' if run is None else 'both'}")
+    if checkpoint is None:
+        assert run is not None
+        RunFolder(run).configuration()
+        return RunFolder(run).best_checkpoint()
+    return checkpoint
 
 
 def predict(
