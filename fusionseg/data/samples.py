@@ -1,5 +1,6 @@
 """Samples and batches: the layer between a dataset and a DataLoader."""
 
+import signal
 from collections.abc import Sequence
 
 import cv2
@@ -151,7 +152,11 @@ def widened(batch: Sample) -> Sample:
 
 
 def quiet_worker(worker: int) -> None:
-    """Limits OpenCV to one thread in a worker process, because the workers already use all cores."""
+    """Limits OpenCV to one thread in a worker process, as the workers already use all cores.
+
+    Ctrl-C, which a terminal sends to workers too, is left to the process that they work for.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     cv2.setNumThreads(0)
 
 

@@ -18,8 +18,7 @@ WRONG = {
     "did you mean BoundaryHead?",
     "--model.backbone.decoder Unett": "model.backbone.decoder: unknown decoder 'Unett'; did you mean Unet? "
     "Expected one of Unet, UnetPlusPlus, ...",
-    "--model.region_head Dice": "model.region_head: expected a Head or null, found Dice; "
-    "expected one of ...",
+    "--model.region_head Dice": "model.region_head: expected a Head or null, found Dice; expected one of ...",
     "--model.region_head BoundaryHead --model.region_head.widht 4": "model.region_head.widht: no such setting; "
     "did you mean width?",
     "--model.region_head no.such.Head": "model.region_head: expected a Head or null, found no.such.Head "

@@ -1,13 +1,15 @@
+import signal
 from functools import partial
 
 import cv2
 import numpy as np
 import pytest
 import torch
+from torch.utils.data import DataLoader, Dataset
 
 from fusionseg.data.augmentation import Augmentation
 from fusionseg.data.base import DataError, Pixels
-from fusionseg.data.samples import EvaluationSamples, TrainSamples, collated, resized, widened
+from fusionseg.data.samples import EvaluationSamples, TrainSamples, collated, quiet_worker, resized, widened
 from fusionseg.data.synthetic import SyntheticScenes
 
 
@@ -138,3 +140,16 @@ def test_samples_with_different_kinds_do_not_share_a_batch() -> None:
     samples = [EvaluationSamples(SyntheticScenes("val", depth=depth))[0] for depth in (False, True)]
     with pytest.raises(DataError, match=r"'depth', .* let the dataset give a map of zeros"):
         collated(samples)
+
+
+class IgnoresInterrupts(Dataset[bool]):
+    def __len__(self) -> int:
+        return 1
+
+    def __getitem__(self, index: int) -> bool:
+        return signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+
+
+def test_workers_leave_ctrl_c_to_the_process_that_they_work_for() -> None:
+    loader = DataLoader(IgnoresInterrupts(), num_workers=1, worker_init_fn=quiet_worker)
+    assert list(loader) == [torch.tensor([True])]
