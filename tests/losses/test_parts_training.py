@@ -62,6 +62,6 @@ def test_a_training_in_parts_is_that_with_whole_outputs(
 def test_a_compiled_network_is_trained_in_parts(
     balancer: Any, fitted: Callable[..., Tensor], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = fitted(balancer)
+    whole = fitted(balancer, compiled=True)
     monkeypatch.setattr("fusionseg.losses.base.LARGE", LARGE)
     torch.testing.assert_close(fitted(balancer, compiled=True), whole, **CLOSE)
