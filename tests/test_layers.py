@@ -9,6 +9,7 @@ LAYERS = [
     "__init__ fit evaluate predict __main__",
     "commands",
     "cli",
+    "studies",
     "trainer",
     "callbacks",
     "runs",

@@ -200,6 +200,10 @@ class RunFolder:
             summary = json.loads(self.summary.read_text(encoding="utf-8"))
         return summary
 
+    def evaluated(self, split: str) -> Path:
+        """The figures of an evaluation; beside them lie `.csv` (images) and `.npz` (their sums)."""
+        return self.evaluation / f"{split}.json"
+
     @property
     def wandb_id(self) -> str | None:
         """The id of the run in W&B, if it was tracked there."""

@@ -1,0 +1,1 @@
+"""Studies: many runs from one file, their results and their statistics."""

@@ -1,0 +1,122 @@
+"""The folder of one or more studies: every path in it, and what is on record about each run."""
+
+import fcntl
+import json
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from fusionseg.config.errors import UsageError
+from fusionseg.files.atomic import Json, write_json
+
+VERSION = 1
+"""The version of what a study writes; a folder of another one is refused."""
+
+
+class StudyFolder:
+    """The only place that knows what lies in a study folder.
+
+    `studies/<name>.json` holds what each study declares and which run folder belongs to each variant and
+    seed, `runs/<key>.json` what happened to the run of a key, `logs/` what the runs printed. The runs
+    themselves lie in `<variant>/<seed>`.
+
+    Args:
+        path: The folder, which need not exist.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.studies = self.path / "studies"
+        self.records = self.path / "runs"
+        self.logs = self.path / "logs"
+
+    def names(self) -> list[str]:
+        """The names of the studies in the folder."""
+        return sorted(path.stem for path in self.studies.glob("[!.]*.json"))
+
+    def declaration(self, name: str) -> Path:
+        """The file of what a study declares."""
+        return self.studies / f"{name}.json"
+
+    def declared(self, name: str | None = None) -> Json:
+        """What a study declares.
+
+        Args:
+            name: Which study; may be left out where there is one.
+
+        Raises:
+            UsageError: If there is no study, several and none is named, or one of another version.
+        """
+        names = self.names()
+        if not names:
+            raise UsageError(f"{self.path}: expected a folder of a study, or run folders, found neither")
+        if name is None and len(names) > 1:
+            raise UsageError(
+                f"{self.path} holds {len(names)} studies: choose one of {', '.join(names)} with --name"
+            )
+        chosen = name or names[0]
+        if chosen not in names:
+            raise UsageError(f"{self.path}: no study {chosen!r}; there is {', '.join(names)}")
+        return self._read(self.declaration(chosen))
+
+    def declare(self, declared: Json) -> None:
+        """Writes what a study declares."""
+        write_json(self.declaration(declared["name"]), {"version": VERSION, **declared})
+
+    def record(self, key: str) -> Json:
+        """What is on record about the run of a key; empty if nothing is.
+
+        Raises:
+            UsageError: If the record is of another version or damaged.
+        """
+        path = self._record(key)
+        return self._read(path) if path.is_file() else {}
+
+    def write_record(self, key: str, record: Json) -> None:
+        """Replaces what is on record about the run of a key."""
+        write_json(self._record(key), {"version": VERSION, **record})
+
+    def log(self, run: str) -> Path:
+        """The file of what the run in a folder (relative to this one) printed."""
+        return self.logs / f"{run.replace('/', '-')}.log"
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Holds the folder for this driver; the system lets go of it when the process dies.
+
+        Raises:
+            UsageError: If another driver holds it; it says who.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(self.path / ".driver", os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                holder = os.read(descriptor, 200).decode(errors="replace").strip() or "another process"
+                raise UsageError(
+                    f"{self.path} is held by {holder}: wait for it, stop it, or choose another folder (--out)"
+                ) from None
+            os.ftruncate(descriptor, 0)
+            os.write(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
+            yield
+        finally:
+            os.close(descriptor)
+
+    def _record(self, key: str) -> Path:
+        return self.records / f"{key}.json"
+
+    def _read(self, path: Path) -> Json:
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise UsageError(f"{path}: expected JSON, found a damaged file ({error}): remove it") from error
+        version = content.get("version") if isinstance(content, dict) else None
+        if version != VERSION:
+            raise UsageError(
+                f"{path}: expected version {VERSION} of a study, found {version}: choose another folder"
+            )
+        found: Json = content
+        return found
