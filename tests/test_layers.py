@@ -43,7 +43,7 @@ OWNERS = {
     "segmentation_models_pytorch": {"networks"},
     "wandb": {"runs"},
     "matplotlib": {"callbacks"},
-    "scipy": {"heads", "data"},
+    "scipy": {"heads", "data", "studies"},
     "torchjd": {"balancing"},
     "torchmetrics": {"metrics"},
     "jsonargparse": {"cli", "config"},
