@@ -1,6 +1,8 @@
 """The sums of every image of an evaluation as the rows of a sparse matrix."""
 
-from collections.abc import Mapping
+import zipfile
+import zlib
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,34 +42,53 @@ class ImageSums:
         return sums
 
 
-def image_sums(path: Path) -> ImageSums:
+def image_sums(path: Path, chosen: Collection[str] | None = None) -> ImageSums:
     """Reads the sums that `evaluate` has written.
 
     Args:
         path: The file `evaluation/<split>.npz` of a run.
+        chosen: The names of the sums to read, such as "semantic" and "region"; all where left out. Histograms
+            such as `scene_scores` are most of the work of a bootstrap.
 
     Raises:
         OSError: If there is no such file.
-        ValueError: If it is no file of sums.
+        ValueError: If it is no file of sums, is damaged, or has no sum of a chosen name.
     """
-    with np.load(path) as file:
-        if "name" not in file:
+    with path.open("rb") as stream:
+        if not zipfile.is_zipfile(stream):
+            raise ValueError(f"{path}: expected sums, found no or half an archive: evaluate the run again")
+        stream.seek(0)
+        try:
+            with np.load(stream) as file:
+                return _read(path, file, chosen)
+        except (zipfile.BadZipFile, zlib.error, EOFError) as error:
             raise ValueError(
-                f"{path}: expected the sums of images that `evaluate` writes, found {file.files}"
-            )
-        names = tuple(map(str, file["name"]))
-        tables = [key.removesuffix(".shape") for key in file.files if key.endswith(".shape")]
-        shapes = {key: file[key].shape[1:] for key in file.files if key != "name" and "." not in key}
-        blocks = [sparse.csr_array(file[key].reshape(len(names), -1).astype(np.float64)) for key in shapes]
-        for table in tables:
-            shapes[table] = tuple(file[f"{table}.shape"].tolist())
-            blocks.append(_table_rows(file, table, len(names), shapes[table]))
-    return ImageSums(names, sparse.hstack(blocks, format="csr"), shapes)
+                f"{path}: expected sums, found a damaged file ({error}): evaluate the run again"
+            ) from error
 
 
-def _table_rows(file: Any, name: str, images: int, shape: tuple[int, ...]) -> Any:
-    """The cells of a table that are not 0, one row an image."""
+def _read(path: Path, file: Any, chosen: Collection[str] | None) -> ImageSums:
+    """The chosen sums of an open file."""
+    if "name" not in file:
+        found = ", ".join(file) or "nothing"
+        raise ValueError(f"{path}: expected the sums of images that `evaluate` writes, found {found}")
+    names = dict.fromkeys(key.partition(".")[0] for key in file if key != "name")
+    if lacking := set(chosen or ()) - names.keys():
+        raise ValueError(f"{path}: expected the sums {', '.join(sorted(lacking))}, found {', '.join(names)}")
+    images = tuple(map(str, file["name"]))
+    wanted = [name for name in names if chosen is None or name in chosen]
+    rows = {name: _rows(file, name, len(images)) for name in wanted}
+    shapes = {name: shape for name, (_, shape) in rows.items()}
+    return ImageSums(images, sparse.hstack([block for block, _ in rows.values()], format="csr"), shapes)
+
+
+def _rows(file: Any, name: str, images: int) -> tuple[Any, tuple[int, ...]]:
+    """A sum, one row an image, and its shape; of a table the cells that are not 0 are listed."""
+    if name in file:
+        values = file[name].astype(np.float64)
+        return sparse.csr_array(values.reshape(images, -1)), values.shape[1:]
+    shape = tuple(file[f"{name}.shape"].tolist())
     cells = file[f"{name}.cell"].astype(np.int64)
     columns = np.ravel_multi_index(tuple(cells[:, 1:].T), shape)
     values = file[f"{name}.value"].astype(np.float64)
-    return sparse.csr_array((values, (cells[:, 0], columns)), shape=(images, int(np.prod(shape))))
+    return sparse.csr_array((values, (cells[:, 0], columns)), shape=(images, int(np.prod(shape)))), shape

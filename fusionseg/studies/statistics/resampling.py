@@ -21,9 +21,9 @@ class ImageResampling:
 
     What is drawn is what can be taken as independent. Where the images have groups (sequences, cities,
     scenes), neighbors are alike: 10 groups and more are drawn as a whole. Fewer cannot tell how much groups
-    differ; then blocks of about sqrt(n) consecutive images are drawn within each of them (circular block
-    bootstrap, Politis and Romano 1992), and the interval speaks of these groups only. Images of a group are
-    taken to be in the order in which they were recorded.
+    differ; then blocks of consecutive images, a fifth of a group and at least sqrt(n), are drawn within each
+    (circular block bootstrap, Politis and Romano 1992), and the interval speaks of these groups only. Images
+    of a group are taken to be in the order in which they were recorded.
 
     >>> resampling = ImageResampling(6, resamples=2, seed=0)
     >>> next(resampling.weights()).tolist()
@@ -80,7 +80,7 @@ class ImageResampling:
         for start in range(0, self.resamples, chunk):
             number = min(chunk, self.resamples - start)
             if self.unit == "block":
-                yield np.stack([self._drawn_blocks(generator) for _ in range(number)])
+                yield self._drawn_blocks(generator, number)
             else:
                 drawn = generator.integers(self.groups, size=(number, self.groups))
                 yield _counts(drawn, self.groups)[:, self._owner]
@@ -118,21 +118,24 @@ class ImageResampling:
             return ""
         return f"within these {'images' if self.unit == 'image' else 'sequences'} only"
 
-    def _drawn_blocks(self, generator: np.random.Generator) -> Floats:
-        """How often each image is in blocks that are drawn within its group (N,)."""
-        drawn = np.zeros(self.images)
-        for members in self._members:
+    def _drawn_blocks(self, generator: np.random.Generator, number: int) -> Floats:
+        """How often each image is in blocks that are drawn within its group (r, N)."""
+        lengths = [len(members) for members in self._members]
+        numbers = [math.ceil(length / _block(length)) for length in lengths]
+        # resample by resample, so that the draws do not depend on how many are made at a time
+        starts = generator.integers(np.repeat(lengths, numbers), size=(number, sum(numbers)))
+        drawn = np.zeros((number, self.images))
+        ends = np.cumsum(numbers)[:-1]
+        for members, first in zip(self._members, np.split(starts, ends, axis=1), strict=True):
             length = len(members)
-            block = _block(length)
-            starts = generator.integers(length, size=math.ceil(length / block))
-            positions = (starts[:, None] + np.arange(block)).ravel()[:length] % length
-            drawn[members] = np.bincount(positions, minlength=length)
+            positions = (first[..., None] + np.arange(_block(length))).reshape(number, -1)[:, :length]
+            drawn[:, members] = _counts(positions % length, length)
         return drawn
 
 
 def _block(length: int) -> int:
-    """How many consecutive images of a group of so many are drawn together."""
-    return math.isqrt(length - 1) + 1
+    """How many consecutive images of a group of so many are drawn together: a fifth, at least sqrt(n)."""
+    return max(math.ceil(length / 5), math.isqrt(length - 1) + 1)
 
 
 def _counts(drawn: npt.NDArray[np.int64], size: int) -> Floats:
