@@ -8,8 +8,8 @@ import fusionseg
 LAYERS = [
     "__init__ fit evaluate predict __main__",
     "commands",
-    "cli",
     "studies",
+    "cli",
     "trainer",
     "callbacks",
     "runs",

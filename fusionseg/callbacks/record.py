@@ -40,6 +40,7 @@ class RunRecord(Callback):
         self.config = config
         self.best: Json = {}
         self.images = 0
+        self.steps = 0
         self.seconds = 0.0
         self.since = 0.0
         self.spent = 0.0
@@ -143,6 +144,7 @@ class RunRecord(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: object, batch: Sample, *_: object
     ) -> None:
         self.images += len(batch["image"]) * trainer.world_size
+        self.steps = trainer.global_step
         if trainer.global_step == trainer.max_steps:
             trainer.should_stop = True  # so that a validation follows, wherever in an epoch that is
 
@@ -211,7 +213,9 @@ class RunRecord(Callback):
         best = {**self.best, "checkpoint": kept if self.run.best.is_file() else None} if self.best else {}
         summary = {"status": status, "metrics": metrics, "best": best, **self.facts}
         seconds = self.spent + time.time() - self.start
-        write_json(self.run.summary, {**summary, "seconds": seconds, "images_per_second": rate})
+        per_step = self.seconds / self.steps if self.steps else None
+        cost = {"seconds": seconds, "seconds_per_step": per_step, "images_per_second": rate}
+        write_json(self.run.summary, {**summary, **cost})
 
     def _show(self, metrics: dict[str, float]) -> None:
         best = self.best.get("metrics", {})

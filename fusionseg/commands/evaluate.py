@@ -32,6 +32,7 @@ class Options:
     Args:
         run: Run folder.
         split: Which split.
+        checkpoint: The epoch with the best validation score, or the last one.
         pictures: How many of the best and of the worst images are drawn.
         wandb: Where W&B tracks the figures, as in fusionseg.fit.
         trust: A package of your own whose classes the run may name; several with commas between. A run may be
@@ -43,6 +44,7 @@ class Options:
 
     run: Path
     split: Literal["val", "test"] = "val"
+    checkpoint: Literal["best", "last"] = "best"
     pictures: int = 4
     wandb: Literal["online", "offline", "disabled"] | None = None
     trust: str | None = None
@@ -77,11 +79,12 @@ def main(args: Sequence[str]) -> None:
     if config.wandb:
         os.environ["WANDB_MODE"] = config.wandb
     run = RunFolder(config.run)
-    load_state(cli.model, run.best_checkpoint())
+    load_state(cli.model, run.best_checkpoint() if config.checkpoint == "best" else run.last)
     if not config.trained:
         _check_unseen(run, cli.datamodule, config.split)
     precision = str(config.trainer.get("precision") or fast_precision())
-    result = evaluate(cli.model, cli.datamodule, config.split, run.evaluation, precision, config.pictures)
+    chosen = (config.split, run.evaluation, precision, config.pictures, config.checkpoint)
+    result = evaluate(cli.model, cli.datamodule, *chosen)
     track(run, config.split, result, cli.datamodule.classes)
     for name, value in result["metrics"].items():
         print(f"{config.split}/{name:20} {value:.4f}")

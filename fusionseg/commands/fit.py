@@ -9,10 +9,11 @@ from typing import Any, Literal
 
 import lightning.pytorch as pl
 
+import fusionseg.config
 from fusionseg.callbacks.training_files import TrainingFiles
 from fusionseg.cli.configuration import experiment
 from fusionseg.cli.help import manual
-from fusionseg.cli.parser import FusionCLI, values
+from fusionseg.cli.parser import FusionCLI, configurations, values
 from fusionseg.config.trust import untrusted
 from fusionseg.runs.folder import RunFolder
 from fusionseg.runs.restore import start_from
@@ -20,6 +21,9 @@ from fusionseg.runs.resume import check_same, resuming, without_start
 from fusionseg.runs.run_classes import check_same_classes, check_start, classes_of
 from fusionseg.runs.training_files import read
 from fusionseg.sample import Classes
+
+SYNTHETIC = Path(fusionseg.config.__path__[0]) / "synthetic.yaml"
+"""The experiment where no other is named."""
 
 
 @dataclass
@@ -95,6 +99,8 @@ class FitCLI(FusionCLI):
 def main(args: Sequence[str]) -> None:
     """Trains as the arguments say and prints the run folder."""
     words = resuming(args)
+    if not configurations(words):
+        words = ["--config", str(SYNTHETIC), *words]
     with untrusted(values(args, "--trust")) if values(args, "--resume") else nullcontext():
         cli = FitCLI(words)
     trainer: Any = cli.trainer

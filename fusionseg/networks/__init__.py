@@ -9,6 +9,7 @@ from fusionseg.networks.fcn import FCN
 from fusionseg.networks.hard_sharing import HardSharing
 from fusionseg.networks.mtan import MTAN
 from fusionseg.networks.pad_net import PADNet
+from fusionseg.networks.slim_unet import SlimUnet
 
 __all__ = [
     "FCN",
@@ -20,4 +21,5 @@ __all__ = [
     "HardSharing",
     "Network",
     "PADNet",
+    "SlimUnet",
 ]

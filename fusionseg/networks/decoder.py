@@ -72,7 +72,9 @@ def decoder_names() -> list[str]:
 
 def check_decoder(name: str) -> None:
     """Raises a `UsageError` for an unknown short name; a class path is left to `paired`, which imports it."""
-    if "." not in name and name not in _classes():
+    if "." in name or name in _own():  # known without segmentation-models-pytorch, which takes long to import
+        return
+    if name not in _classes():
         raise _unknown(name)
 
 
@@ -114,7 +116,12 @@ def _classes() -> dict[str, Any]:
     import segmentation_models_pytorch as smp
 
     models = {model.__name__: model for model in smp.MODEL_ARCHITECTURES_MAPPING.values()}
-    return models | {kind.__name__: kind for kind in _concrete(Decoder)}
+    return models | _own()
+
+
+def _own() -> dict[str, Any]:
+    """Every imported `Decoder` by its short name."""
+    return {kind.__name__: kind for kind in _concrete(Decoder)}
 
 
 def _concrete(kind: Any) -> list[type[Decoder]]:

@@ -33,7 +33,15 @@ class Ranked(NamedTuple):
     image: Scored
 
 
-def evaluate(module: Any, data: Any, split: str, folder: Path, precision: str, pictures: int = 4) -> Json:
+def evaluate(
+    module: Any,
+    data: Any,
+    split: str,
+    folder: Path,
+    precision: str,
+    pictures: int = 4,
+    checkpoint: str = "best",
+) -> Json:
     """Measures a model on a split and writes `<split>.json`, `.csv`, `.npz` and pictures into a folder.
 
     Args:
@@ -44,10 +52,11 @@ def evaluate(module: Any, data: Any, split: str, folder: Path, precision: str, p
         precision: As Lightning's.
         pictures: How many of the best and of the worst images are drawn, each once; those of which nothing
             can be measured are neither.
+        checkpoint: What the file is to say about where the weights come from.
 
     Returns:
         What the JSON file holds: `metrics`, `per_class`, `notes` (what the score does not show), `split`,
-        `images`.
+        `checkpoint`, `images`.
     """
     with mendable():
         suite = suite_of(module, data.classes)
@@ -62,10 +71,11 @@ def evaluate(module: Any, data: Any, split: str, folder: Path, precision: str, p
                 heapq.heappush(heap, Ranked(sign * figures["score"], -sign * position, photo, image))
                 if len(heap) > pictures:
                     heapq.heappop(heap)
-        result = _result(suite, records.total, data.classes) | {"split": split, "images": records.count}
-        write_json(folder / f"{split}.json", result)
+        of_all = _result(suite, records.total, data.classes)
+        result = of_all | {"split": split, "checkpoint": checkpoint, "images": records.count}
         records.write_csv(folder / f"{split}.csv")
         records.write_npz(folder / f"{split}.npz")
+        write_json(folder / f"{split}.json", result)  # the last one, so that where it is the others are
     among = len({abs(ranked.position) for ranked in (*best, *worst)})
     # of few images each is drawn once
     for name, heap, most in (("best", best, (among + 1) // 2), ("worst", worst, among // 2)):

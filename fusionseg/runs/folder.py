@@ -193,6 +193,24 @@ class RunFolder:
         print(f"{self.path} has no checkpoint yet: the run begins again", file=sys.stderr)
         return None
 
+    def is_claimed(self) -> bool:
+        """Whether a process trains in the folder."""
+        if not self._claim_file.is_file():
+            return False
+        try:
+            descriptor, _ = _locked(self._claim_file)
+        except FileExistsError:
+            return True
+        os.close(descriptor)
+        return False
+
+    def readable_summary(self) -> Json:
+        """The content of `summary.json`; empty if there is none that can be read."""
+        try:
+            return self.read_summary()
+        except (OSError, ValueError):
+            return {}
+
     def read_summary(self) -> Json:
         """The content of `summary.json`; empty if there is none."""
         summary: Json = {}

@@ -4,6 +4,7 @@ import fcntl
 import json
 import os
 import socket
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -66,13 +67,13 @@ class StudyFolder:
         write_json(self.declaration(declared["name"]), {"version": VERSION, **declared})
 
     def record(self, key: str) -> Json:
-        """What is on record about the run of a key; empty if nothing is.
-
-        Raises:
-            UsageError: If the record is of another version or damaged.
-        """
+        """What is on record about the run of a key; empty if nothing is that can be read."""
         path = self._record(key)
-        return self._read(path) if path.is_file() else {}
+        try:
+            return self._read(path) if path.is_file() else {}
+        except UsageError as error:
+            print(f"{error.reason}; the run folder decides", file=sys.stderr)
+            return {}
 
     def write_record(self, key: str, record: Json) -> None:
         """Replaces what is on record about the run of a key."""

@@ -1,0 +1,206 @@
+"""The runs of a study: each variant and seed with its key and its folder, checked before anything runs."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from fusionseg.config.errors import UsageError
+from fusionseg.config.type_names import nearest
+from fusionseg.files.atomic import Json
+from fusionseg.studies.axes import Variant
+from fusionseg.studies.folder import StudyFolder
+from fusionseg.studies.identity import differences, key_of, settings_of
+from fusionseg.studies.study_file import Study
+
+FIXED = ("metric", "epoch", "budget")
+"""What a study that has begun cannot change, beside its variants' settings."""
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """One run that a study asks for.
+
+    Attributes:
+        variant: Its variant.
+        seed: Its seed.
+        key: The hash of all that its figures depend on.
+        folder: Its run folder, relative to the study's.
+        arguments: Those of `fit`, without `--out`.
+    """
+
+    variant: str
+    seed: int
+    key: str
+    folder: str
+    arguments: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A study whose variants can all be built.
+
+    Attributes:
+        study: The study.
+        runs: Its runs, seed by seed, so that all variants have as many of them at any time.
+        settings: The resolved settings of each variant.
+        parameters: The number of parameters of each.
+        steps: Steps of each variant, where the budget is a time.
+    """
+
+    study: Study
+    runs: tuple[PlannedRun, ...]
+    settings: Mapping[str, Json]
+    parameters: Mapping[str, int]
+    steps: Mapping[str, int]
+
+    def declared(self) -> Json:
+        """What the folder keeps of the study."""
+        named = {variant.name: variant for variant in self.study.variants}
+        return {
+            **self.study.declared(),
+            "steps": dict(self.steps),
+            "variants": [
+                {
+                    "name": name,
+                    "settings": dict(variant.settings),
+                    "point": dict(variant.point),
+                    "parameters": self.parameters[name],
+                    "resolved": dict(self.settings[name]),
+                }
+                for name, variant in named.items()
+            ],
+            "runs": [
+                {"variant": run.variant, "seed": run.seed, "key": run.key, "folder": run.folder}
+                for run in self.runs
+            ],
+        }
+
+
+def arguments(study: Study, variant: Variant, steps: int | None = None) -> list[str]:
+    """The arguments of `fit` for a variant, without seed and folder."""
+    words = [word for file in study.base for word in ("--config", str(file))]
+    if study.precision:
+        words.append(f"--trainer.precision={study.precision}")
+    if epochs := study.budget.get("epochs"):
+        words.append(f"--trainer.max_epochs={epochs:g}")
+    if number := steps or study.budget.get("steps"):
+        words += ["--trainer.max_epochs=-1", f"--trainer.max_steps={number:g}"]
+    settings = {**study.settings, **variant.settings}
+    return words + [f"--{key}={_text(value)}" for key, value in settings.items()]
+
+
+def checked(study: Study, found: Mapping[str, Json]) -> None:
+    """Checks what came of the variants' command lines.
+
+    Raises:
+        UsageError: If one cannot be built, two are the same, an axis changes nothing, or the metric is
+            none that they log.
+    """
+    for name, outcome in found.items():
+        if "error" in outcome:
+            raise UsageError(f"variant {name!r}: {outcome['error']}")
+        logged = outcome["figures"]
+        if logged and study.metric not in logged:
+            raise UsageError(
+                f"expected a figure that variant {name!r} logs{nearest(study.metric, logged)}, found "
+                f"{study.metric!r}",
+                "metric",
+            )
+    settings = {name: settings_of(outcome["config"]) for name, outcome in found.items()}
+    _check_axes(study, settings)
+    by_key: dict[str, str] = {}
+    for name in settings:
+        twin = by_key.setdefault(key_of(settings[name], 0), name)
+        if twin != name:
+            raise UsageError(f"variants {twin!r} and {name!r} are the same run: leave one out", "variants")
+
+
+def _check_axes(study: Study, settings: Mapping[str, Json]) -> None:
+    grid = [variant for variant in study.variants if variant.point]
+    for axis, values in study.axes.items():
+        lines: dict[str, set[str]] = {}
+        for variant in grid:
+            others = str({name: value for name, value in variant.point.items() if name != axis})
+            lines.setdefault(others, set()).add(key_of(settings[variant.name], 0))
+        if len(values) > 1 and all(len(keys) == 1 for keys in lines.values()):
+            raise UsageError("this axis changes nothing: all its values make the same run", f"axes.{axis}")
+
+
+def planned(study: Study, found: Mapping[str, Json], steps: Mapping[str, int], folder: StudyFolder) -> Plan:
+    """The runs of a study that begins or goes on in a folder.
+
+    Args:
+        study: The study, with the precision that its runs are computed in.
+        found: What came of each variant's command line.
+        steps: Steps of each variant, where the budget is a time.
+        folder: The folder, which may hold this study, as it was, and others.
+
+    Raises:
+        UsageError: If the study in the folder is another one of this name; it names what differs.
+    """
+    settings = {name: settings_of(outcome["config"]) for name, outcome in found.items()}
+    if study.name in folder.names():
+        check_same(study, settings, folder.declared(study.name), folder.path)
+    taken = {run["folder"]: run["key"] for name in folder.names() for run in folder.declared(name)["runs"]}
+    paid = {key: name for name, key in taken.items()}
+    runs = []
+    for seed in study.seeds:
+        for variant in study.variants:
+            key = key_of(settings[variant.name], seed)
+            place = paid.get(key) or _free(f"{variant.name}/{seed}", key, taken)
+            taken[place] = key
+            words = [*arguments(study, variant, steps.get(variant.name)), f"--seed_everything={seed}"]
+            runs.append(PlannedRun(variant.name, seed, key, place, tuple(words)))
+    parameters = {name: outcome["parameters"] for name, outcome in found.items()}
+    return Plan(study, tuple(runs), settings, parameters, steps)
+
+
+def check_same(study: Study, settings: Mapping[str, Json], before: Json, path: Path) -> None:
+    """Raises a UsageError if a study is not the one that began in a folder, grown at most."""
+    for key in FIXED:
+        now = study.declared()[key]
+        if before[key] != now:
+            raise UsageError(f"{before[key]!r} when the study in {path} began, {now!r} now", key)
+    for variant in before["variants"]:
+        name = variant["name"]
+        if name not in settings:
+            raise UsageError(
+                f"variant {name!r} of the study in {path} is gone: keep it, or use another --out"
+            )
+        changed = differences(variant["resolved"], settings[name])
+        if changed:
+            more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
+            raise UsageError(
+                f"variant {name!r} is not what began in {path}: {'; '.join(changed[:3])}{more}; name it "
+                "otherwise, or use another --out"
+            )
+    if gone := sorted(set(before["seeds"]) - set(study.seeds)):
+        raise UsageError(
+            f"seed {gone[0]} of the study in {path} is gone: keep it, or use another --out", "seeds"
+        )
+
+
+def common_precision(found: Mapping[str, Json]) -> str:
+    """The one precision that all variants come to.
+
+    Raises:
+        UsageError: If they come to several.
+    """
+    kinds = sorted({outcome["precision"] for outcome in found.values()})
+    if len(kinds) > 1:
+        raise UsageError(f"expected one for all variants, found {' and '.join(kinds)}", "precision")
+    return str(kinds[0])
+
+
+def _free(name: str, key: str, taken: Mapping[str, str]) -> str:
+    """A folder for a run: its own name, or with a part of the key where another run has that."""
+    return name if taken.get(name, key) == key else f"{name}-{key[:6]}"
+
+
+def _text(value: Any) -> str:
+    """A value as one word of YAML."""
+    text = yaml.safe_dump(value, default_flow_style=True, width=float("inf"), sort_keys=False)
+    return str(text).removesuffix("\n").removesuffix("\n...")

@@ -1,0 +1,253 @@
+"""A study file: what is varied, over which seeds, and what decides."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from fusionseg.config.errors import UsageError, mapping
+from fusionseg.config.type_names import nearest
+from fusionseg.files.atomic import Json
+from fusionseg.studies.axes import Variant, crossed
+
+KEYS = (
+    "description",
+    "base",
+    "settings",
+    "axes",
+    "formulas",
+    "variants",
+    "search",
+    "seeds",
+    "metric",
+    "epoch",
+    "reference",
+    "baselines",
+    "budget",
+    "precision",
+    "retries",
+    "notes",
+)
+BUDGETS = ("epochs", "steps", "minutes")
+TASKS = ("semantic", "region")
+OWN = ("seed_everything", "trainer.precision", "trainer.max_epochs", "trainer.max_steps", "trainer.max_time")
+"""Settings that a study has other words for: `seeds`, `precision` and `budget`."""
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study as its file describes it; nothing is known yet about whether its runs can be built.
+
+    Attributes:
+        name: The file's name without its suffix.
+        base: The configurations that all runs begin with.
+        settings: What all runs set, by keys with dots as on the command line of `fit`.
+        variants: What is compared.
+        seeds: The seeds of each variant.
+        metric: The validation figure that decides.
+        epoch: Which epoch counts: `last`, or `best` by `val/score`.
+        reference: The variant that the others are compared with.
+        baselines: The single-task variants by the task that they are trained on.
+        budget: `{epochs: N}`, `{steps: N}` or `{minutes: M}`; empty where the configurations decide.
+        precision: As Lightning's; empty where the configurations decide.
+        retries: How often a failed run is started again.
+        search: Settings of a search in place of variants; empty if there is none.
+        notes: What the report says beside its figures.
+    """
+
+    name: str
+    base: tuple[Path, ...]
+    variants: tuple[Variant, ...]
+    seeds: tuple[int, ...]
+    description: str = ""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    axes: Mapping[str, list[Any]] = field(default_factory=dict)
+    metric: str = "val/score"
+    epoch: str = "last"
+    reference: str | None = None
+    baselines: Mapping[str, str] = field(default_factory=dict)
+    budget: Mapping[str, float] = field(default_factory=dict)
+    precision: str = ""
+    retries: int = 1
+    search: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    def declared(self) -> Json:
+        """What the report needs to know of the file."""
+        return {
+            "name": self.name,
+            "description": self.description,
+            "metric": self.metric,
+            "epoch": self.epoch,
+            "reference": self.reference,
+            "baselines": dict(self.baselines),
+            "axes": dict(self.axes),
+            "seeds": list(self.seeds),
+            "budget": dict(self.budget),
+            "precision": self.precision,
+            "notes": list(self.notes),
+            "search": dict(self.search),
+        }
+
+
+def read_study(path: Path) -> Study:
+    """Reads a study file.
+
+    Raises:
+        UsageError: If the file cannot be read, or does not describe a study; the message names file and key.
+    """
+    content = mapping(path)
+    try:
+        return _study(path, content)
+    except UsageError as error:
+        raise UsageError(f"{error.reason} (in {path})", error.key) from error
+
+
+def _study(path: Path, content: Mapping[str, Any]) -> Study:
+    if unknown := sorted(content.keys() - set(KEYS)):
+        raise UsageError(f"no such key of a study{nearest(unknown[0], KEYS)}", unknown[0])
+    axes = _mapping(content, "axes")
+    settings = _settings(content, "settings")
+    search = _mapping(content, "search")
+    variants = _variants(content, axes, bool(search))
+    names = [variant.name for variant in variants]
+    return Study(
+        name=path.stem,
+        description=str(content.get("description", "")).strip(),
+        base=tuple(_base(path, content)),
+        settings=settings,
+        axes=axes,
+        variants=variants,
+        seeds=_seeds(content),
+        metric=_metric(content),
+        epoch=_one_of(content, "epoch", ("last", "best")),
+        reference=_named(content.get("reference"), "reference", names),
+        baselines={
+            task: _named(name, f"baselines.{task}", names) or "" for task, name in _tasks(content).items()
+        },
+        budget=_budget(content),
+        precision=str(content.get("precision") or ""),
+        retries=_number(content, "retries", 1),
+        search=search,
+        notes=tuple(map(str, _list(content, "notes"))),
+    )
+
+
+def _base(path: Path, content: Mapping[str, Any]) -> list[Path]:
+    given = content.get("base", [])
+    files = [path.parent / name for name in ([given] if isinstance(given, str) else _list(content, "base"))]
+    for file in files:
+        mapping(file)
+    return files
+
+
+def _variants(content: Mapping[str, Any], axes: Mapping[str, Any], searches: bool) -> tuple[Variant, ...]:
+    given = _mapping(content, "variants")
+    if sum([bool(given), bool(axes), searches]) != 1 and not (given and axes):
+        raise UsageError("expected `axes`, `variants` or a `search`, found none, or a search beside others")
+    named = [
+        Variant(str(name), _checked(settings or {}, f"variants.{name}")) for name, settings in given.items()
+    ]
+    grid = crossed(axes, _mapping(content, "formulas")) if axes else []
+    for variant in grid:
+        _checked(variant.settings, "axes")
+    names = [variant.name for variant in (*named, *grid)]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise UsageError(f"expected names that differ, found {twice!r} twice", "variants")
+    if bad := next((name for name in names if not name or set(name) & set("/\\\0") or name[0] == "."), None):
+        raise UsageError(f"expected a name that can be a folder, found {bad!r}", "variants")
+    return (*named, *grid)
+
+
+def _checked(settings: Any, key: str) -> dict[str, Any]:
+    """The settings with dots, none of which the study decides otherwise."""
+    if not isinstance(settings, dict):
+        raise UsageError(f"expected settings such as model.beta: 0.3, found {settings!r}", key)
+    for name in settings:
+        if name in OWN:
+            raise UsageError(
+                "a study decides that by its own keys seeds, precision and budget", f"{key}.{name}"
+            )
+        if str(name).split(".")[0] not in ("model", "data", "trainer"):
+            raise UsageError(f"expected a setting of model, data or trainer, found {name!r}", key)
+    return {str(name): value for name, value in settings.items()}
+
+
+def _settings(content: Mapping[str, Any], key: str) -> dict[str, Any]:
+    return _checked(content.get(key) or {}, key)
+
+
+def _seeds(content: Mapping[str, Any]) -> tuple[int, ...]:
+    given = content.get("seeds", 3)
+    seeds = list(range(given)) if isinstance(given, int) and not isinstance(given, bool) else given
+    fine = isinstance(seeds, list) and seeds and all(isinstance(seed, int) and seed >= 0 for seed in seeds)
+    if not fine or len(set(seeds)) < len(seeds):
+        raise UsageError(f"expected a number of seeds, or a list of different ones, found {given!r}", "seeds")
+    return tuple(seeds)
+
+
+def _metric(content: Mapping[str, Any]) -> str:
+    name = str(content.get("metric", "val/score"))
+    if not name.startswith("val/"):
+        raise UsageError(
+            f"expected a figure of the validation, such as val/score, found {name!r}: the test split decides "
+            "nothing",
+            "metric",
+        )
+    return name
+
+
+def _budget(content: Mapping[str, Any]) -> dict[str, float]:
+    budget = _mapping(content, "budget")
+    if not budget:
+        return {}
+    [(kind, amount), *more] = budget.items()
+    if more or kind not in BUDGETS:
+        raise UsageError(
+            f"expected one of {', '.join(BUDGETS)}, found {', '.join(map(str, budget))}", "budget"
+        )
+    whole = kind == "minutes" or isinstance(amount, int)
+    if not isinstance(amount, int | float) or isinstance(amount, bool) or amount <= 0 or not whole:
+        raise UsageError(f"expected a number above 0, found {amount!r}", f"budget.{kind}")
+    return {kind: amount}
+
+
+def _tasks(content: Mapping[str, Any]) -> dict[str, Any]:
+    baselines = _mapping(content, "baselines")
+    if unknown := sorted(baselines.keys() - set(TASKS)):
+        raise UsageError(f"expected the task {' or '.join(TASKS)}", f"baselines.{unknown[0]}")
+    return baselines
+
+
+def _named(name: Any, key: str, names: list[str]) -> str | None:
+    if name is not None and name not in names:
+        raise UsageError(f"expected one of the variants{nearest(str(name), names)}", key)
+    return name if name is None else str(name)
+
+
+def _one_of(content: Mapping[str, Any], key: str, choices: tuple[str, ...]) -> str:
+    value = content.get(key, choices[0])
+    if value not in choices:
+        raise UsageError(f"expected {' or '.join(choices)}, found {value!r}", key)
+    return str(value)
+
+
+def _number(content: Mapping[str, Any], key: str, default: int) -> int:
+    value = content.get(key, default)
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise UsageError(f"expected a number of 0 or more, found {value!r}", key)
+    return value
+
+
+def _mapping(content: Mapping[str, Any], key: str) -> dict[str, Any]:
+    value = content.get(key) or {}
+    if not isinstance(value, dict):
+        raise UsageError(f"expected keys and values, found {type(value).__name__}", key)
+    return value
+
+
+def _list(content: Mapping[str, Any], key: str) -> list[Any]:
+    value = content.get(key) or []
+    if not isinstance(value, list):
+        raise UsageError(f"expected a list, found {type(value).__name__}", key)
+    return value
