@@ -1,22 +1,33 @@
 """Runs a study: variants and seeds from one file, resumed where it was stopped."""
 
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 from fusionseg.cli.help import options_manual
 from fusionseg.cli.parser import Parser
-from fusionseg.config.errors import UserError
-from fusionseg.studies.driver import Driver
+from fusionseg.config.errors import UsageError, UserError
+from fusionseg.studies.driver import Driver, Progress
 from fusionseg.studies.folder import StudyFolder
-from fusionseg.studies.launcher import LocalLauncher, slots
+from fusionseg.studies.launcher import LocalLauncher
 from fusionseg.studies.live import Display
+from fusionseg.studies.plan import Plan, PlannedRun
 from fusionseg.studies.prepare import prepared
+from fusionseg.studies.seeds import seed_plan
+from fusionseg.studies.slots import Slot, slots
+from fusionseg.studies.workload import workload
 
 ABOUT = """Runs every variant of a study file with every seed and measures each on the validation split. The
 same command goes on where it was stopped, repeats nothing that is finished, and takes in seeds and variants
-that were added to the file. Then: python -m fusionseg report DIR."""
+that were added to the file. What every run is to set beside the file is given as in fit: --data.dataset.root
+DIR. Then: python -m fusionseg report DIR."""
+
+SWITCHES = ("dry_run",)
 
 
 @dataclass
@@ -28,7 +39,9 @@ class Options:
         out: Folder of the runs; several studies may share one, and runs that are the same.
         jobs: Runs at once; left out: as many as the GPUs allow, or half as many as there are cores.
         gpus_per_run: GPUs of each run, also a fraction; left out: one, if there are any.
-        dry_run: List the runs with their commands, and run nothing.
+        dry_run: List the runs with their commands, time and disk, and run nothing; steps are measured.
+        plan: Say how many seeds a difference of so much needs in the metric, from the runs so far.
+        final: When all is run, measure these variants on the test split, once; with commas between.
     """
 
     file: Path
@@ -36,6 +49,8 @@ class Options:
     jobs: int | None = None
     gpus_per_run: float | None = None
     dry_run: bool = False
+    plan: float | None = None
+    final: str | None = None
 
 
 def options(args: Sequence[str]) -> Options:
@@ -45,7 +60,7 @@ def options(args: Sequence[str]) -> Options:
         UsageError: If they cannot be used.
     """
     parser = Parser(allow_abbrev=False)
-    parser.manual = lambda: options_manual("study FILE --out DIR [--jobs N]", ABOUT, Options)
+    parser.manual = lambda: options_manual("study FILE --out DIR [--key value ...]", ABOUT, Options)
     parser.add_argument("file", type=Path)
     parser.add_class_arguments(Options, skip={"file"}, instantiate=False)
     return Options(**parser.parse_args(_flags(args)).as_dict())
@@ -53,23 +68,73 @@ def options(args: Sequence[str]) -> Options:
 
 def main(args: Sequence[str]) -> None:
     """Runs the study and says what came of it."""
-    given = options(args)
+    words, settings = divided(args)
+    given = options(words)
     folder = StudyFolder(given.out)
-    if given.dry_run:
-        for run in prepared(given.file, folder, _report).runs:
-            print("python -m fusionseg.fit", *run.arguments, "--out", folder.path / run.folder)
+    if given.plan is not None:
+        print(seed_plan(folder, given.file.stem, given.plan))
         return
+    if given.dry_run:
+        plan = prepared(given.file, folder, _report, settings)
+        print(workload(plan, folder, given.jobs or 1, _report))
+        return
+    places = slots(given.jobs, given.gpus_per_run)
     with folder.held():
-        plan = prepared(given.file, folder, _report)
-        folder.declare(plan.declared())
-        places = slots(given.jobs, given.gpus_per_run)
-        with Display(plan.study.name, len(places)) as display:
-            driver = Driver(plan.study, plan.runs, folder, LocalLauncher(), places, display.show)
-            progress = driver.run()
+        plan = prepared(given.file, folder, _report, settings)
+        chosen = _chosen(plan, given.final)
+        known = folder.declared(plan.study.name) if plan.study.name in folder.names() else {}
+        folder.declare({"final": known.get("final", []), **plan.declared()})
+        progress = _driven(plan, folder, places, plan.runs, "val")
+        if chosen and not progress.failed:
+            folder.declare(
+                {**folder.declared(plan.study.name), "final": sorted({*known.get("final", []), *chosen})}
+            )
+            _driven(plan, folder, places, [run for run in plan.runs if run.variant in chosen], "test")
     print(folder.path)
     if progress.failed:
         logs = ", ".join(str(folder.log(run)) for run in progress.failed)
         raise UserError(f"{len(progress.failed)} of {progress.total} runs failed; their logs: {logs}")
+
+
+def _driven(
+    plan: Plan, folder: StudyFolder, places: list[Slot], runs: Sequence[PlannedRun], split: str
+) -> Progress:
+    with Display(f"{plan.study.name} ({split})", len(places)) as display:
+        return Driver(plan.study, runs, folder, LocalLauncher(), places, display.show, split).run()
+
+
+def _chosen(plan: Plan, final: str | None) -> list[str]:
+    """The variants that are measured on the test split.
+
+    Raises:
+        UsageError: If there is no such variant.
+    """
+    names = [variant.name for variant in plan.study.variants]
+    chosen = final.split(",") if final and final not in names else [final] if final else []
+    if unknown := [name for name in chosen if name not in names]:
+        raise UsageError(f"expected variants of the study, found {unknown[0]!r}", "final")
+    return chosen
+
+
+def divided(args: Sequence[str]) -> tuple[list[str], dict[str, Any]]:
+    """The command's own arguments, and the settings of all runs.
+
+    >>> divided(["a.yaml", "--model.beta", "0.5", "--out", "runs"])
+    (['a.yaml', '--out', 'runs'], {'model.beta': 0.5})
+    """
+    own: list[str] = []
+    settings: dict[str, Any] = {}
+    words = list(args)
+    while words:
+        word = words.pop(0)
+        if not re.match(r"--(model|data|trainer)[.=]", word):
+            own.append(word)
+            continue
+        key, equals, value = word.removeprefix("--").partition("=")
+        if not equals and not words:
+            raise UsageError("expected a value, found none", key)
+        settings[key] = yaml.safe_load(value if equals else words.pop(0))
+    return own, settings
 
 
 def _flags(args: Sequence[str]) -> list[str]:
@@ -79,7 +144,7 @@ def _flags(args: Sequence[str]) -> list[str]:
         flag, equals, value = word.partition("=")
         name = flag[2:].replace("-", "_") if flag.startswith("--") else ""
         words.append(f"--{name}{equals}{value}" if name else word)
-        if name == "dry_run" and not equals:
+        if name in SWITCHES and not equals:
             words[-1] += "=true"
     return words
 

@@ -12,8 +12,9 @@ from typing import Any
 from fusionseg.files.atomic import Json
 from fusionseg.runs.folder import RunFolder
 from fusionseg.studies.folder import StudyFolder
-from fusionseg.studies.launcher import Job, LocalLauncher, Slot
+from fusionseg.studies.launcher import Job, LocalLauncher
 from fusionseg.studies.plan import PlannedRun
+from fusionseg.studies.slots import Slot
 from fusionseg.studies.study_file import Study
 
 TAIL = 2000
@@ -79,6 +80,7 @@ class Driver:
         launcher: Starts processes.
         slots: What the runs are computed on, one at a time each.
         show: Called with what is known whenever that changes, and each second.
+        split: The split that is measured: `val`, or `test` in the end.
     """
 
     def __init__(
@@ -89,12 +91,14 @@ class Driver:
         launcher: LocalLauncher,
         slots: Sequence[Slot],
         show: Callable[[Progress], None],
+        split: str = "val",
     ) -> None:
         self.study = study
         self.folder = folder
         self.launcher = launcher
         self.free = list(slots)
         self.show = show
+        self.split = split
         self.progress = Progress(len(runs))
         self.active: dict[str, _Active] = {}
         self.waiting: deque[PlannedRun] = deque()
@@ -152,16 +156,8 @@ class Driver:
         trained = where.readable_summary().get("status") == "finished"
         active.stage = "evaluate" if trained else "fit"
         if trained:
-            words = [
-                "--run",
-                str(where.path),
-                "--split",
-                "val",
-                "--checkpoint",
-                self.study.epoch,
-                "--pictures",
-                "2",
-            ]
+            measured = ["--split", self.split, "--checkpoint", self.study.epoch, "--pictures", "2"]
+            words = ["--run", str(where.path), *measured]
         elif where.last.is_file():
             words = ["--resume", str(where.path)]
         else:
@@ -201,7 +197,7 @@ class Driver:
 
     def _figures(self, run: PlannedRun) -> Json | None:
         """The figures of a finished run; None if it is not finished."""
-        return figures(self.folder.path / run.folder, self.study.epoch)
+        return figures(self.folder.path / run.folder, self.study.epoch, self.split)
 
     def _count(self, run: PlannedRun, measured: Json) -> None:
         self.progress.finished += 1

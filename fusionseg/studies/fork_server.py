@@ -33,33 +33,35 @@ def _serve() -> dict[str, Any] | None:
         readable = select.select([0, wake], [], [])[0]
         if wake in readable:
             os.read(wake, 4096)
-        for pid in list(running):
-            ended, status = os.waitpid(pid, os.WNOHANG)
-            if ended:
-                _report({"id": running.pop(pid), "code": os.waitstatus_to_exitcode(status)})
+        _reap(running)
         if 0 not in readable:
             continue
-        read = os.read(0, 1 << 16)
-        if not read:
+        if not (read := os.read(0, 1 << 16)):
             break
         *lines, rest = (rest + read).split(b"\n")
         for request in map(json.loads, lines):
             if "stop" in request:
-                _stop([pid for pid, name in running.items() if request["stop"] in (name, "all")])
-                continue
-            pid = os.fork()
-            if pid == 0:
+                _stop([pid for pid, name in running.items() if request["stop"] == name])
+            elif (pid := os.fork()) == 0:
                 signal.set_wakeup_fd(-1)
-                for descriptor in (wake, woken):
-                    os.close(descriptor)
+                os.close(wake)
+                os.close(woken)
                 return dict(request)
-            running[pid] = request["id"]
-            _report({"id": request["id"], "pid": pid})
+            else:
+                running[pid] = request["id"]
     _stop(list(running))
     for pid in running:
         with suppress(ChildProcessError):
             os.waitpid(pid, 0)
     return None
+
+
+def _reap(running: dict[int, str]) -> None:
+    """Reports the processes that ended."""
+    for pid in list(running):
+        ended, status = os.waitpid(pid, os.WNOHANG)
+        if ended:
+            _report({"id": running.pop(pid), "code": os.waitstatus_to_exitcode(status)})
 
 
 def _stop(pids: list[int]) -> None:

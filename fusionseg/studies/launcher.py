@@ -10,24 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from fusionseg.studies.slots import Slot
 
-@dataclass(frozen=True)
-class Slot:
-    """What one run at a time computes on.
-
-    Attributes:
-        cores: Numbers of processor cores; empty where the system does not tell.
-        devices: GPUs by number or id; empty for none.
-    """
-
-    cores: tuple[int, ...] = ()
-    devices: tuple[str, ...] = ()
-
-    @property
-    def environment(self) -> dict[str, str]:
-        """The environment variables of its processes."""
-        threads = {"OMP_NUM_THREADS": str(max(1, len(self.cores)))} if self.cores else {}
-        return threads | ({"CUDA_VISIBLE_DEVICES": ",".join(self.devices)} if self.devices else {})
+QUIET = {"PYTORCH_NVML_BASED_CUDA_CHECK": "1", "OPENBLAS_NUM_THREADS": "1"}
+"""The environment of a process that opens no device and starts no thread when it imports torch and numpy."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +33,7 @@ class Job:
     command: str
     arguments: Sequence[str]
     log: Path
-    slot: Slot = Slot()
+    slot: Slot = field(default_factory=Slot)
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -129,6 +115,7 @@ class LocalLauncher:
                 [sys.executable, "-m", "fusionseg.studies.fork_server"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
+                env={**os.environ, **QUIET},
                 start_new_session=True,  # so that Ctrl-C reaches the driver alone
             )
         input: Any = self._server.stdin
@@ -146,56 +133,3 @@ def _program(job: Job) -> subprocess.Popen[bytes]:
             env={**os.environ, **job.slot.environment, **job.environment},
             start_new_session=True,
         )
-
-
-def slots(jobs: int | None = None, per_run: float | None = None) -> list[Slot]:
-    """Divides this machine's cores and GPUs among runs.
-
-    Args:
-        jobs: Runs at once; by default as many as the GPUs allow, or half as many as there are cores.
-        per_run: GPUs of each run: a whole number, or a fraction for several runs on one; by default 1 if
-            there are GPUs, else 0.
-
-    Raises:
-        UsageError: If there are fewer GPUs than a run needs, or a number is out of range.
-    """
-    from fusionseg.config.errors import UsageError
-
-    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
-    found = devices()
-    share = (1.0 if found else 0.0) if per_run is None else per_run
-    if share < 0 or (share > 1 and share != int(share)):
-        raise UsageError(f"expected a fraction or a whole number of GPUs, found {share}", "gpus-per-run")
-    if share > len(found):
-        raise UsageError(
-            f"expected at most the {len(found)} GPUs of this machine, found {share}", "gpus-per-run"
-        )
-    if share >= 1:
-        size = int(share)
-        groups = [tuple(found[i : i + size]) for i in range(0, len(found) - size + 1, size)]
-    elif share > 0:
-        groups = [(device,) for device in found for _ in range(int(1 / share + 1e-9))]
-    else:
-        groups = []
-    number = jobs or len(groups) or max(1, (len(cores) or os.cpu_count() or 1) // 2)
-    if number < 1:
-        raise UsageError(f"expected at least 1, found {jobs}", "jobs")
-    if groups:
-        number = min(number, len(groups))
-    shared = [
-        tuple(cores[i::number]) or tuple(cores[i % len(cores) : i % len(cores) + 1]) if cores else ()
-        for i in range(number)
-    ]
-    return [Slot(shared[i], groups[i] if groups else ()) for i in range(number)]
-
-
-def devices() -> list[str]:
-    """The GPUs that this process may use, by number or id; asked of the driver's tool, which opens none."""
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if visible is not None:
-        return [name.strip() for name in visible.split(",") if name.strip() not in ("", "-1")]
-    try:
-        listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=30).stdout
-    except (OSError, subprocess.TimeoutExpired):
-        return []
-    return [str(i) for i, line in enumerate(line for line in listed.splitlines() if line.startswith("GPU "))]

@@ -47,27 +47,30 @@ class Plan:
         runs: Its runs, seed by seed, so that all variants have as many of them at any time.
         settings: The resolved settings of each variant.
         parameters: The number of parameters of each.
-        steps: Steps of each variant, where the budget is a time.
+        steps: The training steps of each, None where they are not known before.
+        budget_steps: Those that a budget of minutes was turned into.
     """
 
     study: Study
     runs: tuple[PlannedRun, ...]
     settings: Mapping[str, Json]
     parameters: Mapping[str, int]
-    steps: Mapping[str, int]
+    steps: Mapping[str, int | None]
+    budget_steps: Mapping[str, int]
 
     def declared(self) -> Json:
         """What the folder keeps of the study."""
         named = {variant.name: variant for variant in self.study.variants}
         return {
             **self.study.declared(),
-            "steps": dict(self.steps),
+            "budget_steps": dict(self.budget_steps),
             "variants": [
                 {
                     "name": name,
                     "settings": dict(variant.settings),
                     "point": dict(variant.point),
                     "parameters": self.parameters[name],
+                    "steps": self.steps[name],
                     "resolved": dict(self.settings[name]),
                 }
                 for name, variant in named.items()
@@ -155,7 +158,8 @@ def planned(study: Study, found: Mapping[str, Json], steps: Mapping[str, int], f
             words = [*arguments(study, variant, steps.get(variant.name)), f"--seed_everything={seed}"]
             runs.append(PlannedRun(variant.name, seed, key, place, tuple(words)))
     parameters = {name: outcome["parameters"] for name, outcome in found.items()}
-    return Plan(study, tuple(runs), settings, parameters, steps)
+    planned_steps = {name: outcome["steps"] for name, outcome in found.items()}
+    return Plan(study, tuple(runs), settings, parameters, planned_steps, steps)
 
 
 def check_same(study: Study, settings: Mapping[str, Json], before: Json, path: Path) -> None:

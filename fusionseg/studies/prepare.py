@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from fusionseg.files.atomic import Json
 from fusionseg.studies.folder import StudyFolder
@@ -12,19 +13,22 @@ from fusionseg.studies.speed import steps_within
 from fusionseg.studies.study_file import Study, read_study
 
 
-def prepared(file: Path, folder: StudyFolder, report: Callable[[str], None]) -> Plan:
+def prepared(
+    file: Path, folder: StudyFolder, report: Callable[[str], None], settings: Mapping[str, Any] | None = None
+) -> Plan:
     """The plan of a study.
 
     Args:
         file: The study file.
         folder: Where it runs, which may hold what it did before.
         report: Called with a line before each thing that takes long.
+        settings: What all runs set beside what the file says.
 
     Raises:
         UsageError: If a variant cannot be built, the file is no sensible study, or not the one that began in
             the folder.
     """
-    study = read_study(file)
+    study = read_study(file, settings)
     before = folder.declared(study.name) if study.name in folder.names() else {}
     if before and not study.precision:
         study = replace(study, precision=before["precision"])
@@ -33,7 +37,7 @@ def prepared(file: Path, folder: StudyFolder, report: Callable[[str], None]) -> 
     checked(study, found)
     if not study.precision:
         study = replace(study, precision=common_precision(found))
-    steps = dict(before.get("steps", {}))
+    steps = dict(before.get("budget_steps", {}))
     if minutes := study.budget.get("minutes"):
         for variant in study.variants:
             if variant.name not in steps:

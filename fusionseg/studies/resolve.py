@@ -5,6 +5,7 @@ A process of its own, so that the driver of a study imports nothing heavy and no
 
 import contextlib
 import json
+import math
 import subprocess
 import sys
 import tempfile
@@ -61,11 +62,30 @@ def _resolved(args: list[str]) -> Json:
             "precision": str(cli.original.trainer.precision),
             "parameters": sum(parameter.numel() for parameter in cli.model.parameters()),
             "figures": _figures(cli.model),
+            "steps": _steps(cli),
         }
     except SystemExit as stop:
         return {"error": f"it asks to exit with {stop.code}"}
     except Exception as error:  # of any part, which the study reports by the variant's name
         return {"error": message_of(remedied(error) or error)}
+
+
+def _steps(cli: Any) -> int | None:
+    """The steps that training makes; None where that is not known before."""
+    from fusionseg.data.datamodule import SegmentationDataModule
+
+    trainer = cli.original.trainer
+    if (trainer.get("max_steps") or -1) > 0:
+        return int(trainer.max_steps)
+    data = cli.datamodule
+    if not isinstance(data, SegmentationDataModule):
+        return None
+    batches: int = len(data.train_dataloader())
+    limit = trainer.get("limit_train_batches")
+    if limit is not None:
+        batches = min(batches, limit) if isinstance(limit, int) else int(limit * batches)
+    accumulated: int = trainer.get("accumulate_grad_batches", 1)
+    return int(trainer.max_epochs) * math.ceil(batches / accumulated)
 
 
 def _figures(model: Any) -> list[str]:

@@ -9,6 +9,7 @@ from fusionseg.config.errors import UsageError, mapping
 from fusionseg.config.type_names import nearest
 from fusionseg.files.atomic import Json
 from fusionseg.studies.axes import Variant, crossed
+from fusionseg.studies.entries import a_list, a_mapping, a_name, a_number, one_of
 
 KEYS = (
     "description",
@@ -17,7 +18,6 @@ KEYS = (
     "axes",
     "formulas",
     "variants",
-    "search",
     "seeds",
     "metric",
     "epoch",
@@ -51,7 +51,6 @@ class Study:
         budget: `{epochs: N}`, `{steps: N}` or `{minutes: M}`; empty where the configurations decide.
         precision: As Lightning's; empty where the configurations decide.
         retries: How often a failed run is started again.
-        search: Settings of a search in place of variants; empty if there is none.
         notes: What the report says beside its figures.
     """
 
@@ -69,7 +68,6 @@ class Study:
     budget: Mapping[str, float] = field(default_factory=dict)
     precision: str = ""
     retries: int = 1
-    search: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
     def declared(self) -> Json:
@@ -86,30 +84,33 @@ class Study:
             "budget": dict(self.budget),
             "precision": self.precision,
             "notes": list(self.notes),
-            "search": dict(self.search),
         }
 
 
-def read_study(path: Path) -> Study:
+def read_study(path: Path, settings: Mapping[str, Any] | None = None) -> Study:
     """Reads a study file.
+
+    Args:
+        path: The file.
+        settings: What all runs set beside what the file says, such as where the data are.
 
     Raises:
         UsageError: If the file cannot be read, or does not describe a study; the message names file and key.
     """
     content = mapping(path)
     try:
+        content["settings"] = {**a_mapping(content, "settings"), **(settings or {})}
         return _study(path, content)
     except UsageError as error:
         raise UsageError(f"{error.reason} (in {path})", error.key) from error
 
 
 def _study(path: Path, content: Mapping[str, Any]) -> Study:
-    if unknown := sorted(content.keys() - set(KEYS)):
+    if unknown := sorted(map(str, content.keys() - set(KEYS))):
         raise UsageError(f"no such key of a study{nearest(unknown[0], KEYS)}", unknown[0])
-    axes = _mapping(content, "axes")
+    axes = a_mapping(content, "axes")
     settings = _settings(content, "settings")
-    search = _mapping(content, "search")
-    variants = _variants(content, axes, bool(search))
+    variants = _variants(content, axes)
     names = [variant.name for variant in variants]
     return Study(
         name=path.stem,
@@ -120,35 +121,34 @@ def _study(path: Path, content: Mapping[str, Any]) -> Study:
         variants=variants,
         seeds=_seeds(content),
         metric=_metric(content),
-        epoch=_one_of(content, "epoch", ("last", "best")),
-        reference=_named(content.get("reference"), "reference", names),
+        epoch=one_of(content, "epoch", ("last", "best")),
+        reference=a_name(content.get("reference"), "reference", names),
         baselines={
-            task: _named(name, f"baselines.{task}", names) or "" for task, name in _tasks(content).items()
+            task: a_name(name, f"baselines.{task}", names) or "" for task, name in _tasks(content).items()
         },
         budget=_budget(content),
         precision=str(content.get("precision") or ""),
-        retries=_number(content, "retries", 1),
-        search=search,
-        notes=tuple(map(str, _list(content, "notes"))),
+        retries=a_number(content, "retries", 1),
+        notes=tuple(map(str, a_list(content, "notes"))),
     )
 
 
 def _base(path: Path, content: Mapping[str, Any]) -> list[Path]:
     given = content.get("base", [])
-    files = [path.parent / name for name in ([given] if isinstance(given, str) else _list(content, "base"))]
+    files = [path.parent / name for name in ([given] if isinstance(given, str) else a_list(content, "base"))]
     for file in files:
         mapping(file)
     return files
 
 
-def _variants(content: Mapping[str, Any], axes: Mapping[str, Any], searches: bool) -> tuple[Variant, ...]:
-    given = _mapping(content, "variants")
-    if sum([bool(given), bool(axes), searches]) != 1 and not (given and axes):
-        raise UsageError("expected `axes`, `variants` or a `search`, found none, or a search beside others")
+def _variants(content: Mapping[str, Any], axes: Mapping[str, Any]) -> tuple[Variant, ...]:
+    given = a_mapping(content, "variants")
+    if not given and not axes:
+        raise UsageError("expected `axes` or `variants`, found neither", "variants")
     named = [
         Variant(str(name), _checked(settings or {}, f"variants.{name}")) for name, settings in given.items()
     ]
-    grid = crossed(axes, _mapping(content, "formulas")) if axes else []
+    grid = crossed(axes, a_mapping(content, "formulas")) if axes else []
     for variant in grid:
         _checked(variant.settings, "axes")
     names = [variant.name for variant in (*named, *grid)]
@@ -198,7 +198,7 @@ def _metric(content: Mapping[str, Any]) -> str:
 
 
 def _budget(content: Mapping[str, Any]) -> dict[str, float]:
-    budget = _mapping(content, "budget")
+    budget = a_mapping(content, "budget")
     if not budget:
         return {}
     [(kind, amount), *more] = budget.items()
@@ -213,41 +213,7 @@ def _budget(content: Mapping[str, Any]) -> dict[str, float]:
 
 
 def _tasks(content: Mapping[str, Any]) -> dict[str, Any]:
-    baselines = _mapping(content, "baselines")
+    baselines = a_mapping(content, "baselines")
     if unknown := sorted(baselines.keys() - set(TASKS)):
         raise UsageError(f"expected the task {' or '.join(TASKS)}", f"baselines.{unknown[0]}")
     return baselines
-
-
-def _named(name: Any, key: str, names: list[str]) -> str | None:
-    if name is not None and name not in names:
-        raise UsageError(f"expected one of the variants{nearest(str(name), names)}", key)
-    return name if name is None else str(name)
-
-
-def _one_of(content: Mapping[str, Any], key: str, choices: tuple[str, ...]) -> str:
-    value = content.get(key, choices[0])
-    if value not in choices:
-        raise UsageError(f"expected {' or '.join(choices)}, found {value!r}", key)
-    return str(value)
-
-
-def _number(content: Mapping[str, Any], key: str, default: int) -> int:
-    value = content.get(key, default)
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise UsageError(f"expected a number of 0 or more, found {value!r}", key)
-    return value
-
-
-def _mapping(content: Mapping[str, Any], key: str) -> dict[str, Any]:
-    value = content.get(key) or {}
-    if not isinstance(value, dict):
-        raise UsageError(f"expected keys and values, found {type(value).__name__}", key)
-    return value
-
-
-def _list(content: Mapping[str, Any], key: str) -> list[Any]:
-    value = content.get(key) or []
-    if not isinstance(value, list):
-        raise UsageError(f"expected a list, found {type(value).__name__}", key)
-    return value

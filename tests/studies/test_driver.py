@@ -1,0 +1,208 @@
+"""The driver against a launcher that writes what a run writes, at once."""
+
+import json
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from fusionseg.runs.folder import RunFolder
+from fusionseg.studies.axes import Variant
+from fusionseg.studies.driver import Driver, Progress
+from fusionseg.studies.folder import StudyFolder
+from fusionseg.studies.launcher import Job
+from fusionseg.studies.plan import PlannedRun
+from fusionseg.studies.slots import Slot
+from fusionseg.studies.study_file import Study
+
+STUDY = Study("s", (), (Variant("a", {}), Variant("b", {"model.beta": 2.0})), (0, 1, 2))
+RUNS = [PlannedRun(v, s, f"{v}{s}", f"{v}/{s}", (f"--seed_everything={s}",)) for s in range(3) for v in "ab"]
+
+
+class Killed(BaseException):
+    """The driver dies here, wherever that is."""
+
+
+class FakeLauncher:
+    """Finishes jobs in the order of a random generator; some end as `fails` says, without a result."""
+
+    def __init__(
+        self, fails: Callable[[Job], int] = lambda _: 0, dies_after: int = 10**9, seed: int = 0
+    ) -> None:
+        self.jobs: list[Job] = []
+        self.started: list[Job] = []
+        self.fails = fails
+        self.left = dies_after
+        self.random = random.Random(seed)
+        self.most = 0
+
+    def start(self, job: Job) -> None:
+        self._live()
+        self.jobs.append(job)
+        self.started.append(job)
+        self.most = max(self.most, len(self.jobs))
+
+    def ended(self, seconds: float) -> dict[str, int]:
+        self._live()
+        job = self.jobs.pop(self.random.randrange(len(self.jobs)))
+        code = self.fails(job)
+        if code == 0:
+            self._write(job)
+        else:
+            job.log.parent.mkdir(parents=True, exist_ok=True)
+            job.log.write_text(f"error: {job.name} broke\n")
+        return {job.name: code}
+
+    def close(self) -> None:
+        self.jobs.clear()
+
+    def _live(self) -> None:
+        self.left -= 1
+        if self.left < 0:
+            raise Killed
+
+    def _write(self, job: Job) -> None:
+        words = list(job.arguments)
+        flag = {"fit": "--resume" if "--resume" in words else "--out", "evaluate": "--run"}[job.command]
+        run = RunFolder(words[words.index(flag) + 1])
+        run.path.mkdir(parents=True, exist_ok=True)
+        if job.command == "fit":
+            run.summary.write_text(json.dumps({"status": "finished"}))
+            return
+        run.evaluation.mkdir(exist_ok=True)
+        split = words[words.index("--split") + 1]
+        checkpoint = words[words.index("--checkpoint") + 1]
+        content = {
+            "metrics": {"score": len(run.path.parent.name) / 10},
+            "per_class": {},
+            "checkpoint": checkpoint,
+        }
+        run.evaluated(split).write_text(json.dumps(content))
+
+
+def driven(folder: Path, launcher: FakeLauncher, slots: int = 2, study: Study = STUDY) -> Progress:
+    place = StudyFolder(folder)
+    with place.held():
+        return Driver(study, RUNS, place, launcher, [Slot()] * slots, lambda _: None).run()
+
+
+def test_every_run_is_trained_and_evaluated_once(tmp_path: Path) -> None:
+    launcher = FakeLauncher()
+    progress = driven(tmp_path, launcher)
+    assert progress.finished == 6
+    assert sorted((job.name, job.command) for job in launcher.started) == sorted(
+        (run.folder, command) for run in RUNS for command in ("fit", "evaluate")
+    )
+    assert launcher.most == 2
+
+
+def test_finished_runs_are_not_started_again(tmp_path: Path) -> None:
+    driven(tmp_path, FakeLauncher())
+    again = FakeLauncher()
+    assert driven(tmp_path, again).finished == 6
+    assert not again.started
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_driver_killed_anywhere_loses_and_repeats_nothing(seed: int, tmp_path: Path) -> None:
+    chance = random.Random(seed)
+    started: list[tuple[str, str]] = []
+    finished: set[tuple[str, str]] = set()
+    for _ in range(100):
+        launcher = FakeLauncher(dies_after=chance.randrange(1, 12), seed=seed)
+        try:
+            driven(tmp_path, launcher)
+        except Killed:
+            continue
+        finally:
+            repeated = {(job.name, job.command) for job in launcher.started} & finished
+            assert not repeated
+            for run in RUNS:
+                where = RunFolder(tmp_path / run.folder)
+                finished |= {(run.folder, "fit")} if where.summary.is_file() else set()
+                finished |= {(run.folder, "evaluate")} if where.evaluated("val").is_file() else set()
+            started += [(job.name, job.command) for job in launcher.started]
+        break
+    assert len(finished) == 12
+
+
+def test_a_failed_run_is_tried_again_and_then_reported_while_the_others_go_on(tmp_path: Path) -> None:
+    launcher = FakeLauncher(fails=lambda job: 1 if job.name == "a/1" else 0)
+    progress = driven(tmp_path, launcher)
+    assert progress.finished == 5
+    assert progress.failed == ["a/1"]
+    assert [job.name for job in launcher.started].count("a/1") == 2
+    record = StudyFolder(tmp_path).record("a1")
+    assert record["status"] == "failed"
+    assert "a/1 broke" in record["reason"]
+
+
+def test_a_run_with_a_checkpoint_is_resumed(tmp_path: Path) -> None:
+    last = RunFolder(tmp_path / "a" / "0").last
+    last.parent.mkdir(parents=True)
+    last.touch()
+    launcher = FakeLauncher()
+    driven(tmp_path, launcher)
+    fits = {job.name: list(job.arguments) for job in launcher.started if job.command == "fit"}
+    assert fits["a/0"] == ["--resume", str(tmp_path / "a" / "0")]
+    assert "--out" in fits["b/0"]
+
+
+@pytest.mark.parametrize("damage", ["", "{", '{"metrics": 3, "checkpoint": "last"}', '{"metrics": {}}', "[]"])
+def test_a_damaged_result_is_measured_again(damage: str, tmp_path: Path) -> None:
+    driven(tmp_path, FakeLauncher())
+    RunFolder(tmp_path / "b" / "2").evaluated("val").write_text(damage)
+    StudyFolder(tmp_path).records.joinpath("b2.json").write_text(damage)
+    again = FakeLauncher()
+    assert driven(tmp_path, again).finished == 6
+    assert [(job.name, job.command) for job in again.started] == [("b/2", "evaluate")]
+
+
+def test_figures_of_another_epoch_do_not_count(tmp_path: Path) -> None:
+    driven(tmp_path, FakeLauncher())
+    other = Study("s", (), STUDY.variants, STUDY.seeds, epoch="best")
+    again = FakeLauncher()
+    driven(tmp_path, again, study=other)
+    assert {job.command for job in again.started} == {"evaluate"}
+    assert len(again.started) == 6
+
+
+def test_a_run_that_another_process_trains_waits(tmp_path: Path) -> None:
+    held = RunFolder(tmp_path / "a" / "0")
+    held.claim()
+    launcher = FakeLauncher()
+
+    class Releasing(FakeLauncher):
+        def ended(self, seconds: float) -> dict[str, int]:
+            if len(self.started) == 8:
+                held.release()
+            return super().ended(seconds) if self.jobs else {}
+
+    launcher = Releasing()
+    assert driven(tmp_path, launcher).finished == 6
+    assert launcher.started[-2].name == "a/0"
+
+
+def test_a_second_driver_is_told_who_holds_the_folder(tmp_path: Path) -> None:
+    folder = StudyFolder(tmp_path)
+    with (
+        folder.held(),
+        pytest.raises(ValueError, match=r"is held by process \d+ on"),
+        StudyFolder(tmp_path).held(),
+    ):
+        pass
+
+
+def test_a_full_disk_costs_the_record_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(StudyFolder, "write_record", full)
+    assert driven(tmp_path, FakeLauncher()).finished == 6
+
+
+def test_a_clock_that_jumps_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("time.time", lambda: random.uniform(0, 1e10))
+    progress = driven(tmp_path, FakeLauncher())
+    assert all(0 <= seconds < 60 for seconds in progress.durations)
