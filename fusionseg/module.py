@@ -13,6 +13,7 @@ from typing_extensions import override
 
 from fusionseg.balancing import Balancer, Sum
 from fusionseg.balancing.checks import check_weights
+from fusionseg.config.errors import unstopped
 from fusionseg.config.recipe import record
 from fusionseg.engine.distributed import world_size
 from fusionseg.engine.evaluation import Evaluation, Scored, Truths, suite_for
@@ -53,8 +54,7 @@ class FusionModule(LightningModule):
         extra_heads: Further tasks by name, such as `depth: {head: DepthHead, weight: 0.5}`.
         network: Recipe of how the tasks share.
         backbone: Which encoder and decoder.
-        balancer: Recipe of how the weighted losses become a gradient. A plain sum, or weights of losses or
-            gradients.
+        balancer: Recipe of how weighted losses become a gradient: a sum, weights of losses or of gradients.
         optimizer: Recipe of the optimizer.
         schedule: Recipe of the learning-rate schedule, such as `WarmupPoly` or any of torch's. One that takes
             `total_steps` is given their number and stepped with each, `ReduceLROnPlateau` is stepped after
@@ -67,8 +67,7 @@ class FusionModule(LightningModule):
         compile: Compile the network's parts with torch.compile.
 
     Raises:
-        ValueError: If there is no head, a weight is negative or not finite, or the balancer does not fit the
-            tasks or the network.
+        ValueError: If there is no head, a weight is negative or not finite, or the balancer does not fit.
     """
 
     def __init__(
@@ -177,6 +176,7 @@ class FusionModule(LightningModule):
         reseed(self.device, self.current_epoch, batch_idx, self.global_rank)
 
     @override
+    @unstopped
     def training_step(self, batch: Sample, batch_idx: int) -> Tensor:
         step = self.objective.step(self(batch["image"]), batch, (self.current_epoch, batch_idx))
         self.loss_log.add(step.total, step.losses, self.global_step, batch["name"])
@@ -257,6 +257,7 @@ class FusionModule(LightningModule):
             rate = self.trainer.optimizers[0].param_groups[-1]["lr"]
             self._log_now({**self.loss_log.pop_means(self.global_step), "train/lr": rate})
 
+    @unstopped
     def _evaluate(self, batch: Sample, loader: Any) -> list[Scored]:
         truths = Truths(batch, loader.dataset)
         extended = padded(batch)

@@ -24,7 +24,7 @@ from fusionseg.callbacks.progress import FusionProgress
 from fusionseg.callbacks.record import RunRecord
 from fusionseg.callbacks.signals import Signals, Stopped
 from fusionseg.callbacks.training_files import TrainingFiles
-from fusionseg.config.errors import mendable
+from fusionseg.config.errors import in_own_code, mendable
 from fusionseg.config.lightning_messages import quiet
 from fusionseg.engine.plan import check_launcher, check_plan
 from fusionseg.engine.precision import fast_precision, precision_notice
@@ -147,7 +147,7 @@ class Trainer(pl.Trainer):
             signal.signal(signal.SIGINT, handler)  # Lightning leaves it ignored
             raise KeyboardInterrupt from None
         except (ValueError, MisconfigurationException) as error:
-            if self.record.begun:
+            if self.record.begun or in_own_code(error):
                 raise
             with mendable(MisconfigurationException):
                 raise error

@@ -245,3 +245,21 @@ def test_early_stopping_stops(small: Small, datamodule: Data, plan: Plan) -> Non
     )
     fit(trainer, small(), datamodule())
     assert trainer.current_epoch == 2
+
+
+class Stops(SemanticHead):
+    """Ends an iteration that is not its own, in training or in validation."""
+
+    while_training = True
+
+    def forward(self, features: Tensor) -> Tensor:
+        return super().forward(features) if self.training != self.while_training else next(iter([]))
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_an_iteration_that_a_head_stops_does_not_end_an_epoch(
+    training: bool, small: Small, datamodule: Data, plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Stops, "while_training", training)
+    with pytest.raises(RuntimeError, match="raised StopIteration"):
+        fit(plan(max_epochs=1), small(semantic_head=Stops), datamodule())

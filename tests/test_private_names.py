@@ -245,9 +245,18 @@ INTERNALS = [
     Internal(
         "_typehints",
         "jsonargparse",
-        "config/replacement",
-        "holds the function that decides which arguments survive another class; there is no setting for it",
+        "config/replacement config/short_names",
+        "holds the functions that decide which arguments survive another class, and what a short name means",
         replacing,
+    ),
+    Internal(
+        "resolve_class_path_by_name",
+        "jsonargparse",
+        "config/short_names",
+        "replaced: two libraries have a ReduceLROnPlateau, which jsonargparse refuses as ambiguous",
+        lambda: (
+            parameters(importlib.import_module("fusionseg.config.short_names")._resolve) == ["cls", "name"]
+        ),
     ),
     Internal(
         "discard_init_args_on_class_path_change",

@@ -102,18 +102,27 @@ def test_a_run_without_a_step_leaves_the_traceback_of_a_bug_alone(
     assert not (run / "traceback.txt").exists()
 
 
-@pytest.mark.parametrize("error", [ValueError("broken"), MisconfigurationException("broken")])
 def test_what_keeps_a_run_from_its_first_batch_is_one_line_and_leaves_nothing(
+    data: SegmentationDataModule, model: FusionModule, tmp_path: Path
+) -> None:
+    run = tmp_path / "runs" / "first"
+    with pytest.raises(UserError, match=r"`val_check_interval` \(99\) must be less than"):
+        Trainer(max_epochs=1, default_root_dir=run, val_check_interval=99).fit(model, data)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("error", [ValueError("broken"), MisconfigurationException("broken")])
+def test_a_bug_of_ones_own_before_the_first_batch_keeps_its_traceback_too(
     error: Exception, data: SegmentationDataModule, model: FusionModule, tmp_path: Path
 ) -> None:
-    class Refuses(Callback):
+    class Fails(Callback):
         def on_fit_start(self, *_: Any) -> None:
             raise error
 
-    run = tmp_path / "runs" / "first"
-    with pytest.raises(UserError, match=r"^broken$"):
-        Trainer(max_epochs=1, default_root_dir=run, callbacks=Refuses()).fit(model, data)
-    assert not list(tmp_path.iterdir())
+    with pytest.raises(type(error), match="broken"):
+        Trainer(max_epochs=1, default_root_dir=tmp_path, callbacks=Fails()).fit(model, data)
+    assert [path.name for path in tmp_path.iterdir()] == ["traceback.txt"]
+    assert "in on_fit_start" in (tmp_path / "traceback.txt").read_text()
 
 
 @pytest.mark.parametrize(

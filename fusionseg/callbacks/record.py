@@ -15,7 +15,7 @@ from rich.table import Table
 
 from fusionseg.callbacks.checkpoints import better
 from fusionseg.callbacks.signals import Stopped
-from fusionseg.config.errors import UserError
+from fusionseg.config.errors import UserError, in_own_code
 from fusionseg.config.recipe import import_path, plain
 from fusionseg.files.atomic import Json, write_json, write_text
 from fusionseg.files.state_dicts import Checkpoint
@@ -134,7 +134,8 @@ class RunRecord(Callback):
             trainer.should_stop = True  # which Lightning forgets
         # not earlier, so that what keeps a training from starting is all that is said then
         for notice in (getattr(speaker, "notice", "") for speaker in (trainer, pl_module, *trainer.loggers)):
-            if notice and trainer.is_global_zero:
+            # a fast_dev_run's logger has functions of all names
+            if isinstance(notice, str) and notice and trainer.is_global_zero:
                 print(notice, file=sys.stderr)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -200,7 +201,8 @@ class RunRecord(Callback):
             self._pause()
             self._write("interrupted" if asked else "failed", _validated(trainer) or self.metrics)
         # of a step that was never made, the user's own mistake leaves nothing
-        mistakes = UserError if self.begun else (ValueError, OSError, MisconfigurationException)
+        begun = self.begun or in_own_code(exception)
+        mistakes = UserError if begun else (ValueError, OSError, MisconfigurationException)
         if not asked and (trainer.global_step or not isinstance(exception, mistakes)):
             path = RunFolder(trainer.default_root_dir).traceback_of(trainer.global_rank)
             with suppress(OSError):  # of a full disk, for example, which is the reason itself

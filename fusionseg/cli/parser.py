@@ -19,8 +19,9 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import LightningDataModule, LightningModule
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
-from fusionseg.config.errors import UsageError, innermost, located, mapping, mendable, usage_error
+from fusionseg.config.errors import UsageError, located, mapping, mendable
 from fusionseg.config.lightning_messages import quiet
+from fusionseg.config.parser_messages import innermost, usage_error
 from fusionseg.config.recipe import import_path
 from fusionseg.config.trust import check_named
 from fusionseg.config.type_names import nearest
@@ -123,9 +124,12 @@ class FusionCLI(LightningCLI):
         except UsageError as error:
             typed = {word.split("=")[0].rstrip("+").replace(".init_args.", ".") for word in args}
             raise located(error, [] if f"--{error.key.removesuffix('.*')}" in typed else files) from error
-        except (ValueError, MisconfigurationException) as error:
-            with mendable(MisconfigurationException):
-                raise innermost(error) from error
+        except (ValueError, MisconfigurationException, ImportError) as error:
+            cause = innermost(error)
+            if isinstance(cause, AttributeError | AssertionError):  # a bug in the constructor of a part
+                raise cause from None
+            with mendable(MisconfigurationException, ImportError):
+                raise cause from error
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         super().parse_arguments(parser, args)

@@ -1,19 +1,21 @@
-"""Turns a parser's errors into one-line messages: key, what was expected and found, nearest name."""
+"""What a user can mend, in one line: the errors, and where in configuration files they are."""
 
-import inspect
+import functools
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+import sysconfig
+import traceback
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import yaml
 
-from fusionseg.config.type_names import choices, described, entry, names, nearest
+from fusionseg.config.type_names import nearest
 
-LAYERS = ("Parser key", "Does not validate against any", "Call to compute_fn", "\n- Expected a path but")
-"""How the messages begin that jsonargparse puts around the reason."""
+P = ParamSpec("P")
+R = TypeVar("R")
 
 NO_CLASS_PATH = "Dict must include a class_path"
 """How jsonargparse begins where settings stand without the class that they are settings of."""
@@ -55,6 +57,33 @@ def unmendable() -> Iterator[None]:
         raise RuntimeError(f"{type(error).__name__}: {error}") from error
 
 
+def unstopped(function: Callable[P, R]) -> Callable[P, R]:
+    """Lets a function raise a RuntimeError in place of StopIteration.
+
+    A loop takes that for its own end: of an epoch, or of the images to score, of which the rest is left out.
+    """
+
+    @functools.wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return function(*args, **kwargs)
+        except StopIteration as error:
+            raise RuntimeError(f"{function.__qualname__} raised StopIteration") from error
+
+    return call
+
+
+def in_own_code(error: BaseException) -> bool:
+    """Whether an error comes from code of the user's own: in its traceback, below the frame that caught it.
+
+    That is what lies in no library, neither installed nor Python's own, and not in this package.
+    """
+    known = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
+    known.add(str(Path(__file__).parents[1]))
+    files = [frame.f_code.co_filename for frame, _ in traceback.walk_tb(error.__traceback__)]
+    return any(not file.startswith(("<", *known)) for file in files)
+
+
 class UsageError(UserError):
     """A command line or configuration that cannot be used.
 
@@ -80,101 +109,15 @@ def not_trusted(path: str) -> str:
     )
 
 
-def innermost(error: BaseException) -> BaseException:
-    """The error that jsonargparse's layers are wrapped around."""
-    while str(error).startswith(LAYERS) and error.__cause__ is not None:
-        error = error.__cause__
-    return error
+def with_place(reason: str) -> str:
+    """A reason with what to do where a module of the user's own is not found.
 
-
-def usage_error(
-    message: str,
-    error: BaseException | None,
-    hints: Mapping[str, object],
-    more: Iterable[str] = (),
-    owner: str = "",
-) -> UsageError:
-    """An error of a parser or of one that it holds, by its key and its reason, without the values all around.
-
-    Args:
-        message: What the parser reports.
-        error: What made it report that; an inner parser's `UsageError` is found in it.
-        hints: The type of each key of the parser.
-        more: Further keys that would have been accepted.
-        owner: The class whose settings the parser takes.
-
-    Returns:
-        The error. In its key `*` is the name of an entry in a mapping where the parser does not name it.
+    >>> with_place("No module named 'mine'")
+    "No module named 'mine': start this in the folder that holds it, or add that folder to PYTHONPATH"
     """
-    found = re.match(r'Parser key "([^"]+)"', message)
-    outer = found[1] if found else ""
-    hint = hints.get(outer)
-    inner = error
-    while inner is not None and not isinstance(inner, UsageError):
-        inner = inner.__cause__
-    if inner is None:
-        inner = _innermost_error(message, hint, hints, more, owner)
-    reason = inner.reason
-    if reason.startswith("no such setting of"):
-        having = [made.__name__ for made in choices(hint) if _takes(made, inner.key)]
-        reason += f"; name a class before that has it ({', '.join(having)})" if having else ""
-    in_mapping = entry(hint) is not None and "<class 'dict'>" not in message
-    key = ".".join(filter(None, [outer, "*" if in_mapping else "", inner.key]))
-    given = re.search(r"NestedArg\(key='([^']+)'", message)
-    return UsageError(reason, _without_stars(key, f"{outer}.{given[1]}") if given else key)
-
-
-def _takes(made: type, name: str) -> bool:
-    """Whether a class has an argument, also one that it passes on to its base class."""
-    parameters = inspect.signature(made).parameters
-    passes = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
-    return name in parameters or (passes and any(_takes(base, name) for base in made.__bases__))
-
-
-def _innermost_error(
-    message: str, hint: object, hints: Mapping[str, object], more: Iterable[str], owner: str
-) -> UsageError:
-    """The error of a parser that holds no other parser's, by its key within this one."""
-    if denied := re.search(r"Importing '([^']+)' is not allowed", message):
-        return UsageError(not_trusted(denied[1]))
-    if wrong := re.search(r"[Oo]ption '([^']+)'|unrecognized arguments: --([^\s=]+)", message):
-        group = re.match(r"Group '([^']+)'", message)
-        name = ".".join(filter(None, [group and group[1], wrong[1] or wrong[2]]))
-        near = nearest(name, [*hints, *more])
-        of = f" of {owner}" if owner and "did you mean" not in near else ""
-        return UsageError(f"no such setting{of}{near}", name)
-    if wrong := re.match(r"--((\S+)\.help): (.+)", message):
-        return UsageError(wrong[3] + nearest("", names(hints.get(wrong[2]))), wrong[1])
-    text = re.sub(r'^Parser key "[^"]+":\s*', "", message)
-    found = re.search(
-        r"but got (.*)\. Got value|(?:Given|Got) value: (.*)|dot import path string: (.*)", text
-    )
-    if not found:
-        return UsageError(" ".join(text.split())[:300])
-    return UsageError(_unfit(entry(hint) or hint, str(found[found.lastindex or 0]), text))
-
-
-def _unfit(hint: object, value: str, message: str) -> str:
-    """Why a value does not fit its type, and why a class that it names cannot be imported."""
-    if path := re.match(r"Namespace\(class_path='([^']+)'\)", value):
-        value = path[1]
-    value = "null" if value == "None" else value[:100] or "an empty text"
-    reason = f"expected {described(hint)}, found {value}"
-    cannot = re.search(
-        r"given class_path '.+':\s+(.+)|callable class: (?!Expected)(.+?)(?:, but|\. Got|$)", message, re.M
-    )
-    return f"{reason} ({cannot[1] or cannot[2]})" if cannot else reason + nearest(value, names(hint))
-
-
-def _without_stars(key: str, given: str) -> str:
-    """The key with the names that a given one has for its stars, as far as the two agree."""
-    pieces = key.split(".")
-    names = [name.rstrip("+") for name in given.split(".") if name != "init_args"]
-    for i, (piece, name) in enumerate(zip(pieces, names, strict=False)):
-        if piece not in ("*", name):
-            break
-        pieces[i] = name
-    return ".".join(pieces)
+    if not re.search(r"No module named '[^'.]+'$", reason):
+        return reason
+    return f"{reason}: start this in the folder that holds it, or add that folder to PYTHONPATH"
 
 
 def mapping(path: Path) -> dict[str, Any]:

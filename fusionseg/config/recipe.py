@@ -9,12 +9,14 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 from fusionseg.config.replacement import forget_replaced_defaults
+from fusionseg.config.short_names import settle_short_names
 
 Plain: TypeAlias = bool | int | float | str | list["Plain"] | dict[str, "Plain"] | None
 
 
 # here, because the command line and the loading of a checkpoint both parse recipes, and import this file
 forget_replaced_defaults()
+settle_short_names()
 
 
 def plain(value: object) -> Plain:

@@ -13,6 +13,17 @@ REMEDIES = (
         "trainer.sync_batchnorm to true",
     ),
     (
+        r"Output size is too small|Calculated padded input size per channel: \([\d x]+\)",
+        "data.crop_size",
+        "expected larger crops for this model.backbone.decoder, and images to evaluate that are no smaller",
+    ),
+    (
+        r"Early stopping conditioned on metric `[^`]+` which is not available|"
+        r"ModelCheckpoint\(monitor=[^)]+\)` could not find the monitored key",
+        "trainer.callbacks.monitor",
+        "expected a figure that the run logs, such as val/score or val/miou (metrics.csv lists them)",
+    ),
+    (
         r"Input (?:height|width) \(\d+\) doesn't match model \(\d+\)",
         "model.backbone.options",
         "expected {strict_img_size: false} for this encoder, which otherwise takes images of one size only",

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, get_args, get_origin, get_type_hints
 
-from fusionseg.config.errors import UsageError, not_trusted
+from fusionseg.config.errors import UsageError, not_trusted, with_place
 
 PACKAGES = ("fusionseg", "torch", "torchvision", "segmentation_models_pytorch", "lightning", "torchjd")
 """The packages whose classes any file may name."""
@@ -117,7 +117,7 @@ def _check_class(path: str, hint: object, key: str, default: object) -> Any:
     except UsageError as error:
         raise UsageError(error.reason, key) from error
     except (ImportError, AttributeError, ValueError) as error:
-        raise UsageError(f"expected a class, found {path} ({error})", key) from error
+        raise UsageError(f"expected a class, found {path} ({with_place(str(error))})", key) from error
     own = str(getattr(found, "__module__", "")).split(".")[0] in (_trusted.get() or ())
     if found is default or (own and inspect.isroutine(found)):
         return found

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from fusionseg.config.errors import unstopped
 from fusionseg.data.augmentation import Augmentation, channel_groups
 from fusionseg.data.base import DataError, LabelMap, Pixels, SegmentationDataset, channels_first
 from fusionseg.files.photos import Photo
@@ -44,6 +45,7 @@ class TrainSamples(Dataset[Sample]):
     def __len__(self) -> int:
         return len(self.dataset)
 
+    @unstopped
     def __getitem__(self, key: tuple[int, int] | int) -> Sample:
         # Samplers that are not ours, such as the one behind Lightning's overfit_batches, give no epoch.
         epoch, index = key if isinstance(key, tuple) else (0, key)
@@ -86,6 +88,7 @@ class EvaluationSamples(Dataset[Sample]):
     def __len__(self) -> int:
         return len(self.dataset)
 
+    @unstopped
     def __getitem__(self, index: int) -> Sample:
         pixels = resized(self.dataset.read(index), self.scale)
         return _tensors(pixels) | {"name": self.dataset.name(index), "index": index}

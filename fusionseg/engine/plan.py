@@ -12,6 +12,7 @@ def check_plan(
     max_epochs: int | None,
     max_steps: int = -1,
     max_time: Any = None,
+    limit_train_batches: float | None = None,
     accumulate_grad_batches: int = 1,
     devices: Any = 1,
     num_nodes: int = 1,
@@ -24,6 +25,13 @@ def check_plan(
     """
     if max_epochs is None and max_steps == -1 and max_time is None:
         raise ValueError("training has no end: set trainer.max_epochs, trainer.max_steps or trainer.max_time")
+    for name, length in (
+        ("max_epochs", max_epochs),
+        ("max_steps", max_steps),
+        ("limit_train_batches", limit_train_batches),
+    ):
+        if length == 0:
+            raise UsageError("expected a training of one step or more, found 0", f"trainer.{name}")
     if accumulate_grad_batches < 1:
         raise ValueError(
             f"expected trainer.accumulate_grad_batches of 1 or more, found {accumulate_grad_batches}"

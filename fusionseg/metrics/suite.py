@@ -153,7 +153,7 @@ class MetricSuite(nn.Module):
         return figures
 
     def notes(self, classes: Classes, sums: Counted | None = None) -> list[str]:
-        """What the score does not show, in lines: main figures of images that show one class alone.
+        """What the score does not show, in lines: main figures of images without labels, or of one class.
 
         Args:
             classes: The classes of the data set.
@@ -162,7 +162,11 @@ class MetricSuite(nn.Module):
         sums = self._computed() if sums is None else sums
         lines = []
         for metric in self._measured(sums):
-            times = metric.occurrences(sums) if metric.main else None
+            if not metric.main:
+                continue
+            if math.isnan(metric.figures(sums)[metric.main]):
+                lines.append(f"{metric.main} is not measured: no image has labels for it")
+            times = metric.occurrences(sums)
             if times is not None and times.size > 1 and np.count_nonzero(times) == 1:
                 only = classes.names[int(times.argmax())]
                 lines.append(

@@ -8,6 +8,7 @@ import torch
 
 from fusionseg.config.errors import UsageError
 from fusionseg.config.remedies import remedied
+from fusionseg.config.type_names import nearest
 from fusionseg.files.state_dicts import tensors
 from fusionseg.networks.decoder import Decoder, check_decoder, decoder_names, paired
 from fusionseg.networks.encoder import Encoder
@@ -145,9 +146,9 @@ class Backbone:
         reason = str(error).strip("'\"").splitlines()[0][:300]
         known = smp.encoders.get_encoder_names()
         if not self.encoder.startswith("tu-") and self.encoder not in known:
-            names = ", ".join(known)
             return (
-                f"unknown encoder {self.encoder!r}; expected `tu-` and a name of timm's, or one of: {names}"
+                f"model.backbone.encoder: unknown encoder {self.encoder!r}{nearest(self.encoder, known)} "
+                f"Expected `tu-` and a name of timm's, or one of: {', '.join(known)}"
             )
         pairs = [
             d for d in decoder_names() if d != self.decoder and Backbone(self.encoder, decoder=d)._works()

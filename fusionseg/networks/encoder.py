@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from fusionseg.config.errors import UserError
+
 
 class Encoder(nn.Module):
     """Computes the feature pyramid of an image, normalized on the device.
@@ -41,7 +43,7 @@ class Encoder(nn.Module):
             ValueError: If the image has another number of channels.
         """
         if image.shape[1] != self.mean.shape[1]:
-            raise ValueError(
+            raise UserError(
                 f"the encoder expects images of {self.mean.shape[1]} channels, found {image.shape[1]}: set "
                 f"model.backbone.in_channels to {image.shape[1]}"
             )

@@ -6,7 +6,7 @@ import shutil
 import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -34,6 +34,7 @@ class ImageRecords:
     """
 
     def __init__(self, folder: Path) -> None:
+        self._made = not folder.exists()
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.total: Counted = {}
@@ -91,10 +92,13 @@ class ImageRecords:
                         np.lib.format.write_array(member, np.array(shape))
 
     def close(self) -> None:
-        """Removes the temporary files."""
+        """Removes the temporary files, and the folder if it was made for them and nothing is in it."""
         self._figures.close()
         for rows in self._arrays.values():
             rows.close()
+        if self._made:
+            with suppress(OSError):  # it is not empty
+                self.folder.rmdir()
 
     def _read(self) -> Iterator[dict[str, Any]]:
         self._figures.seek(0)

@@ -8,7 +8,8 @@ from typing import Any
 
 from lightning.pytorch import LightningModule
 
-from fusionseg.config.errors import UsageError, innermost, mapping
+from fusionseg.config.errors import UsageError, mapping, with_place
+from fusionseg.config.parser_messages import innermost
 from fusionseg.config.recipe import import_path
 from fusionseg.config.trust import check_named, imported, untrusted
 from fusionseg.files.state_dicts import Checkpoint, WeightsError
@@ -49,9 +50,9 @@ def restored(
         except Exception as error:
             reported = " ".join(str(innermost(error)).split())[:300] or type(error).__name__
             name = model_class.__name__
-            if "No module named" in reported:
-                reported += "; start this in the folder of that file, or add the folder to PYTHONPATH"
-            raise WeightsError(f"{checkpoint}: what it holds makes no {name}: {reported}") from error
+            raise WeightsError(
+                f"{checkpoint}: what it holds makes no {name}: {with_place(reported)}"
+            ) from error
     check_weights(model, checkpoint)
     return model.eval(), _data(content)
 

@@ -8,6 +8,7 @@ from fusionseg.config.errors import UsageError, mapping
 
 BALANCERS, NETWORKS = "expected one of AlignedMTL, CAGrad, ...", "expected one of CrossStitch, ..."
 
+START = ": start this in the folder that holds it, or add that folder to PYTHONPATH"
 WRONG = {
     "--model.alhpa 0.3": "model.alhpa: no such setting; did you mean alpha?",
     "--alpha 0.3": "alpha: no such setting; did you mean model.alpha?",
@@ -22,10 +23,10 @@ WRONG = {
     "--model.region_head BoundaryHead --model.region_head.widht 4": "model.region_head.widht: no such setting; "
     "did you mean width?",
     "--model.region_head no.such.Head": "model.region_head: expected a Head or null, found no.such.Head "
-    "(No module named 'no')",
+    f"(No module named 'no'{START})",
     "--model.optimizer SGD --model.optimizer.lr abc": "model.optimizer.lr: expected a number or a Tensor, found abc",
     "--model nosuch.module.Class": "model: expected a LightningModule or null, found nosuch.module.Class "
-    "(No module named 'nosuch')",
+    f"(No module named 'nosuch'{START})",
     "--data.dataset CamVid": "data.dataset: the following arguments are required: root",
     "--data.cache blah": "data.cache: expected none or memory or disk, found blah",
     "--data.crop_size 64": "data.crop_size: expected a list, found 64",
@@ -33,8 +34,17 @@ WRONG = {
     "--trainer.callbacks EarlyStoping": "trainer.callbacks: expected a list or a Callback or null, found EarlyStoping; "
     "did you mean EarlyStopping?",
     "--trainer.callbacks+=EarlyStopping": "trainer.callbacks: the following arguments are required: monitor",
+    "--trainer.callbacks EarlyStopping": "trainer.callbacks: the following arguments are required: monitor",
+    "--model.schedule ReduceLROnPlateau": "model.schedule: the following arguments are required: monitor",
     "--trainer.callbacks nosuch.Callback": "trainer.callbacks: expected a list or a Callback or null, "
-    "found nosuch.Callback (No module named 'nosuch')",
+    f"found nosuch.Callback (No module named 'nosuch'{START})",
+    "--data.dataset nosuch.Data": "data.dataset: expected a SegmentationDataset, found nosuch.Data "
+    f"(No module named 'nosuch'{START})",
+    "--model torch.zeros": "model: expected a LightningModule or null, found torch.zeros; expected one of ...",
+    "--model.schedule torch.nn.functional.relu": "model.schedule: expected a LRScheduler or null, found "
+    "torch.nn.functional.relu; expected one of ...",
+    "--model.schedule textwrap.dedent": "model.schedule: expected a LRScheduler or null, found textwrap.dedent; "
+    "expected one of ...",
     "stray": "unrecognized arguments: stray",
     "--model.balancer torch.nn.Linear": f"model.balancer: expected a Balancer, found torch.nn.Linear; {BALANCERS}",
     "--model.balancer torch.zeros": f"model.balancer: expected a Balancer, found torch.zeros; {BALANCERS}",
@@ -73,6 +83,10 @@ def test_a_wrong_word_is_named_with_its_remedy(words: str) -> None:
 IMPOSSIBLE = {
     "--model.alpha 0 --model.beta 0": "alpha = 0.0, beta = 0.0",
     "--model.semantic_head null --model.region_head null": "both null",
+    "--trainer.max_epochs 0": "trainer.max_epochs: expected a training of one step or more, found 0",
+    "--trainer.max_steps 0": "trainer.max_steps: expected a training of one step or more, found 0",
+    "--trainer.limit_train_batches 0": "trainer.limit_train_batches: expected a training of one step or more",
+    "--trainer.strategy xla": "Requirement 'torch_xla",
     "--data.batch_size 0": "expected data.batch_size and data.eval_batch_size above 0, found 0 and 1",
     "--data.crop_size [60,60]": "multiples of 32 up to 8192, found 60 x 60",
     "--data.dataset CamVid --data.dataset.root /nowhere": "not found: /nowhere/train.txt",

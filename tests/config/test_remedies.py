@@ -1,8 +1,12 @@
 from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.callbacks import EarlyStopping
 from torch import nn
 
 from fusionseg.cli.entry import guarded
@@ -64,6 +68,27 @@ def test_a_batch_of_one_image_names_the_batch_size() -> None:
     assert isinstance(found, UsageError)
     assert found.key == "data.batch_size"
     assert found.reason.startswith("expected 2 or more images on each device, since BatchNorm cannot")
+
+
+def test_crops_that_are_too_small_for_a_decoder_name_their_size() -> None:
+    errors = [
+        crashed(lambda: nn.MaxPool2d(2, 2)(torch.zeros(1, 1, 1, 1))),
+        crashed(lambda: nn.Conv2d(3, 1, 5)(torch.zeros(1, 3, 4, 4))),
+    ]
+    assert [str(remedied(error)).partition(":")[0] for error in errors] == ["data.crop_size"] * 2
+
+
+def test_a_figure_that_a_callback_waits_for_in_vain_is_named_with_its_setting() -> None:
+    trainer: Any = SimpleNamespace(callback_metrics={"val/score": torch.tensor(0.5)}, fast_dev_run=False)
+    callback = EarlyStopping("val/nope")
+    found = remedied(crashed(lambda: callback._run_early_stopping_check(trainer)))
+    assert isinstance(found, UsageError)
+    assert found.key == "trainer.callbacks.monitor"
+    assert "`val/nope`" in found.reason
+    message = (
+        "`ModelCheckpoint(monitor='val/nope')` could not find the monitored key in the returned metrics: []"
+    )
+    assert "monitor='val/nope'" in str(remedied(MisconfigurationException(message)))
 
 
 @pytest.mark.parametrize(

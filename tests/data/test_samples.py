@@ -153,3 +153,16 @@ class IgnoresInterrupts(Dataset[bool]):
 def test_workers_leave_ctrl_c_to_the_process_that_they_work_for() -> None:
     loader = DataLoader(IgnoresInterrupts(), num_workers=1, worker_init_fn=quiet_worker)
     assert list(loader) == [torch.tensor([True])]
+
+
+class Ended(SyntheticScenes):
+    def read(self, index: int) -> Pixels:
+        return super().read(index if index < 2 else next(iter([])))
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_images_after_one_whose_reading_stops_an_iteration_are_not_left_out(workers: int) -> None:
+    for samples in (EvaluationSamples(Ended("val")), TrainSamples(Ended("train"), Augmentation(), (64, 96))):
+        loader = DataLoader(samples, batch_size=None, num_workers=workers)
+        with pytest.raises(RuntimeError, match=r"__getitem__ raised StopIteration"):
+            list(loader)

@@ -97,7 +97,11 @@ def test_normalization_can_be_given() -> None:
 @pytest.mark.parametrize(
     ("backbone", "message"),
     [
-        (Backbone("resnet19"), "unknown encoder 'resnet19'; expected `tu-` .* one of: .*resnet18"),
+        (
+            Backbone("resnet19"),
+            r"model.backbone.encoder: unknown encoder 'resnet19'; did you mean resnet\d+\? Expected `tu-` .* one "
+            "of: .*resnet18",
+        ),
         (Backbone("tu-resnet19"), r"encoder 'tu-resnet19'.*works with: none of the decoders"),
         (
             Backbone("densenet121", decoder="DeepLabV3"),

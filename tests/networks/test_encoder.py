@@ -2,6 +2,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from fusionseg.config.errors import UserError
 from fusionseg.networks.backbone import IMAGENET_MEAN, IMAGENET_STD, Backbone
 
 IMAGE = torch.randint(0, 256, (2, 3, 128, 128), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
@@ -30,7 +31,7 @@ def state(module: nn.Module) -> dict[str, Tensor]:
 def test_an_image_of_other_channels_is_refused() -> None:
     encoder, _ = Backbone().build()
     with pytest.raises(
-        ValueError, match=r"images of 3 channels, found 4: set model.backbone.in_channels to 4"
+        UserError, match=r"images of 3 channels, found 4: set model.backbone.in_channels to 4"
     ):
         encoder(torch.zeros(1, 4, 64, 64))
 

@@ -5,6 +5,7 @@ from contextlib import closing
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from fusionseg.metrics.suite import total
 from fusionseg.runs.image_records import ImageRecords, added_sums
@@ -78,3 +79,13 @@ def test_memory_does_not_grow_with_the_images(tmp_path: Path) -> None:
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[1] < peaks[0] + 2**18  # the tables of ten images
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_folder_that_was_made_for_nothing_is_removed(there: bool, tmp_path: Path) -> None:
+    folder = tmp_path / "run" / "evaluation"
+    (folder if there else folder.parent).mkdir(parents=True)
+    with closing(ImageRecords(folder)) as records:
+        records.add("first", {"score": 1.0}, image(0))
+    assert folder.exists() == there
+    assert folder.parent.exists()

@@ -211,7 +211,7 @@ def test_a_part_of_one_s_own_that_is_not_found_says_where_to_start(checkpoint: P
     content["hyper_parameters"]["region_head"] = {"class_path": "elsewhere.Head"}
     torch.save(content, checkpoint)
     with pytest.raises(
-        WeightsError, match=r"No module named 'elsewhere'\); start this in the folder of that file, or"
+        WeightsError, match=r"No module named 'elsewhere': start this in the folder that holds it, or"
     ):
         restored(checkpoint, trust=["elsewhere"])
 
