@@ -65,7 +65,7 @@ def evaluate(
     with closing(ImageRecords(folder)) as records:
         for position, (photo, image) in enumerate(evaluated(module, data, split, precision, suite)):
             figures = suite.figures(image.sums)
-            records.add(image.prediction.name, figures, image.sums)
+            records.add(image.prediction.name, figures, image.sums, image.group)
             measured = not math.isnan(figures["score"])
             for heap, sign in ((best, 1), (worst, -1)) if measured else ():
                 heapq.heappush(heap, Ranked(sign * figures["score"], -sign * position, photo, image))

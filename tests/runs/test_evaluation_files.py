@@ -130,3 +130,22 @@ def test_the_best_and_the_worst_images_are_drawn(trained: Path) -> None:
     scores = {row["name"]: float(row["score"]) for row in ranking}
     assert sorted(scores[n] for n in names["worst"]) == sorted(scores.values())[:2]
     assert sorted(scores[n] for n in names["best"]) == sorted(scores.values())[-2:]
+
+
+class Sequences(SyntheticScenes):
+    """Scenes in sequences of two."""
+
+    def group(self, index: int) -> str | None:
+        return f"sequence {index // 2}"
+
+
+def test_an_evaluation_says_which_group_an_image_belongs_to(trained: Path) -> None:
+    data = ["--data.dataset", f"{__name__}.Sequences", "--data.dataset.length", "5"]
+    main(
+        ["--run", str(trained), "--pictures", "0", *data, "--data.dataset.size", "[64, 64]", "--trust=tests"]
+    )
+    expected = [f"sequence {i // 2}" for i in range(5)]
+    with np.load(trained / "evaluation" / "val.npz") as file:
+        assert file["group"].tolist() == expected
+    with (trained / "evaluation" / "val.csv").open() as file:
+        assert [row["group"] for row in csv.DictReader(file)] == expected
