@@ -53,6 +53,12 @@ def test_the_images_sums_give_the_figures_of_the_split(run: Path) -> None:
     )
 
 
+def test_an_evaluation_says_which_classes_are_things_and_what_a_region_is(run: Path) -> None:
+    classes = SyntheticScenes.classes
+    assert result(run)["things"] == [classes.names[i] for i in classes.things]
+    assert result(run)["region"] == classes.region
+
+
 def test_the_sums_of_some_images_give_their_figures(run: Path) -> None:
     measures, config = MetricSuite.standard(SyntheticScenes.classes), str(run / "config.yaml")
     cli = EvaluateCLI(["--config", config, "--run", str(Path(config).parent)])
