@@ -51,16 +51,23 @@ class Analysis:
         """Whether a figure is of images by which the epoch was chosen."""
         return self.asked.optimistic and split_of(figure) == "val"
 
-    @property
-    def chosen(self) -> str | None:
-        """The variant that validation chose: the best of a search or of a grid over axes; None elsewhere."""
+    @cached_property
+    def candidates(self) -> tuple[str, ...]:
+        """The variants among which validation chooses: those of a search, or of a grid over axes."""
         declared = self.asked.results.declared
-        searched = declared.get("axes") or declared.get("search")
+        if not (declared.get("axes") or declared.get("search")) or self.asked.split != "val":
+            return ()
         placed = {run.variant for run in self.asked.results.runs if run.point} or set(self.asked.variants)
-        candidates = [name for name in self.asked.variants if name in placed]
-        if not searched or self.asked.split != "val" or len(candidates) < 2:
-            return None
-        return self._best_of(candidates)
+        return tuple(name for name in self.asked.variants if name in placed)
+
+    @cached_property
+    def chosen(self) -> str | None:
+        """The variant that validation chose: the best candidate; None where there are not several."""
+        return self._best_of(self.candidates) if len(self.candidates) > 1 else None
+
+    def is_chosen_by(self, variant: str, figure: str) -> bool:
+        """Whether a variant was chosen by a figure."""
+        return variant == self.chosen and figure == self.asked.metric
 
     @cached_property
     def best(self) -> str | None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from fusionseg.files.atomic import write_text
 from fusionseg.studies.report.analysis import Analysis
 from fusionseg.studies.report.blocks import Section, Table
+from fusionseg.studies.report.differing_images import DifferingImage
 from fusionseg.studies.report.exports import as_csv, as_latex, as_markdown
 from fusionseg.studies.report.figures import title
 from fusionseg.studies.report.numbers import count
@@ -17,6 +18,8 @@ from fusionseg.studies.report.sections import (
     curves,
     differences,
     gains,
+    images,
+    oracles,
     provenance,
     ranks,
     reading,
@@ -26,29 +29,22 @@ from fusionseg.studies.report.sections import (
     tradeoff,
 )
 
-ORDER = (
-    result,
-    scores,
-    differences,
-    gains,
-    tradeoff,
-    axes,
-    ranks,
-    curves,
-    classes,
-    costs,
-    runs,
-    provenance,
-    reading,
-)
-"""The sections in the order of the page."""
+BEFORE = (result, scores, differences, gains, oracles, tradeoff, axes, ranks, curves, classes)
+AFTER = (costs, runs, provenance, reading)
+"""The sections before and after the images, in the order of the page."""
 
 FORMATS = {"csv": as_csv, "md": as_markdown, "tex": as_latex}
 
 
-def sections(numbers: Analysis) -> list[Section]:
-    """The sections of a report, in the order of the page; those that have nothing to show are left out."""
-    made = [module.section(numbers) for module in ORDER]
+def sections(numbers: Analysis, shown: Sequence[DifferingImage] | str = "") -> list[Section]:
+    """The sections of a report, in the order of the page; those that have nothing to show are left out.
+
+    Args:
+        numbers: What they are of.
+        shown: The images on which variants differ most, or why there are none.
+    """
+    made = [module.section(numbers) for module in BEFORE]
+    made += [images.section(numbers, shown), *(module.section(numbers) for module in AFTER)]
     return [section for section in made if section is not None]
 
 

@@ -1,7 +1,7 @@
 """How much the differences of variants depend on the images: the paired bootstrap of data-set figures."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -104,10 +104,11 @@ def _resampled(asked: Question, variant: str, resamples: int) -> Resampled:
     if missing := asked.missing(variant):
         raise NoIntervalError(f"withheld: seed {', '.join(map(str, missing))} missing")
     runs = asked.finished(variant)
-    sums = [_sums(run, asked.split) for run in runs]
+    suite = _suite(runs[0], _sums(runs[0], asked.split).shapes, asked)
+    names = [name for metric in suite for name in metric.names]
+    sums = [_sums(run, asked.split, names) for run in runs]
     if len({one.names for one in sums}) > 1:
         raise NoIntervalError("its seeds were evaluated on different images")
-    suite = _suite(runs[0], sums[0].shapes, asked)
 
     def figures(added: Floats) -> list[float]:
         measured = suite.figures(sums[0].named(added))
@@ -119,10 +120,10 @@ def _resampled(asked: Question, variant: str, resamples: int) -> Resampled:
     return Resampled(sums[0].names, values, resampling)
 
 
-def _sums(run: RunResult, split: str) -> ImageSums:
+def _sums(run: RunResult, split: str, names: Collection[str] | None = None) -> ImageSums:
     path = run.sums(split)
     try:
-        return image_sums(path)
+        return image_sums(path, names)
     except (OSError, ValueError, KeyError) as error:
         reason = "missing" if isinstance(error, FileNotFoundError) else "damaged"
         raise NoIntervalError(f"the sums of images are {reason} ({path.name} of seed {run.seed})") from error
@@ -138,6 +139,8 @@ def _suite(run: RunResult, shapes: Mapping[str, tuple[int, ...]], asked: Questio
         for metric in suite
         if names & metric.figures(zeros).keys() or ("score" in names and metric.main)
     ]
+    if not kept:
+        raise NoIntervalError("the sums of images do not give this figure")
     return MetricSuite(kept, suite.untrained)
 
 

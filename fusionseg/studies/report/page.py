@@ -31,6 +31,7 @@ def page(title: str, lead: Sequence[str], facts: str, sections: Sequence[Section
         raise UsageError(f"a report needs jinja2: {INSTALL}") from error
 
     environment = Environment(autoescape=True, trim_blocks=True)
+    environment.filters["prose"] = lambda text: text.replace(" %", "\N{NO-BREAK SPACE}%")
     environment.filters["script_json"] = lambda value: Markup(script_json(value))
     template = environment.from_string(_asset("page.html"))
     return template.render(
@@ -40,6 +41,7 @@ def page(title: str, lead: Sequence[str], facts: str, sections: Sequence[Section
         sections=sections,
         style=_asset("page.css"),
         script=_asset("page.js"),
+        license=_asset("vega-license.txt"),
         library=vega(),
     )
 

@@ -36,7 +36,7 @@
 
   function config() {
     const style = getComputedStyle(document.documentElement);
-    const [ink, soft, line, paper] = ["--ink", "--soft", "--line", "--paper"].map(name => style.getPropertyValue(name).trim());
+    const [ink, soft, line] = ["--ink", "--soft", "--line"].map(name => style.getPropertyValue(name).trim());
     const font = style.fontFamily;
     return {
       background: "transparent", font, view: { stroke: null },
@@ -46,9 +46,8 @@
       legend: { labelColor: ink, titleColor: ink, labelFontSize: 12, titleFontSize: 12, titleFontWeight: 400, labelLimit: 200 },
       header: { labelColor: ink, titleColor: ink, labelFontSize: 12 },
       title: { color: ink, fontSize: 13, fontWeight: 600, anchor: "start" },
-      mark: { color: "#4c78a8" }, rule: { color: ink }, tick: { color: ink }, text: { color: ink, fontSize: 11 },
+      mark: { color: dark.matches ? "#79a9dd" : "#4c78a8" }, rule: { color: ink }, tick: { color: ink }, text: { color: ink, fontSize: 11 },
       range: { category: ["#4c78a8", "#d1731d", "#54a24b", "#b279a2", "#c8473f", "#2f9c95", "#b79a20", "#9d755d", "#e377a2", "#7f7f7f"] },
-      params: [{ name: "paper", value: paper }],
     };
   }
 

@@ -38,7 +38,7 @@ def seeds_chart(values: Mapping[str, Mapping[int, float]], means: Mapping[str, I
             *_mean_and_interval(rows, title),
             {
                 "data": {"values": seeds},
-                "mark": {"type": "point", "filled": True, "size": 34, "opacity": 0.55},
+                "mark": {"type": "point", "filled": True, "size": 34, "opacity": 0.7},
                 "encoding": {"x": quantity("value", title), "tooltip": tooltip},
             },
         ],

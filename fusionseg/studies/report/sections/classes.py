@@ -62,16 +62,15 @@ def _heat(means: Mapping[str, Means], classes: Sequence[str], key: str, referenc
             mean = means[name].get((klass, key))
             other = means[base].get((klass, key))
             if mean and other:
-                shade = mean.mean - other.mean
-                cells.append(
-                    {"x": name, "y": klass, "value": mean.mean, "text": shown(mean.mean, 2), "shade": shade}
-                )
+                shade = {"shade": mean.mean - other.mean} if len(variants) > 1 else {}
+                cell = {"x": name, "y": klass, "value": mean.mean, "text": shown(mean.mean, 2)}
+                cells.append({**cell, **shade})
     few = f" The {len(kept)} of {len(classes)} classes that differ most." if len(kept) < len(classes) else ""
     spec = heat_chart(cells, ("", "", NAMES[key]), (variants, kept), labels=len(variants) <= 16)
-    caption = (
-        f"{NAMES[key]} of each class, mean over seeds; purple is better than {base} and orange worse, up to "
-        f"{shown(max(abs(float(str(cell['shade']))) for cell in cells), 2)}.{few}"
-    )
+    shades = [abs(float(str(cell["shade"]))) for cell in cells if "shade" in cell]
+    reach = shown(max(shades), 2) if shades else ""
+    colors = f"; purple is better than {base} and orange worse, by up to {reach}" if shades else ""
+    caption = f"{NAMES[key]} of each class, mean over seeds{colors}.{few}"
     return Chart(f"classes-{key}", caption, spec)
 
 

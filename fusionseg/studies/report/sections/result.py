@@ -1,6 +1,7 @@
 """The result of a study in words, with its uncertainty, whichever way it falls."""
 
 from collections.abc import Sequence
+from math import isfinite
 
 from fusionseg.studies.report.analysis import Analysis
 from fusionseg.studies.report.blocks import Section, Words
@@ -81,7 +82,7 @@ def _interval(one: Comparison, digits: int) -> str:
 
 def _on_images(group: Sequence[Comparison]) -> str:
     """Whether the images alone could have made what the seeds show."""
-    intervals = [one.images for one in group if not isinstance(one.images, str)]
+    intervals = [one.images for one in group if not isinstance(one.images, str) and isfinite(one.images.low)]
     within = {one.note.split(";")[0] for one in intervals if one.note.startswith("within")}
     limit = f" ({within.pop()})" if within else ""
     names = [
@@ -89,7 +90,7 @@ def _on_images(group: Sequence[Comparison]) -> str:
         for one in group
         if not isinstance(one.images, str) and one.images.low <= 0 <= one.images.high
     ]
-    if not intervals:
+    if len(intervals) < len(group):
         return ""
     if not names:
         return f" Other images of the kind would not turn that around{limit}."
@@ -153,7 +154,7 @@ def _choices(numbers: Analysis) -> str:
     if asked.optimistic:
         chose.append("the epoch of each run")
     if numbers.chosen:
-        chose.append(f"{numbers.chosen} among {count(len(asked.variants), 'variant')}")
+        chose.append(f"{numbers.chosen} among {count(len(numbers.candidates), 'variant')}")
     if not chose:
         return "Validation images chose nothing: every run counts with its last epoch."
     text = f"Validation images chose {listed(chose)}, so that the validation scores of that are optimistic"

@@ -11,6 +11,9 @@ from fusionseg.studies.report.numbers import decimals, interval, mean_and_spread
 OPTIMISTIC = "\N{DAGGER}"
 """The mark of figures that chose something by the images that they are of."""
 
+CHOSEN = "\N{DOUBLE DAGGER}"
+CHOSEN_NOTE = f"{CHOSEN} Optimistic: chosen among {{number}} variants by this very score."
+
 OPTIMISTIC_NOTE = (
     f"{OPTIMISTIC} Optimistic: of the epoch with the best validation score, on the images that chose it."
 )
@@ -48,6 +51,8 @@ def _headlines(numbers: Analysis, figures: Sequence[str], name: str) -> Table:
         notes.append(BOLD_NOTE.format(reference=asked.reference))
     if any(marks.values()):
         notes.append(OPTIMISTIC_NOTE)
+    if numbers.chosen and any(numbers.is_chosen_by(numbers.chosen, f) for f in figures):
+        notes.append(CHOSEN_NOTE.format(number=len(numbers.candidates)))
     if name == "scores-test":
         notes.append("The test images chose nothing: each variant was evaluated on them once.")
     columns = [
@@ -76,8 +81,9 @@ def _cell(numbers: Analysis, variant: str, figure: str, digits: int) -> Cell:
     mean = numbers.mean(variant, figure)
     if not mean.count:
         return Cell(shown(None), float("-inf"), hint="not measured")
+    mark = f" {CHOSEN}" if numbers.is_chosen_by(variant, figure) else ""
     return Cell(
-        mean_and_spread(mean.mean, mean.spread, digits),
+        f"{mean_and_spread(mean.mean, mean.spread, digits)}{mark}",
         mean.mean,
         interval(mean.low, mean.high, digits),
         numbers.significant(variant, figure),
