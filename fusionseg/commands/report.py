@@ -21,6 +21,7 @@ from fusionseg.sample import Picture
 from fusionseg.studies.report.analysis import Analysis, analysis
 from fusionseg.studies.report.build import sections, write
 from fusionseg.studies.report.differing_images import DifferingImage, differing_images
+from fusionseg.studies.report.facts import evaluation
 from fusionseg.studies.report.question import question, report_notices
 from fusionseg.studies.report.tracking import track
 from fusionseg.studies.results import RunResult, collect
@@ -86,10 +87,10 @@ def main(args: Sequence[str]) -> None:
 
 def _images(numbers: Analysis, most: int, trust: Sequence[str]) -> Sequence[DifferingImage] | str:
     """The images on which variants differ most, or why they cannot be predicted again."""
-    epoch = numbers.asked.results.declared.get("epoch")
 
     def painted(run: RunResult, split: str, names: Sequence[str]) -> Mapping[str, Mapping[str, Picture]]:
-        return _predicted(RunFolder(run.folder), split, names, trust, epoch == "last")
+        last = evaluation(run, split).get("checkpoint") == "last"
+        return _predicted(RunFolder(run.folder), split, names, trust, last)
 
     try:
         return differing_images(numbers, most, painted) if most else ""
@@ -100,9 +101,9 @@ def _images(numbers: Analysis, most: int, trust: Sequence[str]) -> Sequence[Diff
 def _predicted(
     run: RunFolder, split: Any, names: Sequence[str], trust: Sequence[str], last: bool
 ) -> dict[str, dict[str, Picture]]:
-    """The pictures of some images by the model of a run, of its last epoch or its best."""
+    """The pictures of some images by the model of a run as it was evaluated: of its last or best epoch."""
     with untrusted(trust):
         cli = EvaluateCLI([*arguments(run), "--run", str(run.path)])
-    load_state(cli.model, run.last if last and run.last.is_file() else run.best_checkpoint())
+    load_state(cli.model, run.last if last else run.best_checkpoint())
     precision = str(cli.config.trainer.get("precision") or fast_precision())
     return dict(chosen_rows(cli.model, cli.datamodule, split, names, precision))
