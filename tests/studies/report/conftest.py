@@ -166,6 +166,7 @@ def write_run(folder: Path, name: str, variant: Variant, seed: int, options: Map
             "dirty": False,
             "seconds": 60.0 * len(variant.tasks) + seed,
             "images_per_second": 20.0 / len(variant.tasks),
+            "peak_memory": 2**30 * len(variant.tasks),
         },
     )
 

@@ -137,8 +137,8 @@ def _conditions(numbers: Analysis) -> list[str]:
         )
     lines.append(_choices(numbers))
     if asked.pruned:
-        were = "variant was" if len(asked.pruned) == 1 else "variants were"
-        lines.append(f"{len(asked.pruned)} {were} pruned and take part in no test and no front.")
+        were = "variant was pruned and takes" if len(asked.pruned) == 1 else "variants were pruned and take"
+        lines.append(f"{len(asked.pruned)} {were} part in no test and no front.")
     if any("component of a class" in kind for kind in region_kinds(asked)):
         lines.append(
             "Regions are connected components of the classes here: their labels hold nothing that the "
