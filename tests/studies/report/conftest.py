@@ -289,3 +289,15 @@ def joint_vs_single(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_study(
         path, variants, range(5), name="joint_vs_single", baselines=baselines, test=True, groups=12
     )
+
+
+@pytest.fixture(scope="session")
+def begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A study over one axis that has just begun: one seed of two variants, of three."""
+    variants = {
+        "beta=0.5": Variant((0.8, 0.8), point={"beta": 0.5}, status={1: "running"}),
+        "beta=1": Variant((0.8, 0.7), point={"beta": 1}, status={1: "missing"}),
+        "beta=2": Variant((0.8, 0.6), point={"beta": 2}, status={0: "missing", 1: "missing"}),
+    }
+    path = tmp_path_factory.mktemp("begun") / "study"
+    return write_study(path, variants, range(2), name="begun", axes={"beta": [0.5, 1, 2]}, images=4)

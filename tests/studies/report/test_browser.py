@@ -87,7 +87,7 @@ def pages(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     return page
 
 
-@pytest.fixture(params=["heads", "alpha_beta", "joint_vs_single"])
+@pytest.fixture(params=["heads", "alpha_beta", "joint_vs_single", "begun"])
 def written(request: pytest.FixtureRequest, pages: Callable[[str], Path]) -> Path:
     """The page of each study."""
     return pages(request.param)

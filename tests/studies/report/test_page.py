@@ -76,7 +76,7 @@ def test_the_page_loads_nothing(evil: Elements) -> None:
     assert all(address.startswith(("#", "data:")) for address in evil.loaded)
 
 
-@pytest.mark.parametrize("name", ["heads", "alpha_beta", "joint_vs_single"])
+@pytest.mark.parametrize("name", ["heads", "alpha_beta", "joint_vs_single", "begun"])
 def test_every_chart_is_what_vega_lite_understands(name: str, request: pytest.FixtureRequest) -> None:
     made = sections(analysis(question(collect([request.getfixturevalue(name)])), resamples=20))
     charts = [block for section in made for block in section.blocks if isinstance(block, Chart)]
@@ -85,5 +85,6 @@ def test_every_chart_is_what_vega_lite_understands(name: str, request: pytest.Fi
     assert len(names) == len(set(names))
     for chart in charts:
         spec = json.loads(script_json(chart.spec))
+        assert all(layer.get("data", {"values": 1})["values"] for layer in spec.get("layer", [])), chart.name
         drawn = vl_convert.vegalite_to_svg(spec)
         assert "NaN" not in re.sub(r"<text.*?</text>", "", drawn), chart.name

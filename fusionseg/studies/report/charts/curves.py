@@ -1,9 +1,10 @@
 """Figures over epochs or over an axis of the study, with bands over seeds."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 from fusionseg.files.atomic import Json
-from fusionseg.studies.report.charts.shared import FLUID, color_of, tip
+from fusionseg.studies.report.charts.shared import FLUID, color_of, drawn, tip
 
 BANDS = 6
 """Up to so many variants have bands: more would hide each other."""
@@ -66,20 +67,16 @@ def axis_chart(rows: Sequence[Mapping[str, object]], axis: str, order: Sequence[
     x = {"field": "x", "type": "ordinal", "sort": list(order), "title": axis, "axis": {"labelAngle": 0}}
     y = {"type": "quantitative", "title": title, "scale": {"zero": False}}
     tips = [tip("variant", "variant"), *(tip(name, name, ".4f") for name in ("mean", "low", "high"))]
-    return {
-        **FLUID,
-        "height": 260,
-        "data": {"values": list(rows)},
-        "encoding": {"x": x},
-        "layer": [
-            {"mark": {"type": "line", "opacity": 0.5}, "encoding": {"y": {**y, "field": "mean"}}},
-            {
-                "mark": {"type": "rule", "strokeWidth": 2},
-                "encoding": {"y": {**y, "field": "low"}, "y2": {"field": "high"}, "tooltip": tips},
-            },
-            {
-                "mark": {"type": "point", "filled": True, "size": 70, "opacity": 1},
-                "encoding": {"y": {**y, "field": "mean"}, "tooltip": tips},
-            },
-        ],
+    mean = {**y, "field": "mean"}
+    line = {"mark": {"type": "line", "opacity": 0.5}, "encoding": {"y": mean}}
+    interval = {
+        "data": {"values": [row for row in rows if math.isfinite(float(str(row["low"])))]},
+        "mark": {"type": "rule", "strokeWidth": 2},
+        "encoding": {"y": {**y, "field": "low"}, "y2": {"field": "high"}, "tooltip": tips},
     }
+    point = {
+        "mark": {"type": "point", "filled": True, "size": 70, "opacity": 1},
+        "encoding": {"y": mean, "tooltip": tips},
+    }
+    layers = drawn([line, interval, point])
+    return {**FLUID, "height": 260, "data": {"values": list(rows)}, "encoding": {"x": x}, "layer": layers}

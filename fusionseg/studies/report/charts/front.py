@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from fusionseg.files.atomic import Json
-from fusionseg.studies.report.charts.shared import FLUID, quantity, tip
+from fusionseg.studies.report.charts.shared import FLUID, drawn, quantity, tip
 
 STYLES = {
     "variant": ("#4c78a8", "circle"),
@@ -36,7 +36,7 @@ def front_chart(points: Sequence[Mapping[str, object]], titles: tuple[str, str])
         "encoding": {**place, **_kinds(points), "tooltip": _tips(titles)},
     }
     layers = [steps, _bars(points, "x", titles), _bars(points, "y", titles), marks]
-    return {**FLUID, "height": 360, "layer": layers}
+    return {**FLUID, "height": 360, "layer": drawn(layers)}
 
 
 def _kinds(points: Sequence[Mapping[str, object]]) -> Json:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from fusionseg.files.atomic import Json
-from fusionseg.studies.report.charts.shared import FLUID, quantity, tip
+from fusionseg.studies.report.charts.shared import FLUID, drawn, quantity, tip
 from fusionseg.studies.statistics import Interval
 
 STEP = 28
@@ -30,18 +30,16 @@ def seeds_chart(values: Mapping[str, Mapping[int, float]], means: Mapping[str, I
     ]
     rows = [_row(variant, mean) for variant, mean in means.items() if mean.count]
     tooltip = [tip("variant", "variant"), tip("seed", "seed"), tip("value", title, ".4f")]
+    points = {
+        "data": {"values": seeds},
+        "mark": {"type": "point", "filled": True, "size": 34, "opacity": 0.7},
+        "encoding": {"x": quantity("value", title), "tooltip": tooltip},
+    }
     return {
         **FLUID,
         "height": STEP * len(means),
         "encoding": {"y": _variants(list(means))},
-        "layer": [
-            *_mean_and_interval(rows, title),
-            {
-                "data": {"values": seeds},
-                "mark": {"type": "point", "filled": True, "size": 34, "opacity": 0.7},
-                "encoding": {"x": quantity("value", title), "tooltip": tooltip},
-            },
-        ],
+        "layer": drawn([*_mean_and_interval(rows, title), points]),
     }
 
 
@@ -62,19 +60,16 @@ def differences_chart(
         names: The others in their order.
     """
     shown = f"{title} minus that of {reference}"
+    zero = {
+        "data": {"values": [{"zero": 0}]},
+        "mark": {"type": "rule", "strokeDash": [3, 3], "opacity": 0.6},
+        "encoding": {"x": {"field": "zero", "type": "quantitative"}, "y": None},
+    }
     return {
         **FLUID,
         "height": STEP * len(names),
         "encoding": {"y": _variants(names)},
-        "layer": [
-            {
-                "data": {"values": [{"zero": 0}]},
-                "mark": {"type": "rule", "strokeDash": [3, 3], "opacity": 0.6},
-                "encoding": {"x": {"field": "zero", "type": "quantitative"}, "y": None},
-            },
-            _seed_ticks(seeds, shown),
-            *_both_intervals(rows, shown),
-        ],
+        "layer": drawn([zero, _seed_ticks(seeds, shown), *_both_intervals(rows, shown)]),
     }
 
 

@@ -20,6 +20,15 @@ def tip(field: str, title: str, form: str = "") -> dict[str, Any]:
     return {**line, "format": form} if form else line
 
 
+def drawn(layers: list[Json]) -> list[Json]:
+    """The layers that have data: of no data Vega warns that it finds no extent.
+
+    Args:
+        layers: Layers with or without data of their own.
+    """
+    return [layer for layer in layers if "data" not in layer or layer["data"]["values"]]
+
+
 def quantity(field: str, title: str) -> Json:
     """A numeric axis that need not begin at 0.
 
