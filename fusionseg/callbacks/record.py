@@ -21,7 +21,7 @@ from fusionseg.files.atomic import Json, write_json, write_text
 from fusionseg.files.state_dicts import Checkpoint
 from fusionseg.metrics import MetricSuite
 from fusionseg.runs.csv_logger import MetricsLogger
-from fusionseg.runs.environment import environment, seed_of_run
+from fusionseg.runs.environment import environment, peak_memory, seed_of_run
 from fusionseg.runs.folder import RunFolder
 from fusionseg.runs.wandb_logger import RunLogger, log_tables, runs
 from fusionseg.sample import Sample
@@ -217,7 +217,7 @@ class RunRecord(Callback):
         seconds = self.spent + time.time() - self.start
         per_step = self.seconds / self.steps if self.steps else None
         cost = {"seconds": seconds, "seconds_per_step": per_step, "images_per_second": rate}
-        write_json(self.run.summary, {**summary, **cost})
+        write_json(self.run.summary, {**summary, **cost, "peak_memory": peak_memory()})
 
     def _show(self, metrics: dict[str, float]) -> None:
         best = self.best.get("metrics", {})

@@ -99,7 +99,7 @@ def options_manual(usage: str, about: str, options: type) -> str:
         about: What it does.
         options: Its arguments, as a dataclass.
     """
-    lines = [f"usage: python -m fusionseg.{usage}", "", *_wrapped(about), "", "Arguments:"]
+    lines = [f"usage: python -m {usage}", "", *_wrapped(about), "", "Arguments:"]
     for name, text in settings(options).items():
         lines += _columns(name, text)
     return "\n".join([*lines, ""])

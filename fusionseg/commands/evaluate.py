@@ -66,7 +66,7 @@ class EvaluateCLI(FusionCLI):
         return with_run_classes(data, best, self.config.map_classes) if best.is_file() else classes
 
     def manual(self) -> str:
-        return options_manual("evaluate --run DIR [--split test] [--key value ...]", ABOUT, Options)
+        return options_manual("fusionseg.evaluate --run DIR [--split test] [--key value ...]", ABOUT, Options)
 
 
 def main(args: Sequence[str]) -> None:

@@ -50,7 +50,8 @@ def options(args: Sequence[str]) -> Options:
         UsageError: If they cannot be used.
     """
     parser = Parser(allow_abbrev=False)
-    parser.manual = lambda: options_manual("predict --run DIR --images PATH ... --out DIR", ABOUT, Options)
+    usage = "fusionseg.predict --run DIR --images PATH ... --out DIR"
+    parser.manual = lambda: options_manual(usage, ABOUT, Options)
     parser.add_class_arguments(Options, skip={"images"}, instantiate=False)
     parser.add_argument("--images", nargs="+", type=str, required=True)
     return Options(**parser.parse_args(list(args)).as_dict())

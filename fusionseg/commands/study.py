@@ -60,7 +60,7 @@ def options(args: Sequence[str]) -> Options:
         UsageError: If they cannot be used.
     """
     parser = Parser(allow_abbrev=False)
-    parser.manual = lambda: options_manual("study FILE --out DIR [--key value ...]", ABOUT, Options)
+    parser.manual = lambda: options_manual("fusionseg study FILE --out DIR [--key value ...]", ABOUT, Options)
     parser.add_argument("file", type=Path)
     parser.add_class_arguments(Options, skip={"file"}, instantiate=False)
     return Options(**parser.parse_args(_flags(args)).as_dict())

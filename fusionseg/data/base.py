@@ -116,6 +116,14 @@ class SegmentationDataset(ABC):
         """The file of the image; None where it does not come from one."""
         return None
 
+    def group(self, index: int) -> str | None:
+        """What the image belongs to with others that are like it: a sequence, a city, a scene.
+
+        Images of one group are no independent evidence, so that intervals over images resample whole groups.
+        None, the default, where the image stands for itself.
+        """
+        return None
+
     @abstractmethod
     def read(self, index: int) -> Pixels:
         """The image and its labels at the size of the files."""

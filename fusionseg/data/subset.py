@@ -43,6 +43,10 @@ class Subset(SegmentationDataset):
         return self.dataset.photo(self.indices[index])
 
     @override
+    def group(self, index: int) -> str | None:
+        return self.dataset.group(self.indices[index])
+
+    @override
     def read(self, index: int) -> Pixels:
         return self.dataset.read(self.indices[index])
 

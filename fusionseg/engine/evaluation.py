@@ -30,11 +30,12 @@ NOT_LABELS = ("image", "semantic", "region", "name", "index")
 
 
 class Scored(NamedTuple):
-    """The prediction of one image, what it was scored against, and the sums that were measured."""
+    """The prediction of one image, what it was scored against, the sums that were measured, and its group."""
 
     prediction: Prediction
     truth: Truth
     sums: Counted
+    group: str | None = None
 
 
 def suite_of(module: object, classes: Classes) -> MetricSuite:
@@ -127,8 +128,17 @@ def evaluated(
         size = truths.size
         with torch.no_grad(), fabric.autocast():
             predictions = module.predictions(moved, size)
+        groups = _groups(batch, loader.dataset)
         for i, (prediction, truth) in enumerate(zip(predictions, truths.result(), strict=True)):
-            yield photo(batch, i), Scored(prediction, truth, suite.sums(prediction, truth))
+            yield photo(batch, i), Scored(prediction, truth, suite.sums(prediction, truth), groups[i])
+
+
+def _groups(batch: Sample, dataset: object) -> list[str | None]:
+    """The group of each image of a batch; None where the dataset names none."""
+    group = getattr(dataset, "group", None)
+    if group is None or "index" not in batch:
+        return [None] * len(batch["name"])
+    return [group(int(index)) for index in batch["index"]]
 
 
 class Truths:

@@ -80,15 +80,15 @@ def write_json(path: str | Path, value: object) -> None:
         OSError: If the file cannot be written.
         TypeError: If the value cannot be represented in JSON.
     """
-    write_text(path, json.dumps(_finite(value), indent=2) + "\n")
+    write_text(path, json.dumps(finite(value), indent=2) + "\n")
 
 
-def _finite(value: object) -> object:
+def finite(value: object) -> object:
     """The value with `None` in place of NaN and infinity, at any depth of dictionaries and lists."""
     if isinstance(value, dict):
-        return {key: _finite(v) for key, v in value.items()}
+        return {key: finite(v) for key, v in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(v) for v in value]
+        return [finite(v) for v in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value

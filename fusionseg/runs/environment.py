@@ -2,7 +2,9 @@
 
 import os
 import platform
+import resource
 import subprocess
+import sys
 from importlib.metadata import version
 from pathlib import Path
 
@@ -29,6 +31,16 @@ def seed_of_run() -> int | None:
     """The seed that `seed_everything` set."""
     seed = os.environ.get("PL_GLOBAL_SEED")
     return None if seed is None else int(seed)
+
+
+def peak_memory() -> int:
+    """The most bytes that this process has held: of its GPU where it uses one, else of main memory."""
+    import torch
+
+    if torch.cuda.is_available() and (held := torch.cuda.max_memory_allocated()):
+        return held
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def _machine(trainer: Trainer, module: LightningModule) -> Json:

@@ -55,8 +55,9 @@ def evaluate(
         checkpoint: What the file is to say about where the weights come from.
 
     Returns:
-        What the JSON file holds: `metrics`, `per_class`, `notes` (what the score does not show), `split`,
-        `checkpoint`, `images`.
+        What the JSON file holds: `metrics`, `per_class`, `notes` (what the score does not show), `things`
+        (the names of the countable classes), `region` (what a region is in the data), `split`, `checkpoint`,
+        `images`.
     """
     with mendable():
         suite = suite_of(module, data.classes)
@@ -65,7 +66,7 @@ def evaluate(
     with closing(ImageRecords(folder)) as records:
         for position, (photo, image) in enumerate(evaluated(module, data, split, precision, suite)):
             figures = suite.figures(image.sums)
-            records.add(image.prediction.name, figures, image.sums)
+            records.add(image.prediction.name, figures, image.sums, image.group)
             measured = not math.isnan(figures["score"])
             for heap, sign in ((best, 1), (worst, -1)) if measured else ():
                 heapq.heappush(heap, Ranked(sign * figures["score"], -sign * position, photo, image))
@@ -105,7 +106,13 @@ def _result(suite: MetricSuite, added: Counted, classes: Classes) -> Json:
     """The figures of a set of images, and those of each class by its name."""
     columns = suite.per_class(added)
     rows = {name: {key: values[i] for key, values in columns.items()} for i, name in enumerate(classes.names)}
-    return {"metrics": suite.figures(added), "per_class": rows, "notes": suite.notes(classes, added)}
+    return {
+        "metrics": suite.figures(added),
+        "per_class": rows,
+        "notes": suite.notes(classes, added),
+        "things": [classes.names[i] for i in classes.things],
+        "region": classes.region,
+    }
 
 
 def _picture(ranked: Ranked, module: object, classes: Classes) -> Picture:

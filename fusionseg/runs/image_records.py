@@ -6,7 +6,7 @@ import shutil
 import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -17,6 +17,9 @@ from fusionseg.files.atomic import replacing
 from fusionseg.metrics.suite import total
 from fusionseg.sample import Array, Counted
 
+TEXTS = ("name", "group")
+"""The arrays of an NPZ file that are no sums."""
+
 
 class ImageRecords:
     """Collects images one by one in temporary files, and writes them as a CSV and an NPZ file.
@@ -24,6 +27,8 @@ class ImageRecords:
     A sum with one axis is in the NPZ file as it is, one row an image (N, K). Of a table, most of whose cells
     are 0, such as a confusion matrix, the others are listed: `<sum>.cell` (E, 1 + axes) says of which image
     and where in its table each is, `<sum>.value` (E,) what it holds, `<sum>.shape` how large the table is.
+
+    Where images belong to groups, a column and an array `group` say to which; empty for an image of none.
 
     Args:
         folder: Where the temporary files lie; they are gone when the object is closed or the process dies.
@@ -45,20 +50,23 @@ class ImageRecords:
         self._columns = {"name": None}
         self._arrays: dict[str, _Rows] = {}
         self._shapes: dict[str, tuple[int, ...]] = {}
-        self._width = 1
+        self._widths = {"name": 1}
 
-    def add(self, name: str, figures: Mapping[str, float], sums: Counted) -> None:
+    def add(self, name: str, figures: Mapping[str, float], sums: Counted, group: str | None = None) -> None:
         """Adds an image.
 
         Args:
             name: Its name.
             figures: Its figures, a row of the CSV file.
             sums: Its sums.
+            group: What it belongs to with others, if anything.
         """
-        row = {"name": name, **figures}
+        texts = {"name": name} if group is None else {"name": name, "group": group}
+        for key, text in texts.items():
+            self._widths[key] = max(self._widths.get(key, 1), len(text))
+        row = {**texts, **figures}
         self._figures.write(json.dumps(row) + "\n")
         self._columns |= dict.fromkeys(row)
-        self._width = max(self._width, len(name))
         self.total = total([self.total, sums])
         for key, value in sums.items():
             wide = value.astype(np.int64 if np.issubdtype(value.dtype, np.integer) else np.float64)
@@ -80,11 +88,13 @@ class ImageRecords:
 
     def write_npz(self, path: Path) -> None:
         """Writes the names and sums, in the order of the images."""
-        with closing(_Rows(self.folder)) as names:
+        with ExitStack() as stack:
+            texts = {key: stack.enter_context(closing(_Rows(self.folder))) for key in self._widths}
             for row in self._read():
-                names.add(np.array([row["name"]], f"<U{self._width}"))
+                for key, rows in texts.items():
+                    rows.add(np.array([row.get(key, "")], f"<U{self._widths[key]}"))
             with replacing(path) as draft, zipfile.ZipFile(draft, "w", zipfile.ZIP_DEFLATED) as archive:
-                for key, rows in {"name": names, **self._arrays}.items():
+                for key, rows in {**texts, **self._arrays}.items():
                     with archive.open(f"{key}.npy", "w", force_zip64=True) as member:
                         rows.copy(member)
                 for key, shape in self._shapes.items():
@@ -153,6 +163,6 @@ def added_sums(path: Path, images: Sequence[int] | npt.NDArray[np.integer] | Non
                 kept = np.isin(cells[:, 0], chosen)
                 sums[name] = np.zeros(file[key], value.dtype)
                 np.add.at(sums[name], tuple(cells[kept, 1:].T), value[kept])
-            elif not name and key != "name":
+            elif not name and key not in TEXTS:
                 sums[key] = file[key][chosen].sum(0)
     return sums

@@ -63,6 +63,8 @@ def test_a_run_folder_holds_what_the_run_was_and_gave(trained: Path) -> None:
             "seed",
             "seconds",
             "images_per_second",
+            "seconds_per_step",
+            "peak_memory",
             "parameters",
             "precision",
             "devices",
@@ -72,6 +74,7 @@ def test_a_run_folder_holds_what_the_run_was_and_gave(trained: Path) -> None:
     last = [row for row in rows(trained) if row["val/score"]][-1]
     assert told["metrics"]["val/score"] == pytest.approx(float(last["val/score"]), abs=1e-7)
     assert told["seed"] == 0
+    assert 2**27 < told["peak_memory"] < 2**36
     config = yaml.safe_load((trained / "config.yaml").read_text())
     assert config["trainer"]["precision"] == told["precision"] in ("bf16-mixed", "32-true")
 

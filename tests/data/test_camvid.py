@@ -1,4 +1,5 @@
 import os
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -79,3 +80,27 @@ def test_the_official_split_has_its_sizes_and_class_shares() -> None:
     shares = (100 * counts / counts.sum())[[*range(11), 255]]
     # The table that the copy of the data came with, its tenths rounded from hundredths.
     assert np.abs(shares - [9.2, 26.0, 0.6, 29.0, 8.7, 16.3, 0.9, 3.1, 1.8, 0.7, 2.2, 1.7]).max() <= 0.055
+
+
+def test_a_frame_belongs_to_the_sequence_that_its_name_begins_with(camvid: Path) -> None:
+    names = ["0001TP_006690", "0006R0_f00930", "0016E5_07959", "Seq05VD_f00000", "portrait"]
+    for name in names:
+        (camvid / "val/val_0.png").with_name(f"{name}.png").write_bytes(
+            (camvid / "val/val_0.png").read_bytes()
+        )
+    (camvid / "val.txt").write_text("".join(f"val/{name}.png valannot/val_0.png\n" for name in names))
+    dataset = CamVid("val", camvid)
+    groups = [dataset.group(i) for i in range(len(dataset))]
+    assert groups == ["0001TP", "0006R0", "0016E5", "Seq05VD", None]
+
+
+def test_the_official_splits_are_of_four_sequences(data: Path) -> None:
+    groups = {}
+    for split in CamVid.splits:
+        dataset = CamVid(split, data / "CamVid")
+        groups[split] = Counter(dataset.group(i) for i in range(len(dataset)))
+    assert groups == {
+        "train": {"0001TP": 62, "0006R0": 101, "0016E5": 204},
+        "val": {"0016E5": 101},
+        "test": {"0001TP": 62, "Seq05VD": 171},
+    }

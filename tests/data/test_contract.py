@@ -121,3 +121,14 @@ def test_sources_tell_splits_apart(recipe: Recipe) -> None:
     assert train.sources() == recipe("train").sources()
     assert (train.split, train.sources()) != (val.split, val.sources())
     assert all(source.is_file() for source in train.sources() if isinstance(source, Path))
+
+
+def test_a_selection_and_a_mixture_keep_the_groups() -> None:
+    class Sequences(SyntheticScenes):
+        def group(self, index: int) -> str | None:
+            return None if index == 3 else f"sequence {index // 2}"
+
+    scenes = partial(Sequences, length=4)
+    assert [Subset(scenes("val"), [2, 0, 3]).group(i) for i in range(3)] == ["sequence 1", "sequence 0", None]
+    mixed = MixtureDataset("val", {"mine": scenes, "plain": partial(SyntheticScenes, length=1)})
+    assert [mixed.group(i) for i in (0, 2, 3, 4)] == ["mine-sequence 0", "mine-sequence 1", None, None]

@@ -53,6 +53,12 @@ def test_the_images_sums_give_the_figures_of_the_split(run: Path) -> None:
     )
 
 
+def test_an_evaluation_says_which_classes_are_things_and_what_a_region_is(run: Path) -> None:
+    classes = SyntheticScenes.classes
+    assert result(run)["things"] == [classes.names[i] for i in classes.things]
+    assert result(run)["region"] == classes.region
+
+
 def test_the_sums_of_some_images_give_their_figures(run: Path) -> None:
     measures, config = MetricSuite.standard(SyntheticScenes.classes), str(run / "config.yaml")
     cli = EvaluateCLI(["--config", config, "--run", str(Path(config).parent)])
@@ -130,3 +136,22 @@ def test_the_best_and_the_worst_images_are_drawn(trained: Path) -> None:
     scores = {row["name"]: float(row["score"]) for row in ranking}
     assert sorted(scores[n] for n in names["worst"]) == sorted(scores.values())[:2]
     assert sorted(scores[n] for n in names["best"]) == sorted(scores.values())[-2:]
+
+
+class Sequences(SyntheticScenes):
+    """Scenes in sequences of two."""
+
+    def group(self, index: int) -> str | None:
+        return f"sequence {index // 2}"
+
+
+def test_an_evaluation_says_which_group_an_image_belongs_to(trained: Path) -> None:
+    data = ["--data.dataset", f"{__name__}.Sequences", "--data.dataset.length", "5"]
+    main(
+        ["--run", str(trained), "--pictures", "0", *data, "--data.dataset.size", "[64, 64]", "--trust=tests"]
+    )
+    expected = [f"sequence {i // 2}" for i in range(5)]
+    with np.load(trained / "evaluation" / "val.npz") as file:
+        assert file["group"].tolist() == expected
+    with (trained / "evaluation" / "val.csv").open() as file:
+        assert [row["group"] for row in csv.DictReader(file)] == expected

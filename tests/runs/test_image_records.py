@@ -89,3 +89,23 @@ def test_a_folder_that_was_made_for_nothing_is_removed(there: bool, tmp_path: Pa
         records.add("first", {"score": 1.0}, image(0))
     assert folder.exists() == there
     assert folder.parent.exists()
+
+
+def test_groups_are_written_beside_the_names_and_are_no_sums(tmp_path: Path) -> None:
+    groups = [None, "night", "day", "night"]
+    with closing(ImageRecords(tmp_path)) as records:
+        for number, group in enumerate(groups):
+            records.add(str(number), {"score": 0.5}, image(number), group)
+        records.write_csv(tmp_path / "val.csv")
+        records.write_npz(tmp_path / "val.npz")
+    with np.load(tmp_path / "val.npz") as file:
+        assert file["group"].tolist() == ["", "night", "day", "night"]
+    with (tmp_path / "val.csv").open() as rows:
+        assert [row["group"] for row in csv.DictReader(rows)] == ["", "night", "day", "night"]
+    assert added_sums(tmp_path / "val.npz").keys() == {"semantic", "boundary", "panoptic"}
+
+
+def test_without_groups_there_is_no_column_of_them(tmp_path: Path) -> None:
+    with np.load(written(tmp_path, [image(0)])) as file:
+        assert "group" not in file
+    assert "group" not in (tmp_path / "val.csv").read_text()

@@ -11,6 +11,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
+TEXTS = ("name", "group")
+"""The arrays of an evaluation that are no sums."""
+
 
 @dataclass(frozen=True)
 class ImageSums:
@@ -21,11 +24,13 @@ class ImageSums:
         rows: The sums, one row an image (N, K), float64, a `scipy.sparse.csr_array`; the cells of all sums
             stand one after the other.
         shapes: The shape of each sum, in the order of its columns.
+        groups: The group of each image, an image without one being its own; None where no image has any.
     """
 
     names: tuple[str, ...]
     rows: Any
     shapes: Mapping[str, tuple[int, ...]]
+    groups: tuple[str, ...] | None = None
 
     def named(self, added: npt.NDArray[Any]) -> dict[str, npt.NDArray[Any]]:
         """Added rows by their names and in their shapes, as `MetricSuite.figures` takes them.
@@ -72,14 +77,21 @@ def _read(path: Path, file: Any, chosen: Collection[str] | None) -> ImageSums:
     if "name" not in file:
         found = ", ".join(file) or "nothing"
         raise ValueError(f"{path}: expected the sums of images that `evaluate` writes, found {found}")
-    names = dict.fromkeys(key.partition(".")[0] for key in file if key != "name")
+    names = dict.fromkeys(key.partition(".")[0] for key in file if key not in TEXTS)
     if lacking := set(chosen or ()) - names.keys():
         raise ValueError(f"{path}: expected the sums {', '.join(sorted(lacking))}, found {', '.join(names)}")
     images = tuple(map(str, file["name"]))
     wanted = [name for name in names if chosen is None or name in chosen]
     rows = {name: _rows(file, name, len(images)) for name in wanted}
     shapes = {name: shape for name, (_, shape) in rows.items()}
-    return ImageSums(images, sparse.hstack([block for block, _ in rows.values()], format="csr"), shapes)
+    matrix = sparse.hstack([block for block, _ in rows.values()], format="csr")
+    return ImageSums(images, matrix, shapes, _groups(file, images) if "group" in file else None)
+
+
+def _groups(file: Any, images: tuple[str, ...]) -> tuple[str, ...]:
+    """The group of each image; one without is its own."""
+    stated = map(str, file["group"])
+    return tuple(group or f"the image {name}" for group, name in zip(stated, images, strict=True))
 
 
 def _rows(file: Any, name: str, images: int) -> tuple[Any, tuple[int, ...]]:

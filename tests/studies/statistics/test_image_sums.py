@@ -110,3 +110,18 @@ def test_an_evaluation_is_resampled_as_the_metrics_measure_it(trained: Path) -> 
         np.testing.assert_allclose(row, [suite.figures(repeated)[name] for name in names], rtol=1e-12)
     same = paired_bootstrap(sums.rows, sums.rows, lambda added: figures(added)[0], resamples=20)
     assert (same.difference, same.low, same.high) == (0, 0, 0)
+
+
+def test_an_image_without_a_group_is_its_own(tmp_path: Path) -> None:
+    assert image_sums(with_groups(tmp_path, [None, None])).groups is None
+    sums = image_sums(with_groups(tmp_path, ["a", None, "a"]))
+    assert sums.groups == ("a", "the image 1", "a")
+    assert set(sums.shapes) == {"semantic", "boundary", "panoptic", "count"}
+
+
+def with_groups(folder: Path, groups: list[str | None]) -> Path:
+    with closing(ImageRecords(folder)) as records:
+        for number, group in enumerate(groups):
+            records.add(str(number), {}, image(number), group)
+        records.write_npz(folder / "val.npz")
+    return folder / "val.npz"

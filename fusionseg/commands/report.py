@@ -1,0 +1,109 @@
+"""Writes the page and the tables of a study: means, intervals, tests, fronts, curves and pictures."""
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from fusionseg.cli.help import options_manual
+from fusionseg.cli.parser import Parser, values
+from fusionseg.commands.evaluate import EvaluateCLI
+from fusionseg.config.errors import UserError
+from fusionseg.config.trust import untrusted
+from fusionseg.engine.precision import fast_precision
+from fusionseg.runs.checkpoints import load_state
+from fusionseg.runs.chosen_images import chosen_rows
+from fusionseg.runs.folder import RunFolder
+from fusionseg.runs.restore import arguments
+from fusionseg.sample import Picture
+from fusionseg.studies.report.analysis import Analysis, analysis
+from fusionseg.studies.report.build import sections, write
+from fusionseg.studies.report.differing_images import DifferingImage, differing_images
+from fusionseg.studies.report.facts import evaluation
+from fusionseg.studies.report.question import question, report_notices
+from fusionseg.studies.report.tracking import track
+from fusionseg.studies.results import RunResult, collect
+
+ABOUT = """Reads a study's folder, or run folders whose parent folders name their variants, and writes
+index.html, which opens without a network, and its tables as CSV, Markdown and LaTeX."""
+
+
+@dataclass
+class Options:
+    """The arguments of the command.
+
+    Args:
+        out: Folder to write to; where left out `report` in the study's folder, or here for run folders.
+        name: Which study, where the folder holds several.
+        metric: Figures that decide in place of the study's own; several with commas between.
+        reference: The variant to compare with in place of the study's own.
+        pictures: How many images are predicted again and shown across variants, those that differ most; 0 for
+            none.
+        wandb: Where W&B gets the report as one run; nowhere where left out.
+        trust: As in fusionseg.evaluate.
+    """
+
+    out: Path | None = None
+    name: str | None = None
+    metric: str | None = None
+    reference: str | None = None
+    pictures: int = 4
+    wandb: Literal["online", "offline"] | None = None
+    trust: str | None = None
+
+
+def options(args: Sequence[str]) -> tuple[list[str], Options]:
+    """The folders and the other arguments of the command.
+
+    Raises:
+        UsageError: If they cannot be used.
+    """
+    parser = Parser(allow_abbrev=False)
+    parser.manual = lambda: options_manual("fusionseg report DIR|RUN ... [--out DIR]", ABOUT, Options)
+    parser.add_class_arguments(Options, instantiate=False)
+    parser.add_argument("folders", nargs="+", type=str)
+    given = parser.parse_args(list(args)).as_dict()
+    return given.pop("folders"), Options(**given)
+
+
+def main(args: Sequence[str]) -> None:
+    """Writes the report and prints its path."""
+    folders, given = options(args)
+    asked = question(collect(folders, given.name), given.metric, given.reference)
+    report_notices(asked)
+    numbers = analysis(asked)
+    images = _images(numbers, given.pictures, values(args, "--trust"))
+    made = sections(numbers, images)
+    alone = len(folders) == 1 and not RunFolder(folders[0]).config.is_file()
+    folder = given.out or (Path(folders[0]) / "report" if alone else Path("report"))
+    page = write(numbers, made, folder)
+    if given.wandb:
+        os.environ["WANDB_MODE"] = given.wandb
+        print(track(numbers, made, images, folder), file=sys.stderr)
+    print(page)
+
+
+def _images(numbers: Analysis, most: int, trust: Sequence[str]) -> Sequence[DifferingImage] | str:
+    """The images on which variants differ most, or why they cannot be predicted again."""
+
+    def painted(run: RunResult, split: str, names: Sequence[str]) -> Mapping[str, Mapping[str, Picture]]:
+        last = evaluation(run, split).get("checkpoint") == "last"
+        return _predicted(RunFolder(run.folder), split, names, trust, last)
+
+    try:
+        return differing_images(numbers, most, painted) if most else ""
+    except (UserError, OSError) as error:
+        return str(error).rstrip("?.")
+
+
+def _predicted(
+    run: RunFolder, split: Any, names: Sequence[str], trust: Sequence[str], last: bool
+) -> dict[str, dict[str, Picture]]:
+    """The pictures of some images by the model of a run as it was evaluated: of its last or best epoch."""
+    with untrusted(trust):
+        cli = EvaluateCLI([*arguments(run), "--run", str(run.path)])
+    load_state(cli.model, run.last if last else run.best_checkpoint())
+    precision = str(cli.config.trainer.get("precision") or fast_precision())
+    return dict(chosen_rows(cli.model, cli.datamodule, split, names, precision))

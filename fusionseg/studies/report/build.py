@@ -1,0 +1,86 @@
+"""Builds a report: the numbers, the sections, and the files that they are written to."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from fusionseg.files.atomic import write_text
+from fusionseg.studies.report.analysis import Analysis
+from fusionseg.studies.report.blocks import Section, Table
+from fusionseg.studies.report.differing_images import DifferingImage
+from fusionseg.studies.report.exports import as_csv, as_latex, as_markdown
+from fusionseg.studies.report.figures import title
+from fusionseg.studies.report.numbers import count
+from fusionseg.studies.report.page import page
+from fusionseg.studies.report.sections import (
+    axes,
+    classes,
+    costs,
+    curves,
+    differences,
+    gains,
+    images,
+    oracles,
+    provenance,
+    ranks,
+    reading,
+    result,
+    runs,
+    scores,
+    tradeoff,
+)
+
+BEFORE = (result, scores, differences, gains, oracles, tradeoff, axes, ranks, curves, classes)
+AFTER = (costs, runs, provenance, reading)
+"""The sections before and after the images, in the order of the page."""
+
+FORMATS = {"csv": as_csv, "md": as_markdown, "tex": as_latex}
+
+
+def sections(numbers: Analysis, shown: Sequence[DifferingImage] | str = "") -> list[Section]:
+    """The sections of a report, in the order of the page; those that have nothing to show are left out.
+
+    Args:
+        numbers: What they are of.
+        shown: The images on which variants differ most, or why there are none.
+    """
+    made = [module.section(numbers) for module in BEFORE]
+    made += [images.section(numbers, shown), *(module.section(numbers) for module in AFTER)]
+    return [section for section in made if section is not None]
+
+
+def write(numbers: Analysis, made: Sequence[Section], folder: Path) -> Path:
+    """Writes the page and its tables.
+
+    Args:
+        numbers: What they are of.
+        made: The sections.
+        folder: Where to write `index.html`, and `<table>.csv`, `.md` and `.tex` of each table.
+
+    Returns:
+        The page.
+    """
+    results = numbers.asked.results
+    lead = [str(results.declared["description"])] if results.declared.get("description") else []
+    path = folder / "index.html"
+    write_text(path, page(results.name, lead, _facts(numbers), made))
+    for section in made:
+        for block in section.blocks:
+            if isinstance(block, Table):
+                for suffix, formatted in FORMATS.items():
+                    write_text(folder / f"{block.name}.{suffix}", formatted(block))
+    return path
+
+
+def _facts(numbers: Analysis) -> str:
+    """A line about the study: its size and what decides."""
+    asked = numbers.asked
+    runs = asked.results.runs
+    finished = sum(run.status == "finished" for run in runs)
+    rule = "the best epoch of each run" if asked.optimistic else "the last epoch of each run"
+    parts = [
+        count(len(asked.results.variants), "variant"),
+        count(len(asked.seeds), "seed"),
+        f"{finished} of {count(len(runs), 'run')} finished",
+        f"decided by {' and '.join(title(metric) for metric in asked.metrics)} of {rule}",
+    ]
+    return " \N{MIDDLE DOT} ".join(parts)

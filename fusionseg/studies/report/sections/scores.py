@@ -1,0 +1,133 @@
+"""The figures of each variant: mean, spread and interval over seeds."""
+
+from collections.abc import Sequence
+
+from fusionseg.studies.report.analysis import Analysis
+from fusionseg.studies.report.blocks import Block, Cell, Chart, Column, Section, Table, Value
+from fusionseg.studies.report.charts.intervals import seeds_chart
+from fusionseg.studies.report.figures import split_of, title
+from fusionseg.studies.report.numbers import decimals, interval, mean_and_spread, shown
+
+OPTIMISTIC = "\N{DAGGER}"
+"""The mark of figures that chose something by the images that they are of."""
+
+CHOSEN = "\N{DOUBLE DAGGER}"
+CHOSEN_NOTE = f"{CHOSEN} Optimistic: chosen among {{number}} variants by this very score."
+
+OPTIMISTIC_NOTE = (
+    f"{OPTIMISTIC} Optimistic: of the epoch with the best validation score, on the images that chose it."
+)
+BOLD_NOTE = "Bold: better than {reference} after Holm's correction (see the differences)."
+
+
+def section(numbers: Analysis) -> Section:
+    """The table of the main figures, a chart of the deciding ones, and the table of all figures."""
+    asked = numbers.asked
+    blocks: list[Block] = [_headlines(numbers, numbers.headlines, "scores")]
+    for metric in asked.metrics:
+        values = {name: asked.results.figures(name, metric) for name in asked.variants}
+        having = {name: figures for name, figures in values.items() if figures}
+        spec = seeds_chart(having, {name: numbers.mean(name, metric) for name in having}, title(metric))
+        caption = f"{title(metric)} of each seed (points), with the mean and its 95 % interval."
+        blocks.append(Chart(f"seeds-{metric.replace('/', '-')}", caption, spec))
+    tested = [name for name in asked.measured() if split_of(name) == "test"]
+    if tested and asked.split != "test":
+        shown_there = [f"test/{name.split('/')[1]}" for name in numbers.headlines]
+        blocks.append(_headlines(numbers, [name for name in shown_there if name in tested], "scores-test"))
+    blocks.append(_all_figures(numbers))
+    return Section("Scores", blocks)
+
+
+def _headlines(numbers: Analysis, figures: Sequence[str], name: str) -> Table:
+    asked = numbers.asked
+    digits = decimals(numbers.mean(variant, f).spread for variant in asked.variants for f in figures)
+    rows = [
+        [Cell(variant), _seeds(numbers, variant), *(_cell(numbers, variant, f, digits) for f in figures)]
+        for variant in asked.variants
+    ]
+    marks = {f: f" {OPTIMISTIC}" if numbers.optimistic(f) else "" for f in figures}
+    notes = ["Mean and standard deviation over seeds; below, Student's 95 % interval of the mean."]
+    if any(cell.bold for row in rows for cell in row):
+        notes.append(BOLD_NOTE.format(reference=asked.reference))
+    if any(marks.values()):
+        notes.append(OPTIMISTIC_NOTE)
+    if numbers.chosen and any(numbers.is_chosen_by(numbers.chosen, f) for f in figures):
+        notes.append(CHOSEN_NOTE.format(number=len(numbers.candidates)))
+    if name == "scores-test":
+        notes.append("The test images chose nothing: each variant was evaluated on them once.")
+    columns = [
+        Column("variant"),
+        Column("seeds", True),
+        *(Column(f"{title(f)}{marks[f]}", True) for f in figures),
+    ]
+    caption = "Scores on the test images." if name == "scores-test" else "Scores of each variant."
+    return Table(name, caption, columns, rows, _records(numbers, figures), notes)
+
+
+def _seeds(numbers: Analysis, variant: str) -> Cell:
+    """How many of the planned seeds a variant has, and which it lacks."""
+    planned = len(numbers.asked.seeds)
+    missing = numbers.asked.missing(variant)
+    having = planned - len(missing)
+    if not missing:
+        return Cell(str(planned), planned)
+    listed = ", ".join(map(str, missing))
+    return Cell(
+        f"{having} of {planned}", having, detail=f"without {listed}", hint=f"seeds without result: {listed}"
+    )
+
+
+def _cell(numbers: Analysis, variant: str, figure: str, digits: int) -> Cell:
+    mean = numbers.mean(variant, figure)
+    if not mean.count:
+        return Cell(shown(None), float("-inf"), hint="not measured")
+    mark = f" {CHOSEN}" if numbers.is_chosen_by(variant, figure) else ""
+    return Cell(
+        f"{mean_and_spread(mean.mean, mean.spread, digits)}{mark}",
+        mean.mean,
+        interval(mean.low, mean.high, digits),
+        numbers.significant(variant, figure),
+    )
+
+
+def _records(numbers: Analysis, figures: Sequence[str]) -> list[dict[str, Value]]:
+    """A row for each variant and figure."""
+    records: list[dict[str, Value]] = []
+    for variant in numbers.asked.variants:
+        for figure in figures:
+            mean = numbers.mean(variant, figure)
+            if mean.count:
+                records.append(
+                    {
+                        "variant": variant,
+                        "metric": figure,
+                        "mean": mean.mean,
+                        "spread": mean.spread,
+                        "low": mean.low,
+                        "high": mean.high,
+                        "seeds": mean.count,
+                        "missing": " ".join(map(str, numbers.asked.missing(variant))),
+                        "optimistic": numbers.optimistic(figure),
+                    }
+                )
+    return records
+
+
+def _all_figures(numbers: Analysis) -> Table:
+    """Every figure of every variant, a row each."""
+    records = _records(numbers, numbers.asked.measured())
+    rows = [
+        [
+            Cell(str(record["variant"])),
+            Cell(str(record["metric"])),
+            *(
+                Cell(shown(float(str(record[key])), 4), record[key])
+                for key in ("mean", "spread", "low", "high")
+            ),
+            Cell(str(record["seeds"]), record["seeds"]),
+        ]
+        for record in records
+    ]
+    columns = [Column("variant"), Column("figure")]
+    columns += [Column(name, True) for name in ("mean", "spread", "low", "high", "seeds")]
+    return Table("figures", "All figures of each variant.", columns, rows, records, folded=True)

@@ -1,0 +1,133 @@
+"""Semantic against region score: the Pareto front, its hypervolume, and how far balancers lie from it."""
+
+from collections.abc import Sequence
+
+from fusionseg.studies.report.analysis import Analysis
+from fusionseg.studies.report.blocks import Cell, Chart, Column, Section, Table, Value
+from fusionseg.studies.report.charts.front import front_chart
+from fusionseg.studies.report.figures import title
+from fusionseg.studies.report.numbers import listed, mean_and_spread, shown
+from fusionseg.studies.report.score_parts import MAIN
+from fusionseg.studies.statistics import Interval, distance_to_front, hypervolume, mean_interval, pareto_front
+
+LEAST = 3
+"""So many variants make a front worth drawing."""
+
+
+def section(numbers: Analysis) -> Section | None:
+    """The front, drawn and as a table; nothing where fewer than three variants have both figures."""
+    asked = numbers.asked
+    figures = (f"{asked.split}/{MAIN[0]}", f"{asked.split}/{MAIN[1]}")
+    names = [
+        name
+        for name in asked.variants
+        if not asked.missing(name) and all(asked.counts(name, figure) for figure in figures)
+    ]
+    if len(names) < LEAST:
+        return None
+    adaptive = [name for name in names if _is_adaptive(numbers, name)]
+    fixed = [name for name in names if name not in adaptive]
+    means = {name: (numbers.mean(name, figures[0]), numbers.mean(name, figures[1])) for name in names}
+    values = [(means[name][0].mean, means[name][1].mean) for name in fixed]
+    front = {name for name, on in zip(fixed, pareto_front(values), strict=True) if on}
+    distances = {
+        name: distance_to_front((means[name][0].mean, means[name][1].mean), values) for name in names
+    }
+    points = [
+        {
+            **_point(name, means[name]),
+            "front": name in front,
+            "distance": distances[name],
+            "kind": _kind(numbers, name, adaptive),
+        }
+        for name in names
+    ]
+    shown_as = (title(figures[0]), title(figures[1]))
+    volume = _volume(numbers, fixed, figures)
+    caption = (
+        f"{shown_as[0]} against {shown_as[1]}: means with 95 % intervals over seeds. The dashed steps are "
+        f"the front of the {len(front)} variants that no other dominates, of hypervolume "
+        f"{shown(hypervolume(values, (0, 0)))} above (0, 0); those of single seeds have "
+        f"{mean_and_spread(volume.mean, volume.spread)} (mean and standard deviation)."
+    )
+    return Section(
+        "Trade-off of the tasks",
+        [Chart("front", caption, front_chart(points, shown_as)), _table(points, shown_as, adaptive)],
+    )
+
+
+def _is_adaptive(numbers: Analysis, variant: str) -> bool:
+    """Whether a variant weighs its tasks by a balancer other than the plain sum."""
+    runs = numbers.asked.results.of(variant).values()
+    settings = next((run.settings for run in runs), {})
+    for key in ("model.balancer", "model.balancer.class_path"):
+        value = settings.get(key)
+        name = value.get("class_path") if isinstance(value, dict) else value
+        if name is not None:
+            return str(name).rpartition(".")[2] != "Sum"
+    return False
+
+
+def _kind(numbers: Analysis, variant: str, adaptive: Sequence[str]) -> str:
+    if variant == numbers.chosen:
+        return "chosen"
+    return "adaptive balancer" if variant in adaptive else "variant"
+
+
+def _point(name: str, means: tuple[Interval, Interval]) -> dict[str, object]:
+    x, y = means
+    ends = {"x_low": x.low, "x_high": x.high, "y_low": y.low, "y_high": y.high}
+    return {"variant": name, "x": x.mean, "y": y.mean, **ends}
+
+
+def _volume(numbers: Analysis, names: Sequence[str], figures: tuple[str, str]) -> Interval:
+    """The hypervolume of the front of each seed."""
+    results = numbers.asked.results
+    first, second = ({name: results.figures(name, figure) for name in names} for figure in figures)
+    volumes = [
+        hypervolume([(first[name][seed], second[name][seed]) for name in names], (0, 0))
+        for seed in numbers.asked.seeds
+    ]
+    return mean_interval(volumes)
+
+
+def _table(points: Sequence[dict[str, object]], titles: tuple[str, str], adaptive: Sequence[str]) -> Table:
+    columns = [
+        Column("variant"),
+        *(Column(name, True) for name in titles),
+        Column("on the front"),
+        Column("distance", True, "how far it would have to move to be dominated by none"),
+        Column("kind"),
+    ]
+    rows = []
+    records: list[dict[str, Value]] = []
+    for point in points:
+        x, y, distance = (float(str(point[key])) for key in ("x", "y", "distance"))
+        name = str(point["variant"])
+        rows.append(
+            [
+                Cell(name),
+                Cell(shown(x), x),
+                Cell(shown(y), y),
+                Cell("yes" if point["front"] else "no"),
+                Cell(shown(distance, 4), distance),
+                Cell(str(point["kind"])),
+            ]
+        )
+        records.append(
+            {
+                "variant": name,
+                titles[0]: x,
+                titles[1]: y,
+                "front": bool(point["front"]),
+                "distance": distance,
+                "kind": str(point["kind"]),
+            }
+        )
+    notes = []
+    if adaptive:
+        notes.append(
+            f"The front is that of fixed weights; {listed(adaptive, 4)} weigh the tasks while they train, "
+            "and the distance says how far they stay behind it (0: on the front or beyond)."
+        )
+    return Table("front-table", "Variants and the front.", columns, rows, records, notes)

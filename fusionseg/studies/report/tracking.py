@@ -1,0 +1,57 @@
+"""The report as what W&B shows: tables with intervals, charts as pictures, and images across variants."""
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from fusionseg.runs.wandb_report import TrackedTable, log_report
+from fusionseg.sample import Picture
+from fusionseg.studies.report.analysis import Analysis
+from fusionseg.studies.report.blocks import Chart, Section, Table
+from fusionseg.studies.report.differing_images import DifferingImage
+from fusionseg.visualize import panel
+
+LIGHT = {"background": "white", "view": {"stroke": None}, "font": "Liberation Sans, Arial, sans-serif"}
+WIDTH = 760
+"""Pixels of a chart that is as wide as the page."""
+
+
+def track(
+    numbers: Analysis, made: Sequence[Section], images: Sequence[DifferingImage] | str, folder: Path
+) -> str:
+    """Logs the report as one W&B run.
+
+    Args:
+        numbers: The numbers of the report.
+        made: Its sections.
+        images: The images on which variants differ most, if there are any.
+        folder: Where an offline run is kept.
+
+    Returns:
+        A line about where the run is; empty if it is online.
+    """
+    blocks = [block for section in made for block in section.blocks]
+    tables = {block.name: _table(block) for block in blocks if isinstance(block, Table) and block.records}
+    pictures = {block.name: chart_picture(block) for block in blocks if isinstance(block, Chart)}
+    for image in () if isinstance(images, str) else images:
+        pictures[f"images/{image.name}"] = panel(list(image.pictures.values()), list(image.pictures))
+    return log_report(folder, numbers.asked.results.name, tables, pictures)
+
+
+def chart_picture(chart: Chart) -> Picture:
+    """A chart as a picture, on white."""
+    import vl_convert
+
+    spec = {**chart.spec, "config": LIGHT}
+    if spec.get("width") == "container":
+        spec["width"] = WIDTH
+    with Image.open(io.BytesIO(vl_convert.vegalite_to_png(spec, scale=2))) as file:
+        return np.asarray(file.convert("RGB"))
+
+
+def _table(table: Table) -> TrackedTable:
+    columns = list(dict.fromkeys(name for record in table.records for name in record))
+    return columns, [[record.get(name) for name in columns] for record in table.records]

@@ -1,0 +1,72 @@
+"""The report as a W&B run, read back from the files of an offline run."""
+
+import json
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import wandb
+from wandb.proto.wandb_internal_pb2 import Record  # type: ignore[attr-defined]
+
+from fusionseg.studies.report.analysis import analysis
+from fusionseg.studies.report.blocks import Chart
+from fusionseg.studies.report.build import sections
+from fusionseg.studies.report.question import question
+from fusionseg.studies.report.tracking import chart_picture, track
+from fusionseg.studies.results import collect
+
+
+def records(run: Path) -> Iterator[Any]:
+    """What offline runs wrote, read as LevelDB's log, which W&B's files are."""
+    for path in sorted(run.glob("wandb/offline-run-*/*.wandb")):
+        content, position, record = path.read_bytes(), 7, b""
+        while position + 7 <= len(content):
+            if (room := 32768 - position % 32768) < 7:
+                position += room
+                continue
+            _, length, kind = struct.unpack("<IHB", content[position : position + 7])
+            record += content[position + 7 : position + 7 + length]
+            position += 7 + length
+            if kind in (1, 4):
+                yield Record.FromString(record)
+                record = b""
+
+
+def test_a_report_is_one_run_with_its_tables_and_pictures(
+    alpha_beta: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    numbers = analysis(question(collect([alpha_beta])), resamples=10)
+    made = sections(numbers)
+    notice = track(numbers, made, [], tmp_path)
+    assert notice.startswith("W&B: offline (as asked); upload later")
+    wandb.teardown()  # its own process writes a little later
+    found = list(records(tmp_path))
+    [run] = [record.run for record in found if record.HasField("run")]
+    assert (run.display_name, run.run_group, run.job_type) == ("alpha_beta report", "alpha_beta", "report")
+    updates = (item for record in found if record.HasField("summary") for item in record.summary.update)
+    last = {".".join(item.nested_key) or item.key: json.loads(item.value_json) for item in updates}
+    assert last["report/scores._type"] == last["report/differences._type"] == "table-file"
+    assert last["report/front._type"] == last["report/heat-val-score-0._type"] == "image-file"
+    [table] = tmp_path.glob("wandb/offline-run-*/files/media/table/report/scores_*.json")
+    content = json.loads(table.read_text())
+    assert {"variant", "mean", "spread", "low", "high", "seeds"} <= set(content["columns"])
+    assert len(content["data"]) == len(numbers.asked.variants) * len(numbers.headlines)
+
+
+def test_a_chart_is_drawn_on_white(alpha_beta: Path) -> None:
+    numbers = analysis(question(collect([alpha_beta])), resamples=10)
+    [front] = [b for s in sections(numbers) for b in s.blocks if isinstance(b, Chart) and b.name == "front"]
+    picture = chart_picture(front)
+    assert picture.shape[1] > 1000
+    assert (picture[:5] == 255).all()
+    assert len(np.unique(picture.reshape(-1, 3), axis=0)) > 20
+
+
+def test_without_tracking_nothing_is_written(alpha_beta: Path, tmp_path: Path) -> None:
+    numbers = analysis(question(collect([alpha_beta])), resamples=10)
+    assert track(numbers, [], [], tmp_path) == ""
+    assert not any(tmp_path.iterdir())
