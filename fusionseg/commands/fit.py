@@ -10,9 +10,10 @@ from typing import Any, Literal
 import lightning.pytorch as pl
 
 from fusionseg.callbacks.training_files import TrainingFiles
+from fusionseg.cli.arguments import values
 from fusionseg.cli.configuration import experiment
 from fusionseg.cli.help import manual
-from fusionseg.cli.parser import FusionCLI, values
+from fusionseg.cli.parser import FusionCLI
 from fusionseg.config.trust import untrusted
 from fusionseg.runs.folder import RunFolder
 from fusionseg.runs.restore import start_from
