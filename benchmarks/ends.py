@@ -48,6 +48,7 @@ def enter(folder: Path, arguments: Sequence[str], whole: bool) -> None:
     if whole:
         os.execv(sys.executable, (sys.executable, "-m", module, *arguments[1:]))
     sys.argv = [module, *arguments[1:]]
+    sys.path.insert(0, str(folder))  # as `python -m` does
     run(arguments[0])
 
 

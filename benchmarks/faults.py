@@ -1,26 +1,25 @@
-"""Checks that a training survives being killed, on short runs on CamVid.
+"""Checks that a training survives being killed, and what else may happen to it, on short runs on CamVid.
 
 A run is killed by SIGKILL at random moments, every other time while a checkpoint is written, and resumed each
 time. In the end its weights, optimizer state and metrics have to equal those of an undisturbed run bit by
-bit.
+bit. So have those of other breakdowns (`benchmarks.breakdowns`).
 
     python -m benchmarks.faults --root <folder of CamVid> [--kills 20] [--seed 0]
 """
 
 import os
 import random
-import re
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import torch
 from rich.progress import track
 
+from benchmarks.breakdowns import BREAKDOWNS
+from benchmarks.running import differences, drafts, finished, started
 from benchmarks.timing import command_line
 
 EPOCHS = 12
@@ -38,30 +37,6 @@ ARGUMENTS = [
     *("--trainer.save_every_n_minutes", "0"),
 ]
 """The arguments of the training: a small model on small crops."""
-
-DRAFT = re.compile(r"\..+\.\d+\.\w+")
-"""The names of files that are being written."""
-
-
-def started(arguments: list[str], log: Path) -> "subprocess.Popen[bytes]":
-    """Starts a training in another process, whose output is appended to a log."""
-    with log.open("ab") as file:
-        return subprocess.Popen([sys.executable, "-m", "fusionseg.fit", *arguments], stdout=file, stderr=file)
-
-
-def finished(arguments: list[str], log: Path) -> None:
-    """Runs a training to its end.
-
-    Raises:
-        RuntimeError: If it fails.
-    """
-    if started(arguments, log).wait():
-        raise RuntimeError(f"fusionseg.fit {' '.join(arguments)} failed: {log.read_text()[-2000:]}")
-
-
-def drafts(run: Path) -> list[Path]:
-    """The drafts in a run folder: files that are being written, or were when the process was killed."""
-    return [path for path in run.rglob(".*") if DRAFT.fullmatch(path.name)]
 
 
 def killed(arguments: list[str], run: Path, log: Path, delay: float, writing: bool) -> bool | None:
@@ -82,7 +57,7 @@ def killed(arguments: list[str], run: Path, log: Path, delay: float, writing: bo
     """
     summary = run / "summary.json"
     before = time.time()
-    process = started(arguments, log)
+    process = started(["fit", *arguments], log)
     while process.poll() is None and not (summary.is_file() and summary.stat().st_mtime >= before):
         time.sleep(0.01)
     begun = time.monotonic()
@@ -98,35 +73,6 @@ def killed(arguments: list[str], run: Path, log: Path, delay: float, writing: bo
     if code != -9:
         raise RuntimeError(f"fusionseg.fit {' '.join(arguments)} failed: {log.read_text()[-2000:]}")
     return bool(drafts(run))
-
-
-def same(one: Any, other: Any) -> bool:
-    """Whether two contents of checkpoints are equal bit by bit."""
-    if isinstance(one, dict):
-        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
-    if isinstance(one, list | tuple):
-        return len(one) == len(other) and all(map(same, one, other))
-    return torch.equal(one, other) if isinstance(one, torch.Tensor) else bool(one == other)
-
-
-def differences(whole: Path, run: Path) -> list[str]:
-    """What differs between a run folder and that of the undisturbed run."""
-    found = [f"{path.name} was left" for path in drafts(run)]
-    for name in ("last", "best"):
-        one = torch.load(whole / "checkpoints" / f"{name}.ckpt", weights_only=True)
-        other = torch.load(run / "checkpoints" / f"{name}.ckpt", weights_only=True)
-        for key in ("state_dict", "optimizer_states"):
-            if not same(one[key], other[key]):
-                found.append(f"{key} in {name}.ckpt")
-    if (whole / "metrics.csv").read_bytes() != (run / "metrics.csv").read_bytes():
-        found.append("metrics.csv")
-    only_in_one = _names(whole) ^ _names(run)
-    return found + [f"{name} is in one alone" for name in sorted(only_in_one)]
-
-
-def _names(folder: Path) -> set[str]:
-    """The relative paths of everything in a folder."""
-    return {path.relative_to(folder).as_posix() for path in folder.rglob("*")}
 
 
 def kills(
@@ -149,24 +95,38 @@ def main() -> None:
     parser.add_argument("--root", default=f"{os.environ.get('FUSIONSEG_DATA', 'data')}/CamVid")
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--kills-alone", action="store_true", help="without the other breakdowns")
     args = parser.parse_args()
     os.environ["WANDB_MODE"] = "disabled"  # a resumed run does not remember this
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    with TemporaryDirectory() as folder:
-        whole, run, log = (Path(folder) / name for name in ("whole", "killed", "log"))
+    with TemporaryDirectory() as top:
+        folder = Path(top)
+        whole, run, log = (folder / name for name in ("whole", "killed", "log"))
         arguments = [*ARGUMENTS, "--data.dataset.root", args.root]
-        finished([*arguments, "--out", str(whole)], log)
+        finished(["fit", *arguments, "--out", str(whole)], log)
         plan = kills(run, [*arguments, "--out", str(run)], log, args.kills, random.Random(args.seed))
         reported = list(track(plan, "killing", total=args.kills))
-        finished(["--resume", str(run)], log)
+        finished(["fit", "--resume", str(run)], log)
         wrong = differences(whole, run)
+        others = {
+            act.__name__: act(whole, _below(folder, act.__name__), arguments, random.Random(args.seed))
+            for act in track(() if args.kills_alone else BREAKDOWNS, "breaking down")
+        }
     print(
         f"killed {len(reported)} times, {sum(writing for _, writing in reported)} of them while a file was "
         "being written:"
     )
     print(", ".join(f"{where}{' (writing)' if writing else ''}" for where, writing in reported))
     print(f"other than in the undisturbed run: {', '.join(wrong) or 'nothing'}")
-    sys.exit(bool(wrong) or len(reported) < args.kills)
+    for name, found in others.items():
+        print(f"{name.replace('_', ' ')}: {', '.join(found) or 'as if nothing had happened'}")
+    sys.exit(bool(wrong or any(others.values())) or len(reported) < args.kills)
+
+
+def _below(folder: Path, name: str) -> Path:
+    made = folder / name
+    made.mkdir()
+    return made
 
 
 if __name__ == "__main__":

@@ -1,10 +1,11 @@
-"""Runs commands on corrupted files: every case must end in a result or in one clear error.
+"""Runs commands on corrupted files and changed data: every case must end in a result or in one clear error.
 
 A tiny data set in a folder, and a run that was trained on it, are copied for each case. In the copy one file
 is corrupted (`benchmarks.mutations`) and one command is run, in a process that is forked from one with all
 imports; every fiftieth case starts a new Python. A case fails if there is a traceback or a warning, if the
 message is long or names neither the file nor a setting, if it takes too much time, memory or processes, if
-code in a file was executed, or if a draft or half a folder is left.
+code in a file was executed, or if a draft or half a folder is left. The cases of `dataset` are sound, but
+not as they were in training (`benchmarks.dataset_cases`): there the right answer is known.
 
     python -m benchmarks.fuzz [--cases 300] [--seed 0]
     python -m benchmarks.fuzz --case checkpoint/17 list/3 --seed 0      these again, with all that they say
@@ -29,6 +30,7 @@ from rich.table import Table
 
 from benchmarks import image_mutations as images
 from benchmarks import mutations as m
+from benchmarks.dataset_cases import CHANGES, misfit
 from benchmarks.ends import End, ended, fault
 from benchmarks.timing import command_line
 
@@ -36,6 +38,8 @@ FIT = ("fit", "--out", "out", "--wandb", "disabled", "--config")
 PREDICT = ("predict", "--images", "data/images", "--out", "out")
 EVALUATE = ("evaluate", "--run", "run")
 CHECKPOINT = "run/checkpoints/best.ckpt"
+DATASET = "dataset"
+"""The kind of cases in which a whole data set is changed."""
 
 
 class Kind(NamedTuple):
@@ -152,6 +156,8 @@ def tried(ground: Path, kind: str, number: int, seed: int, whole: bool = False) 
         How it ended, its fault (empty if there is none), and the mutation, file and command.
     """
     generator = Random(f"{seed}/{kind}/{number}")
+    if kind == DATASET:
+        return _changed(ground, number, generator, whole)
     files, mutations, commands = KINDS[kind]
     name = generator.choice(files)
     mutation = generator.choice(mutations)
@@ -170,6 +176,20 @@ def tried(ground: Path, kind: str, number: int, seed: int, whole: bool = False) 
     problem = fault(end, _inside(folder) - before, names)
     shutil.rmtree(folder)
     return end, problem, f"{mutation.__name__} {name}, {' '.join(arguments)}"
+
+
+def _changed(ground: Path, number: int, generator: Random, whole: bool) -> tuple[End, str, str]:
+    """Runs a case of another data set; as `tried`. Each change has its turn."""
+    name, change = list(CHANGES.items())[number % len(CHANGES)]
+    folder = ground.with_name(f"{DATASET}-{number}")
+    shutil.copytree(ground, folder, copy_function=os.link)
+    change.act(generator, folder)
+    arguments = generator.choice(change.commands)
+    before = _inside(folder)
+    end = ended(folder, arguments, whole)
+    problem = misfit(change, end, _inside(folder) - before)
+    shutil.rmtree(folder)
+    return end, problem, f"{name}, {' '.join(arguments)}"
 
 
 def _inside(folder: Path) -> set[str]:
@@ -194,7 +214,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--case", nargs="+", metavar="KIND/NUMBER", help="these alone")
     args = parser.parse_args()
-    cases = [(kind, i) for kind in KINDS for i in range(-(-args.cases // len(KINDS)))]
+    kinds = [*KINDS, DATASET]
+    cases = [(kind, i) for kind in kinds for i in range(-(-args.cases // len(kinds)))]
     if args.case:
         cases = []
         for case in args.case:
@@ -214,7 +235,7 @@ def main() -> None:
                 failures.append(f"{kind}/{number} ({what}): {problem}: {last_line}")
             if args.case:
                 print(what, end.said, sep="\n")
-    show_counts(f"corrupted files, seed {args.seed}", counts)
+    show_counts(f"corrupted files and changed data, seed {args.seed}", counts)
     print(*failures, sep="\n")
     sys.exit(bool(failures))
 

@@ -4,14 +4,17 @@ from collections.abc import Iterable
 from typing import Any
 
 from lightning.pytorch import Callback
-from lightning.pytorch.callbacks import BackboneFinetuning, LearningRateFinder, ModelCheckpoint
+from lightning.pytorch.callbacks import BackboneFinetuning, LearningRateFinder, ModelCheckpoint, ModelPruning
 from torch import nn
 
 from fusionseg.config.errors import UsageError
+from fusionseg.networks.encoder import Encoder
 
 
 def check_callbacks(callbacks: Iterable[Callback], model: Any) -> None:
     """Refuses callbacks that look for what a model does not have, and checkpoints without a folder.
+
+    Pruning takes weights as vectors, for which they must lie contiguous in memory: the model is told so.
 
     Raises:
         UsageError: If one does not fit; it names the setting to use.
@@ -32,12 +35,26 @@ def check_callbacks(callbacks: Iterable[Callback], model: Any) -> None:
                 "model.freeze_encoder_epochs and model.encoder_lr",
                 "trainer.callbacks",
             )
+        if isinstance(callback, ModelPruning):
+            _lay_contiguous(model)
         if isinstance(callback, LearningRateFinder) and not _has_rate(model):
             raise UsageError(
                 f"found {name}, but the model has neither `lr` nor `learning_rate`, since that is the "
                 "optimizer's: leave it out, and set model.optimizer.lr",
                 "trainer.callbacks",
             )
+
+
+def _lay_contiguous(model: Any) -> None:
+    """Makes a model's images and weights lie contiguous, as far as that is not decided."""
+    encoder = getattr(getattr(model, "network", None), "encoder", None)
+    if not isinstance(encoder, Encoder):
+        return
+    if encoder.channels_last:
+        raise UsageError(
+            "expected false or null with ModelPruning, found true", "model.backbone.channels_last"
+        )
+    encoder.channels_last = False
 
 
 def _has_rate(model: Any) -> bool:

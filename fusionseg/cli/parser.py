@@ -1,9 +1,7 @@
 """The command line of training and evaluation: LightningCLI with one-line errors and short names of parts."""
 
-import ast
 import importlib
 import inspect
-import math
 import pkgutil
 import re
 import sys
@@ -13,12 +11,12 @@ from pathlib import Path
 from typing import Any, ClassVar, NoReturn
 
 import lightning.pytorch as pl
-import yaml
 from jsonargparse import ArgumentParser
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import LightningDataModule, LightningModule
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
+from fusionseg.cli.arguments import as_yaml, values, with_head_classes
 from fusionseg.config.errors import UsageError, located, mapping, mendable
 from fusionseg.config.lightning_messages import quiet
 from fusionseg.config.parser_messages import innermost, usage_error
@@ -53,7 +51,7 @@ class Parser(ArgumentParser):
     def parse_args(self, args: Any = None, *rest: Any, **options: Any) -> Any:
         """As jsonargparse's, but also of null, lists and mappings as Python writes them, and W&B."""
         given = sys.argv[1:] if args is None else args
-        return super().parse_args(list(map(_as_yaml, given)), *rest, **options)
+        return super().parse_args(list(map(as_yaml, given)), *rest, **options)
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Raises a `UsageError`."""
@@ -116,7 +114,7 @@ class FusionCLI(LightningCLI):
                     parser_kwargs={"allow_abbrev": False, "exit_on_error": True},
                     subclass_mode_model=True,
                     subclass_mode_data=True,
-                    args=list(args),
+                    args=with_head_classes(args),
                     run=False,
                     auto_configure_optimizers=False,
                     load_from_checkpoint_support=False,
@@ -194,24 +192,6 @@ class FusionCLI(LightningCLI):
             raise
 
 
-def _as_yaml(word: str) -> str:
-    """An argument with YAML in place of Python: null for None, also in lists and mappings.
-
-    >>> _as_yaml("--model.region_head=None"), _as_yaml("--sizes=[None, {'a': True}]")
-    ('--model.region_head=null', '--sizes=[null, {a: true}]')
-    """
-    flag, equals, value = word.partition("=")
-    if value != "None" and not (value[:1] in ("[", "{", "(") and re.search(r"\b(None|True|False)\b", value)):
-        return word
-    try:
-        plain = ast.literal_eval(value)
-    except (ValueError, SyntaxError):  # it is YAML already
-        return word
-    plain = list(plain) if isinstance(plain, tuple) else plain
-    text = yaml.safe_dump(plain, default_flow_style=True, width=math.inf, sort_keys=False)
-    return flag + equals + text.removesuffix("\n").removesuffix("\n...")
-
-
 def _import(name: str) -> None:
     """Imports a module and all in it, so that its classes are known by their short names."""
     module = importlib.import_module(name)
@@ -229,13 +209,3 @@ def configurations(args: Sequence[str]) -> list[Path]:
     for path in files:
         mapping(path)
     return files
-
-
-def values(args: Sequence[str], flag: str) -> list[str]:
-    """What follows a flag on a command line, each time that it is given.
-
-    >>> values(["--run", "a", "--split=val", "--run=b"], "--run")
-    ['a', 'b']
-    """
-    after = [value for word, value in pairwise(args) if word == flag]
-    return after + [word.removeprefix(f"{flag}=") for word in args if word.startswith(f"{flag}=")]

@@ -11,9 +11,10 @@ import lightning.pytorch as pl
 
 import fusionseg.config
 from fusionseg.callbacks.training_files import TrainingFiles
+from fusionseg.cli.arguments import values
 from fusionseg.cli.configuration import experiment
 from fusionseg.cli.help import manual
-from fusionseg.cli.parser import FusionCLI, configurations, values
+from fusionseg.cli.parser import FusionCLI, configurations
 from fusionseg.config.trust import untrusted
 from fusionseg.runs.folder import RunFolder
 from fusionseg.runs.restore import start_from

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from fusionseg.cli.arguments import values
 from fusionseg.cli.help import options_manual
-from fusionseg.cli.parser import Parser, values
+from fusionseg.cli.parser import Parser
 from fusionseg.config.errors import mendable
 from fusionseg.runs.input_images import InputImages
 from fusionseg.runs.prediction_files import check_folder, model_of, predict

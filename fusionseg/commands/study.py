@@ -20,6 +20,7 @@ from fusionseg.studies.plan import Plan, PlannedRun
 from fusionseg.studies.prepare import prepared
 from fusionseg.studies.seeds import seed_plan
 from fusionseg.studies.slots import Slot, slots
+from fusionseg.studies.sweep import sweep
 from fusionseg.studies.workload import workload
 
 ABOUT = """Runs every variant of a study file with every seed and measures each on the validation split. The
@@ -27,7 +28,7 @@ same command goes on where it was stopped, repeats nothing that is finished, and
 that were added to the file. What every run is to set beside the file is given as in fit: --data.dataset.root
 DIR. Then: python -m fusionseg report DIR."""
 
-SWITCHES = ("dry_run",)
+SWITCHES = ("dry_run", "wandb_sweep")
 
 
 @dataclass
@@ -41,6 +42,7 @@ class Options:
         gpus_per_run: GPUs of each run, also a fraction; left out: one, if there are any.
         dry_run: List the runs with their commands, time and disk, and run nothing; steps are measured.
         plan: Say how many seeds a difference of so much needs in the metric, from the runs so far.
+        wandb_sweep: Print the W&B sweep that starts the same runs, and run nothing.
         final: When all is run, measure these variants on the test split, once; with commas between.
     """
 
@@ -50,6 +52,7 @@ class Options:
     gpus_per_run: float | None = None
     dry_run: bool = False
     plan: float | None = None
+    wandb_sweep: bool = False
     final: str | None = None
 
 
@@ -74,9 +77,9 @@ def main(args: Sequence[str]) -> None:
     if given.plan is not None:
         print(seed_plan(folder, given.file.stem, given.plan))
         return
-    if given.dry_run:
+    if given.dry_run or given.wandb_sweep:
         plan = prepared(given.file, folder, _report, settings)
-        print(workload(plan, folder, given.jobs or 1, _report))
+        print(sweep(plan, folder) if given.wandb_sweep else workload(plan, folder, given.jobs or 1, _report))
         return
     places = slots(given.jobs, given.gpus_per_run)
     with folder.held():

@@ -161,11 +161,15 @@ def _index(path: Path, modified: int) -> _Index:
             _with(content["categories"], "category", "id", "name", "isthing"), key=itemgetter("id")
         )
         position = {category["id"]: i for i, category in enumerate(categories)}
+        if len(position) < len(categories):
+            raise DataError(f"a category id twice among {[category['id'] for category in categories]}"[:200])
         photos = {photo["id"]: stem(photo["file_name"]) for photo in content["images"]}
         segments = {}
         labels = {}
         for entry in content["annotations"]:
             name = photos[entry["image_id"]]
+            if name in segments:
+                raise DataError(f"annotations of image {name} twice")
             segments[name] = _segments(entry, position)
             labels[name] = stem(entry.get("file_name") or name + ".png")
         classes = Classes(

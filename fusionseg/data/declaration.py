@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
+from unicodedata import normalize
 
 import yaml
 
@@ -46,7 +47,7 @@ def declaration(path: Path, layout: str) -> Declaration:
         entries = content["classes"]
         declared = Declaration(
             classes=Classes(
-                names=tuple(str(entry["name"]) for entry in entries),
+                names=tuple(normalize("NFC", str(entry["name"])) for entry in entries),
                 colors=tuple(_color(entry.get("color") or color(i)) for i, entry in enumerate(entries)),
                 things=tuple(i for i, entry in enumerate(entries) if entry.get("thing", False)),
                 region=content.get("region", "an area with an id of its own"),

@@ -83,7 +83,7 @@ class Folder(SegmentationDataset):
             check_layout([self.root / "semantic", self.root / "regions"], LAYOUT)
         self.label_files = {part: by_stem(self.root / part, LABEL_SUFFIXES) for part in folders}
         for part, files in self.label_files.items():
-            check_matched(self.photos, files, self.root / part)
+            check_matched(self.photos, files, self.root / part, self.root / "images")
         splits = _listed_splits(self.root, set(self.photos))
         if not splits:
             splits = _drawn_splits(self.root, list(self.photos), val_fraction, test_fraction)

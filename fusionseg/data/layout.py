@@ -1,5 +1,6 @@
 """Finds, matches and reads photos and their label files, with errors that name the file."""
 
+import glob
 from collections.abc import Collection, Iterable
 from pathlib import Path
 from unicodedata import normalize
@@ -71,20 +72,42 @@ def names_in(path: Path) -> list[str]:
     return [line.strip() for line in text.splitlines() if line.strip()]
 
 
-def check_matched(photos: Iterable[str], labels: Iterable[str], where: Path) -> None:
-    """Raises a DataError unless there are photos, each has a label file, and each label file has a photo."""
+def check_matched(
+    photos: Iterable[str], labels: Iterable[str], where: Path, images: Path | None = None
+) -> None:
+    """Raises a DataError unless there are photos, each has a label file, and each label file has a photo.
+
+    Args:
+        photos: The names of the photos.
+        labels: The names of the label files.
+        where: The folder of the label files, for the message.
+        images: The folder of the photos, in which it is looked for files of other formats.
+    """
     wanted = dict.fromkeys(photos)
     given = dict.fromkeys(labels)
     if not wanted and not given:
         raise DataError(f"no images found in {where}: expected photos in a raster format that Pillow decodes")
     if lonely := [name for name in wanted if name not in given]:
         raise DataError(
-            f"no labels in {where} for {some(lonely)}: add the label files or take the images out"
+            f"no labels in {where} for {some(lonely)}{_unread(where, lonely[0])}: add the label files or "
+            "take the images out"
         )
     if lonely := [name for name in given if name not in wanted]:
         raise DataError(
-            f"no images for the labels {some(lonely)} in {where}: add the images or take the labels out"
+            f"no images for the labels {some(lonely)} in {where}{_unread(images, lonely[0])}: add the images "
+            "or take the labels out"
         )
+
+
+def _unread(folder: Path | None, name: str) -> str:
+    """Which file of that name is there, though a broken link or of a format that is not read, in brackets."""
+    if folder is None:
+        return ""
+    path = folder / name
+    for file in sorted(path.parent.glob(f"{glob.escape(path.name)}.*")):
+        if file.stem == path.name:
+            return f" (there is {file}, {'a format that is not read' if file.exists() else 'a broken link'})"
+    return ""
 
 
 def some(names: Collection[str]) -> str:

@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from lightning.fabric import Fabric
 from lightning.fabric.utilities import move_data_to_device
 from lightning.pytorch import LightningDataModule
 from rich.console import Console
@@ -15,10 +14,9 @@ from rich.progress import track
 from torch import Tensor
 
 from fusionseg.config.errors import UserError, mendable
-from fusionseg.config.lightning_messages import quiet
 from fusionseg.engine.distributed import gathered_objects
 from fusionseg.engine.objective import divided
-from fusionseg.engine.precision import arrange
+from fusionseg.engine.precision import placed
 from fusionseg.heads import Head
 from fusionseg.metrics import FusedMetrics, MetricSuite, PanopticQuality
 from fusionseg.metrics.suite import total
@@ -113,10 +111,7 @@ def evaluated(
         precision: As Lightning's.
         suite: What is measured.
     """
-    with quiet():
-        fabric = Fabric(devices=1, precision=precision)  # type: ignore[arg-type]
-    module = module.to(fabric.device).eval()
-    arrange(module, precision)
+    fabric = placed(module, precision)
     with mendable():
         data.setup("validate" if split == "val" else "test")
     loader = data.val_dataloader() if split == "val" else data.test_dataloader()

@@ -12,13 +12,16 @@ def check_plan(
     max_epochs: int | None,
     max_steps: int = -1,
     max_time: Any = None,
-    limit_train_batches: float | None = None,
+    limit_train_batches: int | float | None = None,
     accumulate_grad_batches: int = 1,
     devices: Any = 1,
     num_nodes: int = 1,
     **_: object,
 ) -> None:
     """Checks the length of training and the number of devices before Lightning starts.
+
+    The command line finds the types of these arguments here, so they are Lightning's: a limit of 1 is one
+    batch, and of 1.0 all.
 
     Raises:
         ValueError: If training has no end, or a number is out of range.

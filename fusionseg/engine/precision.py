@@ -1,8 +1,11 @@
 """Chooses the fastest numerical precision of a device, and the memory format that goes with it."""
 
 import torch
+from lightning.fabric import Fabric
 from lightning.pytorch import LightningModule
 
+from fusionseg.config.errors import UsageError
+from fusionseg.config.lightning_messages import quiet
 from fusionseg.networks import Network
 
 
@@ -29,6 +32,29 @@ def arrange(module: LightningModule, precision: str) -> None:
     """
     if isinstance(network := getattr(module, "network", None), Network):
         network.arrange(module.device.type, precision)
+
+
+def placed(module: LightningModule, precision: str) -> Fabric:
+    """Moves a module to the device that it is to predict on, laid out as is fast there.
+
+    Args:
+        module: A LightningModule.
+        precision: As Lightning's.
+
+    Returns:
+        What knows the device and its autocast.
+
+    Raises:
+        UsageError: If there is no such precision, or it is not installed.
+    """
+    try:
+        with quiet():
+            fabric = Fabric(devices=1, precision=precision)  # type: ignore[arg-type]
+    except (ValueError, ImportError) as error:
+        raise UsageError(str(error), "precision") from error
+    module.to(fabric.device).eval()
+    arrange(module, precision)
+    return fabric
 
 
 def precision_notice(chosen: str, module: LightningModule | None = None) -> str:

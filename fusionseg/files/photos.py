@@ -15,6 +15,7 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 from PIL.ImageFile import ImageFile
 
 from fusionseg.config.errors import UserError
+from fusionseg.files.bit_depth import color_bits
 from fusionseg.sample import Array
 
 # large aerial photos are legitimate; Pillow still refuses images of more than twice its limit
@@ -71,7 +72,7 @@ def read_image(path: str | Path, value_range: ValueRange | None = None, channels
             values = np.load(file, allow_pickle=False)
     else:
         with opened(path) as image, decoding(path):
-            known = _range_of(image)
+            known = _range_of(image, Path(path))
             values = _values(image, Path(path), channels)
     if values.dtype.kind not in "uif" or values.ndim != 3 or values.shape[2] != channels:
         found = f"{values.dtype} {values.shape} in {path}"
@@ -198,7 +199,7 @@ def _why_unidentified(path: Path) -> Exception | None:
 def _values(image: Image.Image, path: Path, channels: int) -> Array:
     """The values (H, W, C) of an image in the file's own number of bits."""
     applied = turned(image)
-    deep = _is_deep(image)
+    deep = _is_deep(image, path)
     image.load()
     if deep:
         values = _deep_values(path, channels)
@@ -213,17 +214,20 @@ def _values(image: Image.Image, path: Path, channels: int) -> Array:
     return as_stored(np.repeat(values[..., None], 3, axis=2) if grey else values, applied)
 
 
-def _is_deep(image: Image.Image) -> bool:
+def _is_deep(image: Image.Image, path: Path) -> bool:
     """Whether a file has colors of 16 bits, of which Pillow would keep 8."""
     deep = image.format in ("PNG", "TIFF") and ";16" in raw_mode(image)
-    return image.mode in ("RGB", "RGBA", "LA") and (deep or (_range_of(image) or (0, 0))[1] > 255)
+    return image.mode in ("RGB", "RGBA", "LA") and (deep or (_range_of(image, path) or (0, 0))[1] > 255)
 
 
-def _range_of(image: Image.Image) -> ValueRange | None:
+def _range_of(image: Image.Image, path: Path) -> ValueRange | None:
     """The value range that the file itself declares, where Pillow does not apply it."""
     if image.format == "PPM" and image.mode == "RGB" and isinstance(image, ImageFile):
         arguments = image.tile[0].args if image.tile else None
         return (0.0, float(arguments[1])) if isinstance(arguments, tuple) else None
+    bits = color_bits(path, image.format) if image.mode in ("RGB", "RGBA", "LA") else 8
+    if bits > 8:
+        return (0.0, 2.0**bits - 1)
     return (0.0, 4095.0) if raw_mode(image) == "I;12" else None
 
 

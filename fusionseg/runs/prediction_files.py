@@ -14,10 +14,9 @@ from rich.console import Console
 from rich.progress import track
 
 from fusionseg.config.errors import UsageError, UserError
-from fusionseg.config.lightning_messages import quiet
 from fusionseg.config.remedies import is_out_of_memory
 from fusionseg.data.photo_notices import MISFIT, fits_range
-from fusionseg.engine.precision import arrange, fast_precision
+from fusionseg.engine.precision import fast_precision, placed
 from fusionseg.engine.predictions import drawables
 from fusionseg.files.atomic import Json, replacing
 from fusionseg.files.images import (
@@ -125,11 +124,7 @@ def predict(
     Raises:
         ValueError: If there are images without an answer; all others are predicted before.
     """
-    precision = precision or fast_precision()
-    with quiet():
-        fabric = Fabric(devices=1, precision=precision)  # type: ignore[arg-type]
-    model = model.to(fabric.device)
-    arrange(model, precision)
+    fabric = placed(model, precision or fast_precision())
     failures: list[str] = []
     seen = _Seen(record.settings["value_range"] is not None)
     console = Console(stderr=True)

@@ -79,6 +79,10 @@ class StudyFolder:
         """Replaces what is on record about the run of a key."""
         write_json(self._record(key), {"version": VERSION, **record})
 
+    def variant(self, name: str) -> Path:
+        """The file of a variant's resolved configuration, which a W&B sweep names."""
+        return self.path / "variants" / f"{name}.yaml"
+
     def log(self, run: str) -> Path:
         """The file of what the run in a folder (relative to this one) printed."""
         return self.logs / f"{run.replace('/', '-')}.log"

@@ -45,7 +45,8 @@ class Plan:
     Attributes:
         study: The study.
         runs: Its runs, seed by seed, so that all variants have as many of them at any time.
-        settings: The resolved settings of each variant.
+        configs: The resolved configuration of each variant as YAML.
+        settings: Its settings by keys with dots, without those that are free.
         parameters: The number of parameters of each.
         steps: The training steps of each, None where they are not known before.
         budget_steps: Those that a budget of minutes was turned into.
@@ -53,6 +54,7 @@ class Plan:
 
     study: Study
     runs: tuple[PlannedRun, ...]
+    configs: Mapping[str, str]
     settings: Mapping[str, Json]
     parameters: Mapping[str, int]
     steps: Mapping[str, int | None]
@@ -159,7 +161,8 @@ def planned(study: Study, found: Mapping[str, Json], steps: Mapping[str, int], f
             runs.append(PlannedRun(variant.name, seed, key, place, tuple(words)))
     parameters = {name: outcome["parameters"] for name, outcome in found.items()}
     planned_steps = {name: outcome["steps"] for name, outcome in found.items()}
-    return Plan(study, tuple(runs), settings, parameters, planned_steps, steps)
+    configs = {name: outcome["config"] for name, outcome in found.items()}
+    return Plan(study, tuple(runs), configs, settings, parameters, planned_steps, steps)
 
 
 def check_same(study: Study, settings: Mapping[str, Json], before: Json, path: Path) -> None:

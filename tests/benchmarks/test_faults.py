@@ -1,18 +1,22 @@
+import json
 import shutil
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
-from benchmarks import faults
+from benchmarks import breakdowns, faults
 
 
 @pytest.mark.slow
 def test_killed_and_resumed_it_is_the_same_run(
     data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(sys, "argv", ["faults", "--root", str(data / "CamVid"), "--kills", "3"])
+    monkeypatch.setattr(
+        sys, "argv", ["faults", "--root", str(data / "CamVid"), "--kills", "3", "--kills-alone"]
+    )
     with pytest.raises(SystemExit) as end:
         faults.main()
     assert not end.value.code, capsys.readouterr().out
@@ -34,3 +38,15 @@ def test_any_difference_is_found(trained: Path, tmp_path: Path) -> None:
         "metrics.csv",
         ".last.77.ckpt is in one alone",
     ]
+
+
+def test_folders_are_compared_by_what_their_files_hold(tmp_path: Path) -> None:
+    one, other = tmp_path / "one", tmp_path / "other"
+    for folder, spaces in ((one, 0), (other, 2)):
+        folder.mkdir()
+        (folder / "a.json").write_text(json.dumps({"x": [1]}, indent=spaces))
+        np.savez(folder / "b.npz", x=np.arange(3))
+    assert breakdowns.unlike(one, other) == []
+    np.savez(other / "b.npz", x=np.arange(4))
+    (other / "c.png").touch()
+    assert breakdowns.unlike(one, other) == ["c.png is in one alone", "b.npz"]

@@ -9,6 +9,7 @@ import yaml
 from PIL import Image
 
 from benchmarks import ends, fuzz, mutations
+from benchmarks.dataset_cases import CHANGES, misfit
 from benchmarks.ends import End, fault
 
 SAID = "precision 32-true\nerror: data.scale: expected a number, found 'x'\n"
@@ -73,11 +74,28 @@ def test_a_seed_repeats_its_mutation(kind: str) -> None:
 
 
 def test_fuzz_runs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr("sys.argv", ["fuzz", "--case", "checkpoint/1"])
+    monkeypatch.setattr("sys.argv", ["fuzz", "--case", "checkpoint/1", "dataset/5", "dataset/20"])
     with pytest.raises(SystemExit) as end:
         fuzz.main()
     assert end.value.code == 0, capsys.readouterr().out
     assert "corrupted files" in capsys.readouterr().out
+
+
+def test_an_answer_is_right_if_it_ends_and_says_what_it_has_to() -> None:
+    noticed = CHANGES["turned"]
+    refused = CHANGES["void"]
+    plain = CHANGES["reformatted"]
+    said = "precision 32-true\n4 of 4 train photos have an EXIF orientation\n"
+    assert not misfit(noticed, End(0, said, ""), {"out"})
+    assert "does not say 'EXIF orientation'" in misfit(noticed, End(0, "", ""), {"out"})
+    assert not misfit(refused, End(2, "error: found no labelled pixel", ""), set())
+    assert "exit code 0 and not 2" in misfit(refused, End(0, "found no labelled pixel", ""), set())
+    assert "left ['out/config.yaml']" in misfit(
+        refused, End(2, "found no labelled pixel", ""), {"out/config.yaml"}
+    )
+    assert not misfit(plain, End(0, "precision 32-true\n", ""), {"out"})
+    assert "says" in misfit(plain, End(0, said, ""), {"out"})
+    assert "code was executed" in misfit(plain, End(0, "", ""), {mutations.EXECUTED})
 
 
 def test_a_command_that_takes_too_long_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

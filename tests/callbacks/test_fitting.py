@@ -2,6 +2,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from lightning.pytorch import Callback, LightningModule
 from lightning.pytorch.callbacks import BackboneFinetuning, EarlyStopping, LearningRateFinder, ModelCheckpoint
 from torch import nn
@@ -24,6 +25,19 @@ def test_a_callback_that_does_not_fit_is_one_line_with_the_key_and_leaves_nothin
     with pytest.raises(UsageError, match=MISFITS[name]):
         main([*tiny, "--trainer.callbacks", name, "--out", str(tmp_path / "run")])
     assert not list(tmp_path.iterdir())
+
+
+def test_pruning_works_where_weights_would_lie_channels_last(tiny: list[str], tmp_path: Path) -> None:
+    pruning = ["--trainer.callbacks", "ModelPruning", "--trainer.callbacks.pruning_fn", "l1_unstructured"]
+    words = [*tiny, *pruning, "--trainer.callbacks.amount", "0.5", "--trainer.precision", "bf16-mixed"]
+    main([*words, "--out", str(tmp_path / "run")])
+    state = torch.load(tmp_path / "run" / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+    weights = torch.cat([weight.flatten() for weight in state.values() if weight.ndim == 4])
+    assert (weights == 0).float().mean() > 0.4
+    with pytest.raises(
+        UsageError, match=r"channels_last: expected false or null with ModelPruning, found true"
+    ):
+        main([*words, "--model.backbone.channels_last", "true", "--out", str(tmp_path / "other")])
 
 
 class Whole(LightningModule):

@@ -152,3 +152,14 @@ def test_help_imports_nothing_that_it_does_not_need() -> None:
     assert not {"wandb", "segmentation_models_pytorch", "timm", "skimage"} & set(
         done.stdout.splitlines()[-1].split()
     )
+
+
+@pytest.mark.parametrize(("value", "kind"), [("1", int), ("1.0", float), ("7", int), ("0.5", float)])
+def test_a_limit_is_a_number_of_batches_or_a_share_of_them_as_it_is_written(
+    value: str, kind: type, tmp_path: Path
+) -> None:
+    words = [word for part in ("train", "val") for word in (f"--trainer.limit_{part}_batches", value)]
+    cli = FitCLI([*words, "--out", str(tmp_path / "run")])
+    cli.run.release()
+    for part in ("train", "val"):
+        assert type(cli.config.trainer[f"limit_{part}_batches"]) is kind

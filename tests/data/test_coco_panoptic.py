@@ -89,11 +89,24 @@ def test_a_foreign_json_file_is_named(coco: Path, text: str) -> None:
         ({"categories": [{"id": 1, "name": "person"}]}, "found no isthing in the category .*person"),
         ({"segments": [{"id": 5}]}, "found no category_id in the segment .*5"),
         ({"segments": [{"id": 5, "category_id": 1}] * 2}, "found segment id 5 twice in image 8"),
+        (
+            {"categories": [{"id": 1, "name": name, "isthing": 0} for name in "ab"]},
+            r"found a category id twice among \[1, 1\]",
+        ),
     ],
 )
 def test_a_json_file_that_lacks_something_says_what(coco: Path, change: dict[str, Any], message: str) -> None:
     rewrite(coco, **change)
     with pytest.raises(DataError, match=message):
+        CocoPanoptic("val", coco)
+
+
+def test_an_image_that_is_annotated_twice_is_refused(coco: Path) -> None:
+    path = coco / "annotations/panoptic_val2017.json"
+    content = json.loads(path.read_text())
+    content["annotations"] *= 2
+    path.write_text(json.dumps(content))
+    with pytest.raises(DataError, match=r"found annotations of image 000000000008 twice in .*val2017.json"):
         CocoPanoptic("val", coco)
 
 

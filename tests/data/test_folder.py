@@ -124,6 +124,33 @@ def test_a_missing_file_is_named(folder: Writer, file: str, message: str) -> Non
         Folder("train", root)
 
 
+@pytest.mark.parametrize(("part", "wanted"), [("images", "images"), ("semantic", "labels")])
+def test_a_file_of_a_format_that_is_not_read_is_named_where_one_is_missing(
+    part: str, wanted: str, folder: Writer
+) -> None:
+    root = folder()
+    path = root / part / "a.png"
+    path.rename(path.with_suffix(".heic"))
+    with pytest.raises(
+        DataError, match=rf"no {wanted} .* \(there is .*a\.heic, a format that is not read\): add"
+    ):
+        Folder("train", root)
+    path.with_suffix(".heic").unlink()
+    path.symlink_to(root / "nowhere.png")
+    with pytest.raises(DataError, match=r" \(there is .*a\.png, a broken link\): add"):
+        Folder("train", root)
+
+
+def test_names_of_classes_that_look_alike_are_one(folder: Writer) -> None:
+    root = folder()
+    names = [normalize(form, "caf\u00e9") for form in ("NFC", "NFD")]
+    (root / "classes.yaml").write_text(f"classes: [{{name: {names[1]}}}, {{name: cell}}]\n")
+    assert Folder("train", root).classes.names == (names[0], "cell")
+    (root / "classes.yaml").write_text(f"classes: [{{name: {names[0]}}}, {{name: {names[1]}}}]\n")
+    with pytest.raises(DataError, match="classes of different names"):
+        Folder("train", root)
+
+
 def test_a_missing_root_is_refused_with_the_layout(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"nowhere/images.*expected this layout"):
         Folder("train", tmp_path / "nowhere")

@@ -10,8 +10,10 @@ import torch
 from lightning.pytorch import Callback
 from lightning.pytorch.plugins import MixedPrecision
 
+from fusionseg.config.errors import UsageError
 from fusionseg.data.datamodule import SegmentationDataModule
 from fusionseg.data.synthetic import SyntheticScenes
+from fusionseg.engine.precision import placed
 from fusionseg.heads import BoundaryHead, CenterOffsetHead
 from fusionseg.module import FusionModule
 from fusionseg.networks.backbone import Backbone
@@ -151,3 +153,11 @@ def test_gradients_are_clipped_in_every_precision_with_the_default_optimizer(
     assert losses.isfinite().all()
     assert norms.norms == pytest.approx([0.01] * 4, rel=0.01)
     assert trainer.optimizers[0].defaults["fused"] == (True if precision == "32" else None)
+
+
+@pytest.mark.parametrize("precision", ["7", "transformer-engine"])
+def test_a_precision_that_there_is_not_is_one_line(
+    precision: str, small: Callable[..., FusionModule]
+) -> None:
+    with pytest.raises(UsageError, match=r"^precision: (Precision '7' is invalid|Requirement 'transformer_)"):
+        placed(small(), precision)

@@ -56,6 +56,25 @@ def test_the_range_that_a_file_declares_itself_is_used(tmp_path: Path) -> None:
     assert read_image(tmp_path / "a.ppm").ravel().tolist() == [0, 32776, 65535]
 
 
+@pytest.mark.parametrize(("kind", "bits"), [("a.jp2", 16), ("a.avif", 10), ("a.avif", 12)])
+def test_colors_of_formats_of_which_pillow_keeps_8_bits_keep_theirs(
+    kind: str, bits: int, tmp_path: Path
+) -> None:
+    top = 2**bits - 1
+    values = (np.arange(32 * 48 * 3) * 14 % (top + 1)).reshape(32, 48, 3).astype(np.uint16)
+    exact = [cv2.IMWRITE_AVIF_DEPTH, bits, cv2.IMWRITE_AVIF_QUALITY, 100] if kind == "a.avif" else []
+    cv2.imwrite(str(tmp_path / kind), values[..., ::-1], exact)
+    expected = (values.astype(np.float32) / top * 65535).round().astype(np.uint16)
+    assert np.array_equal(read_image(tmp_path / kind), expected)
+
+
+@pytest.mark.parametrize("kind", ["a.jp2", "a.avif"])
+def test_files_of_8_bits_stay_so(kind: str, tmp_path: Path) -> None:
+    values = np.random.default_rng(0).integers(0, 256, (32, 48, 3), dtype=np.uint8)
+    cv2.imwrite(str(tmp_path / kind), values)
+    assert read_image(tmp_path / kind).dtype == np.uint8
+
+
 @pytest.mark.parametrize("dtype", [np.int32, np.float32])
 def test_values_without_limits_become_floats_by_their_range(tmp_path: Path, dtype: Any) -> None:
     Image.fromarray(np.array([[-1000, 0, 1000, 9000]], dtype)).save(tmp_path / "a.tif")
