@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -148,6 +149,9 @@ def test_delta_m_is_the_mean_relative_gain(of_tasks: Analysis) -> None:
     found = table(sections(of_tasks), "delta-m")
     assert found.records[0]["delta_m"] == pytest.approx(np.mean(gains), rel=1e-12)
     assert [row[0].text for row in found.rows] == ["joint"]
+    assert re.search(
+        r"baselines, Delta-m is \S+ % for joint \(95 % interval over seeds \S+ to \S+\)\.", words(of_tasks)
+    )
 
 
 def test_test_images_have_a_table_of_their_own_and_no_mark(of_tasks: Analysis) -> None:

@@ -127,8 +127,10 @@ def _notes(numbers: Analysis) -> list[str]:
         f"Intervals over images speak of what lies {note}." for note in sorted(said) if "within" in note
     ]
     notes += [f"Over images: {note}." for note in sorted(said) if "within" not in note]
-    reasons = {one.images for one in found if isinstance(one.images, str)}
-    return notes + [f"No interval over images: {reason}." for reason in sorted(reasons)]
+    for reason in dict.fromkeys(one.images for one in found if isinstance(one.images, str)):
+        names = dict.fromkeys(one.variant for one in found if one.images == reason)
+        notes.append(f"No interval over images for {listed(names, most=4)}: {reason}.")
+    return notes
 
 
 def _limits(numbers: Analysis) -> list[str]:
