@@ -120,6 +120,9 @@ def test_no_difference_is_stated_with_what_would_have_been_found(study: Writer, 
 
 def test_scores_of_chosen_epochs_and_points_are_marked_optimistic(of_grid: Analysis) -> None:
     scores = table(sections(of_grid), "scores")
+    differences = table(sections(of_grid), "differences")
+    assert differences.columns[1].title == "difference \N{DAGGER}"
+    assert differences.columns[3].title == "over images, within these sequences only"
     assert [column.title for column in scores.columns[2:4]] == ["val score \N{DAGGER}", "val mIoU \N{DAGGER}"]
     chosen = of_grid.chosen
     assert chosen
