@@ -11,6 +11,7 @@ import numpy.typing as npt
 from fusionseg.metrics import MetricSuite
 from fusionseg.studies.report.facts import things_of
 from fusionseg.studies.report.figures import bare
+from fusionseg.studies.report.numbers import listed
 from fusionseg.studies.report.question import Question
 from fusionseg.studies.report.score_parts import score_parts
 from fusionseg.studies.report.suites import suite_of_sums
@@ -102,7 +103,7 @@ def _resampled(asked: Question, variant: str, resamples: int) -> Resampled:
         NoIntervalError: If a seed is missing, or an evaluation has no sums that give the figures.
     """
     if missing := asked.missing(variant):
-        raise NoIntervalError(f"withheld: seed {', '.join(map(str, missing))} missing")
+        raise NoIntervalError(f"{'seeds' if len(missing) > 1 else 'seed'} {listed(missing)} missing")
     runs = asked.finished(variant)
     suite = _suite(runs[0], _sums(runs[0], asked.split).shapes, asked)
     names = [name for metric in suite for name in metric.names]

@@ -48,7 +48,7 @@ def test_a_missing_seed_withholds_tests_and_intervals_but_counts_in_the_family(n
     [one] = [one for one in numbers.comparisons if one.variant == "deep_wide"]
     assert (one.family, one.t_adjusted, one.flips_adjusted) == (3, None, None)
     assert one.test.withheld == "no test: seed 3 missing"
-    assert one.images == "withheld: seed 3 missing"
+    assert one.images == "seed 3 missing"
     mean = numbers.mean("deep_wide", "val/score")
     assert mean.count == 6
     assert math.isnan(mean.low)

@@ -3,6 +3,7 @@
 import json
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 import vl_convert
@@ -24,6 +25,7 @@ class Elements(HTMLParser):
         super().__init__()
         self.tags: list[str] = []
         self.loaded: list[str] = []
+        self.ids: list[str] = []
         self.words: list[str] = []
         self.scripts: dict[str, str] = {}
         self._script: str | None = None
@@ -32,6 +34,7 @@ class Elements(HTMLParser):
     def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
         given = dict(attributes)
+        self.ids += [str(given["id"])] if "id" in given else []
         self._script = given.get("id") or "" if tag == "script" else None
         self.loaded += [str(value) for key, value in attributes if key in ("src", "href", "srcset") and value]
 
@@ -66,6 +69,15 @@ def test_nothing_that_a_study_names_becomes_an_element(evil: Elements) -> None:
     assert evil.tags.count("script") == 3
     shown = [word for word in evil.words if EVIL in word]
     assert len(shown) >= 9
+
+
+def test_no_two_elements_have_one_id(heads: Path) -> None:
+    made = sections(analysis(question(collect([heads])), resamples=5))
+    elements = Elements(page("heads", [], "", made))
+    assert len(elements.ids) > 30
+    assert len(elements.ids) == len(set(elements.ids))
+    targets = {address[1:] for address in elements.loaded if address.startswith("#")}
+    assert targets <= set(elements.ids)
 
 
 def test_data_of_charts_arrive_as_they_are(evil: Elements) -> None:

@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -119,6 +120,9 @@ def test_no_difference_is_stated_with_what_would_have_been_found(study: Writer, 
 
 def test_scores_of_chosen_epochs_and_points_are_marked_optimistic(of_grid: Analysis) -> None:
     scores = table(sections(of_grid), "scores")
+    differences = table(sections(of_grid), "differences")
+    assert differences.columns[1].title == "difference \N{DAGGER}"
+    assert differences.columns[3].title == "over images, within these sequences only"
     assert [column.title for column in scores.columns[2:4]] == ["val score \N{DAGGER}", "val mIoU \N{DAGGER}"]
     chosen = of_grid.chosen
     assert chosen
@@ -148,6 +152,9 @@ def test_delta_m_is_the_mean_relative_gain(of_tasks: Analysis) -> None:
     found = table(sections(of_tasks), "delta-m")
     assert found.records[0]["delta_m"] == pytest.approx(np.mean(gains), rel=1e-12)
     assert [row[0].text for row in found.rows] == ["joint"]
+    assert re.search(
+        r"baselines, Delta-m is \S+ % for joint \(95 % interval over seeds \S+ to \S+\)\.", words(of_tasks)
+    )
 
 
 def test_test_images_have_a_table_of_their_own_and_no_mark(of_tasks: Analysis) -> None:

@@ -14,6 +14,7 @@ from wandb.proto.wandb_internal_pb2 import Record  # type: ignore[attr-defined]
 from fusionseg.studies.report.analysis import analysis
 from fusionseg.studies.report.blocks import Chart
 from fusionseg.studies.report.build import sections
+from fusionseg.studies.report.differing_images import DifferingImage
 from fusionseg.studies.report.question import question
 from fusionseg.studies.report.tracking import chart_picture, track
 from fusionseg.studies.results import collect
@@ -41,7 +42,9 @@ def test_a_report_is_one_run_with_its_tables_and_pictures(
     monkeypatch.setenv("WANDB_MODE", "offline")
     numbers = analysis(question(collect([alpha_beta])), resamples=10)
     made = sections(numbers)
-    notice = track(numbers, made, [], tmp_path)
+    pictures = {name: {"image": np.full((20, 30, 3), 90, np.uint8)} for name in ("PCGrad", "UW")}
+    image = DifferingImage("val-003", {"PCGrad": 0.1, "UW": 0.2}, {}, pictures)
+    notice = track(numbers, made, [image], tmp_path)
     assert notice.startswith("W&B: offline (as asked); upload later")
     wandb.teardown()  # its own process writes a little later
     found = list(records(tmp_path))
@@ -51,6 +54,7 @@ def test_a_report_is_one_run_with_its_tables_and_pictures(
     last = {".".join(item.nested_key) or item.key: json.loads(item.value_json) for item in updates}
     assert last["report/scores._type"] == last["report/differences._type"] == "table-file"
     assert last["report/front._type"] == last["report/heat-val-score-0._type"] == "image-file"
+    assert last["report/images/val-003._type"] == "image-file"
     [table] = tmp_path.glob("wandb/offline-run-*/files/media/table/report/scores_*.json")
     content = json.loads(table.read_text())
     assert {"variant", "mean", "spread", "low", "high", "seeds"} <= set(content["columns"])

@@ -6,6 +6,9 @@ from collections.abc import Mapping, Sequence
 from fusionseg.files.atomic import Json
 from fusionseg.studies.report.charts.shared import FLUID, drawn, quantity, tip
 
+NAMED = 12
+"""Up to so many points have their names beside them."""
+
 STYLES = {
     "variant": ("#4c78a8", "circle"),
     "chosen": ("#c8473f", "diamond"),
@@ -36,6 +39,10 @@ def front_chart(points: Sequence[Mapping[str, object]], titles: tuple[str, str])
         "encoding": {**place, **_kinds(points), "tooltip": _tips(titles)},
     }
     layers = [steps, _bars(points, "x", titles), _bars(points, "y", titles), marks]
+    if len(points) <= NAMED:
+        name = {"type": "text", "align": "left", "dx": 7, "dy": -8, "limit": 150}
+        names = {"mark": name, "encoding": {**place, "text": {"field": "variant"}}}
+        layers.append({"data": {"values": list(points)}, **names})
     return {**FLUID, "height": 360, "layer": drawn(layers)}
 
 
@@ -79,7 +86,7 @@ def scatter_chart(points: Sequence[Mapping[str, object]], titles: tuple[str, str
             "encoding": {**encoding, "tooltip": tips},
         }
     ]
-    if len(points) <= 12:
+    if len(points) <= NAMED:
         name = {"mark": {"type": "text", "dy": -11, "limit": 150}}
         layers.append({**name, "encoding": {**encoding, "text": {"field": "variant"}}})
     return {**FLUID, "height": 300, "data": {"values": list(points)}, "layer": layers}

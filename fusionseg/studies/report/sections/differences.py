@@ -9,6 +9,7 @@ from fusionseg.studies.report.charts.intervals import differences_chart
 from fusionseg.studies.report.comparisons import LEVEL, Comparison
 from fusionseg.studies.report.figures import title
 from fusionseg.studies.report.numbers import count, decimals, interval, listed, p_value, shown
+from fusionseg.studies.report.sections.scores import OPTIMISTIC, OPTIMISTIC_NOTE
 from fusionseg.studies.report.sections.significance import significance_table
 from fusionseg.studies.statistics import seeds_needed
 
@@ -36,10 +37,13 @@ def _table(numbers: Analysis) -> Table:
     digits = decimals(one.test.interval.spread for one in numbers.comparisons)
     several = len(asked.metrics) > 1
     within = _within(numbers.comparisons)
+    mark = f" {OPTIMISTIC}" if any(numbers.optimistic(metric) for metric in asked.metrics) else ""
     columns = [
         Column("variant"),
         *([Column("figure")] if several else []),
-        Column("difference", True, f"variant minus {asked.reference}, mean over the seeds that both have"),
+        Column(
+            f"difference{mark}", True, f"variant minus {asked.reference}, mean over the seeds that both have"
+        ),
         Column("over seeds", True, "95 % interval over trainings (Student's t)"),
         Column(f"over images{within}", True, "95 % interval over images, the same trained runs (bootstrap)"),
         Column("p, Holm", True, f"paired t test, corrected for {numbers.comparisons[0].family} comparisons"),
@@ -122,13 +126,17 @@ def _notes(numbers: Analysis) -> list[str]:
         "Detectable: the true difference that 8 of 10 studies with so many seeds and this spread would "
         "show.",
     ]
+    if any(numbers.optimistic(metric) for metric in numbers.asked.metrics):
+        notes.append(OPTIMISTIC_NOTE)
     said = {one.images.note for one in found if not isinstance(one.images, str) and one.images.note}
     notes += [
         f"Intervals over images speak of what lies {note}." for note in sorted(said) if "within" in note
     ]
     notes += [f"Over images: {note}." for note in sorted(said) if "within" not in note]
-    reasons = {one.images for one in found if isinstance(one.images, str)}
-    return notes + [f"No interval over images: {reason}." for reason in sorted(reasons)]
+    for reason in dict.fromkeys(one.images for one in found if isinstance(one.images, str)):
+        names = dict.fromkeys(one.variant for one in found if one.images == reason)
+        notes.append(f"No interval over images for {listed(names, most=4)}: {reason}.")
+    return notes
 
 
 def _limits(numbers: Analysis) -> list[str]:

@@ -1,5 +1,8 @@
 """What joint training gains over single-task baselines: Delta-m with its interval."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
 from fusionseg.studies.report.analysis import Analysis
 from fusionseg.studies.report.blocks import Cell, Column, Section, Table, Value
 from fusionseg.studies.report.figures import title
@@ -10,8 +13,33 @@ TASKS = {"semantic": "miou", "region": "covering"}
 """The figure that stands for a task."""
 
 
+@dataclass(frozen=True)
+class Gains:
+    """Delta-m of every joint variant.
+
+    Attributes:
+        of: By variant.
+        baselines: The single-task variant of each task.
+        figures: The figure that stands for each task.
+    """
+
+    of: Mapping[str, DeltaM]
+    baselines: Mapping[str, str]
+    figures: Mapping[str, str]
+
+
 def section(numbers: Analysis) -> Section | None:
     """The table of Delta-m; nothing without a baseline for two tasks, or a variant that has both."""
+    found = gains(numbers)
+    return Section("Gain over single tasks", [_table(found)]) if found.of else None
+
+
+def gains(numbers: Analysis) -> Gains:
+    """Delta-m of the variants that have the tasks of all baselines; of none where there are fewer than two.
+
+    Args:
+        numbers: The numbers of the report.
+    """
     asked = numbers.asked
     declared = asked.results.declared.get("baselines") or {}
     baselines = {task: name for task, name in declared.items() if task in TASKS and name in asked.variants}
@@ -21,16 +49,14 @@ def section(numbers: Analysis) -> Section | None:
         for name in asked.variants
         if name not in baselines.values() and all(asked.counts(name, figure) for figure in figures.values())
     ]
-    if len(baselines) < 2 or not joint:
-        return None
-    gains = {
+    found = {
         name: delta_m(
             {task: _planned(numbers, name, figure) for task, figure in figures.items()},
             {task: _planned(numbers, baselines[task], figure) for task, figure in figures.items()},
         )
-        for name in joint
+        for name in (joint if len(baselines) > 1 else ())
     }
-    return Section("Gain over single tasks", [_table(gains, baselines, figures)])
+    return Gains(found, baselines, figures)
 
 
 def _planned(numbers: Analysis, variant: str, figure: str) -> dict[int, float]:
@@ -39,20 +65,21 @@ def _planned(numbers: Analysis, variant: str, figure: str) -> dict[int, float]:
     return {seed: known.get(seed, float("nan")) for seed in numbers.asked.seeds}
 
 
-def _table(gains: dict[str, DeltaM], baselines: dict[str, str], figures: dict[str, str]) -> Table:
+def _table(found: Gains) -> Table:
+    against = {task: f"against {name}" for task, name in found.baselines.items()}
     columns = [
         Column("variant"),
         Column("Delta-m, %", True, "mean relative gain over the tasks"),
         Column("interval", True, "95 % interval over seeds"),
-        *(Column(f"{title(figures[task])}, %", True, f"against {name}") for task, name in baselines.items()),
+        *(Column(f"{title(found.figures[task])}, %", True, hint) for task, hint in against.items()),
         Column("seeds", True),
     ]
-    rows = [_row(name, gain) for name, gain in gains.items()]
-    records = [_record(name, gain) for name, gain in gains.items()]
-    against = listed(f"{name} ({task})" for task, name in baselines.items())
+    rows = [_row(name, gain) for name, gain in found.of.items()]
+    records = [_record(name, gain) for name, gain in found.of.items()]
+    over = listed(f"{name} ({task})" for task, name in found.baselines.items())
     notes = [
-        f"Relative gain over {against}, in percent, of each seed against the baselines of that seed, "
-        "averaged over tasks (Maninis et al. 2019). Positive where the joint model is better."
+        f"Relative gain over {over}, in percent, of each seed against the baselines of that seed, averaged "
+        "over tasks (Maninis et al. 2019). Positive where the joint model is better."
     ]
     return Table("delta-m", "Gain over single-task baselines.", columns, rows, records, notes)
 

@@ -1,6 +1,7 @@
 """What the runs were made with: versions, commit, hardware, precision."""
 
 import json
+from importlib.metadata import version
 from typing import Any
 
 from fusionseg.studies.report.analysis import Analysis
@@ -15,7 +16,8 @@ def section(numbers: Analysis) -> Section | None:
     runs = [run for run in numbers.asked.results.runs if run.summary]
     if not runs:
         return None
-    facts: dict[str, list[Any]] = {"commit": [_commit(value) for value in _commits(runs)]}
+    facts: dict[str, list[Any]] = {"report": [f"fusionseg {version('fusionseg')}"]}
+    facts["commit"] = [_commit(value) for value in _commits(runs)]
     packages = dict.fromkeys(name for run in runs for name in run.summary.get("versions", {}))
     facts |= {name: distinct(runs, "versions", name) for name in packages}
     facts["device"] = [_device(value) for value in distinct(runs, "devices")]

@@ -10,6 +10,7 @@ from fusionseg.studies.report.facts import region_kinds
 from fusionseg.studies.report.figures import title
 from fusionseg.studies.report.numbers import count, decimals, listed, p_value, shown
 from fusionseg.studies.report.question import notices
+from fusionseg.studies.report.sections.gains import gains
 
 NAMED = 3
 """So many variants are named in a sentence, the others counted."""
@@ -19,6 +20,7 @@ def section(numbers: Analysis) -> Section:
     """What was found, by figure, and what was chosen by which images."""
     asked = numbers.asked
     found = [" ".join(_about(numbers, metric)) for metric in asked.metrics]
+    found.append(_gain(numbers))
     return Section(
         "Result",
         [
@@ -47,6 +49,21 @@ def _about(numbers: Analysis, metric: str) -> list[str]:
         names = [one.variant for one in found if one.test.withheld == reason]
         sentences.append(f"For {listed(names, NAMED)} there is {reason} ({title(metric)}).")
     return sentences
+
+
+def _gain(numbers: Analysis) -> str:
+    """Delta-m of the joint variants, the largest first."""
+    found = gains(numbers).of
+    parts = []
+    for name, gain in sorted(found.items(), key=lambda pair: -pair[1].value)[:NAMED]:
+        low, high = (shown(100 * end, 1, sign=True) for end in (gain.interval.low, gain.interval.high))
+        ends = (
+            "no interval"
+            if gain.missing or len(gain.seeds) < 2
+            else f"95 % interval over seeds {low} to {high}"
+        )
+        parts.append(f"{shown(100 * gain.value, 1, sign=True)} % for {name} ({ends})")
+    return f"Over the single-task baselines, Delta-m is {listed(parts)}." if parts else ""
 
 
 def _alone(numbers: Analysis, metric: str) -> str:

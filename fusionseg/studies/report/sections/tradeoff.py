@@ -1,6 +1,6 @@
 """Semantic against region score: the Pareto front, its hypervolume, and how far balancers lie from it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from fusionseg.studies.report.analysis import Analysis
 from fusionseg.studies.report.blocks import Cell, Chart, Column, Section, Table, Value
@@ -92,38 +92,26 @@ def _volume(numbers: Analysis, names: Sequence[str], figures: tuple[str, str]) -
 
 
 def _table(points: Sequence[dict[str, object]], titles: tuple[str, str], adaptive: Sequence[str]) -> Table:
+    several = len({point["kind"] for point in points}) > 1
     columns = [
         Column("variant"),
         *(Column(name, True) for name in titles),
         Column("on the front"),
         Column("distance", True, "how far it would have to move to be dominated by none"),
-        Column("kind"),
+        *([Column("kind")] if several else []),
     ]
-    rows = []
-    records: list[dict[str, Value]] = []
-    for point in points:
-        x, y, distance = (float(str(point[key])) for key in ("x", "y", "distance"))
-        name = str(point["variant"])
-        rows.append(
-            [
-                Cell(name),
-                Cell(shown(x), x),
-                Cell(shown(y), y),
-                Cell("yes" if point["front"] else "no"),
-                Cell(shown(distance, 4), distance),
-                Cell(str(point["kind"])),
-            ]
-        )
-        records.append(
-            {
-                "variant": name,
-                titles[0]: x,
-                titles[1]: y,
-                "front": bool(point["front"]),
-                "distance": distance,
-                "kind": str(point["kind"]),
-            }
-        )
+    rows = [_row(point, several) for point in points]
+    records: list[dict[str, Value]] = [
+        {
+            "variant": str(point["variant"]),
+            titles[0]: float(str(point["x"])),
+            titles[1]: float(str(point["y"])),
+            "front": bool(point["front"]),
+            "distance": float(str(point["distance"])),
+            "kind": str(point["kind"]),
+        }
+        for point in points
+    ]
     notes = []
     if adaptive:
         notes.append(
@@ -131,3 +119,10 @@ def _table(points: Sequence[dict[str, object]], titles: tuple[str, str], adaptiv
             "and the distance says how far they stay behind it (0: on the front or beyond)."
         )
     return Table("front-table", "Variants and the front.", columns, rows, records, notes)
+
+
+def _row(point: Mapping[str, object], kinds: bool) -> list[Cell]:
+    x, y, distance = (float(str(point[key])) for key in ("x", "y", "distance"))
+    cells = [Cell(str(point["variant"])), Cell(shown(x), x), Cell(shown(y), y)]
+    cells += [Cell("yes" if point["front"] else "no"), Cell(shown(distance, 4), distance)]
+    return [*cells, Cell(str(point["kind"]))] if kinds else cells
