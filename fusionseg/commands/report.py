@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from fusionseg.cli.arguments import values
 from fusionseg.cli.help import options_manual
-from fusionseg.cli.parser import Parser, values
+from fusionseg.cli.parser import Parser
 from fusionseg.commands.evaluate import EvaluateCLI
 from fusionseg.config.errors import UserError
 from fusionseg.config.trust import untrusted
