@@ -7,9 +7,9 @@ from fusionseg.studies.folder import StudyFolder
 from fusionseg.studies.plan import Plan
 
 HEADER = """\
-# wandb sweep FILE, then wandb agent with the id that it prints, on as many machines as you like. It starts the
-# runs of a study, resumes none and measures no spread over seeds. A variant is a file, because only there types
-# survive.
+# wandb sweep FILE, then wandb agent with the id that it prints, on as many machines as you like. It starts
+# the runs of a study, resumes none and measures no spread over seeds. A variant is a file, because only there
+# types survive.
 """
 
 
