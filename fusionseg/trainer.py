@@ -185,8 +185,8 @@ def _of_lost_process(error: RuntimeError, rank: int) -> OSError | None:
     """An error that says which process a training lost, another rank or a worker; None if it lost none."""
     if isinstance(error, DistError) or "gloo/transport" in str(error):
         return ConnectionError(
-            f"rank {rank} lost another, which said why or was killed, as when memory runs out; the run can be "
-            "resumed"
+            f"rank {rank} lost another, which said why or was killed, as when memory runs out; the run "
+            "can be resumed"
         )
     if str(error).startswith("DataLoader worker"):
         return ChildProcessError(
