@@ -108,11 +108,11 @@ def main() -> None:
         reported = list(track(plan, "killing", total=args.kills))
         finished(["fit", "--resume", str(run)], log)
         wrong = differences(whole, run)
+        writing = sum(while_writing for _, while_writing in reported)
+        print(f"killed {len(reported)} times, {writing} of them while a file was being written:")
         print(
-            f"killed {len(reported)} times, {sum(writing for _, writing in reported)} of them while a file was "
-            "being written:"
+            ", ".join(f"{where}{' (writing)' if while_writing else ''}" for where, while_writing in reported)
         )
-        print(", ".join(f"{where}{' (writing)' if writing else ''}" for where, writing in reported))
         print(f"other than in the undisturbed run: {', '.join(wrong) or 'nothing'}")
         failed = bool(wrong) or len(reported) < args.kills
         for act in () if args.kills_alone else BREAKDOWNS:
