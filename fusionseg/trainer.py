@@ -152,17 +152,9 @@ class Trainer(pl.Trainer):
             with mendable(MisconfigurationException):
                 raise error
         except RuntimeError as error:
-            if isinstance(error, DistError) or "gloo/transport" in str(error):
-                raise ConnectionError(
-                    f"rank {self.global_rank} lost another, which said why or was killed, as when memory "
-                    "runs out; the run can be resumed"
-                ) from error
-            if not str(error).startswith("DataLoader worker"):
-                raise
-            raise ChildProcessError(
-                f"a process that prepares batches died, as when memory runs out ({error}): lower "
-                "data.workers or data.batch_size, or cache on disk; the run can be resumed"
-            ) from error
+            if lost := _of_lost_process(error, self.global_rank):
+                raise lost from error
+            raise
 
     @contextmanager
     def _claim(self, resume: bool) -> Iterator[None]:
@@ -187,6 +179,21 @@ class Trainer(pl.Trainer):
         except BaseException:
             self.run.release()
             raise
+
+
+def _of_lost_process(error: RuntimeError, rank: int) -> OSError | None:
+    """An error that says which process a training lost, another rank or a worker; None if it lost none."""
+    if isinstance(error, DistError) or "gloo/transport" in str(error):
+        return ConnectionError(
+            f"rank {rank} lost another, which said why or was killed, as when memory runs out; the run "
+            "can be resumed"
+        )
+    if str(error).startswith("DataLoader worker"):
+        return ChildProcessError(
+            f"a process that prepares batches died, as when memory runs out ({error}): lower data.workers or "
+            "data.batch_size, or cache on disk; the run can be resumed"
+        )
+    return None
 
 
 def _several(given: object) -> list[Any]:

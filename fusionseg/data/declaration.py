@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from unicodedata import normalize
 
 import yaml
@@ -43,20 +43,7 @@ def declaration(path: Path, layout: str) -> Declaration:
         DataError: It has another content.
     """
     try:
-        content = yaml.safe_load(path.read_bytes())
-        entries = content["classes"]
-        declared = Declaration(
-            classes=Classes(
-                names=tuple(normalize("NFC", str(entry["name"])) for entry in entries),
-                colors=tuple(_color(entry.get("color") or color(i)) for i, entry in enumerate(entries)),
-                things=tuple(i for i, entry in enumerate(entries) if entry.get("thing", False)),
-                region=content.get("region", "an area with an id of its own"),
-            ),
-            void=int(content.get("void", VOID)),
-            channels=int(content.get("channels", 3)),
-            background=_background(content.get("background")),
-            value_range=_value_range(content.get("value_range")),
-        )
+        declared = _declared(yaml.safe_load(path.read_bytes()))
     except (
         yaml.YAMLError,
         LookupError,
@@ -80,6 +67,23 @@ def declaration(path: Path, layout: str) -> Declaration:
             f"expected at least 3 channels (gray photos are read as RGB), found {declared.channels} in {path}"
         )
     return declared
+
+
+def _declared(content: Any) -> Declaration:
+    """The declaration in what the file holds."""
+    entries = content["classes"]
+    return Declaration(
+        classes=Classes(
+            names=tuple(normalize("NFC", str(entry["name"])) for entry in entries),
+            colors=tuple(_color(entry.get("color") or color(i)) for i, entry in enumerate(entries)),
+            things=tuple(i for i, entry in enumerate(entries) if entry.get("thing", False)),
+            region=content.get("region", "an area with an id of its own"),
+        ),
+        void=int(content.get("void", VOID)),
+        channels=int(content.get("channels", 3)),
+        background=_background(content.get("background")),
+        value_range=_value_range(content.get("value_range")),
+    )
 
 
 def _color(values: Iterable[int]) -> Color:

@@ -4,6 +4,7 @@ import heapq
 import math
 import shutil
 import sys
+from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -80,11 +81,7 @@ def evaluate(
     among = len({abs(ranked.position) for ranked in (*best, *worst)})
     # of few images each is drawn once
     for name, heap, most in (("best", best, (among + 1) // 2), ("worst", worst, among // 2)):
-        drawn = folder / f"{split}_{name}"
-        shutil.rmtree(drawn, ignore_errors=True)  # an earlier evaluation's
-        for ranked in heapq.nlargest(most, heap):
-            path = drawn / f"{ranked.image.prediction.name}.png"
-            write_png(path, _picture(ranked, module, data.classes))
+        _draw(folder / f"{split}_{name}", heapq.nlargest(most, heap), module, data.classes)
     return result
 
 
@@ -113,6 +110,14 @@ def _result(suite: MetricSuite, added: Counted, classes: Classes) -> Json:
         "things": [classes.names[i] for i in classes.things],
         "region": classes.region,
     }
+
+
+def _draw(folder: Path, images: Iterable[Ranked], module: object, classes: Classes) -> None:
+    """Writes the pictures of some images in place of those of an earlier evaluation."""
+    shutil.rmtree(folder, ignore_errors=True)
+    for ranked in images:
+        path = folder / f"{ranked.image.prediction.name}.png"
+        write_png(path, _picture(ranked, module, classes))
 
 
 def _picture(ranked: Ranked, module: object, classes: Classes) -> Picture:

@@ -144,11 +144,7 @@ def predict(
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
                 raise
-            height, width = photo.shape[:2]
-            failures.append(
-                f"{path}: out of memory at {width} x {height} pixels and a scale of "
-                f"{record.settings['scale']:g}: give a lower --scale"
-            )
+            failures.append(_too_large(path, photo, record.settings["scale"]))
             continue
         record.add(name, path, {"file_name": file_name, **entry})
     record.finish(model.classes)
@@ -158,6 +154,14 @@ def predict(
         rest = f"; the others are in {record.folder}" if record.entries else ""
         summary = f"{len(failures)} of {len(images)} images have no answer{rest}"
         raise UserError("\n  ".join([summary, *failures]))
+
+
+def _too_large(path: Path, photo: Photo, scale: float) -> str:
+    """Why an image has no answer for which there is too little memory."""
+    height, width = photo.shape[:2]
+    return (
+        f"{path}: out of memory at {width} x {height} pixels and a scale of {scale:g}: give a lower --scale"
+    )
 
 
 class _Seen:

@@ -7,12 +7,10 @@ import pytest
 import torch
 from torch import nn
 from torch.optim import SGD, Adagrad, Adam, AdamW, NAdam, Optimizer, RAdam, RMSprop
-from torch.optim.lr_scheduler import LRScheduler
 
 from fusionseg.config.errors import UsageError
 from fusionseg.engine import optimization
 from fusionseg.engine.optimization import WarmupPoly, balance_losses, configured, fused
-from fusionseg.engine.schedules import scheduled
 from fusionseg.losses import CrossEntropy
 
 OPTIMIZERS = [
@@ -137,36 +135,6 @@ def test_an_encoder_may_join_after_some_steps(recipe: Callable[..., Optimizer]) 
             network.encoder.weight.grad = network.encoder.bias.grad = None
         optimizer.step()
         assert torch.equal(network.encoder.weight, before) == held
-
-
-def rates(
-    recipe: Callable[..., LRScheduler], steps: int, encoder_lr: float = 1.0
-) -> tuple[list[list[float]], str]:
-    network = Two()
-    optimizer = configured(partial(SGD, lr=0.5), network, encoder_lr)
-    schedule, interval = scheduled(recipe, optimizer, steps)
-    found = []
-    for _ in range(steps):
-        found.append([group["lr"] for group in optimizer.param_groups])
-        optimizer.step()
-        schedule.step()
-    return found, interval
-
-
-@pytest.mark.parametrize(("warmup", "power"), [(0.0, 1.0), (0.3, 0.9), (0.5, 2.0), (0.2, 0.0), (0.99, 0.9)])
-@pytest.mark.parametrize("steps", [1, 2, 10, 37])
-def test_warm_up_and_decay_follow_the_formula(warmup: float, power: float, steps: int) -> None:
-    found, interval = rates(partial(WarmupPoly, warmup=warmup, power=power), steps)
-    rise = min(round(warmup * steps), steps - 1)
-    expected = []
-    for step in range(steps):
-        if step < rise:
-            expected.append(0.5 * (step + 1) / rise)
-        else:
-            expected.append(0.5 * (1 - (step - rise) / (steps - rise)) ** power)
-    assert found == [pytest.approx([rate] * 2) for rate in expected]
-    assert interval == "step"
-    assert max(expected) == 0.5
 
 
 def test_decay_ends_at_zero_and_stays_there() -> None:

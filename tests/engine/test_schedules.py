@@ -70,6 +70,22 @@ def test_a_recipe_s_own_number_of_steps_is_kept() -> None:
         scheduled(partial(OneCycleLR, max_lr=1.0, total_steps=7), optimizer, 12)
 
 
+@pytest.mark.parametrize(("warmup", "power"), [(0.0, 1.0), (0.3, 0.9), (0.5, 2.0), (0.2, 0.0), (0.99, 0.9)])
+@pytest.mark.parametrize("steps", [1, 2, 10, 37])
+def test_warm_up_and_decay_follow_the_formula(warmup: float, power: float, steps: int) -> None:
+    found, interval = rates(partial(WarmupPoly, warmup=warmup, power=power), steps)
+    rise = min(round(warmup * steps), steps - 1)
+    expected = []
+    for step in range(steps):
+        if step < rise:
+            expected.append(0.5 * (step + 1) / rise)
+        else:
+            expected.append(0.5 * (1 - (step - rise) / (steps - rise)) ** power)
+    assert found == [pytest.approx([rate] * 2) for rate in expected]
+    assert interval == "step"
+    assert max(expected) == 0.5
+
+
 @pytest.mark.parametrize("recipe", [WarmupPoly, partial(StepLR, step_size=2, gamma=0.5)])
 def test_schedules_keep_the_ratio_of_the_encoder_s_rate(recipe: Callable[..., LRScheduler]) -> None:
     found, _ = rates(recipe, 10, encoder_lr=0.1)
