@@ -192,6 +192,19 @@ def test_the_front_is_of_fixed_weights_and_balancers_have_a_distance(of_grid: An
     assert "of hypervolume" in chart(made, "front").caption
 
 
+def test_where_all_variants_are_balancers_they_make_the_front(study: Writer, variant: Any) -> None:
+    names = {"UW": (0.8, 0.7), "PCGrad": (0.7, 0.8), "MGDA": (0.6, 0.6)}
+    variants = {name: variant(skill, settings={"model.balancer": name}) for name, skill in names.items()}
+    made = tradeoff.section(numbers_of(study(variants, range(2), images=3)))
+    assert made
+    records = table([made], "front-table").records
+    assert {record["variant"]: record["front"] for record in records} == {
+        "UW": True,
+        "PCGrad": True,
+        "MGDA": False,
+    }
+
+
 def test_the_heat_map_has_a_cell_for_each_point_of_the_axes(of_grid: Analysis) -> None:
     found = chart(axes.section(of_grid), "heat-val-score-0")
     points = {(cell["x"], cell["y"]): cell["value"] for cell in found.spec["data"]["values"]}

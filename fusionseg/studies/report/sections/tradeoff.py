@@ -26,6 +26,8 @@ def section(numbers: Analysis) -> Section | None:
     if len(names) < LEAST:
         return None
     adaptive = [name for name in names if _is_adaptive(numbers, name)]
+    if len(adaptive) == len(names):  # among themselves
+        adaptive = []
     fixed = [name for name in names if name not in adaptive]
     means = {name: (numbers.mean(name, figures[0]), numbers.mean(name, figures[1])) for name in names}
     values = [(means[name][0].mean, means[name][1].mean) for name in fixed]
