@@ -26,7 +26,7 @@ class Analysis:
 
     def mean(self, variant: str, figure: str) -> Interval:
         """The mean of a figure over the seeds that a variant has; without interval where it lacks one."""
-        values = self.asked.results.figures(variant, figure)
+        values = self.asked.figures(variant, figure)
         interval = mean_interval(list(values.values()))
         return interval if not self.asked.missing(variant) else replace(interval, low=nan, high=nan)
 

@@ -8,7 +8,7 @@ from fusionseg.config.errors import UsageError
 from fusionseg.config.type_names import nearest
 from fusionseg.studies.report.figures import bare, split_of
 from fusionseg.studies.report.numbers import count, listed
-from fusionseg.studies.report.score_parts import score_parts
+from fusionseg.studies.report.score_parts import needed_parts, score_parts
 from fusionseg.studies.results import Results, RunResult
 
 
@@ -74,12 +74,19 @@ class Question:
         return list(dict.fromkeys(name for run in runs for name in run.figures))
 
     def counts(self, variant: str, metric: str) -> bool:
-        """Whether a figure is of a task that the variant trains, as far as its score tells."""
+        """Whether a figure is measured and of tasks that the variant trains, as far as its score tells."""
+        measured = any(metric in run.figures for run in self.finished(variant))
+        return measured and self.trains(variant, bare(metric))
+
+    def trains(self, variant: str, figure: str) -> bool:
+        """Whether a variant trains the tasks that a figure, named without its split, is of."""
         runs = self.finished(variant)
-        if not any(metric in run.figures for run in runs):
-            return False
-        parts = score_parts(runs[0].figures, split_of(metric))
-        return not parts or bare(metric) not in ("miou", "covering") or bare(metric) in parts
+        parts = score_parts(runs[0].figures, self.split) if runs else frozenset()
+        return not parts or needed_parts(figure) <= parts
+
+    def figures(self, variant: str, figure: str) -> dict[int, float]:
+        """A figure of a variant's finished runs by their seeds; none of a task that it does not train."""
+        return self.results.figures(variant, figure) if self.trains(variant, bare(figure)) else {}
 
 
 def question(results: Results, metric: str | None = None, reference: str | None = None) -> Question:

@@ -169,6 +169,26 @@ def test_scores_of_different_tasks_are_not_shown(of_tasks: Analysis) -> None:
     assert "their scores are not comparable" in words(of_tasks)
 
 
+def test_figures_of_tasks_that_are_not_trained_are_left_out(study: Writer, variant: Any) -> None:
+    path = study({"joint": variant(), "region": variant((0.3, 0.8))}, range(2), images=4)
+    for file in path.glob("*/*/evaluation/val.json"):
+        content = json.loads(file.read_text())
+        if content["metrics"]["miou"] < 0.4:  # as where alpha is 0
+            content["metrics"]["score"] = content["metrics"]["covering"]
+            file.write_text(json.dumps(content))
+    numbers = numbers_of(path)
+    assert numbers.asked.split_score
+    found = cells(table(sections(numbers), "scores"), "region")
+    assert (found["val mIoU"].text, found["val PQ"].text) == ("\N{EN DASH}", "\N{EN DASH}")
+    assert found["val covering"].text.startswith("0.")
+    made = classes.section(numbers)
+    assert made
+    assert {cell["x"] for cell in chart(made, "classes-iou").spec["data"]["values"]} == {"joint"}
+    assert {cell["variant"] for cell in chart(made, "confusion").spec["data"]["values"]} == {"joint"}
+    rows = chart(curves.section(numbers), "curves-val-miou").spec["data"]["values"]
+    assert {row["variant"] for row in rows} == {"joint"}
+
+
 def test_the_front_is_of_fixed_weights_and_balancers_have_a_distance(of_grid: Analysis) -> None:
     made = tradeoff.section(of_grid)
     assert made
@@ -190,6 +210,19 @@ def test_the_front_is_of_fixed_weights_and_balancers_have_a_distance(of_grid: An
     assert float(str(records["PCGrad"]["distance"])) > 0
     assert records[of_grid.chosen]["kind"] == "chosen"
     assert "of hypervolume" in chart(made, "front").caption
+
+
+def test_where_all_variants_are_balancers_they_make_the_front(study: Writer, variant: Any) -> None:
+    names = {"UW": (0.8, 0.7), "PCGrad": (0.7, 0.8), "MGDA": (0.6, 0.6)}
+    variants = {name: variant(skill, settings={"model.balancer": name}) for name, skill in names.items()}
+    made = tradeoff.section(numbers_of(study(variants, range(2), images=3)))
+    assert made
+    records = table([made], "front-table").records
+    assert {record["variant"]: record["front"] for record in records} == {
+        "UW": True,
+        "PCGrad": True,
+        "MGDA": False,
+    }
 
 
 def test_the_heat_map_has_a_cell_for_each_point_of_the_axes(of_grid: Analysis) -> None:

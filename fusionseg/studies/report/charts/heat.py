@@ -93,7 +93,7 @@ def confusion_chart(
     return {
         "data": {"values": list(cells)},
         "facet": {"field": "variant", "type": "nominal", "sort": list(variants), "title": None},
-        "columns": 3,
+        "columns": 2 if len(variants) == 4 else 3,
         "spec": {
             "width": {"step": step},
             "height": {"step": step},

@@ -46,7 +46,7 @@ def _means(numbers: Analysis, variant: str) -> Means:
     for run in numbers.asked.finished(variant):
         for klass, figures in run.per_class.get(numbers.asked.split, {}).items():
             for key, value in figures.items():
-                if value is not None and math.isfinite(value):
+                if value is not None and math.isfinite(value) and numbers.asked.trains(variant, key):
                     values.setdefault((klass, key), []).append(value)
     return {pair: mean_interval(found) for pair, found in values.items()}
 
@@ -132,9 +132,10 @@ def _confusion(numbers: Analysis, classes: Sequence[str]) -> Chart | None:
 
 def _some_variants(numbers: Analysis) -> list[str]:
     """The reference, the best, and others up to a few, in the order of the study."""
-    first = [numbers.asked.reference, *([numbers.best] if numbers.best else []), *numbers.asked.variants]
-    some = list(dict.fromkeys(first))[:MOST_MATRICES]
-    return [name for name in numbers.asked.variants if name in some]
+    asked = numbers.asked
+    first = [asked.reference, *([numbers.best] if numbers.best else []), *asked.variants]
+    some = [name for name in dict.fromkeys(first) if asked.trains(name, "miou")][:MOST_MATRICES]
+    return [name for name in asked.variants if name in some]
 
 
 def _counted(numbers: Analysis, variant: str) -> npt.NDArray[np.float64] | None:

@@ -23,7 +23,8 @@ def section(numbers: Analysis) -> Section | None:
     blocks: list[Block] = []
     logged = {name: [_logged(run) for run in asked.finished(name)] for name in asked.variants}
     for figure in dict.fromkeys([*names, "train/loss"]):
-        rows = [row for name, runs in logged.items() for row in _rows(name, figure, runs)]
+        trained = [name for name in logged if asked.trains(name, bare(figure))]
+        rows = [row for name in trained for row in _rows(name, figure, logged[name])]
         if not rows:
             continue
         having = [name for name in asked.variants if any(row["variant"] == name for row in rows)]

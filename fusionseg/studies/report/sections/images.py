@@ -8,6 +8,7 @@ from fusionseg.studies.report.differing_images import DifferingImage
 from fusionseg.studies.report.embedded import data_address
 from fusionseg.studies.report.figures import NAMES, title
 from fusionseg.studies.report.numbers import shown
+from fusionseg.studies.report.question import Question
 
 TRUTH = " truth"
 PREDICTION = " prediction"
@@ -28,7 +29,7 @@ def section(numbers: Analysis, images: Sequence[DifferingImage] | str) -> Sectio
     if not images:
         return None
     metric = title(numbers.asked.metric)
-    rows = [row for image in images for row in _rows(image)]
+    rows = [row for image in images for row in _rows(image, numbers.asked)]
     seeds = {numbers.asked.finished(name)[0].seed for name in images[0].pictures}
     which = ", ".join(map(str, sorted(seeds)))
     caption = (
@@ -39,12 +40,16 @@ def section(numbers: Analysis, images: Sequence[DifferingImage] | str) -> Sectio
     return Section("Images", blocks)
 
 
-def _rows(image: DifferingImage) -> list[tuple[str, list[Shown]]]:
-    """A row for each task that several variants predict: the image, the truth, and the predictions."""
+def _rows(image: DifferingImage, asked: Question) -> list[tuple[str, list[Shown]]]:
+    """A row for each task that several variants train: the image, the truth, and the predictions."""
     keys = dict.fromkeys(key for row in image.pictures.values() for key in row if key.endswith(PREDICTION))
     rows = []
     for task in (key.removesuffix(PREDICTION) for key in keys):
-        having = {name: row for name, row in image.pictures.items() if f"{task}{PREDICTION}" in row}
+        having = {
+            name: row
+            for name, row in image.pictures.items()
+            if f"{task}{PREDICTION}" in row and asked.trains(name, FIGURES.get(task, ""))
+        }
         if len(having) < 2:
             continue
         first = next(iter(having.values()))

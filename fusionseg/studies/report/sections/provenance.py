@@ -25,6 +25,8 @@ def section(numbers: Analysis) -> Section | None:
     declared = numbers.asked.results.declared
     if declared.get("budget"):
         facts["budget"] = [json.dumps(declared["budget"])]
+    if steps := set((declared.get("budget_steps") or {}).values()):
+        facts["steps"] = sorted(steps)
     facts["regions"] = region_kinds(numbers.asked)
     rows = []
     records: list[dict[str, Value]] = []

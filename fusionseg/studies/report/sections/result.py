@@ -156,7 +156,8 @@ def _conditions(numbers: Analysis) -> list[str]:
     if asked.pruned:
         were = "variant was pruned and takes" if len(asked.pruned) == 1 else "variants were pruned and take"
         lines.append(f"{len(asked.pruned)} {were} part in no test and no front.")
-    if any("component of a class" in kind for kind in region_kinds(asked)):
+    said = any("connected component" in str(note) for note in asked.results.declared.get("notes") or ())
+    if not said and any("component of a class" in kind for kind in region_kinds(asked)):
         lines.append(
             "Regions are connected components of the classes here: their labels hold nothing that the "
             "labels of classes do not, so that a joint label adds nothing new."

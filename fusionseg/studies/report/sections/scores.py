@@ -25,7 +25,7 @@ def section(numbers: Analysis) -> Section:
     asked = numbers.asked
     blocks: list[Block] = [_headlines(numbers, numbers.headlines, "scores")]
     for metric in asked.metrics:
-        values = {name: asked.results.figures(name, metric) for name in asked.variants}
+        values = {name: asked.figures(name, metric) for name in asked.variants}
         having = {name: figures for name, figures in values.items() if figures}
         spec = seeds_chart(having, {name: numbers.mean(name, metric) for name in having}, title(metric))
         caption = f"{title(metric)} of each seed (points), with the mean and its 95 % interval."

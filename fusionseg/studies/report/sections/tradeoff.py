@@ -26,6 +26,8 @@ def section(numbers: Analysis) -> Section | None:
     if len(names) < LEAST:
         return None
     adaptive = [name for name in names if _is_adaptive(numbers, name)]
+    if len(adaptive) == len(names):  # among themselves
+        adaptive = []
     fixed = [name for name in names if name not in adaptive]
     means = {name: (numbers.mean(name, figures[0]), numbers.mean(name, figures[1])) for name in names}
     values = [(means[name][0].mean, means[name][1].mean) for name in fixed]
@@ -43,16 +45,18 @@ def section(numbers: Analysis) -> Section | None:
         for name in names
     ]
     shown_as = (title(figures[0]), title(figures[1]))
-    volume = _volume(numbers, fixed, figures)
-    caption = (
-        f"{shown_as[0]} against {shown_as[1]}: means with 95 % intervals over seeds. The dashed steps are "
-        f"the front of the {len(front)} variants that no other dominates, of hypervolume "
-        f"{shown(hypervolume(values, (0, 0)))} above (0, 0); those of single seeds have "
-        f"{mean_and_spread(volume.mean, volume.spread)} (mean and standard deviation)."
-    )
-    return Section(
-        "Trade-off of the tasks",
-        [Chart("front", caption, front_chart(points, shown_as)), _table(points, shown_as, adaptive)],
+    hypervolumes = (hypervolume(values, (0, 0)), _volume(numbers, fixed, figures))
+    chart = Chart("front", _caption(shown_as, len(front), *hypervolumes), front_chart(points, shown_as))
+    return Section("Trade-off of the tasks", [chart, _table(points, shown_as, adaptive)])
+
+
+def _caption(titles: tuple[str, str], number: int, whole: float, of_seeds: Interval) -> str:
+    """What the chart shows, with the hypervolume of the front of the means and those of single seeds."""
+    return (
+        f"{titles[0]} against {titles[1]}: means with 95 % intervals over seeds. The dashed steps are the "
+        f"front of the {number} variants that no other dominates, of hypervolume {shown(whole)} above (0, "
+        f"0); those of single seeds have {mean_and_spread(of_seeds.mean, of_seeds.spread)} (mean and "
+        "standard deviation)."
     )
 
 
