@@ -15,17 +15,16 @@ from fusionseg.studies.folder import StudyFolder
 
 @pytest.fixture(scope="module")
 def runs(tiny_words: list[str], tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """Two variants with two seeds each, trained and evaluated."""
+    """Two variants, trained and evaluated."""
     top = tmp_path_factory.mktemp("runs")
     folders = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("WANDB_MODE", "disabled")
         for variant, settings in {"joint": [], "semantic": ["--model.region_head", "null"]}.items():
-            for seed in ("0", "1"):
-                folder = str(top / variant / seed)
-                fit.main([*tiny_words, *settings, "--seed_everything", seed, "--out", folder])
-                evaluate.main(["--run", folder, "--pictures", "0"])
-                folders.append(folder)
+            folder = str(top / variant / "0")
+            fit.main([*tiny_words, *settings, "--seed_everything", "0", "--out", folder])
+            evaluate.main(["--run", folder, "--pictures", "0"])
+            folders.append(folder)
     return folders
 
 
@@ -50,7 +49,9 @@ def test_run_folders_make_a_page_with_tables_and_pictures(
 ) -> None:
     main([*runs, "--out", str(tmp_path / "report"), "--pictures", "2"])
     page = tmp_path / "report" / "index.html"
-    assert capsys.readouterr().out.strip() == str(page)
+    printed = capsys.readouterr()
+    assert printed.out.strip() == str(page)
+    assert printed.err.strip() == "one seed (0): no spread over trainings and no test; add seeds"
     text = page.read_text()
     assert len(re.findall(r'<img src="data:image/', text)) == 2 * (2 + 2)
     assert "scores are not comparable" in text
