@@ -70,8 +70,8 @@ class Driver:
     """Runs what is left of a study.
 
     A run is finished when its evaluation of the epoch that counts can be read; nothing else decides that, so
-    that a driver which is killed anywhere forgets nothing. A run with a checkpoint is resumed, one without
-    begins.
+    that a driver which is killed anywhere forgets nothing. A run that had begun is resumed, also without a
+    checkpoint.
 
     Args:
         study: The study.
@@ -158,7 +158,7 @@ class Driver:
         if trained:
             measured = ["--split", self.split, "--checkpoint", self.study.epoch, "--pictures", "2"]
             words = ["--run", str(where.path), *measured]
-        elif where.last.is_file():
+        elif where.config.is_file():
             words = ["--resume", str(where.path)]
         else:
             words = [*run.arguments, "--out", str(where.path)]

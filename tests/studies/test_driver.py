@@ -138,10 +138,10 @@ def test_a_failed_run_is_tried_again_and_then_reported_while_the_others_go_on(tm
     assert "a/1 broke" in record["reason"]
 
 
-def test_a_run_with_a_checkpoint_is_resumed(tmp_path: Path) -> None:
-    last = RunFolder(tmp_path / "a" / "0").last
-    last.parent.mkdir(parents=True)
-    last.touch()
+def test_a_run_that_had_begun_is_resumed(tmp_path: Path) -> None:
+    begun = RunFolder(tmp_path / "a" / "0").config
+    begun.parent.mkdir(parents=True)
+    begun.touch()
     launcher = FakeLauncher()
     driven(tmp_path, launcher)
     fits = {job.name: list(job.arguments) for job in launcher.started if job.command == "fit"}
