@@ -1,5 +1,16 @@
 """Studies: many runs from one file, their results and their statistics."""
 
-from fusionseg.studies.results import Results, RunResult, collect, load
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fusionseg.studies.results import Results, RunResult, collect, load
 
 __all__ = ["Results", "RunResult", "collect", "load"]
+
+
+def __getattr__(name: str) -> Any:
+    """Imported on demand, so that the statistics can be used without torch."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.results"), name)
