@@ -1,33 +1,52 @@
-"""What all tests share: fixed chance, no tracking, and real data where there are some."""
+"""What all tests share: fixed chance, no tracking, and real data where there are some.
 
+What takes long to import is imported in the fixtures, since the process that hands out the tests to the workers, and that
+they wait for, reads this file too.
+"""
+
+import gc
+import multiprocessing
 import os
 import random
 import shutil
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import lightning.pytorch as pl
 import numpy as np
 import pytest
-import torch
 
-from fusionseg.commands import fit
-from fusionseg.data.datamodule import SegmentationDataModule
-from fusionseg.data.synthetic import SyntheticScenes
-from fusionseg.module import FusionModule
-from fusionseg.networks.backbone import Backbone
-from fusionseg.sample import Sample
+if TYPE_CHECKING:
+    import lightning.pytorch as pl
+
+    from fusionseg.data.datamodule import SegmentationDataModule
+    from fusionseg.module import FusionModule
+    from fusionseg.sample import Sample
 
 if "PYTEST_XDIST_WORKER" in os.environ:
+    import torch
+
     # the workers are the parallelism, also of the processes that they start
     os.environ["OMP_NUM_THREADS"] = "1"
     torch.set_num_threads(1)
 
+# what starts the processes of tests has the slow imports, so that these have not
+multiprocessing.get_context("forkserver").set_forkserver_preload(
+    ["pytest", *(f"fusionseg.commands.{name}" for name in ("fit", "evaluate", "predict"))]
+)
+
+
+def pytest_collection_finish() -> None:
+    """Spares the garbage collector what the modules of the tests hold."""
+    gc.collect()
+    gc.freeze()
+
 
 @pytest.fixture(autouse=True)
 def fixed_chance(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
     random.seed(0)
     np.random.seed(0)
     torch.manual_seed(0)
@@ -48,11 +67,14 @@ def data() -> Path:
     return Path(folder)
 
 
-@pytest.fixture
-def scenes() -> Callable[..., Sample]:
+@pytest.fixture(scope="session")
+def scenes() -> "Callable[..., Sample]":
     """Batches of synthetic scenes as the module gets them."""
+    import torch
 
-    def batch(number: int = 2, size: tuple[int, int] = (64, 96), surfaces: bool = False) -> Sample:
+    from fusionseg.data.synthetic import SyntheticScenes
+
+    def batch(number: int = 2, size: tuple[int, int] = (64, 96), surfaces: bool = False) -> "Sample":
         dataset = SyntheticScenes("val", number, size, depth=surfaces, normals=surfaces)
         images, semantic, region = (
             np.stack(maps) for maps in zip(*(dataset.read(i)[:3] for i in range(number)), strict=True)
@@ -71,23 +93,29 @@ def scenes() -> Callable[..., Sample]:
     return batch
 
 
-@pytest.fixture
-def small() -> Callable[..., FusionModule]:
+@pytest.fixture(scope="session")
+def small() -> "Callable[..., FusionModule]":
     """Models of the synthetic classes whose decoder is narrow."""
+    from fusionseg.data.synthetic import SyntheticScenes
+    from fusionseg.module import FusionModule
+    from fusionseg.networks.backbone import Backbone
+
     narrow = {"decoder_pyramid_channels": 32, "decoder_segmentation_channels": 32}
 
-    def model(**options: Any) -> FusionModule:
-        backbone = Backbone("tu-mobilenetv3_small_050", decoder="FPN", options=narrow)
+    def model(**options: Any) -> "FusionModule":
+        backbone = Backbone("tu-test_efficientnet", decoder="FPN", options=narrow)
         return FusionModule(SyntheticScenes.classes, **{"backbone": backbone, **options})
 
     return model
 
 
-@pytest.fixture
-def datamodule() -> Callable[..., SegmentationDataModule]:
+@pytest.fixture(scope="session")
+def datamodule() -> "Callable[..., SegmentationDataModule]":
     """Five synthetic scenes of each split, two in a batch."""
+    from fusionseg.data.datamodule import SegmentationDataModule
+    from fusionseg.data.synthetic import SyntheticScenes
 
-    def data(**options: Any) -> SegmentationDataModule:
+    def data(**options: Any) -> "SegmentationDataModule":
         scenes = partial(SyntheticScenes, length=5, size=(72, 100))
         fixed: dict[str, Any] = {
             "dataset": scenes,
@@ -102,10 +130,11 @@ def datamodule() -> Callable[..., SegmentationDataModule]:
 
 
 @pytest.fixture
-def plan(tmp_path: Path) -> Callable[..., pl.Trainer]:
+def plan(tmp_path: Path) -> "Callable[..., pl.Trainer]":
     """A plain trainer of Lightning's, without anything around it."""
+    import lightning.pytorch as pl
 
-    def trainer(**options: Any) -> pl.Trainer:
+    def trainer(**options: Any) -> "pl.Trainer":
         bare: dict[str, Any] = dict.fromkeys(
             (
                 "logger",
@@ -127,7 +156,8 @@ def plan(tmp_path: Path) -> Callable[..., pl.Trainer]:
 TINY = [
     *("--data.dataset", "SyntheticScenes", "--data.dataset.length", "8", "--data.dataset.size", "[64, 64]"),
     *("--data.crop_size", "[64, 64]", "--data.batch_size", "4", "--data.workers", "0"),
-    *("--model.backbone.encoder", "tu-mobilenetv3_small_050", "--trainer.max_epochs", "2"),
+    *("--model.backbone.encoder", "tu-test_efficientnet"),
+    *("--model.backbone.options", "{decoder_channels: [16, 16, 8, 8, 8]}", "--trainer.max_epochs", "2"),
 ]
 
 
@@ -139,6 +169,8 @@ def tiny() -> list[str]:
 
 @pytest.fixture(scope="session")
 def _trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from fusionseg.commands import fit
+
     folder = tmp_path_factory.mktemp("runs") / "tiny"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("WANDB_MODE", "disabled")

@@ -21,7 +21,7 @@ from fusionseg.trainer import Trainer
 
 ROOT = Path(__file__).parents[1]
 GUIDE = ROOT / "docs" / "extending.md"
-ENCODER = "tu-mobilenetv3_small_050"
+ENCODER = "tu-test_efficientnet"
 QUICK = [
     *("--data.batch_size", "2", "--data.crop_size", "[64, 64]", "--data.workers", "0"),
     *("--trainer.max_epochs", "1", "--trainer.limit_train_batches", "1", "--trainer.limit_val_batches", "1"),

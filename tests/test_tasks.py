@@ -31,7 +31,7 @@ from fusionseg.runs.wandb_logger import RunLogger
 from fusionseg.sample import Classes, Counted, Frame, Picture, Sample, Truth
 from fusionseg.trainer import Trainer
 
-SMALL = Backbone("tu-mobilenetv3_small_050")
+SMALL = Backbone("tu-test_efficientnet", options={"decoder_channels": [16, 16, 8, 8, 8]})
 
 
 def altitude(height: int, width: int) -> Tensor:

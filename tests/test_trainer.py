@@ -32,7 +32,11 @@ def data() -> SegmentationDataModule:
 
 @pytest.fixture
 def model(data: SegmentationDataModule) -> FusionModule:
-    return FusionModule(data.classes, region_head=None, backbone=Backbone("tu-mobilenetv3_small_050"))
+    return FusionModule(
+        data.classes,
+        region_head=None,
+        backbone=Backbone("tu-test_efficientnet", options={"decoder_channels": [16, 16, 8, 8, 8]}),
+    )
 
 
 class Fails(Callback):

@@ -13,7 +13,7 @@ from fusionseg.balancing import MGDA, Sum
 from fusionseg.module import FusionModule
 from fusionseg.networks.backbone import Backbone
 
-ENCODER = "tu-mobilenetv3_small_050"
+ENCODER = "tu-test_efficientnet"
 SMALL = {"backbone": Backbone(ENCODER, options={"decoder_channels": [16, 16, 8, 8, 8]})}
 NARROW = {"backbone": Backbone(ENCODER, decoder="DeepLabV3", options={"decoder_channels": 16})}
 

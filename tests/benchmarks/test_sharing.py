@@ -16,7 +16,7 @@ from fusionseg.config.lightning_messages import quiet
 from fusionseg.module import FusionModule
 from fusionseg.networks.backbone import Backbone
 
-TINY = {"backbone": Backbone("tu-mobilenetv3_small_050", options={"decoder_channels": [16, 16, 8, 8, 8]})}
+TINY = {"backbone": Backbone("tu-test_efficientnet", options={"decoder_channels": [16, 16, 8, 8, 8]})}
 KIB = 1024
 Plan = Callable[..., pl.Trainer]
 

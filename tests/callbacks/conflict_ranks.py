@@ -11,7 +11,7 @@ import ddp_ranks
 from fusionseg.callbacks.conflicts import Conflicts
 from fusionseg.config.lightning_messages import quiet
 
-SMALL = "tu-mobilenetv3_small_050 Unet semantic+boundary"
+SMALL = "tu-test_efficientnet Unet semantic+boundary"
 CASES = [f"{SMALL} fixed double", f"{SMALL} fixed double MGDA:branch apart", f"{SMALL} synced double UW:"]
 
 

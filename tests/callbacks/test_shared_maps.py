@@ -18,7 +18,7 @@ from fusionseg.networks.backbone import Backbone
 from fusionseg.sample import Sample
 
 Scenes = Callable[..., Sample]
-SMALL = Backbone("tu-mobilenetv3_small_050", options={"decoder_channels": [16, 16, 8, 8, 8]})
+SMALL = Backbone("tu-test_efficientnet", options={"decoder_channels": [16, 16, 8, 8, 8]})
 APART = partial(HardSharing, shared_decoder=False)
 BRANCHING = {"one decoder": HardSharing, "decoders": APART, "MTAN": networks.MTAN}
 MIXING = {"PAD-Net": networks.PADNet, "attention": networks.CrossTaskAttention}

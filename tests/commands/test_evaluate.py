@@ -141,7 +141,7 @@ def test_a_real_dataset_is_scored_at_the_size_of_its_label_files(
     ]
     own = [*camvid, "--data.crop_size", "[64, 64]", "--data.batch_size", "2", "--data.workers", "0"]
     fit.main(
-        [*own, *short, "--model.backbone.encoder", "tu-mobilenetv3_small_050", "--out", str(tmp_path / "run")]
+        [*own, *short, "--model.backbone.encoder", "tu-test_efficientnet", "--out", str(tmp_path / "run")]
     )
     run = tmp_path / "run"
     cli = EvaluateCLI(["--config", str(run / "config.yaml"), "--run", str(run)])

@@ -1,12 +1,15 @@
 import os
 import subprocess
 import sys
+import traceback
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from fusionseg.cli.entry import guarded
 from fusionseg.commands.fit import main
 
 
@@ -63,7 +66,8 @@ def test_a_truncated_image_is_named_without_a_traceback(
             "--data.crop_size",
             "[32, 32]",
         ),
-        *("--data.batch_size", "2", "--data.workers", str(workers), "--model.backbone.encoder", "resnet18"),
+        *("--data.batch_size", "2", "--data.workers", str(workers)),
+        *("--model.backbone.encoder", "tu-test_efficientnet"),
     ]
     with pytest.raises(ValueError, match=r"train_\d.png is no complete image file"):
         main([*words, "--out", str(tmp_path / "run")])
@@ -96,55 +100,70 @@ class Refuses(BoundaryHead):
 """Parts of a user's own; all but the last one fail in the first batch."""
 
 
-@pytest.mark.parametrize(
-    ("words", "reason", "place"),
-    [
-        (
-            "--model.region_head parts.Head",
-            "ValueError: too many values to unpack (expected 3)",
-            "in forward",
-        ),
-        ("--model.semantic_head.losses [parts.Loss]", "OSError: [Errno 5] no path", "in total"),
-        (
-            "--data.dataset parts.Data",
-            "ValueError: cannot reshape array of size 6 into shape (7,)",
-            "in read",
-        ),
-        (
-            "--data.dataset parts.Data --data.workers 1",
-            "ValueError: cannot reshape array of size 6 into shape (7,)",
-            "in read",
-        ),
-    ],
-    ids=["head", "loss", "data", "data in a worker"],
-)
-def test_a_bug_in_a_part_of_one_s_own_has_its_traceback_on_the_screen_and_in_the_run_folder(
-    words: str, reason: str, place: str, tiny: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.fixture
+def parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The parts in a file that Python finds."""
+    (tmp_path / "parts.py").write_text(PARTS)
+    monkeypatch.syspath_prepend(tmp_path)
+    yield
+    sys.modules.pop("parts", None)
+
+
+BUGS = {
+    "head": (
+        "--model.region_head parts.Head",
+        "ValueError: too many values to unpack (expected 3)",
+        "in forward",
+    ),
+    "loss": ("--model.semantic_head.losses [parts.Loss]", "OSError: [Errno 5] no path", "in total"),
+    "data": (
+        "--data.dataset parts.Data",
+        "ValueError: cannot reshape array of size 6 into shape (7,)",
+        "in read",
+    ),
+    "data in a worker": (
+        "--data.dataset parts.Data --data.workers 1",
+        "ValueError: cannot reshape array of size 6 into shape (7,)",
+        "in read",
+    ),
+}
+"""Arguments with a part that fails, the error, and where it is raised."""
+
+
+@pytest.mark.usefixtures("parts")
+@pytest.mark.parametrize("bug", BUGS)
+def test_a_bug_in_a_part_of_one_s_own_keeps_its_traceback_which_is_in_the_run_folder(
+    bug: str, tiny: list[str], tmp_path: Path
 ) -> None:
-    code, err = ended([*tiny, *words.split()], tmp_path, monkeypatch)
-    assert code == 1
+    words, reason, place = BUGS[bug]
+    with pytest.raises((OSError, RuntimeError, ValueError)) as raised:  # and no exit with one line
+        guarded(main, [*tiny, *words.split(), "--out", str(tmp_path / "run")])
     kept = (tmp_path / "run" / "traceback.txt").read_text()
-    for told in (err, kept):
+    for told in ("".join(traceback.format_exception(raised.value)), kept):
         assert "Traceback" in told
         assert place in told
         assert reason in told
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["traceback.txt"]
 
 
-def test_a_part_of_one_s_own_that_cannot_be_built_is_one_line(
-    tiny: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert ended([*tiny, "--model.region_head", "parts.Refuses"], tmp_path, monkeypatch) == (
-        2,
-        "error: this head wants more\n",
-    )
-    assert not (tmp_path / "run").exists()
-
-
-def ended(words: list[str], folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[object, str]:
-    """The exit code and the error output of a training that knows the parts, in a process of its own."""
-    (folder / "parts.py").write_text(PARTS)
-    command = [sys.executable, "-m", "fusionseg.fit", *words, "--out", str(folder / "run")]
-    env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(folder), *sys.path])}
+@pytest.mark.usefixtures("parts")
+def test_that_traceback_is_on_the_screen(tiny: list[str], tmp_path: Path) -> None:
+    words, reason, place = BUGS["data in a worker"]
+    command = [sys.executable, "-m", "fusionseg.fit", *tiny, *words.split(), "--out", str(tmp_path / "run")]
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=120, check=False)
-    return done.returncode, done.stderr
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr
+    assert place in done.stderr
+    assert reason in done.stderr
+
+
+@pytest.mark.usefixtures("parts")
+def test_a_part_of_one_s_own_that_cannot_be_built_is_one_line(
+    tiny: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stop:
+        guarded(main, [*tiny, "--model.region_head", "parts.Refuses", "--out", str(tmp_path / "run")])
+    assert stop.value.code == 2
+    assert capsys.readouterr().err == "error: this head wants more\n"
+    assert not (tmp_path / "run").exists()

@@ -18,18 +18,6 @@ DIFFERENCES = (
 )
 
 
-def arguments(tiny: list[str], root: Path, epochs: int = 1) -> list[str]:
-    own = ["--data.dataset", "Folder", "--data.dataset.root", str(root), "--data.batch_size", "2"]
-    return [*tiny[6:], *own, "--trainer.max_epochs", str(epochs)]
-
-
-@pytest.fixture
-def run(tiny: list[str], written: Written, tmp_path: Path) -> Path:
-    """A run of an epoch on a folder."""
-    fit.main([*arguments(tiny, written("own")), "--out", str(tmp_path / "run")])
-    return tmp_path / "run"
-
-
 def figures(run: Path, *words: str) -> dict[str, Any]:
     evaluate.main(["--run", str(run), "--pictures", "0", *words])
     found: dict[str, Any] = json.loads((run / "evaluation/val.json").read_text())["metrics"]
@@ -87,9 +75,9 @@ def test_a_map_that_does_not_fit_is_refused(
 
 
 def test_weights_of_the_same_classes_in_another_order_are_refused(
-    run: Path, written: Written, tiny: list[str], tmp_path: Path
+    run: Path, written: Written, one_epoch: list[str], tmp_path: Path
 ) -> None:
-    own = [*arguments(tiny, written("turned", TURNED)), "--out", str(tmp_path / "second")]
+    own = [*one_epoch, str(written("turned", TURNED)), "--out", str(tmp_path / "second")]
     for weights in (run, run / "checkpoints/best.ckpt"):
         with pytest.raises(UsageError, match=f"{DIFFERENCES}; give the data the order of .*best.ckpt"):
             fit.main([*own, "--weights", str(weights)])
@@ -98,15 +86,13 @@ def test_weights_of_the_same_classes_in_another_order_are_refused(
 
 
 def test_weights_serve_other_classes(
-    run: Path, written: Written, tiny: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    run: Path, written: Written, one_epoch: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     line = "semantic starts with what was learned of them"
     for names, said in ((tuple("abcdef"), True), ((*OWN, "one more"), False), (OWN, False)):
         root = written("".join(names), names)
         capsys.readouterr()
-        fit.main(
-            [*arguments(tiny, root), "--weights", str(run), "--out", str(tmp_path / f"from-{root.name}")]
-        )
+        fit.main([*one_epoch, str(root), "--weights", str(run), "--out", str(tmp_path / f"from-{root.name}")])
         assert (line in capsys.readouterr().err) == said
 
 

@@ -13,18 +13,6 @@ from fusionseg.data.base import DataError
 Written = Callable[..., Path]
 
 
-def arguments(tiny: list[str], root: Path) -> list[str]:
-    own = ["--data.dataset", "Folder", "--data.dataset.root", str(root), "--data.batch_size", "2"]
-    return [*tiny[6:], *own, "--trainer.max_epochs", "1"]
-
-
-@pytest.fixture
-def run(tiny: list[str], written: Written, tmp_path: Path) -> Path:
-    """A run of an epoch on a folder."""
-    fit.main([*arguments(tiny, written("own")), "--out", str(tmp_path / "run")])
-    return tmp_path / "run"
-
-
 def scored(run: Path, *words: str) -> int:
     """The number of images that are scored."""
     evaluate.main(["--run", str(run), "--pictures", "0", *words])
@@ -54,10 +42,10 @@ def test_what_was_trained_on_is_not_scored_under_any_arguments(run: Path, writte
 
 
 def test_a_run_remembers_what_its_weights_and_its_earlier_part_were_trained_on(
-    run: Path, written: Written, tiny: list[str]
+    run: Path, written: Written, one_epoch: list[str]
 ) -> None:
     second = run.parent / "second"
-    fit.main([*arguments(tiny, written("other", seed=7)), "--weights", str(run), "--out", str(second)])
+    fit.main([*one_epoch, str(written("other", seed=7)), "--weights", str(run), "--out", str(second)])
     lines = [(folder / "training_files.txt").read_text().splitlines() for folder in (run, second)]
     assert len(lines[0]) == 2
     assert len(lines[1]) == 4
@@ -71,12 +59,12 @@ def test_a_run_remembers_what_its_weights_and_its_earlier_part_were_trained_on(
 
 
 def test_validation_images_that_were_trained_on_are_reported(
-    written: Written, tiny: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    written: Written, one_epoch: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     root = written("own")
     for part in ("images", "semantic", "regions"):
         shutil.copy(root / part / "0.png", root / part / "2.png")
-    fit.main([*arguments(tiny, root), "--out", str(tmp_path / "run")])
+    fit.main([*one_epoch, str(root), "--out", str(tmp_path / "run")])
     assert "val scores 1 of 2 images, 2 (as 0), that were trained on\n" in capsys.readouterr().err
 
 

@@ -136,7 +136,7 @@ def test_a_checkpoint_gives_a_class_in_place_of_a_default_its_own_defaults(tmp_p
     model = FusionModule(
         SyntheticScenes.classes,
         region_head=partial(CenterOffsetHead, sigma=5.0),
-        backbone=Backbone("tu-mobilenetv3_small_050", decoder="FPN"),
+        backbone=Backbone("tu-test_efficientnet", decoder="FPN"),
     )
     trainer = Trainer(accelerator="cpu", logger=False, enable_checkpointing=False)
     trainer.strategy.connect(model)

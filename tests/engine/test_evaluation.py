@@ -1,24 +1,24 @@
 import math
-import os
-import subprocess
-import sys
+import multiprocessing
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+import torch.distributed as dist
 
-import fusionseg
 from fusionseg.data.samples import EvaluationSamples
 from fusionseg.data.synthetic import SyntheticScenes
 from fusionseg.engine.evaluation import Evaluation, Truths, evaluated, own_truth
-from fusionseg.metrics import MetricSuite, SemanticMetrics
+from fusionseg.metrics import DepthMetrics, MetricSuite, SemanticMetrics
 from fusionseg.metrics.suite import total
 from fusionseg.sample import Prediction, Sample, Truth
 
 Scenes = Callable[..., Sample]
+CONTEXT = multiprocessing.get_context("forkserver")
 
 
 def test_truths_are_the_dataset_s_in_the_order_of_the_batch() -> None:
@@ -50,15 +50,55 @@ def test_label_files_of_different_sizes_cannot_share_a_batch() -> None:
         _ = truths.size
 
 
-def test_a_rank_without_images_takes_part(tmp_path: Path) -> None:
-    script = [sys.executable, str(Path(__file__).with_name("two_evaluations.py"))]
-    env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(fusionseg.__file__).parents[1])}
-    ranks = [
-        subprocess.Popen([*script, str(rank), str(tmp_path)], env=env, stderr=subprocess.PIPE, text=True)
-        for rank in range(2)
+WEIGHTS = {"semantic": 0.5, "depth": 2.0}
+TERMS = torch.tensor([[[3.0, 0.0], [4.0, 5.0]], [[2.0, 0.0], [8.0, 10.0]]])
+"""The sums of two tasks, of which the first has one loss and the second two, and their weights."""
+
+
+def batch(seed: int) -> Sample:
+    """The labels of two images."""
+    chance = torch.Generator().manual_seed(seed)
+    labels = torch.randint(0, 3, (2, 20, 30), generator=chance)
+    depth = torch.rand(2, 20, 30, generator=chance) + 1
+    return {"name": ["a", "b"], "semantic": labels, "region": labels + 1, "depth": depth}
+
+
+def predictions(seed: int) -> list[Prediction]:
+    """Answers for them."""
+    rng = np.random.default_rng(seed)
+    return [
+        Prediction(name, {"semantic": rng.integers(0, 3, (20, 30)), "depth": rng.random((20, 30)) + 1})
+        for name in ("a", "b")
     ]
-    errors = [rank.communicate(timeout=200)[1] for rank in ranks]
-    assert [rank.returncode for rank in ranks] == [0, 0], errors
+
+
+def evaluation(batches: int) -> Evaluation:
+    """An evaluation of so many batches."""
+    evaluation = Evaluation(MetricSuite([SemanticMetrics(3), DepthMetrics()]), WEIGHTS)
+    evaluation.begin()
+    for seed in range(batches):
+        evaluation.add_losses(TERMS)
+        evaluation.score(predictions(seed), Truths(batch(seed), None))
+    return evaluation
+
+
+def both(rank: int, folder: Path) -> None:
+    """Evaluates as one of two processes, of which the second has no images, after what it would find alone."""
+    alone = evaluation(3).figures()
+    place: dict[str, Any] = {"rank": rank, "world_size": 2, "timeout": timedelta(seconds=60)}
+    dist.init_process_group("gloo", f"file://{folder}/store", **place)
+    together = evaluation(3 if rank == 0 else 0).figures()
+    torch.save({"alone": alone, "together": together}, folder / f"{rank}.pt")
+    dist.destroy_process_group()
+
+
+def test_a_rank_without_images_takes_part(tmp_path: Path) -> None:
+    ranks = [CONTEXT.Process(target=both, args=(rank, tmp_path), daemon=True) for rank in range(2)]
+    for rank in ranks:
+        rank.start()
+    for rank in ranks:
+        rank.join(100)
+    assert [rank.exitcode for rank in ranks] == [0, 0]
     for rank in range(2):
         found = torch.load(tmp_path / f"{rank}.pt")
         np.testing.assert_equal(found["together"], found["alone"])

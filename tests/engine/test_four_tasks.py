@@ -22,7 +22,7 @@ from fusionseg.sample import Sample
 
 Scenes = Callable[..., Sample]
 TASKS = ["semantic", "region", "depth", "normals"]
-SMALL = Backbone("tu-mobilenetv3_small_050", options={"decoder_channels": [16, 16, 8, 8, 8]})
+SMALL = Backbone("tu-test_efficientnet", options={"decoder_channels": [16, 16, 8, 8, 8]})
 OWN = [getattr(balancing, name) for name in balancing.__all__]
 EVERY = [kind for kind in OWN if kind not in (Balancer, GradientBalancer, TorchJDWeighting)]
 LEVELS = [
@@ -60,14 +60,18 @@ def each(module: FusionModule, batch: Sample) -> list[dict[str, Tensor]]:
     return [{name: g for name, g in zip(named, row, strict=True) if g is not None} for row in rows]
 
 
+@pytest.fixture(scope="module")
+def gradients(scenes: Scenes) -> list[dict[str, Tensor]]:
+    """The gradients of each task's weighted loss of two scenes."""
+    return each(model(), scenes(2, (64, 64), surfaces=True))
+
+
 @pytest.mark.parametrize("balancer", [*LEVELS, *LOSSES])
 def test_shared_parameters_have_the_weighted_sum_of_four_gradients(
-    balancer: Callable[[int], Balancer], scenes: Scenes
+    balancer: Callable[[int], Balancer], gradients: list[dict[str, Tensor]], scenes: Scenes
 ) -> None:
-    batch = scenes(2, (64, 64), surfaces=True)
     ours = model(balancer=balancer)
-    found = step(ours, batch)
-    gradients = each(model(), batch)
+    found = step(ours, scenes(2, (64, 64), surfaces=True))
     weights = ours.balancer.weights.double()
     assert ours.tasks == TASKS
     assert len(weights) == 4
@@ -103,11 +107,10 @@ def shortest(jacobian: Tensor) -> Tensor:
     ids=["MGDA", "IMTLG", "AlignedMTL"],
 )
 def test_gradients_of_four_tasks_are_those_of_an_independent_aggregator(
-    balancer: Any, aggregator: Any, scenes: Scenes
+    balancer: Any, aggregator: Any, gradients: list[dict[str, Tensor]], scenes: Scenes
 ) -> None:
     batch = scenes(2, (64, 64), surfaces=True)
     found = step(model(balancer=partial(balancer, level="parameters", double=True)), batch)
-    gradients = each(model(), batch)
     shared = [name for name in gradients[0] if all(name in row for row in gradients)]
     jacobian = torch.stack([torch.cat([row[name].flatten() for name in shared]) for row in gradients])
     expected = aggregator(jacobian)
@@ -118,9 +121,7 @@ def test_gradients_of_four_tasks_are_those_of_an_independent_aggregator(
 
 @pytest.mark.parametrize("network", NETWORKS, ids=lambda kind: kind.__name__)
 def test_four_tasks_learn_in_every_network(network: Any, scenes: Scenes) -> None:
-    # whose tasks have encoders of their own
-    backbone = Backbone("resnet18", options=SMALL.options) if network is networks.CrossStitch else SMALL
-    module = model(network=network, backbone=backbone, balancer=partial(balancing.MGDA, level="parameters"))
+    module = model(network=network, balancer=partial(balancing.MGDA, level="parameters"))
     found = step(module, scenes(1, (64, 64), surfaces=True))
     learned = {name for name, p in module.named_parameters() if p.requires_grad}
     assert found.keys() == learned

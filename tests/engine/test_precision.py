@@ -20,10 +20,19 @@ from fusionseg.networks.backbone import Backbone
 from fusionseg.sample import Sample
 from fusionseg.trainer import Trainer
 
-TRIPLES = [
-    ("resnet18", "Unet", BoundaryHead),
-    ("mobilenet_v2", "DeepLabV3Plus", CenterOffsetHead),
-    ("efficientnet-b0", "FPN", BoundaryHead),
+SMALL = Backbone("tu-test_efficientnet", options={"decoder_channels": [16, 16, 8, 8, 8]})
+FPN = {"decoder_pyramid_channels": 32, "decoder_segmentation_channels": 32}
+PAIRS = [
+    (Backbone("tu-test_resnet", options=SMALL.options), BoundaryHead),
+    (
+        Backbone("tu-test_efficientnet", decoder="DeepLabV3Plus", options={"decoder_channels": 32}),
+        CenterOffsetHead,
+    ),
+    (Backbone("tu-test_efficientnet", decoder="FPN", options=FPN), BoundaryHead),
+    # fp16 convolutions are emulated on many CPUs
+    pytest.param(Backbone("resnet18"), BoundaryHead, marks=pytest.mark.slow),
+    pytest.param(Backbone("mobilenet_v2", decoder="DeepLabV3Plus"), CenterOffsetHead, marks=pytest.mark.slow),
+    pytest.param(Backbone("efficientnet-b0", decoder="FPN"), BoundaryHead, marks=pytest.mark.slow),
 ]
 Losses = Callable[..., tuple[torch.Tensor, FusionModule, Trainer]]
 
@@ -66,14 +75,12 @@ def fp16() -> MixedPrecision:
     return MixedPrecision("16-mixed", "cpu", torch.amp.GradScaler("cpu", init_scale=256.0, growth_interval=2))  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize(("encoder", "decoder", "region_head"), TRIPLES)
+@pytest.mark.parametrize(("backbone", "region_head"), PAIRS)
 def test_half_precision_has_the_same_losses_but_for_rounding(
-    encoder: str, decoder: str, region_head: Any, scenes: Callable[..., Sample]
+    backbone: Backbone, region_head: Any, scenes: Callable[..., Sample]
 ) -> None:
-    model = FusionModule(
-        SyntheticScenes.classes, backbone=Backbone(encoder, decoder=decoder), region_head=region_head
-    )
-    batch = scenes(4, (64, 64))  # fp16 convolutions are emulated on many CPUs
+    model = FusionModule(SyntheticScenes.classes, backbone=backbone, region_head=region_head)
+    batch = scenes(4, (64, 64))
     torch.manual_seed(0)  # some encoders leave out layers by chance
     loss = model.training_step(batch, 0)
     for dtype, near in ((torch.float16, 0.01), (torch.bfloat16, 0.05)):
@@ -116,9 +123,7 @@ class Overflows(Callback):
 @pytest.mark.filterwarnings("ignore:.*lr_scheduler.step")
 def test_an_overflow_that_the_scaler_skips_is_no_error_and_changes_nothing(trained: Losses) -> None:
     overflows, plugin = Overflows(2), fp16()
-    losses, _, _ = trained(
-        partial(FusionModule, backbone=Backbone("tu-mobilenetv3_small_050")), overflows, plugins=[plugin]
-    )
+    losses, _, _ = trained(partial(FusionModule, backbone=SMALL), overflows, plugins=[plugin])
     assert losses.isfinite().all()
     assert overflows.before
     assert not overflows.changed
@@ -148,7 +153,7 @@ def test_gradients_are_clipped_in_every_precision_with_the_default_optimizer(
         "fp16": {"plugins": [fp16()]},
         "32": {"precision": "32-true"},
     }
-    model = partial(FusionModule, backbone=Backbone("resnet18"))
+    model = partial(FusionModule, backbone=SMALL)
     losses, _, trainer = trained(model, norms, gradient_clip_val=0.01, **chosen[precision])
     assert losses.isfinite().all()
     assert norms.norms == pytest.approx([0.01] * 4, rel=0.01)

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Iterable
 from copy import deepcopy
-from functools import partial
+from functools import cache, partial
 from itertools import product
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -30,15 +30,15 @@ GRADIENT = [
 DUAL_PROJECTION = partial(TorchJDWeighting, weighting=aggregation.MGDAWeighting)
 NETWORKS: dict[str, dict[str, Any]] = {
     "U-Net, one decoder": {
-        "backbone": Backbone("tu-mobilenetv3_small_050", options={"decoder_channels": [16, 16, 8, 8, 8]})
+        "backbone": Backbone("tu-test_efficientnet", options={"decoder_channels": [16, 16, 8, 8, 8]})
     },
     "U-Net, two decoders": {
-        "backbone": Backbone("tu-mobilenetv3_small_050", options={"decoder_channels": [16, 16, 8, 8, 8]}),
+        "backbone": Backbone("tu-test_efficientnet", options={"decoder_channels": [16, 16, 8, 8, 8]}),
         "network": partial(HardSharing, shared_decoder=False),
     },
     "FPN, two decoders": {
         "backbone": Backbone(
-            "tu-mobilenetv3_small_050",
+            "tu-test_efficientnet",
             decoder="FPN",
             options={"decoder_pyramid_channels": 32, "decoder_segmentation_channels": 32},
         ),
@@ -54,9 +54,8 @@ ANYWHERE = {
     **AT_BRANCH,
     **{
         name: {"backbone": SMALL, "network": getattr(networks, name)}
-        for name in ("PADNet", "CrossTaskAttention")
+        for name in ("PADNet", "CrossTaskAttention", "CrossStitch")
     },
-    "CrossStitch": {"backbone": Backbone("resnet18", options=SMALL.options), "network": networks.CrossStitch},
 }
 
 
@@ -100,60 +99,54 @@ def step(module: FusionModule, batch: Sample, factor: float = 1.0) -> dict[str, 
     return gradients(module)
 
 
-def by_hand(module: FusionModule, batch: Sample, weigh: Callable[[Tensor], Tensor]) -> dict[str, Tensor]:
+class ByHand:
     """The same with the gradients of each task at the shared maps taken one by one."""
-    maps: list[Tensor] = []
 
-    def tapped(_: Any, args: Any) -> Any:
+    def __init__(self, module: FusionModule, batch: Sample) -> None:
+        self.module = module
+        self.maps: list[Tensor] = []
+        hook = module.network.branch.register_forward_pre_hook(self._tapped)  # type: ignore[union-attr]
+        module.training_step(batch, 0)
+        hook.remove()
+        self.losses = module.current_step.task_losses
+        each = [
+            torch.autograd.grad(part, self.maps, retain_graph=True, materialize_grads=True)
+            for part in self.losses
+        ]
+        self.jacobian = torch.stack([torch.cat([g.flatten() for g in row]) for row in each])
+
+    def _tapped(self, _: Any, args: Any) -> Any:
         # a map is also what the next stage of the encoder reads, which is no task's own
         seen = [m.view_as(m) for m in args[0]]
-        maps.extend(m for m in seen if m.requires_grad)
+        self.maps.extend(m for m in seen if m.requires_grad)
         return seen, args[1]
 
-    hook = module.network.branch.register_forward_pre_hook(tapped)  # type: ignore[union-attr]
-    module.training_step(batch, 0)
-    hook.remove()
-    each = [
-        torch.autograd.grad(part, maps, retain_graph=True, materialize_grads=True)
-        for part in module.current_step.task_losses
-    ]
-    jacobian = torch.stack([torch.cat([g.flatten() for g in row]) for row in each])
-    total = weigh(jacobian @ jacobian.T) @ jacobian
-    pieces = [
-        piece.view(m.shape) for piece, m in zip(total.split([m.numel() for m in maps]), maps, strict=True)
-    ]
-    shared = [p for p in module.network.parameters() if p.requires_grad]
-    below = torch.autograd.grad(maps, shared, pieces, retain_graph=True, allow_unused=True)
-    own = torch.autograd.grad(sum(module.current_step.task_losses), shared, allow_unused=True)
-    names = {p: name for name, p in module.named_parameters()}
-    # what lies behind the branch is not below it, and learns from its own loss
-    return {
-        names[p]: g if g is not None else h
-        for p, g, h in zip(shared, below, own, strict=True)
-        if g is not None or h is not None
-    }
+    def gradients(self, weigh: Callable[[Tensor], Tensor]) -> dict[str, Tensor]:
+        """The gradients of all parameters where a function of the inner products weighs the tasks."""
+        total = weigh(self.jacobian @ self.jacobian.T) @ self.jacobian
+        sizes = [m.numel() for m in self.maps]
+        pieces = [piece.view(m.shape) for piece, m in zip(total.split(sizes), self.maps, strict=True)]
+        shared = [p for p in self.module.network.parameters() if p.requires_grad]
+        below = torch.autograd.grad(self.maps, shared, pieces, retain_graph=True, allow_unused=True)
+        own = torch.autograd.grad(sum(self.losses), shared, retain_graph=True, allow_unused=True)
+        names = {p: name for name, p in self.module.named_parameters()}
+        # what lies behind the branch is not below it, and learns from its own loss
+        return {
+            names[p]: g if g is not None else h
+            for p, g, h in zip(shared, below, own, strict=True)
+            if g is not None or h is not None
+        }
 
 
-@crossed([*GRADIENT, DUAL_PROJECTION], AT_BRANCH)
-def test_gradients_at_the_branch_are_those_of_a_backward_pass_for_each_task(
-    balancer: Callable[..., GradientBalancer], name: str, scenes: Scenes
-) -> None:
-    batch = scenes(2, (64, 64))
-    ours = model(name, balancer=partial(balancer, double=True))
-    found = step(ours, batch)
-    reference = model(name)
-    again = balancer(2, double=True)
-    again.loss_weights(torch.ones(2), torch.ones(2, dtype=torch.bool))
-    if isinstance(again, balancing.GradNorm):
-        again.losses = torch.ones(2)
-    expected = by_hand(reference, batch, again.weigh)
-    assert found.keys() == expected.keys()
-    for key, gradient in expected.items():
-        torch.testing.assert_close(found[key], gradient, atol=1e-10, rtol=1e-10)
-
-
-def jacobian_of(module: FusionModule, batch: Sample) -> tuple[list[str], list[nn.Parameter], Tensor]:
+class Jacobian(NamedTuple):
     """The gradients of the tasks' losses with respect to all parameters that more than one of them reaches."""
+
+    names: list[str]
+    shapes: list[torch.Size]
+    rows: Tensor
+
+
+def jacobian_of(module: FusionModule, batch: Sample) -> Jacobian:
     module.training_step(batch, 0)
     named = [(name, p) for name, p in module.named_parameters() if p.requires_grad]
     rows = [
@@ -162,7 +155,41 @@ def jacobian_of(module: FusionModule, batch: Sample) -> tuple[list[str], list[nn
     ]
     common = [i for i in range(len(named)) if all(row[i] is not None for row in rows)]
     jacobian = torch.stack([torch.cat([row[i].flatten() for i in common]) for row in rows])  # type: ignore[union-attr]
-    return [named[i][0] for i in common], [named[i][1] for i in common], jacobian
+    return Jacobian([named[i][0] for i in common], [named[i][1].shape for i in common], jacobian)
+
+
+@pytest.fixture(scope="module")
+def batch(scenes: Scenes) -> Sample:
+    return scenes(2, (64, 64))
+
+
+@pytest.fixture(scope="module")
+def references(batch: Sample) -> dict[str, Callable[[str], Any]]:
+    """What is compared with, of each network once: it is the same for all balancers."""
+    return {
+        "by hand": cache(lambda name: ByHand(model(name), batch)),
+        "jacobian": cache(lambda name: jacobian_of(model(name), batch)),
+        "plain": cache(lambda name: step(model(name), batch)),
+    }
+
+
+References = dict[str, Callable[[str], Any]]
+
+
+@crossed([*GRADIENT, DUAL_PROJECTION], AT_BRANCH)
+def test_gradients_at_the_branch_are_those_of_a_backward_pass_for_each_task(
+    balancer: Callable[..., GradientBalancer], name: str, batch: Sample, references: References
+) -> None:
+    ours = model(name, balancer=partial(balancer, double=True))
+    found = step(ours, batch)
+    again = balancer(2, double=True)
+    again.loss_weights(torch.ones(2), torch.ones(2, dtype=torch.bool))
+    if isinstance(again, balancing.GradNorm):
+        again.losses = torch.ones(2)
+    expected = references["by hand"](name).gradients(again.weigh)
+    assert found.keys() == expected.keys()
+    for key, gradient in expected.items():
+        torch.testing.assert_close(found[key], gradient, atol=1e-10, rtol=1e-10)
 
 
 def solved(weights: Callable[[Any], Any]) -> Callable[[], Any]:
@@ -206,14 +233,20 @@ AGGREGATORS: dict[type[GradientBalancer], Callable[[], Any]] = {
 
 
 def check_parameters(
-    found: dict[str, Tensor], name: str, batch: Sample, aggregator: Callable[[Tensor], Tensor], near: float
+    found: dict[str, Tensor],
+    name: str,
+    references: References,
+    aggregator: Callable[[Tensor], Tensor],
+    near: float,
 ) -> None:
     """What is shared has the aggregate of the tasks' gradients, and heads learn from their own loss."""
-    names, parameters, jacobian = jacobian_of(model(name), batch)
-    shared = aggregator(jacobian).split([p.numel() for p in parameters])
-    expected = step(model(name), batch)
+    names, shapes, jacobian = references["jacobian"](name)
+    shared = aggregator(jacobian).split([shape.numel() for shape in shapes])
+    expected = references["plain"](name)
     assert found.keys() == expected.keys()
-    expected |= {key: row.view(p.shape) for key, p, row in zip(names, parameters, shared, strict=True)}
+    expected = expected | {
+        key: row.view(shape) for key, shape, row in zip(names, shapes, shared, strict=True)
+    }
     largest = jacobian.abs().max().item()
     for key, gradient in expected.items():
         torch.testing.assert_close(found[key], gradient, atol=near * largest, rtol=near)
@@ -221,27 +254,23 @@ def check_parameters(
 
 @crossed(AGGREGATORS, ANYWHERE, common="MTAN")  # where gradients conflict
 def test_gradients_of_parameters_are_torchjds(
-    balancer: type[GradientBalancer], name: str, scenes: Scenes
+    balancer: type[GradientBalancer], name: str, batch: Sample, references: References
 ) -> None:
-    batch = scenes(2, (64, 64))
     found = step(model(name, balancer=partial(balancer, level="parameters", double=True)), batch)
-    check_parameters(found, name, batch, AGGREGATORS[balancer](), 1e-6)
+    check_parameters(found, name, references, AGGREGATORS[balancer](), 1e-6)
 
 
 @crossed(GRADIENT, ANYWHERE, None, "MTAN")
 def test_gradients_of_parameters_are_those_of_a_backward_pass_for_each_task(
-    balancer: type[GradientBalancer], name: str, scenes: Scenes
+    balancer: type[GradientBalancer], name: str, batch: Sample, references: References
 ) -> None:
-    batch, ours = (
-        scenes(2, (64, 64)),
-        model(name, balancer=partial(balancer, level="parameters", double=True)),
-    )
+    ours = model(name, balancer=partial(balancer, level="parameters", double=True))
     for value in ours.balancer.buffers():
         value.uniform_(0.05, 0.95)
     again: Any = deepcopy(ours.balancer)
     again(torch.ones(2), torch.tensor([True, True]))
     found = step(ours, batch)
-    check_parameters(found, name, batch, lambda rows: again.weigh(rows @ rows.T) @ rows, 1e-10)
+    check_parameters(found, name, references, lambda rows: again.weigh(rows @ rows.T) @ rows, 1e-10)
     assert (ours.balancer.weights - 1).abs().max() > 0.01 or name not in ("MTAN", "PADNet")
 
 
@@ -257,8 +286,7 @@ def test_every_network_is_among_them() -> None:
 
 
 @pytest.mark.parametrize("level", ["branch", "parameters"])
-def test_the_scale_of_a_loss_is_divided_out(level: str, scenes: Scenes) -> None:
-    batch = scenes(2, (64, 64))
+def test_the_scale_of_a_loss_is_divided_out(level: str, batch: Sample) -> None:
     for balancer in (balancing.NashMTL, balancing.GradNorm, CAGrad):
         once = step(model("U-Net, two decoders", balancer=partial(balancer, level=level, double=True)), batch)
         scaled = model("U-Net, two decoders", balancer=partial(balancer, level=level, double=True))

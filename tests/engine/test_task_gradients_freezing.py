@@ -26,6 +26,12 @@ EVERY = [
     ),
 ]
 
+SMALL = Backbone(
+    "tu-test_efficientnet",
+    decoder="FPN",
+    options={"decoder_pyramid_channels": 32, "decoder_segmentation_channels": 32},
+)
+
 every_network = pytest.mark.parametrize(
     "network", EVERY, ids=lambda n: getattr(n, "__name__", "HardSharing, two decoders")
 )
@@ -34,9 +40,7 @@ every_network = pytest.mark.parametrize(
 def model(network: Any) -> FusionModule:
     torch.manual_seed(0)
     level = partial(CAGrad, level="parameters", double=True)
-    built = FusionModule(
-        SyntheticScenes.classes, network=network, balancer=level, backbone=Backbone(decoder="FPN")
-    )
+    built = FusionModule(SyntheticScenes.classes, network=network, balancer=level, backbone=SMALL)
     return built.double().eval()
 
 
@@ -68,9 +72,7 @@ def hold(module: FusionModule, frozen: bool) -> None:
 
 @pytest.mark.parametrize("network", [HardSharing, partial(HardSharing, shared_decoder=False), networks.MTAN])
 def test_weights_of_gradients_are_learned_where_something_shared_learns(network: Any, scenes: Scenes) -> None:
-    module = FusionModule(
-        SyntheticScenes.classes, network=network, balancer=GradNorm, backbone=Backbone(decoder="FPN")
-    )
+    module = FusionModule(SyntheticScenes.classes, network=network, balancer=GradNorm, backbone=SMALL)
     moved = []
     for frozen in (True, False):
         hold(module, frozen)

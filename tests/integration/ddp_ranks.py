@@ -53,6 +53,13 @@ HEADS: dict[str, tuple[str, Any]] = {
     "center": ("region_head", CenterOffsetHead),
 }
 FURTHER = {"depth": ExtraHead(DepthHead, 0.5), "normals": ExtraHead(NormalsHead)}
+NARROW: dict[str, dict[str, Any]] = {
+    "Unet": {"decoder_channels": [16, 16, 8, 8, 8]},
+    "FPN": {"decoder_pyramid_channels": 32, "decoder_segmentation_channels": 32},
+    "DeepLabV3Plus": {"decoder_channels": 32},
+}
+"""Options of the decoders that are wide by default."""
+
 TRAIN, VAL, BATCH, SEED = 14, 3, 4, 5
 FIRST = torch.tensor([index for _, index in TrainOrder(TRAIN, BATCH, seed=SEED)]).view(-1, BATCH).tolist()
 """The first epoch's batches; ranks take a half of each."""
@@ -128,7 +135,7 @@ def model(case: str) -> Weighed:
         **{"semantic_head": None, "region_head": None}
         | dict(HEADS[word] for word in heads.split("+") if word in HEADS),
         extra_heads={word: FURTHER[word] for word in heads.split("+") if word in FURTHER},
-        backbone=Backbone(encoder, decoder=decoder),
+        backbone=Backbone(encoder, decoder=decoder, options=NARROW.get(decoder, {})),
         optimizer=partial(SGD, lr=0.01 if "double" in way else 0.001, momentum=0.9),
         freeze_encoder_epochs=int("held" in way),
         l1=1e-5 if "l1" in way else 0.0,

@@ -29,7 +29,7 @@ def test_every_combination_trains_and_is_rebuilt_from_its_checkpoint(
     keys += ["--model.balancer.init_args.level", level] if level else []
     small = [
         "--model.backbone.encoder",
-        "tu-mobilenetv3_small_050",
+        "tu-test_efficientnet",
         "--model.backbone.weights",
         "null",
         "--data.scale",

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 import torch
 
-SMALL = "tu-mobilenetv3_small_050"
+SMALL = "tu-test_efficientnet"
 FAST = (
-    "resnet18 Unet semantic+boundary fixed l1",
-    "mobilenet_v2 DeepLabV3Plus semantic fixed",
+    "tu-test_resnet Unet semantic+boundary fixed l1",
+    f"{SMALL} DeepLabV3Plus semantic fixed",
     "efficientnet-b0 FPN semantic+center synced double held",
     "efficientnet-b0 PSPNet semantic+boundary local held",
     *(

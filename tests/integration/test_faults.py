@@ -33,7 +33,13 @@ def fit(tmp_path: Path) -> Fit:
         data = SegmentationDataModule(scenes, batch_size=2, crop_size=(64, 64), workers=workers)
         fixed: dict[str, Any] = {"max_epochs": 2, "precision": "32-true", "log_every_n_steps": 2}
         trainer = Trainer(default_root_dir=tmp_path, callbacks=[trouble], **fixed | options)
-        trainer.fit(FusionModule(data.classes, backbone=Backbone("tu-mobilenetv3_small_050")), data)
+        trainer.fit(
+            FusionModule(
+                data.classes,
+                backbone=Backbone("tu-test_efficientnet", options={"decoder_channels": [16, 16, 8, 8, 8]}),
+            ),
+            data,
+        )
 
     return trained
 

@@ -1,10 +1,10 @@
 import io
 import os
 import pickle
+import resource
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,18 +15,18 @@ from fusionseg.callbacks.signals import Stopped
 from fusionseg.files.state_dicts import WeightsError
 from fusionseg.runs.checkpoints import AtomicCheckpointIO
 
-WITH_LITTLE_ROOM = """
-import resource, signal, sys, torch
-from pathlib import Path
-from fusionseg.callbacks.signals import Stopped
-from fusionseg.runs.checkpoints import AtomicCheckpointIO
-signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
-try:
-    AtomicCheckpointIO().save_checkpoint({"state_dict": {"w": torch.ones(10_000)}}, sys.argv[1])
-except OSError as error:
-    print(error)
-"""
+
+@contextmanager
+def room(size: int) -> Iterator[None]:
+    """A time in which no file may grow beyond so many bytes."""
+    before, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, most))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (before, most))
+        signal.signal(signal.SIGXFSZ, handler)
 
 
 @pytest.mark.parametrize("before", [True, False])
@@ -34,11 +34,11 @@ def test_without_room_on_the_disk_the_checkpoint_before_stays_whole(before: bool
     path = tmp_path / "last.ckpt"
     if before:
         AtomicCheckpointIO().save_checkpoint({"state_dict": {"w": torch.ones(3)}}, path)
-    told = subprocess.run(
-        [sys.executable, "-c", WITH_LITTLE_ROOM, str(path)], capture_output=True, text=True, check=True
-    ).stdout
+    with room(20_000), pytest.raises(OSError, match="could not be written") as raised:
+        AtomicCheckpointIO().save_checkpoint({"state_dict": {"w": torch.ones(10_000)}}, path)
+    told = str(raised.value)
     assert told.startswith(f"{path}: this checkpoint could not be written (File too large)")
-    assert told.strip().endswith("the one before it is whole" if before else "there was none before")
+    assert told.endswith("the one before it is whole" if before else "there was none before")
     assert [p.name for p in tmp_path.iterdir()] == (["last.ckpt"] if before else [])
     if before:
         assert torch.equal(AtomicCheckpointIO().load_checkpoint(path)["state_dict"]["w"], torch.ones(3))

@@ -12,7 +12,6 @@ import pytest
 from fusionseg.runs.folder import RunFolder
 
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["fusionseg.runs.folder"])
 
 
 def _claim(folder: Path, claimed: Any) -> None:

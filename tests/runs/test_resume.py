@@ -2,7 +2,7 @@ import csv
 import json
 import shutil
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
@@ -30,8 +30,8 @@ from fusionseg.networks.backbone import Backbone
 from fusionseg.runs.resume import check_same
 from fusionseg.trainer import Trainer
 
-SMALL = Backbone("tu-mobilenetv3_small_050")
-Run = Callable[..., Path]
+NARROW = {"decoder_pyramid_channels": 32, "decoder_segmentation_channels": 64}  # groups of two
+SMALL = Backbone("tu-test_efficientnet", options={"decoder_channels": [16, 16, 8, 8, 8]})
 
 
 class Killed(BaseException):
@@ -70,22 +70,25 @@ class Kills(Callback):
         self._at("end", trainer)
 
 
-@pytest.fixture
-def run(tmp_path: Path) -> Iterator[Run]:
-    """Trains three epochs of four steps into a folder, or goes on there; `kills` tells where the process ends."""
+class Runs:
+    """Trains three epochs of four steps into folders, or goes on there."""
 
-    def trained(
-        name: str, kills: Kills | None = None, model: Any = None, minutes: float = 0, **options: Any
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __call__(
+        self, name: str, kills: Kills | None = None, model: Any = None, minutes: float = 0, **options: Any
     ) -> Path:
+        """The folder of a run; `kills` tells where the process ends."""
         seed_everything(0)
-        scenes = partial(SyntheticScenes, length=9, size=(64, 64), **options.pop("labels", {}))
+        scenes = partial(SyntheticScenes, length=9, size=(32, 32), **options.pop("labels", {}))
         data = SegmentationDataModule(
-            scenes, batch_size=2, crop_size=(64, 64), workers=options.pop("workers", 0)
+            scenes, batch_size=2, crop_size=(32, 32), workers=options.pop("workers", 0)
         )
-        folder = tmp_path / name
+        folder = self.folder / name
         last = folder / "checkpoints" / "last.ckpt"
         fixed: dict[str, Any] = {"max_epochs": 3, "log_every_n_steps": 3, "precision": "32-true"}
-        fixed["save_every_n_minutes"] = minutes
+        fixed |= {"save_every_n_minutes": minutes, "limit_val_batches": 3}
         more = options.pop("callbacks", [])
         trainer = Trainer(
             default_root_dir=folder, callbacks=[*more, *filter(None, [kills])], **fixed | options
@@ -95,12 +98,24 @@ def run(tmp_path: Path) -> Iterator[Run]:
             trainer.started = True
             trainer.fit(module, data, ckpt_path=last if last.is_file() else None)
         except Killed:
-            shutil.copytree(folder, tmp_path / f"{name} killed", dirs_exist_ok=True)
+            shutil.copytree(folder, self.folder / f"{name} killed", dirs_exist_ok=True)
         return folder
 
+
+@pytest.fixture
+def run(tmp_path: Path) -> Iterator[Runs]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PL_GLOBAL_SEED", "0")
-        yield trained
+        yield Runs(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run with all defaults that nothing stopped, to compare with."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PL_GLOBAL_SEED", "0")
+        patch.setenv("WANDB_MODE", "disabled")
+        return Runs(tmp_path_factory.mktemp("runs"))("whole")
 
 
 def content(run: Path) -> dict[str, Any]:
@@ -132,7 +147,7 @@ SLOW = [pytest.param(options, id=next(iter(options)), marks=pytest.mark.slow) fo
 
 
 @pytest.mark.parametrize("options", [pytest.param({}, id="plain"), *SLOW])
-def test_a_killed_run_goes_on_as_if_it_had_not_been(options: dict[str, Any], run: Run) -> None:
+def test_a_killed_run_goes_on_as_if_it_had_not_been(options: dict[str, Any], run: Runs) -> None:
     whole = run("whole", **options)
     for where, step in KILLS:
         run(f"{where} {step}", kills=Kills(where, step), **options)
@@ -140,15 +155,15 @@ def test_a_killed_run_goes_on_as_if_it_had_not_been(options: dict[str, Any], run
 
 
 @pytest.mark.slow
-def test_a_run_that_is_killed_again_and_again_does_too(run: Run) -> None:
-    whole = run("whole")
+def test_a_run_that_is_killed_again_and_again_does_too(run: Runs, whole: Path) -> None:
     for step in range(1, 12, 2):
         run("killed", kills=Kills("batch", step))
     check_equal(whole, run("killed"))
 
 
-def test_the_best_of_a_run_is_known_where_its_folder_was_moved(run: Run, tmp_path: Path) -> None:
-    whole = run("whole")
+def test_the_best_of_a_run_is_known_where_its_folder_was_moved(
+    run: Runs, whole: Path, tmp_path: Path
+) -> None:
     run("killed", kills=Kills("batch", 11))
     best = torch.load(tmp_path / "killed" / "checkpoints" / "best.ckpt", weights_only=True)["global_step"]
     assert best == 8
@@ -165,7 +180,7 @@ def best_of(run: Path) -> tuple[float, int]:
     return score, state["global_step"]
 
 
-def test_the_best_checkpoint_belongs_to_the_steps_that_the_run_has_made(run: Run, tmp_path: Path) -> None:
+def test_the_best_checkpoint_belongs_to_the_steps_that_the_run_has_made(run: Runs, tmp_path: Path) -> None:
     still = partial(FusionModule, backbone=SMALL, schedule=None)
     for name, step in (("first", 4), ("second", 8)):
         run(name, kills=Kills("epoch end", step), model=still, minutes=60)
@@ -186,7 +201,7 @@ HALVED = partial(FusionModule, backbone=SMALL, schedule=partial(StepLR, step_siz
 
 
 @pytest.mark.parametrize("options", [{}, {"model": HALVED, "max_steps": 12}], ids=["epochs", "steps"])
-def test_a_state_between_epochs_is_enough(options: dict[str, Any], run: Run) -> None:
+def test_a_state_between_epochs_is_enough(options: dict[str, Any], run: Runs) -> None:
     whole = run("whole", **options)
     run("killed", kills=Kills("batch", 6), minutes=60, **options)
     assert content(run("killed", kills=Kills("batch", 6), minutes=60, **options))["global_step"] == 4
@@ -198,12 +213,14 @@ def test_a_state_between_epochs_is_enough(options: dict[str, Any], run: Run) -> 
     [
         partial(
             FusionModule,
-            backbone=Backbone("tu-mobilenetv3_small_050", decoder="FPN"),
+            backbone=Backbone("tu-test_efficientnet", decoder="FPN", options=NARROW),
             freeze_encoder_epochs=2,
         ),
         partial(
             FusionModule,
-            backbone=Backbone("mobilenet_v2", decoder="DeepLabV3Plus"),
+            backbone=Backbone(
+                "tu-test_efficientnet", decoder="DeepLabV3Plus", options={"decoder_channels": 16}
+            ),
             region_head=CenterOffsetHead,
         ),
         partial(
@@ -215,13 +232,13 @@ def test_a_state_between_epochs_is_enough(options: dict[str, Any], run: Run) -> 
     ],
     ids=["held encoder", "centers", "regions", "classes"],
 )
-def test_so_do_other_heads_and_backbones(recipe: Any, run: Run) -> None:
+def test_so_do_other_heads_and_backbones(recipe: Any, run: Runs) -> None:
     whole = run("whole", model=recipe)
     run("killed", kills=Kills("batch", 6), model=recipe)
     check_equal(whole, run("killed", model=recipe))
 
 
-def test_so_do_four_tasks(run: Run) -> None:
+def test_so_do_four_tasks(run: Runs) -> None:
     further = {
         "depth": ExtraHead(partial(DepthHead, dropout=0.5), 0.5),
         "normals": ExtraHead(NormalsHead),
@@ -239,13 +256,12 @@ def test_so_do_four_tasks(run: Run) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:This DataLoader will create 3 worker")
-def test_workers_change_nothing_in_a_resumed_run(run: Run) -> None:
-    whole = run("whole")
+def test_workers_change_nothing_in_a_resumed_run(run: Runs, whole: Path) -> None:
     run("killed", kills=Kills("batch", 6), workers=1)
     check_equal(whole, run("killed", workers=3))
 
 
-def test_a_run_that_was_stopped_early_stays_stopped(run: Run) -> None:
+def test_a_run_that_was_stopped_early_stays_stopped(run: Runs) -> None:
     def stop() -> list[Callback]:
         return [EarlyStopping("val/score", mode="max", min_delta=1.0, patience=1)]
 
@@ -258,7 +274,7 @@ def test_a_run_that_was_stopped_early_stays_stopped(run: Run) -> None:
 @pytest.mark.parametrize(
     "steps", [pytest.param(6, id="within an epoch"), pytest.param(8, id="at the end of one")]
 )
-def test_more_steps_are_added_to_a_run_that_max_steps_ended(steps: int, run: Run) -> None:
+def test_more_steps_are_added_to_a_run_that_max_steps_ended(steps: int, run: Runs) -> None:
     still = partial(FusionModule, backbone=SMALL, schedule=None)
     whole = run("whole", model=still, max_steps=10)
     run("short", model=still, max_steps=steps)
@@ -269,7 +285,7 @@ PLATEAU = partial(ReduceLROnPlateau, patience=0, threshold=10.0, factor=0.5)
 """Takes every validation for a plateau."""
 
 
-def test_the_reduction_that_was_due_when_a_run_was_killed_is_made(run: Run) -> None:
+def test_the_reduction_that_was_due_when_a_run_was_killed_is_made(run: Runs) -> None:
     model = partial(FusionModule, backbone=SMALL, schedule=PLATEAU)
     whole = run("whole", model=model)
     assert [group["lr"] for group in content(whole)["optimizer_states"][0]["param_groups"]] == [1.25e-4] * 2
@@ -278,7 +294,7 @@ def test_the_reduction_that_was_due_when_a_run_was_killed_is_made(run: Run) -> N
         check_equal(whole, run(where, model=model))
 
 
-def test_an_epoch_without_validation_is_no_plateau(run: Run) -> None:
+def test_an_epoch_without_validation_is_no_plateau(run: Runs) -> None:
     model = partial(FusionModule, backbone=SMALL, schedule=PLATEAU)
     every_other = run("other", model=model, check_val_every_n_epoch=2)
     assert [group["lr"] for group in content(every_other)["optimizer_states"][0]["param_groups"]] == [
@@ -324,7 +340,7 @@ def test_no_scheduler_is_forgotten() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SCHEDULERS)
-def test_any_schedule_goes_on_after_a_kill(name: str, run: Run) -> None:
+def test_any_schedule_goes_on_after_a_kill(name: str, run: Runs) -> None:
     places: tuple[Any, ...] = (cli, lr_scheduler, swa_utils, optimization)
     made = next(getattr(place, name) for place in places if hasattr(place, name))
     model = partial(FusionModule, backbone=SMALL, schedule=partial(made, **SCHEDULERS[name]))
@@ -346,7 +362,9 @@ class Asks(Callback):
 
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1])
-def test_a_signal_leaves_a_run_that_goes_on_from_the_next_step(signum: int, run: Run, tmp_path: Path) -> None:
+def test_a_signal_leaves_a_run_that_goes_on_from_the_next_step(
+    signum: int, run: Runs, whole: Path, tmp_path: Path
+) -> None:
     before = signal.getsignal(signum)
     with pytest.raises(KeyboardInterrupt if signum == signal.SIGINT else SystemExit) as stop:
         run("stopped", callbacks=[Asks(signum, 5)], minutes=60)
@@ -354,7 +372,7 @@ def test_a_signal_leaves_a_run_that_goes_on_from_the_next_step(signum: int, run:
     assert signal.getsignal(signum) is before
     assert json.loads((tmp_path / "stopped" / "summary.json").read_text())["status"] == "interrupted"
     assert content(tmp_path / "stopped")["global_step"] == 6
-    check_equal(run("whole"), run("stopped"))
+    check_equal(whole, run("stopped"))
 
 
 def test_the_command_goes_on_with_what_the_folder_says(
