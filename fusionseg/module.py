@@ -54,7 +54,7 @@ class FusionModule(LightningModule):
         extra_heads: Further tasks by name, such as `depth: {head: DepthHead, weight: 0.5}`.
         network: Recipe of how the tasks share.
         backbone: Which encoder and decoder.
-        balancer: Recipe of how weighted losses become a gradient: a sum, weights of losses or of gradients.
+        balancer: Recipe of how the weighted losses become a gradient. Weighs nothing, losses or gradients.
         optimizer: Recipe of the optimizer.
         schedule: Recipe of the learning-rate schedule, such as `WarmupPoly` or any of torch's. One that takes
             `total_steps` is given their number and stepped with each, `ReduceLROnPlateau` is stepped after

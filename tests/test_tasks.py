@@ -15,7 +15,7 @@ import torch
 from lightning.pytorch import seed_everything
 from torch import Tensor, nn
 
-from benchmarks.faults import same
+from benchmarks.running import same
 from fusionseg.callbacks import pictures
 from fusionseg.commands import evaluate, predict
 from fusionseg.data.datamodule import SegmentationDataModule

@@ -1,5 +1,6 @@
 """The backbone: builds an encoder and its decoders from their names."""
 
+import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -155,15 +156,17 @@ class Backbone:
         ]
         return (
             f"encoder {self.encoder!r} and decoder {self.decoder!r} with weights {self.weights!r} and "
-            f"options {self.options} cannot be built: {reason}. Without options and weights "
+            f"options {str(self.options)[:200]} cannot be built: {reason}. Without options and weights "
             f"{self.encoder} works with: {', '.join(pairs) or 'none of the decoders'}"
         )
 
     def _works(self) -> bool:
-        try:
-            _probe(*self._pair(None), self._size)
-        except Exception:
-            return False
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of pairs that nobody has chosen
+            try:
+                _probe(*self._pair(None), self._size)
+            except Exception:
+                return False
         return True
 
 

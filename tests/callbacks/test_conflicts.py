@@ -14,7 +14,7 @@ from lightning.pytorch import Callback, LightningModule, seed_everything
 from lightning.pytorch.callbacks import LambdaCallback
 from torch import Tensor
 
-from benchmarks.faults import same
+from benchmarks.running import same
 from fusionseg import networks
 from fusionseg.balancing import MGDA, UW, GradNorm, Sum
 from fusionseg.callbacks import conflicts as conflicts_file

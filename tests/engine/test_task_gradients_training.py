@@ -11,7 +11,7 @@ from lightning.pytorch import Callback, seed_everything
 from lightning.pytorch.plugins import MixedPrecision
 from torch import Tensor
 
-from benchmarks.faults import same
+from benchmarks.running import same
 from fusionseg import balancing
 from fusionseg.balancing import GradientBalancer, GradNorm
 from fusionseg.commands import fit

@@ -1,3 +1,4 @@
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -122,6 +123,16 @@ def test_what_cannot_be_built_fails_at_construction_and_says_what_works(
     with pytest.raises(ValueError, match=message) as caught:
         backbone.build()
     assert "\n" not in str(caught.value)
+
+
+def test_the_search_for_what_works_is_silent() -> None:
+    options = {"decoder_segmentation_channels": 7}
+    backbone = Backbone("tu-mobilenetv3_small_050", decoder="FPN", options=options)
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        with pytest.raises(ValueError, match=r"works with: Unet, "):
+            backbone.build()
+    assert not seen
 
 
 @pytest.mark.slow

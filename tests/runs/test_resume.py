@@ -17,7 +17,7 @@ from lightning.pytorch.callbacks import EarlyStopping
 from torch.optim import lr_scheduler, swa_utils
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau, StepLR
 
-from benchmarks.faults import same
+from benchmarks.running import same
 from fusionseg.balancing import GradNorm
 from fusionseg.commands import fit
 from fusionseg.config.errors import UsageError, UserError
