@@ -66,12 +66,6 @@ def test_an_experiment_opens_with_its_command(path: Path) -> None:
     assert path.read_text().startswith(f"# python -m fusionseg.fit --config experiments/{path.name}")
 
 
-def test_the_default_is_the_synthetic_experiment() -> None:
-    named = EvaluateCLI(["--config", str(EXPERIMENTS / "synthetic.yaml"), "--run", "none"]).config
-    plain = EvaluateCLI(["--run", "none"]).config
-    assert [named.model, named.data, named.trainer] == [plain.model, plain.data, plain.trainer]
-
-
 @pytest.mark.parametrize("path", sorted((EXPERIMENTS / "sweeps").glob("*.yaml")), ids=lambda path: path.stem)
 def test_a_sweep_drives_the_command_line_through_a_file(path: Path, tmp_path: Path) -> None:
     sweep = yaml.safe_load(path.read_text())

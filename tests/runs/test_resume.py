@@ -401,7 +401,7 @@ def test_a_finished_run_with_more_epochs_has_the_rates_of_a_longer_schedule(
     with (trained / "metrics.csv").open() as file:
         rates = [float(row["train/lr"]) for row in csv.DictReader(file) if row["train/lr"]]
     # the rate after the last step of each epoch
-    assert rates[2:] == pytest.approx([1e-3 * (1 - step / 8) ** 0.9 for step in (6, 8)])
+    assert rates[2:] == pytest.approx([4e-3 * (1 - step / 8) ** 0.9 for step in (6, 8)])
 
 
 def test_a_run_that_cannot_be_extended_is_as_it_was(tiny: list[str], tmp_path: Path) -> None:
