@@ -6,7 +6,9 @@ import pkgutil
 import re
 import sys
 from collections.abc import Callable, Sequence
+from functools import reduce
 from itertools import pairwise
+from operator import or_
 from pathlib import Path
 from typing import Any, ClassVar, NoReturn
 
@@ -52,6 +54,19 @@ class Parser(ArgumentParser):
         """As jsonargparse's, but also of null, lists and mappings as Python writes them, and W&B."""
         given = sys.argv[1:] if args is None else args
         return super().parse_args(list(map(as_yaml, given)), *rest, **options)
+
+    def add_class_arguments(self, *args: Any, **options: Any) -> list[str]:
+        """As jsonargparse's, but 1 is an integer where integers and decimals mean different things.
+
+        `Union[int, float]` has the order in which this process named the two first, as `typing` keeps one of
+        both, and jsonargparse tries them in that order. To Lightning 1 is one batch and 1.0 are all of them.
+        """
+        added = super().add_class_arguments(*args, **options)
+        for action in self._actions:
+            kinds = getattr(getattr(action, "_typehint", None), "__args__", ())
+            if {int, float} <= {*kinds}:
+                action._typehint = reduce(or_, sorted(kinds, key=lambda kind: kind is not int))
+        return added
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Raises a `UsageError`."""

@@ -163,3 +163,26 @@ def test_a_limit_is_a_number_of_batches_or_a_share_of_them_as_it_is_written(
     cli.run.release()
     for part in ("train", "val"):
         assert type(cli.config.trainer[f"limit_{part}_batches"]) is kind
+
+
+def test_one_is_an_integer_in_whichever_order_a_process_names_the_types_first(tmp_path: Path) -> None:
+    script = """
+import sys
+from typing import Optional, Union
+
+class Finder:
+    def find_spec(self, *_):  # before each import, as typing keeps the last 128
+        Optional[Union[float, int]]
+
+sys.meta_path.insert(0, Finder())
+from fusionseg.commands.fit import FitCLI
+swa = ["--trainer.callbacks+=StochasticWeightAveraging", "--trainer.callbacks.swa_lrs=0.1"]
+swa += ["--trainer.callbacks.swa_epoch_start=1"]
+cli = FitCLI(["--trainer.limit_val_batches=1", *swa, "--out", "run"])
+cli.run.release()
+print(repr(cli.trainer.limit_val_batches))
+print(*(repr(c._swa_epoch_start) for c in cli.trainer.callbacks if hasattr(c, "_swa_epoch_start")))
+"""
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert done.stdout.split()[-2:] == ["1", "1"]
