@@ -228,8 +228,6 @@ class RunRecord(Callback):
         for name, value in metrics.items():
             table.add_row(name, f"{best[name]:.4f}" if name in best else "", f"{value:.4f}")
         Console(width=80, highlight=False).print(table)
-        if panels := self.run.panels():
-            print(f"pictures: {panels[-1]}")
 
 
 def _callbacks(trainer: Any) -> list[Callback]:

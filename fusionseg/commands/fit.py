@@ -118,4 +118,6 @@ def main(args: Sequence[str]) -> None:
     finally:
         cli.run.release()
     if trainer.is_global_zero and cli.run.path.is_dir():  # which a fast_dev_run does not leave
+        if panels := cli.run.panels():
+            print(f"pictures: {panels[-1]}")
         print(cli.run.path)

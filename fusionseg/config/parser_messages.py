@@ -95,6 +95,8 @@ def _innermost_error(
         return UsageError(" ".join(text.split())[:300])
     value = str(found[found.lastindex or 0])
     if nested := re.match(r"NestedArg\(key='([^']+)', val='?([^']+?)'?\)", value):
+        if hint is not None and entry(hint) is None and not choices(hint):
+            return UsageError(f"no such setting, as the key before it takes {described(hint)}", nested[1])
         return UsageError(_unfit(None, nested[2], text), nested[1])
     return UsageError(_unfit(entry(hint) or hint, value, text))
 

@@ -47,3 +47,16 @@ def test_a_bug_in_the_constructor_of_a_part_keeps_its_traceback(
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(kind):
         FitCLI(["--model.semantic_head", f"{name}.Own", "--out", str(tmp_path / "run")])
+
+
+@pytest.mark.parametrize(
+    ("words", "takes"),
+    [
+        ("--model.backbone.decoder.decoder_channels [8,4]", "a text"),
+        ("--trainer.max_epochs.most 3", "an integer or null"),
+    ],
+)
+def test_a_setting_below_a_plain_value_is_said_to_be_none(words: str, takes: str) -> None:
+    with pytest.raises(UsageError, match=f"no such setting, as the key before it takes {takes}") as caught:
+        FitCLI(words.split())
+    assert f"--{caught.value.key}" == words.split()[0]
