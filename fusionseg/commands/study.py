@@ -1,6 +1,7 @@
 """Runs a study: variants and seeds from one file, resumed where it was stopped."""
 
 import re
+import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -86,7 +87,8 @@ def main(args: Sequence[str]) -> None:
         plan = prepared(given.file, folder, _report, settings)
         chosen = _chosen(plan, given.final)
         known = folder.declared(plan.study.name) if plan.study.name in folder.names() else {}
-        folder.declare({"final": known.get("final", []), **plan.declared()})
+        command = shlex.join(["python", "-m", "fusionseg", "study", *args])
+        folder.declare({"final": known.get("final", []), "command": command, **plan.declared()})
         progress = _driven(plan, folder, places, plan.runs, "val")
         if chosen and not progress.failed:
             folder.declare(

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing_extensions import override
 
 from fusionseg.data.base import DataError, Labels, Pixels, SegmentationDataset, Split
-from fusionseg.data.components import components
+from fusionseg.data.components import REGION, components
 from fusionseg.data.layout import check_layout, check_size, class_map, names_in, some
 from fusionseg.files.photos import read_image
 from fusionseg.sample import Classes
@@ -46,7 +46,7 @@ class CamVid(SegmentationDataset):
         ),
         # As in Cityscapes: poles and signs can be counted too, but are not annotated one by one.
         things=(8, 9, 10),
-        region="a connected component of a class",
+        region=REGION,
     )
 
     def __init__(self, split: Split, root: str | Path, min_area: int = 50) -> None:

@@ -8,6 +8,9 @@ from scipy.sparse.csgraph import connected_components
 from fusionseg.config.errors import UserError
 from fusionseg.sample import VOID, IntMap
 
+REGION = "a connected component of a class"
+"""What a region is where nobody labeled regions, as `Classes.region` says it."""
+
 
 def components(semantic: IntMap, min_area: int = 1) -> npt.NDArray[np.uint16]:
     """The 4-connected components of every class, numbered from 1 in the order of their first pixels.

@@ -1,6 +1,7 @@
 """Datasets of your own: a folder of images, folders of label maps, and a file that declares the classes."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from unicodedata import normalize
 
@@ -8,7 +9,7 @@ import numpy as np
 from typing_extensions import override
 
 from fusionseg.data.base import DataError, Labels, Pixels, SegmentationDataset, Split
-from fusionseg.data.components import components
+from fusionseg.data.components import REGION, components
 from fusionseg.data.declaration import declaration
 from fusionseg.data.layout import (
     by_stem,
@@ -81,6 +82,8 @@ class Folder(SegmentationDataset):
         folders = [part for part in ("semantic", "regions") if (self.root / part).is_dir()]
         if not folders:
             check_layout([self.root / "semantic", self.root / "regions"], LAYOUT)
+        if "regions" not in folders:
+            self.classes = replace(self.classes, region=REGION)
         self.label_files = {part: by_stem(self.root / part, LABEL_SUFFIXES) for part in folders}
         for part, files in self.label_files.items():
             check_matched(self.photos, files, self.root / part, self.root / "images")

@@ -75,7 +75,9 @@ def test_a_study_from_its_file_to_its_table(
     results = collect([out])
     assert {run.status for run in results.runs} == {"finished"}
     assert [any(name.startswith("test/") for name in run.figures) for run in results.runs] == [False, True]
-    assert StudyFolder(out).declared()["final"] == ["single"]
+    declared = StudyFolder(out).declared()
+    assert declared["final"] == ["single"]
+    assert declared["command"] == f"python -m fusionseg study {good} --out {out} --jobs 2 --final single"
     table = load(out)
     assert list(table["variant"]) == ["joint", "single"]
     assert table["val/miou"].between(0, 1).all()

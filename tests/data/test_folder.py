@@ -35,7 +35,9 @@ def test_both_label_maps_are_read(folder: Writer) -> None:
 
 
 def test_without_regions_they_are_components(folder: Writer) -> None:
-    region = Folder("train", folder(regions=False)).labels(0).region
+    data = Folder("train", folder(regions=False))
+    assert data.classes.region == "a connected component of a class"
+    region = data.labels(0).region
     assert np.unique(region).tolist() == [0, 1, 2]
     assert np.unique(Folder("train", folder(regions=False), min_area=290).labels(0).region).tolist() == [0, 1]
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from math import isfinite
 
+from fusionseg.data.components import REGION
 from fusionseg.studies.report.analysis import Analysis
 from fusionseg.studies.report.blocks import Section, Words
 from fusionseg.studies.report.comparisons import Comparison
@@ -157,7 +158,7 @@ def _conditions(numbers: Analysis) -> list[str]:
         were = "variant was pruned and takes" if len(asked.pruned) == 1 else "variants were pruned and take"
         lines.append(f"{len(asked.pruned)} {were} part in no test and no front.")
     said = any("connected component" in str(note) for note in asked.results.declared.get("notes") or ())
-    if not said and any("component of a class" in kind for kind in region_kinds(asked)):
+    if not said and REGION in region_kinds(asked):
         lines.append(
             "Regions are connected components of the classes here: their labels hold nothing that the "
             "labels of classes do not, so that a joint label adds nothing new."
