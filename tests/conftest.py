@@ -9,7 +9,8 @@ import multiprocessing
 import os
 import random
 import shutil
-from collections.abc import Callable
+import struct
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -56,6 +57,30 @@ def fixed_chance(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def no_tracking(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WANDB_MODE", "disabled")
+
+
+@pytest.fixture(scope="session")
+def wandb_records() -> Callable[[Path], list[Any]]:
+    """Reads what the offline W&B runs in a run folder wrote: LevelDB's log of protocol buffers."""
+    from wandb.proto.wandb_internal_pb2 import Record  # type: ignore[attr-defined]
+
+    def read(run: Path) -> Iterator[Any]:
+        for path in sorted(run.glob("wandb/offline-run-*/*.wandb")):
+            content = path.read_bytes()
+            position = 7
+            record = b""
+            while position + 7 <= len(content):
+                if (room := 32768 - position % 32768) < 7:
+                    position += room
+                    continue
+                _, length, kind = struct.unpack("<IHB", content[position : position + 7])
+                record += content[position + 7 : position + 7 + length]
+                position += 7 + length
+                if kind in (1, 4):
+                    yield Record.FromString(record)
+                    record = b""
+
+    return lambda run: list(read(run))
 
 
 @pytest.fixture

@@ -61,7 +61,8 @@ class Parser(ArgumentParser):
         `Union[int, float]` has the order in which this process named the two first, as `typing` keeps one of
         both, and jsonargparse tries them in that order. To Lightning 1 is one batch and 1.0 are all of them.
         """
-        added = super().add_class_arguments(*args, **options)
+        added: list[str] = super().add_class_arguments(*args, **options)
+        action: Any
         for action in self._actions:
             kinds = getattr(getattr(action, "_typehint", None), "__args__", ())
             if {int, float} <= {*kinds}:

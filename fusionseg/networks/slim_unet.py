@@ -10,7 +10,7 @@ from fusionseg.networks.decoder import Decoder
 class SlimUnet(Decoder):
     """The decoder of segmentation-models-pytorch's U-Net (arXiv:1505.04597), by default of half its width.
 
-    It leaves out the last step up, which costs a sixth of a step of training; the heads' maps are interpolated.
+    It leaves out the last step up, a sixth of the cost of training; the heads' maps are interpolated.
 
     Args:
         encoder_channels: Channels of each feature of the pyramid.

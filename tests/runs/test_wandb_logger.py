@@ -1,21 +1,21 @@
 import json
 import signal
 import socket
-import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import pytest
 import wandb
-from wandb.proto.wandb_internal_pb2 import Record  # type: ignore[attr-defined]
 
 from fusionseg.commands import evaluate
 from fusionseg.commands.fit import main
 from fusionseg.module import FusionModule
 from fusionseg.runs import wandb_logger as tracking
 from fusionseg.runs.wandb_logger import RunLogger, mode, wandb_logger
+
+WandbRecords: TypeAlias = Callable[[Path], list[Any]]
 
 KEY = "a" * 40
 
@@ -40,22 +40,6 @@ def silent_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         wandb.teardown()  # it reads these once a process
         yield address
     wandb.teardown()
-
-
-def records(run: Path) -> Iterator[Any]:
-    """What offline runs wrote, read as LevelDB's log, which W&B's files are."""
-    for path in sorted(run.glob("wandb/offline-run-*/*.wandb")):
-        content, position, record = path.read_bytes(), 7, b""
-        while position + 7 <= len(content):
-            if (room := 32768 - position % 32768) < 7:
-                position += room
-                continue
-            _, length, kind = struct.unpack("<IHB", content[position : position + 7])
-            record += content[position + 7 : position + 7 + length]
-            position += 7 + length
-            if kind in (1, 4):
-                yield Record.FromString(record)
-                record = b""
 
 
 def test_wandb_mode_decides(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -154,7 +138,11 @@ def test_a_server_that_refuses_the_run_makes_it_offline(
 
 
 def test_offline_runs_hold_pictures_and_the_best_epoch_and_are_continued(
-    tiny: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tiny: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    wandb_records: WandbRecords,
 ) -> None:
     monkeypatch.setenv("WANDB_TAGS", "one,two")
     monkeypatch.setenv("WANDB_RUN_GROUP", "study")
@@ -173,7 +161,7 @@ def test_offline_runs_hold_pictures_and_the_best_epoch_and_are_continued(
     tested = json.loads((run / "evaluation" / "test.json").read_text())["metrics"]
 
     wandb.teardown()  # its own process writes a little later
-    written = list(records(run))
+    written = wandb_records(run)
     opened = [r.run for r in written if r.HasField("run")]
     assert {r.run_id for r in opened} == {told["wandb"]["id"]}
     assert (len(opened), opened[0].run_group, list(opened[0].tags)) == (2, "study", ["one", "two"])
@@ -196,7 +184,11 @@ def test_offline_runs_hold_pictures_and_the_best_epoch_and_are_continued(
 
 @pytest.mark.parametrize("step_of_end", [2, 3])
 def test_offline_a_run_that_was_stopped_or_broke_and_was_resumed_is_one_and_has_every_step_once(
-    step_of_end: int, tiny: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    step_of_end: int,
+    tiny: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    wandb_records: WandbRecords,
 ) -> None:
     """A signal in step 2 is answered with a checkpoint; where step 3 fails, the last one is of step 2."""
     monkeypatch.setenv("WANDB_MODE", "offline")
@@ -221,7 +213,7 @@ def test_offline_a_run_that_was_stopped_or_broke_and_was_resumed_is_one_and_has_
     assert len(folders) == 2
     told = json.loads((run / "summary.json").read_text())
     assert {folder.name.split("-")[-1] for folder in folders} == {told["wandb"]["id"]}
-    written = list(records(run))
+    written = wandb_records(run)
     assert [r.run.run_id for r in written if r.HasField("run")] == [told["wandb"]["id"]] * 2
     logged = (r.history.item for r in written if r.HasField("history"))
     rows = [{".".join(i.nested_key) or i.key: json.loads(i.value_json) for i in items} for items in logged]

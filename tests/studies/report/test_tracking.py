@@ -1,15 +1,13 @@
 """The report as a W&B run, read back from the files of an offline run."""
 
 import json
-import struct
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pytest
 import wandb
-from wandb.proto.wandb_internal_pb2 import Record  # type: ignore[attr-defined]
 
 from fusionseg.studies.report.analysis import analysis
 from fusionseg.studies.report.blocks import Chart
@@ -19,25 +17,11 @@ from fusionseg.studies.report.question import question
 from fusionseg.studies.report.tracking import chart_picture, track
 from fusionseg.studies.results import collect
 
-
-def records(run: Path) -> Iterator[Any]:
-    """What offline runs wrote, read as LevelDB's log, which W&B's files are."""
-    for path in sorted(run.glob("wandb/offline-run-*/*.wandb")):
-        content, position, record = path.read_bytes(), 7, b""
-        while position + 7 <= len(content):
-            if (room := 32768 - position % 32768) < 7:
-                position += room
-                continue
-            _, length, kind = struct.unpack("<IHB", content[position : position + 7])
-            record += content[position + 7 : position + 7 + length]
-            position += 7 + length
-            if kind in (1, 4):
-                yield Record.FromString(record)
-                record = b""
+WandbRecords: TypeAlias = Callable[[Path], list[Any]]
 
 
 def test_a_report_is_one_run_with_its_tables_and_pictures(
-    alpha_beta: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    alpha_beta: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wandb_records: WandbRecords
 ) -> None:
     monkeypatch.setenv("WANDB_MODE", "offline")
     numbers = analysis(question(collect([alpha_beta])), resamples=10)
@@ -47,7 +31,7 @@ def test_a_report_is_one_run_with_its_tables_and_pictures(
     notice = track(numbers, made, [image], tmp_path)
     assert notice.startswith("W&B: offline (as asked); upload later")
     wandb.teardown()  # its own process writes a little later
-    found = list(records(tmp_path))
+    found = wandb_records(tmp_path)
     [run] = [record.run for record in found if record.HasField("run")]
     assert (run.display_name, run.run_group, run.job_type) == ("alpha_beta report", "alpha_beta", "report")
     updates = (item for record in found if record.HasField("summary") for item in record.summary.update)

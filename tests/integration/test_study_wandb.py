@@ -1,0 +1,57 @@
+"""What W&B is given by the runs of a study, read back from the files of offline runs."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import pytest
+import yaml
+
+from fusionseg.commands.study import main
+
+WandbRecords: TypeAlias = Callable[[Path], list[Any]]
+
+
+@pytest.mark.slow
+def test_the_runs_of_a_study_are_grouped_by_variant_and_named_by_seed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wandb_records: WandbRecords
+) -> None:
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    settings = {"data.dataset.length": 8, "data.dataset.size": [32, 32], "data.crop_size": [32, 32]}
+    content = {
+        "base": str(Path(__file__).parents[2] / "experiments" / "synthetic.yaml"),
+        "settings": {**settings, "data.workers": 0},
+        "variants": {"joint": {}, "semantic": {"model.region_head": None}},
+        "budget": {"epochs": 1},
+        "precision": "32-true",
+        "seeds": [3],
+    }
+    file = tmp_path / "small.yaml"
+    file.write_text(yaml.safe_dump(content))
+    main([str(file), "--out", str(tmp_path / "out"), "--jobs", "2"])
+    for variant in content["variants"]:
+        run = tmp_path / "out" / variant / "3"
+        records = wandb_records(run)
+        [opened] = [record.run for record in records if record.HasField("run")]
+        assert opened.run_group == f"small/{variant}"
+        assert opened.job_type == "study"
+        assert opened.display_name == f"{variant}/3"
+        assert list(opened.tags) == ["small"]
+        config = {item.key or item.nested_key[0]: item.value_json for item in opened.config.update}
+        config |= {
+            item.key: item.value_json
+            for record in records
+            if record.HasField("config")
+            for item in record.config.update
+        }
+        assert json.loads(config["seed_everything"]) == 3
+        rows = [
+            {".".join(item.nested_key) or item.key for item in record.history.item}
+            for record in records
+            if record.HasField("history")
+        ]
+        logged = set().union(*rows)
+        assert {"train/loss", "val/miou", "val/score", "val/loss"} <= logged
+        assert ("val/covering" in logged) == (variant == "joint")
+        assert list((run / "wandb").glob("offline-run-*/files/media/images/val/panel*.png"))
