@@ -37,6 +37,8 @@ GROUNDLESS = (
     "The '.*_dataloader' does not have many workers",
     # a kernel of one pixel has the same memory in both layouts
     "Grad strides do not match bucket view strides",
+    # a run of one process where SLURM is installed is what was asked for, also by a study's job in SLURM
+    "The `srun` command is available on your system but is not used",
     # LightningCLI: its arguments may come from a program, and it uses deprecated names of jsonargparse
     "LightningCLI's args parameter",
     r"\s*``instantiate_classes`` was deprecated",
