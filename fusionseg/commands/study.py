@@ -15,12 +15,12 @@ from fusionseg.config.errors import UsageError, UserError
 from fusionseg.studies.driver import Driver, Progress
 from fusionseg.studies.folder import StudyFolder
 from fusionseg.studies.launcher import Launcher
-from fusionseg.studies.launchers import Kind, check_left, launcher, stoppable
+from fusionseg.studies.launchers import Kind, check_left, launcher, slots_for, stoppable
 from fusionseg.studies.live import Display
 from fusionseg.studies.plan import Plan, PlannedRun
 from fusionseg.studies.prepare import prepared
 from fusionseg.studies.seeds import seed_plan
-from fusionseg.studies.slots import Slot, slots
+from fusionseg.studies.slots import Slot
 from fusionseg.studies.sweep import sweep
 from fusionseg.studies.workload import workload
 
@@ -91,7 +91,7 @@ def main(args: Sequence[str]) -> None:
         plan = prepared(given.file, folder, _report, settings)
         print(sweep(plan, folder) if given.wandb_sweep else workload(plan, folder, given.jobs or 1, _report))
         return
-    places = slots(given.jobs, given.gpus_per_run) if given.launcher == "local" else []
+    places = slots_for(given.launcher, given.jobs, given.gpus_per_run)
     runner = launcher(
         given.launcher, folder, given.gpus_per_run, given.cpus_per_run, given.slurm, given.ray_address
     )
@@ -101,7 +101,7 @@ def main(args: Sequence[str]) -> None:
         chosen = _chosen(plan, given.final)
         known = folder.declared(plan.study.name) if plan.study.name in folder.names() else {}
         folder.declare({"final": known.get("final", []), **plan.declared()})
-        places = places or [Slot()] * (given.jobs or len(plan.runs))
+        places = places or [Slot()] * len(plan.runs)
         progress = _driven(plan, folder, runner, places, plan.runs, "val")
         if chosen and not progress.failed:
             folder.declare(

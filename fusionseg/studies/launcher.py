@@ -30,7 +30,7 @@ class Job:
 
 
 class Launcher(ABC):
-    """Runs jobs somewhere; what is run and when is the driver's to decide. After `close` jobs may start again."""
+    """Runs jobs somewhere; what is run and when, the driver decides. After `close` jobs may start again."""
 
     @abstractmethod
     def start(self, job: Job) -> None:

@@ -2,7 +2,7 @@
 
 import signal
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -13,6 +13,7 @@ from fusionseg.studies.folder import StudyFolder
 from fusionseg.studies.launcher import Launcher
 from fusionseg.studies.local_launcher import LocalLauncher
 from fusionseg.studies.ray_launcher import RayLauncher
+from fusionseg.studies.slots import Slot, slots
 from fusionseg.studies.slurm_launcher import SlurmLauncher
 from fusionseg.studies.slurm_queue import SlurmQueue
 from fusionseg.studies.slurm_records import SlurmRecords
@@ -48,11 +49,9 @@ def launcher(
         UsageError: If what it takes is not installed, a number is out of range, or an argument is of another
             launcher.
     """
-    given = {"slurm": (slurm, ("slurm",)), "ray-address": (address, ("ray",))}
-    given["cpus-per-run"] = (cpus, ("slurm", "ray"))
-    for name, (value, kinds) in given.items():
-        if value is not None and kind not in kinds:
-            raise UsageError(f"expected only with --launcher {' or '.join(kinds)}, found with {kind}", name)
+    _check_kind(kind, ["slurm"], slurm=slurm)
+    _check_kind(kind, ["ray"], ray_address=address)
+    _check_kind(kind, ["slurm", "ray"], cpus_per_run=cpus)
     if cpus is not None and cpus < 1:
         raise UsageError(f"expected at least 1, found {cpus}", "cpus-per-run")
     if kind == "local":
@@ -62,6 +61,31 @@ def launcher(
     if kind == "ray":
         return RayLauncher(cpus, gpus, address)
     return _slurm(folder, 1.0 if gpus is None else gpus, cpus, slurm)
+
+
+def slots_for(kind: Kind, jobs: int | None, gpus: float | None) -> list[Slot]:
+    """What the runs at once are computed on: on a cluster nothing of this machine.
+
+    Without a number none is returned for a cluster, where all runs may wait.
+
+    Raises:
+        UsageError: If a number is out of range.
+    """
+    if kind == "local":
+        return slots(jobs, gpus)
+    if jobs is not None and jobs < 1:
+        raise UsageError(f"expected at least 1, found {jobs}", "jobs")
+    return [Slot()] * (jobs or 0)
+
+
+def _check_kind(kind: Kind, kinds: Sequence[str], **given: object) -> None:
+    """Raises a UsageError if an argument is given that only other launchers have."""
+    for name, value in given.items():
+        if value is not None and kind not in kinds:
+            expected = " or ".join(kinds)
+            raise UsageError(
+                f"expected only with --launcher {expected}, found with {kind}", name.replace("_", "-")
+            )
 
 
 def _slurm(
@@ -76,11 +100,11 @@ def _slurm(
     threads = cpus or (4 if gpus else 1)
     records = SlurmRecords(folder.slurm)
     parameters = slurm_parameters(mapping(given) if isinstance(given, Path) else given or {})
+    if gpus:
+        parameters = {"gpus_per_node": int(gpus), **parameters}
     try:
         executor = submitit.SlurmExecutor(records.submissions.resolve())
-        executor.update_parameters(
-            **{"cpus_per_task": threads, "gpus_per_node": int(gpus) or None, **parameters}
-        )
+        executor.update_parameters(**{"cpus_per_task": threads, **parameters})
     except RuntimeError as error:
         raise UsageError(f"expected a machine that submits to SLURM: {error}", "launcher") from error
     except (ValueError, TypeError) as error:
