@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -55,8 +56,8 @@ def figures(out: Path) -> dict[str, Any]:
 
 
 @pytest.fixture
-def submitted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The names of the jobs that a cluster was given: submitit's local executor in the place of SLURM."""
+def submitted(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """The jobs that a cluster was given: submitit's local executor in the place of SLURM."""
     submitit = pytest.importorskip("submitit")
     jobs: dict[str, Any] = {}
 
@@ -87,7 +88,9 @@ def submitted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         "write",
         lambda self, run, record: (names.append(f"{run} {record.command}"), write(self, run, record)),
     )
-    return names
+    yield names
+    for job in jobs.values():
+        job.wait()
 
 
 def end_when(monkeypatch: pytest.MonkeyPatch, out: Path, error: type[BaseException]) -> None:
