@@ -1,6 +1,7 @@
 """Runs the jobs of a study as tasks of a Ray cluster."""
 
 import os
+import signal
 import sys
 import time
 from typing import Any
@@ -78,10 +79,13 @@ class RayLauncher(Launcher):
 
     def _connect(self) -> None:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        before = signal.getsignal(signal.SIGTERM)
         try:
             self.ray.init(address=self.address, log_to_driver=False, logging_level="ERROR")
         except (ConnectionError, ValueError) as error:
             raise UsageError(f"no Ray cluster can be reached: {error}", "ray-address") from error
+        if signal.getsignal(signal.SIGTERM) is not before:  # Ray has one of its own
+            signal.signal(signal.SIGTERM, before)
         nodes = [node["Resources"] for node in self.ray.nodes() if node["Alive"]]
         has_gpus = any(node.get("GPU") for node in nodes)
         gpus = self.gpus if self.gpus is not None else float(has_gpus)

@@ -1,5 +1,6 @@
 import os
 import signal
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -143,3 +144,13 @@ def test_a_sigterm_ends_the_block_with_its_exit_code() -> None:
     with pytest.raises(SystemExit, match="143"), stoppable():
         signal.raise_signal(signal.SIGTERM)
     assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_nothing_of_a_cluster_is_imported_before_it_is_asked_for() -> None:
+    code = (
+        "import sys\nfrom fusionseg.studies.folder import StudyFolder\n"
+        "from fusionseg.studies.launchers import launcher\nlauncher('local', StudyFolder('none'))\n"
+        "print({'ray', 'submitit'} & sys.modules.keys())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
