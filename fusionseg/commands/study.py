@@ -15,12 +15,13 @@ from fusionseg.cli.parser import Parser
 from fusionseg.config.errors import UsageError, UserError
 from fusionseg.studies.driver import Driver, Progress
 from fusionseg.studies.folder import StudyFolder
-from fusionseg.studies.launcher import LocalLauncher
+from fusionseg.studies.launcher import Launcher
+from fusionseg.studies.launchers import Kind, check_left, launcher, slots_for, stoppable
 from fusionseg.studies.live import Display
 from fusionseg.studies.plan import Plan, PlannedRun
 from fusionseg.studies.prepare import prepared
 from fusionseg.studies.seeds import seed_plan
-from fusionseg.studies.slots import Slot, slots
+from fusionseg.studies.slots import Slot
 from fusionseg.studies.sweep import sweep
 from fusionseg.studies.workload import workload
 
@@ -39,8 +40,13 @@ class Options:
     Args:
         file: Study file, such as experiments/studies/joint_vs_single.yaml.
         out: Folder of the runs; several studies may share one, and runs that are the same.
-        jobs: Runs at once; left out: as many as the GPUs allow, or half as many as there are cores.
-        gpus_per_run: GPUs of each run, also a fraction; left out: one, if there are any.
+        jobs: Runs at once; left out: as many as the GPUs allow, or half as many as there are cores, and on a
+            cluster all, which wait there.
+        gpus_per_run: GPUs of each run, also a fraction (not in SLURM); left out: one, if there are any.
+        launcher: Where the runs are computed: on this machine, as jobs of SLURM, or as tasks of Ray.
+        cpus_per_run: Cores of each run on a cluster; left out: 4 with a GPU, 1 without.
+        slurm: Parameters of submitit's SlurmExecutor: a YAML file, or one by one (--slurm.partition gpu).
+        ray_address: Address of the Ray cluster; left out: RAY_ADDRESS, or this machine's.
         dry_run: List the runs with their commands, time and disk, and run nothing; steps are measured.
         plan: Say how many seeds a difference of so much needs in the metric, from the runs so far.
         wandb_sweep: Print the W&B sweep that starts the same runs, and run nothing.
@@ -51,6 +57,10 @@ class Options:
     out: Path
     jobs: int | None = None
     gpus_per_run: float | None = None
+    launcher: Kind = "local"
+    cpus_per_run: int | None = None
+    slurm: dict[str, Any] | Path | None = None
+    ray_address: str | None = None
     dry_run: bool = False
     plan: float | None = None
     wandb_sweep: bool = False
@@ -82,19 +92,25 @@ def main(args: Sequence[str]) -> None:
         plan = prepared(given.file, folder, _report, settings)
         print(sweep(plan, folder) if given.wandb_sweep else workload(plan, folder, given.jobs or 1, _report))
         return
-    places = slots(given.jobs, given.gpus_per_run)
-    with folder.held():
+    places = slots_for(given.launcher, given.jobs, given.gpus_per_run)
+    runner = launcher(
+        given.launcher, folder, given.gpus_per_run, given.cpus_per_run, given.slurm, given.ray_address
+    )
+    with folder.held(), stoppable():
+        check_left(given.launcher, folder)
         plan = prepared(given.file, folder, _report, settings)
         chosen = _chosen(plan, given.final)
         known = folder.declared(plan.study.name) if plan.study.name in folder.names() else {}
         command = shlex.join(["python", "-m", "fusionseg", "study", *args])
         folder.declare({"final": known.get("final", []), "command": command, **plan.declared()})
-        progress = _driven(plan, folder, places, plan.runs, "val")
+        places = places or [Slot()] * len(plan.runs)
+        progress = _driven(plan, folder, runner, places, plan.runs, "val")
         if chosen and not progress.failed:
             folder.declare(
                 {**folder.declared(plan.study.name), "final": sorted({*known.get("final", []), *chosen})}
             )
-            _driven(plan, folder, places, [run for run in plan.runs if run.variant in chosen], "test")
+            tested = [run for run in plan.runs if run.variant in chosen]
+            _driven(plan, folder, runner, places, tested, "test")
     print(folder.path)
     if progress.failed:
         logs = ", ".join(str(folder.log(run)) for run in progress.failed)
@@ -102,10 +118,15 @@ def main(args: Sequence[str]) -> None:
 
 
 def _driven(
-    plan: Plan, folder: StudyFolder, places: list[Slot], runs: Sequence[PlannedRun], split: str
+    plan: Plan,
+    folder: StudyFolder,
+    runner: Launcher,
+    places: list[Slot],
+    runs: Sequence[PlannedRun],
+    split: str,
 ) -> Progress:
     with Display(f"{plan.study.name} ({split})", len(places)) as display:
-        return Driver(plan.study, runs, folder, LocalLauncher(), places, display.show, split).run()
+        return Driver(plan.study, runs, folder, runner, places, display.show, split).run()
 
 
 def _chosen(plan: Plan, final: str | None) -> list[str]:

@@ -12,7 +12,7 @@ from typing import Any
 from fusionseg.files.atomic import Json
 from fusionseg.runs.folder import RunFolder
 from fusionseg.studies.folder import StudyFolder
-from fusionseg.studies.launcher import Job, LocalLauncher
+from fusionseg.studies.launcher import Job, Launcher
 from fusionseg.studies.plan import PlannedRun
 from fusionseg.studies.slots import Slot
 from fusionseg.studies.study_file import Study
@@ -88,7 +88,7 @@ class Driver:
         study: Study,
         runs: Sequence[PlannedRun],
         folder: StudyFolder,
-        launcher: LocalLauncher,
+        launcher: Launcher,
         slots: Sequence[Slot],
         show: Callable[[Progress], None],
         split: str = "val",
@@ -141,7 +141,8 @@ class Driver:
             if not self.free:
                 return
             run = self.waiting.popleft()
-            if RunFolder(self.folder.path / run.folder).is_claimed():
+            claimed = RunFolder(self.folder.path / run.folder).is_claimed()
+            if claimed and not self.launcher.takes_over(run.folder):
                 self.waiting.append(run)
                 continue
             attempts = self.attempts.get(run.key, 0)

@@ -20,8 +20,8 @@ class StudyFolder:
     """The only place that knows what lies in a study folder.
 
     `studies/<name>.json` holds what each study declares and which run folder belongs to each variant and
-    seed, `runs/<key>.json` what happened to the run of a key, `logs/` what the runs printed. The runs
-    themselves lie in `<variant>/<seed>`.
+    seed, `runs/<key>.json` what happened to the run of a key, `logs/` what the runs printed, `slurm/` which
+    jobs SLURM has. The runs themselves lie in `<variant>/<seed>`.
 
     Args:
         path: The folder, which need not exist.
@@ -32,6 +32,7 @@ class StudyFolder:
         self.studies = self.path / "studies"
         self.records = self.path / "runs"
         self.logs = self.path / "logs"
+        self.slurm = self.path / "slurm"
 
     def names(self) -> list[str]:
         """The names of the studies in the folder."""

@@ -11,7 +11,7 @@ from fusionseg.runs.folder import RunFolder
 from fusionseg.studies.axes import Variant
 from fusionseg.studies.driver import Driver, Progress
 from fusionseg.studies.folder import StudyFolder
-from fusionseg.studies.launcher import Job
+from fusionseg.studies.launcher import Job, Launcher
 from fusionseg.studies.plan import PlannedRun
 from fusionseg.studies.slots import Slot
 from fusionseg.studies.study_file import Study
@@ -24,7 +24,7 @@ class Killed(BaseException):
     """The driver dies here, wherever that is."""
 
 
-class FakeLauncher:
+class FakeLauncher(Launcher):
     """Finishes jobs in the order of a random generator; some end as `fails` says, without a result."""
 
     def __init__(
@@ -53,6 +53,9 @@ class FakeLauncher:
             job.log.parent.mkdir(parents=True, exist_ok=True)
             job.log.write_text(f"error: {job.name} broke\n")
         return {job.name: code}
+
+    def stop(self, name: str) -> None:
+        self.jobs = [job for job in self.jobs if job.name != name]
 
     def close(self) -> None:
         self.jobs.clear()

@@ -1,0 +1,151 @@
+"""A study on a cluster gives the numbers that it gives on this machine."""
+
+import json
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import yaml
+
+from fusionseg.commands.study import main
+from fusionseg.runs.folder import RunFolder
+from fusionseg.studies import launchers
+from fusionseg.studies.driver import Progress
+from fusionseg.studies.folder import StudyFolder
+from fusionseg.studies.live import Display
+from fusionseg.studies.slurm_launcher import SlurmLauncher
+from fusionseg.studies.slurm_queue import SlurmQueue
+from fusionseg.studies.slurm_records import SlurmRecords
+
+RUNS = ("joint/0", "single/0")
+ONE_CORE_EACH = ["--jobs", str(len(os.sched_getaffinity(0)))]
+
+
+class Killed(BaseException):
+    """The driver dies here."""
+
+
+def study(folder: Path, epochs: int) -> Path:
+    """A study of two runs on tiny scenes."""
+    content = {
+        "base": str(Path(__file__).parents[2] / "experiments" / "synthetic.yaml"),
+        "settings": {
+            "data.dataset.length": 8,
+            "data.dataset.size": [32, 32],
+            "data.crop_size": [32, 32],
+            "data.workers": 0,
+        },
+        "budget": {"epochs": epochs},
+        "precision": "32-true",
+        "seeds": 1,
+        "variants": {"joint": {}, "single": {"model.region_head": None}},
+        "reference": "joint",
+    }
+    file = folder / "small.yaml"
+    file.write_text(yaml.safe_dump(content))
+    return file
+
+
+def figures(out: Path) -> dict[str, Any]:
+    """All that the evaluations of the runs say."""
+    return {run: json.loads(RunFolder(out / run).evaluated("val").read_text()) for run in RUNS}
+
+
+@pytest.fixture
+def submitted(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """The jobs that a cluster was given: submitit's local executor in the place of SLURM."""
+    submitit = pytest.importorskip("submitit")
+    jobs: dict[str, Any] = {}
+
+    class Executor(submitit.LocalExecutor):
+        def __init__(self, folder: Path) -> None:
+            super().__init__(folder)
+            self.parameters["timeout_min"] = 30
+
+        def _submit_command(self, command: str) -> Any:
+            jobs[self.parameters["job_name"]] = job = super()._submit_command(command)
+            return job
+
+    class Queue(SlurmQueue):
+        def jobs(self) -> dict[str, str]:
+            return {name: job.job_id for name, job in jobs.items() if not job.done()}
+
+        def stop(self, names: Any) -> None:
+            for name in names:
+                for task in psutil.Process(int(jobs[name].job_id)).children():
+                    task.send_signal(signal.SIGUSR2)
+
+    monkeypatch.setattr(launchers, "SlurmQueue", Queue)
+    monkeypatch.setattr(submitit, "SlurmExecutor", Executor)
+    names: list[str] = []
+    write = SlurmRecords.write
+    monkeypatch.setattr(
+        SlurmRecords,
+        "write",
+        lambda self, run, record: (names.append(f"{run} {record.command}"), write(self, run, record)),
+    )
+    yield names
+    for job in jobs.values():
+        job.wait()
+
+
+def end_when(monkeypatch: pytest.MonkeyPatch, out: Path, error: type[BaseException]) -> None:
+    """Raises in the driver once both runs have trained for some epochs."""
+
+    def show(_: Display, progress: Progress) -> None:
+        metrics = [RunFolder(out / run).metrics for run in RUNS]
+        if all(file.is_file() and len(file.read_text().splitlines()) > 3 for file in metrics):
+            raise error
+
+    monkeypatch.setattr(Display, "show", show)
+
+
+@pytest.mark.slow
+def test_slurm_gives_the_same_numbers_also_after_ctrl_c_and_a_killed_driver(
+    tmp_path: Path, submitted: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = study(tmp_path, epochs=40)
+    here, there = tmp_path / "here", tmp_path / "there"
+    main([str(file), "--out", str(here), *ONE_CORE_EACH])
+    command = [str(file), "--out", str(there), "--launcher", "slurm", "--gpus-per-run", "0"]
+    with monkeypatch.context() as patch:
+        end_when(patch, there, KeyboardInterrupt)
+        with pytest.raises(KeyboardInterrupt):
+            main(command)
+    for run in RUNS:
+        assert RunFolder(there / run).last.is_file()
+        assert RunFolder(there / run).read_summary()["status"] == "interrupted"
+    assert SlurmRecords(StudyFolder(there).slurm).all() == {}
+    with monkeypatch.context() as patch:
+        patch.setattr(SlurmLauncher, "close", lambda _: None)
+        end_when(patch, there, Killed)
+        with pytest.raises(Killed):
+            main(command)
+    main(command)
+    assert figures(there) == figures(here)
+    starts = [submitted.count(f"{run} {command}") / 2 for run in RUNS for command in ("fit", "evaluate")]
+    assert starts == [2, 1, 2, 1]  # each is on record before and after it is submitted
+    main(command)
+    assert len(submitted) == 12
+
+
+@pytest.mark.slow
+def test_ray_gives_the_same_numbers_on_two_nodes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("ray")
+    from ray.cluster_utils import Cluster
+
+    file = study(tmp_path, epochs=2)
+    here, there = tmp_path / "here", tmp_path / "there"
+    main([str(file), "--out", str(here), *ONE_CORE_EACH])
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+    try:
+        cluster.add_node(num_cpus=1)
+        words = ["--launcher", "ray", "--ray-address", cluster.address]
+        main([str(file), "--out", str(there), *words])
+    finally:
+        cluster.shutdown()
+    assert figures(there) == figures(here)
