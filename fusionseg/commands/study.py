@@ -12,21 +12,27 @@ import yaml
 from fusionseg.cli.help import options_manual
 from fusionseg.cli.parser import Parser
 from fusionseg.config.errors import UsageError, UserError
-from fusionseg.studies.driver import Driver, Progress
+from fusionseg.studies.driver import Driver
 from fusionseg.studies.folder import StudyFolder
 from fusionseg.studies.launcher import LocalLauncher
 from fusionseg.studies.live import Display
-from fusionseg.studies.plan import Plan, PlannedRun
+from fusionseg.studies.plan import Plan
 from fusionseg.studies.prepare import prepared
+from fusionseg.studies.progress import Progress
+from fusionseg.studies.resolve import Resolver
+from fusionseg.studies.search.runs import SearchRuns, trial_runs
+from fusionseg.studies.search.sweep import search_sweep
+from fusionseg.studies.search.workload import search_workload
 from fusionseg.studies.seeds import seed_plan
 from fusionseg.studies.slots import Slot, slots
+from fusionseg.studies.sources import FixedRuns, Source
 from fusionseg.studies.sweep import sweep
 from fusionseg.studies.workload import workload
 
-ABOUT = """Runs every variant of a study file with every seed and measures each on the validation split. The
-same command goes on where it was stopped, repeats nothing that is finished, and takes in seeds and variants
-that were added to the file. What every run is to set beside the file is given as in fit: --data.dataset.root
-DIR. Then: python -m fusionseg report DIR."""
+ABOUT = """Runs every variant of a study file, or every trial of its search, with every seed and measures each
+on the validation split. The same command goes on where it was stopped, repeats nothing that is finished, and
+takes in seeds, variants and trials that were added to the file. What every run is to set beside the file is
+given as in fit: --data.dataset.root DIR. Then: python -m fusionseg report DIR."""
 
 SWITCHES = ("dry_run", "wandb_sweep")
 
@@ -77,33 +83,59 @@ def main(args: Sequence[str]) -> None:
     if given.plan is not None:
         print(seed_plan(folder, given.file.stem, given.plan))
         return
-    if given.dry_run or given.wandb_sweep:
-        plan = prepared(given.file, folder, _report, settings)
-        print(sweep(plan, folder) if given.wandb_sweep else workload(plan, folder, given.jobs or 1, _report))
-        return
-    places = slots(given.jobs, given.gpus_per_run)
-    with folder.held():
-        plan = prepared(given.file, folder, _report, settings)
-        chosen = _chosen(plan, given.final)
-        known = folder.declared(plan.study.name) if plan.study.name in folder.names() else {}
-        folder.declare({"final": known.get("final", []), **plan.declared()})
-        progress = _driven(plan, folder, places, plan.runs, "val")
-        if chosen and not progress.failed:
-            folder.declare(
-                {**folder.declared(plan.study.name), "final": sorted({*known.get("final", []), *chosen})}
+    with Resolver() as resolver:
+        if given.dry_run or given.wandb_sweep:
+            plan = prepared(given.file, folder, _report, resolver, settings)
+            print(
+                _sweep(plan, folder)
+                if given.wandb_sweep
+                else _workload(plan, folder, given.jobs or 1, resolver)
             )
-            _driven(plan, folder, places, [run for run in plan.runs if run.variant in chosen], "test")
+            return
+        progress = _run(given, folder, resolver, settings)
     print(folder.path)
     if progress.failed:
         logs = ", ".join(str(folder.log(run)) for run in progress.failed)
         raise UserError(f"{len(progress.failed)} of {progress.total} runs failed; their logs: {logs}")
 
 
-def _driven(
-    plan: Plan, folder: StudyFolder, places: list[Slot], runs: Sequence[PlannedRun], split: str
-) -> Progress:
+def _run(given: Options, folder: StudyFolder, resolver: Resolver, settings: dict[str, Any]) -> Progress:
+    """Runs what is left, and then measures the variants of `--final` on the test split."""
+    places = slots(given.jobs, given.gpus_per_run)
+    with folder.held():
+        plan = prepared(given.file, folder, _report, resolver, settings)
+        chosen = _chosen(plan, given.final)
+        known = folder.declared(plan.study.name) if plan.study.name in folder.names() else {}
+        folder.declare({"final": known.get("final", []), **plan.declared()})
+        source: Source = FixedRuns(plan.runs)
+        if plan.study.search:
+            source = SearchRuns(plan, folder, resolver, _report)
+        else:
+            resolver.close()
+        progress = _driven(plan, folder, places, source, "val")
+        if chosen and not progress.failed:
+            folder.declare(
+                {**folder.declared(plan.study.name), "final": sorted({*known.get("final", []), *chosen})}
+            )
+            runs = [*plan.runs, *trial_runs(plan.study, plan.trials, plan.trial_runs)]
+            final = FixedRuns([run for run in runs if run.variant in chosen])
+            _driven(plan, folder, places, final, "test")
+    return progress
+
+
+def _driven(plan: Plan, folder: StudyFolder, places: list[Slot], source: Source, split: str) -> Progress:
     with Display(f"{plan.study.name} ({split})", len(places)) as display:
-        return Driver(plan.study, runs, folder, LocalLauncher(), places, display.show, split).run()
+        return Driver(plan.study, source, folder, LocalLauncher(), places, display.show, split).run()
+
+
+def _workload(plan: Plan, folder: StudyFolder, jobs: int, resolver: Resolver) -> str:
+    if plan.study.search:
+        return search_workload(plan, folder, jobs, resolver, _report)
+    return workload(plan, folder, jobs, _report)
+
+
+def _sweep(plan: Plan, folder: StudyFolder) -> str:
+    return search_sweep(plan, folder) if plan.study.search else sweep(plan, folder)
 
 
 def _chosen(plan: Plan, final: str | None) -> list[str]:
@@ -112,7 +144,7 @@ def _chosen(plan: Plan, final: str | None) -> list[str]:
     Raises:
         UsageError: If there is no such variant.
     """
-    names = [variant.name for variant in plan.study.variants]
+    names = [variant["name"] for variant in plan.declared()["variants"]]
     chosen = final.split(",") if final and final not in names else [final] if final else []
     if unknown := [name for name in chosen if name not in names]:
         raise UsageError(f"expected variants of the study, found {unknown[0]!r}", "final")

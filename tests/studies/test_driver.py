@@ -9,11 +9,13 @@ import pytest
 
 from fusionseg.runs.folder import RunFolder
 from fusionseg.studies.axes import Variant
-from fusionseg.studies.driver import Driver, Progress
+from fusionseg.studies.driver import Driver
 from fusionseg.studies.folder import StudyFolder
 from fusionseg.studies.launcher import Job
 from fusionseg.studies.plan import PlannedRun
+from fusionseg.studies.progress import Progress
 from fusionseg.studies.slots import Slot
+from fusionseg.studies.sources import FixedRuns
 from fusionseg.studies.study_file import Study
 
 STUDY = Study("s", (), (Variant("a", {}), Variant("b", {"model.beta": 2.0})), (0, 1, 2))
@@ -84,7 +86,7 @@ class FakeLauncher:
 def driven(folder: Path, launcher: FakeLauncher, slots: int = 2, study: Study = STUDY) -> Progress:
     place = StudyFolder(folder)
     with place.held():
-        return Driver(study, RUNS, place, launcher, [Slot()] * slots, lambda _: None).run()
+        return Driver(study, FixedRuns(RUNS), place, launcher, [Slot()] * slots, lambda _: None).run()
 
 
 def test_every_run_is_trained_and_evaluated_once(tmp_path: Path) -> None:
