@@ -127,6 +127,9 @@ class SearchRuns:
         name = f"trial_{number:03d}"
         declared = self.folder.declared(self.study.name)
         entries = [entry for entry in declared["variants"] if entry["name"] == name]
+        if any("error" in entry for entry in entries):
+            self.storage.fail(number, entries[0]["error"])
+            return ()
         runs: Sequence[PlannedRun] = trial_runs(
             self.study, entries, [run for run in declared["runs"] if run["variant"] == name]
         ) or self._drawn(number, name, declared)
@@ -145,13 +148,15 @@ class SearchRuns:
         """The runs of a trial that is new to the folder, which declares it."""
         settings, point = self.storage.drawn(number)
         variant = Variant(name, settings, point)
+        entry = {"name": name, "trial": number, "settings": settings, "point": point}
         [outcome] = self.resolver([arguments(self.study, variant)])
         if "error" in outcome:
             self.report(f"{name} cannot be built: {outcome['error']} ({_shown(point)})")
+            declared["variants"].append({**entry, "error": outcome["error"]})
+            self.folder.declare(declared)
             self.storage.fail(number, outcome["error"])
             return ()
         runs = runs_of(self.study, [variant], {name: settings_of(outcome["config"])}, self.folder)
-        entry = {"name": name, "trial": number, "settings": settings, "point": point}
         declared["variants"].append({**entry, "parameters": outcome["parameters"], "steps": outcome["steps"]})
         declared["runs"] += [run.declared() for run in runs]
         self.folder.declare(declared)
