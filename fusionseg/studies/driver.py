@@ -190,11 +190,15 @@ class Driver:
         self.source.ended(run, None, reason)
 
     def _counted(self, run: PlannedRun) -> bool:
-        """Whether a run is finished, which is then counted."""
+        """Whether a run is finished, which is then counted, and recorded if a driver died before it was."""
         score = self._figures(run)
-        if score is not None:
-            self._count(run, score)
-        return score is not None
+        if score is None:
+            return False
+        record = self.folder.record(run.key)
+        if record.get("status") != "finished":
+            self._record(run, "finished", record.get("attempts", 0))
+        self._count(run, score)
+        return True
 
     def _figures(self, run: PlannedRun) -> Json | None:
         """The figures of a finished run; None if it is not finished."""

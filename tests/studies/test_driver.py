@@ -129,6 +129,20 @@ def test_a_driver_killed_anywhere_loses_and_repeats_nothing(seed: int, tmp_path:
     assert len(finished) == 12
 
 
+@pytest.mark.parametrize("record", [None, {"status": "running", "attempts": 1}])
+def test_a_finished_run_is_recorded_where_the_last_driver_died_before_that(
+    record: dict | None, tmp_path: Path
+) -> None:
+    driven(tmp_path, FakeLauncher())
+    folder = StudyFolder(tmp_path)
+    if record:
+        folder.write_record("b2", record)
+    else:
+        (folder.records / "b2.json").unlink()
+    driven(tmp_path, FakeLauncher())
+    assert folder.record("b2")["status"] == "finished"
+
+
 def test_a_failed_run_is_tried_again_and_then_reported_while_the_others_go_on(tmp_path: Path) -> None:
     launcher = FakeLauncher(fails=lambda job: 1 if job.name == "a/1" else 0)
     progress = driven(tmp_path, launcher)

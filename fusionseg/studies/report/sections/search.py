@@ -81,11 +81,12 @@ def _words(numbers: Analysis, search: Json, trials: Sequence[Trial]) -> list[str
         f"{search['sampler']['class_path']}: {listed(parts)}."
     ]
     best = [one.name for one in trials if one.best]
+    tried = count(len(declared) - len(unbuilt), "trial")
     metrics = listed(title(one["metric"]) for one in search["objectives"])
     lines.append(
-        f"The figures of {listed(best, 4)} are optimistic: the best of {count(len(trials), 'trial')} by "
-        f"{metrics}, on the images and seeds that chose it, and the more so the more trials there are. Run "
-        "it with further seeds as a variant of a study, and measure it on the test split once (--final)."
+        f"The figures of {listed(best, 4)} are optimistic: the best of {tried} by {metrics}, on the images "
+        "and seeds that chose it, and the more so the more trials there are. Run it with further seeds as a "
+        "variant of a study, and measure it on the test split once (--final)."
     )
     lines += [f"{one['name']} could not be built: {one['error']}" for one in unbuilt[:3]]
     return lines
