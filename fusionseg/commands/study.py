@@ -104,7 +104,7 @@ def _run(given: Options, folder: StudyFolder, resolver: Resolver, settings: dict
     places = slots(given.jobs, given.gpus_per_run)
     with folder.held():
         plan = prepared(given.file, folder, _report, resolver, settings)
-        chosen = _chosen(plan, given.final)
+        chosen = _chosen(plan, folder, given.final)
         known = folder.declared(plan.study.name) if plan.study.name in folder.names() else {}
         folder.declare({"final": known.get("final", []), **plan.declared()})
         source: Source = FixedRuns(plan.runs)
@@ -138,16 +138,20 @@ def _sweep(plan: Plan, folder: StudyFolder) -> str:
     return search_sweep(plan, folder) if plan.study.search else sweep(plan, folder)
 
 
-def _chosen(plan: Plan, final: str | None) -> list[str]:
-    """The variants that are measured on the test split.
+def _chosen(plan: Plan, folder: StudyFolder, final: str | None) -> list[str]:
+    """The variants that are measured on the test split; of trials, those that are finished can be.
 
     Raises:
         UsageError: If there is no such variant.
     """
-    names = [variant["name"] for variant in plan.declared()["variants"]]
+    names = [variant.name for variant in plan.study.variants]
+    for trial in plan.trials:
+        runs = [run for run in plan.trial_runs if run["variant"] == trial["name"]]
+        if runs and all(folder.record(run["key"]).get("status") == "finished" for run in runs):
+            names.append(trial["name"])
     chosen = final.split(",") if final and final not in names else [final] if final else []
     if unknown := [name for name in chosen if name not in names]:
-        raise UsageError(f"expected variants of the study, found {unknown[0]!r}", "final")
+        raise UsageError(f"expected variants of the study or finished trials, found {unknown[0]!r}", "final")
     return chosen
 
 
