@@ -51,6 +51,7 @@ def prepared(
         study = replace(
             study, precision=common_precision({**found, **({"the search": point} if point else {})})
         )
+        resolver.close()  # it may have opened a GPU to ask for its precision, and would hold it
     steps = dict(before.get("budget_steps", {}))
     if minutes := study.budget.get("minutes"):
         for variant in study.variants:
