@@ -268,3 +268,32 @@ def test_a_driver_killed_after_it_gave_a_trial_up_does_not_take_it_up_again(
     searching.run(study, launcher, slots=1)
     assert searching.trials()[number].state.name == "PRUNED"
     assert f"trial_{number:03d}/0" not in {job.name for job in launcher.started}
+
+
+def test_all_seeds_of_a_hopeless_trial_and_its_equals_are_given_up(searching: Any, fakes: Any) -> None:
+    study = searching.study(
+        space={"model.beta": [0.5, 1.0, 2.0, 4.0]},
+        seeds=(0, 1),
+        trials=16,
+        pruner={"class_path": "MedianPruner", "init_args": {"n_startup_trials": 2}},
+        sampler="RandomSampler",
+    )
+    launcher = fakes.launcher(epochs=6)
+    progress = searching.run(study, launcher, slots=3)
+    trials = searching.trials()
+    assert set(states(trials)) == {"COMPLETE", "PRUNED"}
+    ends: dict[float, set[str]] = {}
+    for trial in trials:
+        ends.setdefault(trial.params["model.beta"], set()).add(trial.state.name)
+    assert all(len(end) == 1 for end in ends.values())
+    results = collect([searching.folder.path])
+    for trial in trials:
+        runs = results.of(f"trial_{trial.number:03d}").values()
+        if trial.state.name == "PRUNED":
+            assert "pruned" in {run.status for run in runs}
+        else:
+            assert {run.status for run in runs} == {"finished"}
+    assert progress.finished == 2 * states(trials).count("COMPLETE")
+    again = fakes.launcher()
+    searching.run(study, again)
+    assert not again.started
