@@ -29,7 +29,7 @@ def check_same(study: Study, settings: Mapping[str, Json], base: Json, before: J
         now = study.declared()[key]
         if before[key] != now:
             raise UsageError(f"{before[key]!r} when the study in {path} began, {now!r} now", key)
-    if "search" in before:
+    if any("trial" in variant for variant in before["variants"]):
         _check_search(study, base, before, path)
     for variant in before["variants"]:
         name = variant["name"]

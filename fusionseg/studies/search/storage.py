@@ -35,21 +35,23 @@ class TrialStorage:
 
         self.search = search
         self.owner = owner
+        wanted = [one.direction for one in search.objectives]
         with quiet():
             self._storage = _opened(search.storage, journal)
             self.study = optuna.create_study(
                 storage=self._storage,
                 study_name=name,
-                directions=[one.direction for one in search.objectives],
+                directions=wanted,
                 pruner=pruner_of(search),
                 load_if_exists=True,
             )
             self._id = self._storage.get_study_id_from_name(name)
             before = self.study.user_attrs.get("search")
-            if before is None:
+            began = self.trials() or [one.name.lower() for one in self.study.directions] != wanted
+            if before is None or not began:
                 self.study.set_user_attr("search", search.meaning())
             else:
-                check_meaning(search.meaning(), before, search.storage or str(journal))
+                check_meaning(search.meaning(), before, search.storage.split("@")[-1] or str(journal))
 
     def trials(self) -> "list[optuna.trial.FrozenTrial]":
         """All trials, in the order of their numbers; those of other folders too."""

@@ -192,6 +192,17 @@ def test_a_search_that_means_something_else_is_refused_by_its_keys(
         searching.run(searching.study(trials=2, **change))
 
 
+def test_before_the_first_trial_everything_may_change(searching: Any, fakes: Any) -> None:
+    with pytest.raises(fakes.killed):
+        searching.run(
+            searching.study(trials=2, variants={"a": {"model.beta": 1.0}}), fakes.launcher(0), slots=1
+        )
+    assert not searching.trials()
+    changed = {"space": {"model.beta": {"low": 0.1, "high": 5}}, "sampler": "RandomSampler"}
+    searching.run(searching.study(trials=2, variants={"a": {"model.beta": 1.0}}, **changed))
+    assert states(searching.trials()) == ["COMPLETE"] * 2
+
+
 def test_a_journal_that_is_gone_is_missed(searching: Any) -> None:
     searching.run(searching.study(trials=2))
     searching.folder.journal("lr").unlink()
