@@ -30,9 +30,12 @@ from benchmarks.timing import Target, command_line, ratios, show
 from fusionseg.commands.fit import SYNTHETIC
 from fusionseg.studies.driver import Driver
 from fusionseg.studies.folder import StudyFolder
-from fusionseg.studies.launcher import Job, LocalLauncher
+from fusionseg.studies.launcher import Job
+from fusionseg.studies.local_launcher import LocalLauncher
 from fusionseg.studies.prepare import prepared
+from fusionseg.studies.resolve import Resolver
 from fusionseg.studies.slots import slots
+from fusionseg.studies.sources import FixedRuns
 
 LOOP = "loop of the shell"
 JOBS = 2
@@ -152,11 +155,11 @@ def own_share(cells: list[tuple[float, int]]) -> tuple[float, list[float]]:
         file = Path(by_study(cells, folder)[4])
         place = StudyFolder(folder / "runs")
         launcher = TimedLauncher()
-        with place.held():
-            plan = prepared(file, place, lambda _: None)
+        with place.held(), Resolver() as resolver:
+            plan = prepared(file, place, lambda _: None, resolver)
             place.declare(plan.declared())
             begin = time.process_time()
-            Driver(plan.study, plan.runs, place, launcher, slots(JOBS, 0), lambda _: None).run()
+            Driver(plan.study, FixedRuns(plan.runs), place, launcher, slots(JOBS, 0), lambda _: None).run()
             used = time.process_time() - begin
         waits = [
             float((place.path / planned.folder / NAME).read_text()) - launcher.launched[planned.folder]

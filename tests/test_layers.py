@@ -45,6 +45,7 @@ OWNERS = {
     "matplotlib": {"callbacks"},
     "scipy": {"heads", "data", "studies"},
     "torchjd": {"balancing"},
+    "optuna": {"studies"},
     "torchmetrics": {"metrics"},
     "jsonargparse": {"cli", "config"},
 }

@@ -13,22 +13,28 @@ import yaml
 from fusionseg.cli.help import options_manual
 from fusionseg.cli.parser import Parser
 from fusionseg.config.errors import UsageError, UserError
-from fusionseg.studies.driver import Driver, Progress
+from fusionseg.studies.driver import Driver
 from fusionseg.studies.folder import StudyFolder
 from fusionseg.studies.launcher import Launcher
 from fusionseg.studies.launchers import Kind, check_left, launcher, slots_for, stoppable
 from fusionseg.studies.live import Display
-from fusionseg.studies.plan import Plan, PlannedRun
+from fusionseg.studies.plan import Plan
 from fusionseg.studies.prepare import prepared
+from fusionseg.studies.progress import Progress
+from fusionseg.studies.resolve import Resolver
+from fusionseg.studies.search.runs import SearchRuns, trial_runs
+from fusionseg.studies.search.sweep import search_sweep
+from fusionseg.studies.search.workload import search_workload
 from fusionseg.studies.seeds import seed_plan
 from fusionseg.studies.slots import Slot
+from fusionseg.studies.sources import FixedRuns, Source
 from fusionseg.studies.sweep import sweep
 from fusionseg.studies.workload import workload
 
-ABOUT = """Runs every variant of a study file with every seed and measures each on the validation split. The
-same command goes on where it was stopped, repeats nothing that is finished, and takes in seeds and variants
-that were added to the file. What every run is to set beside the file is given as in fit: --data.dataset.root
-DIR. Then: python -m fusionseg report DIR."""
+ABOUT = """Runs every variant of a study file, or every trial of its search, with every seed and measures each
+on the validation split. The same command goes on where it was stopped, repeats nothing that is finished, and
+takes in seeds, variants and trials that were added to the file. What every run is to set beside the file is
+given as in fit: --data.dataset.root DIR. Then: python -m fusionseg report DIR."""
 
 SWITCHES = ("dry_run", "wandb_sweep")
 
@@ -88,57 +94,100 @@ def main(args: Sequence[str]) -> None:
     if given.plan is not None:
         print(seed_plan(folder, given.file.stem, given.plan))
         return
-    if given.dry_run or given.wandb_sweep:
-        plan = prepared(given.file, folder, _report, settings)
-        print(sweep(plan, folder) if given.wandb_sweep else workload(plan, folder, given.jobs or 1, _report))
-        return
-    places = slots_for(given.launcher, given.jobs, given.gpus_per_run)
-    runner = launcher(
-        given.launcher, folder, given.gpus_per_run, given.cpus_per_run, given.slurm, given.ray_address
-    )
-    with folder.held(), stoppable():
-        check_left(given.launcher, folder)
-        plan = prepared(given.file, folder, _report, settings)
-        chosen = _chosen(plan, given.final)
-        known = folder.declared(plan.study.name) if plan.study.name in folder.names() else {}
-        command = shlex.join(["python", "-m", "fusionseg", "study", *args])
-        folder.declare({"final": known.get("final", []), "command": command, **plan.declared()})
-        places = places or [Slot()] * len(plan.runs)
-        progress = _driven(plan, folder, runner, places, plan.runs, "val")
-        if chosen and not progress.failed:
-            folder.declare(
-                {**folder.declared(plan.study.name), "final": sorted({*known.get("final", []), *chosen})}
+    with Resolver() as resolver:
+        if given.dry_run or given.wandb_sweep:
+            plan = prepared(given.file, folder, _report, resolver, settings)
+            print(
+                _sweep(plan, folder)
+                if given.wandb_sweep
+                else _workload(plan, folder, given.jobs or 1, resolver)
             )
-            tested = [run for run in plan.runs if run.variant in chosen]
-            _driven(plan, folder, runner, places, tested, "test")
+            return
+        command = shlex.join(["python", "-m", "fusionseg", "study", *args])
+        progress = _run(given, command, folder, resolver, settings)
     print(folder.path)
     if progress.failed:
         logs = ", ".join(str(folder.log(run)) for run in progress.failed)
         raise UserError(f"{len(progress.failed)} of {progress.total} runs failed; their logs: {logs}")
 
 
+def _run(
+    given: Options, command: str, folder: StudyFolder, resolver: Resolver, settings: dict[str, Any]
+) -> Progress:
+    """Runs what is left, and then measures the variants of `--final` on the test split."""
+    places = slots_for(given.launcher, given.jobs, given.gpus_per_run)
+    runner = launcher(
+        given.launcher, folder, given.gpus_per_run, given.cpus_per_run, given.slurm, given.ray_address
+    )
+    with folder.held(), stoppable():
+        check_left(given.launcher, folder)
+        plan = prepared(given.file, folder, _report, resolver, settings)
+        chosen = _chosen(plan, folder, given.final)
+        places = places or _room(plan)
+        known = folder.declared(plan.study.name) if plan.study.name in folder.names() else {}
+        folder.declare({"final": known.get("final", []), "command": command, **plan.declared()})
+        source = _source(plan, folder, resolver)
+        progress = _driven(plan, folder, runner, places, source, "val")
+        if chosen and not progress.failed:
+            folder.declare(
+                {**folder.declared(plan.study.name), "final": sorted({*known.get("final", []), *chosen})}
+            )
+            runs = [*plan.runs, *trial_runs(plan.study, plan.trials, plan.trial_runs)]
+            final = FixedRuns([run for run in runs if run.variant in chosen])
+            _driven(plan, folder, runner, places, final, "test")
+    return progress
+
+
+def _source(plan: Plan, folder: StudyFolder, resolver: Resolver) -> Source:
+    """What gives the runs; the process that builds variants is needed no longer where all are known."""
+    if plan.study.search:
+        return SearchRuns(plan, folder, resolver, _report)
+    resolver.close()
+    return FixedRuns(plan.runs)
+
+
+def _room(plan: Plan) -> list[Slot]:
+    """Room for all runs of a study at once, which wait in the queue of a cluster.
+
+    Raises:
+        UsageError: If it is a search, whose trials would all be drawn before the first one ends.
+    """
+    if plan.study.search:
+        raise UsageError("expected so many runs at once, as a search draws from what it has learned", "jobs")
+    return [Slot()] * len(plan.runs)
+
+
 def _driven(
-    plan: Plan,
-    folder: StudyFolder,
-    runner: Launcher,
-    places: list[Slot],
-    runs: Sequence[PlannedRun],
-    split: str,
+    plan: Plan, folder: StudyFolder, runner: Launcher, places: list[Slot], source: Source, split: str
 ) -> Progress:
     with Display(f"{plan.study.name} ({split})", len(places)) as display:
-        return Driver(plan.study, runs, folder, runner, places, display.show, split).run()
+        return Driver(plan.study, source, folder, runner, places, display.show, split).run()
 
 
-def _chosen(plan: Plan, final: str | None) -> list[str]:
-    """The variants that are measured on the test split.
+def _workload(plan: Plan, folder: StudyFolder, jobs: int, resolver: Resolver) -> str:
+    if plan.study.search:
+        return search_workload(plan, folder, jobs, resolver, _report)
+    return workload(plan, folder, jobs, _report)
+
+
+def _sweep(plan: Plan, folder: StudyFolder) -> str:
+    return search_sweep(plan, folder) if plan.study.search else sweep(plan, folder)
+
+
+def _chosen(plan: Plan, folder: StudyFolder, final: str | None) -> list[str]:
+    """The variants that are measured on the test split; of trials, those that are finished can be.
 
     Raises:
         UsageError: If there is no such variant.
     """
     names = [variant.name for variant in plan.study.variants]
+    for trial in plan.trials:
+        runs = [run for run in plan.trial_runs if run["variant"] == trial["name"]]
+        if runs and all(folder.record(run["key"]).get("status") == "finished" for run in runs):
+            names.append(trial["name"])
     chosen = final.split(",") if final and final not in names else [final] if final else []
     if unknown := [name for name in chosen if name not in names]:
-        raise UsageError(f"expected variants of the study, found {unknown[0]!r}", "final")
+        raise UsageError(f"expected variants of the study or finished trials, found {unknown[0]!r}", "final")
     return chosen
 
 

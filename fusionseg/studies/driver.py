@@ -5,7 +5,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,10 @@ from fusionseg.runs.folder import RunFolder
 from fusionseg.studies.folder import StudyFolder
 from fusionseg.studies.launcher import Job, Launcher
 from fusionseg.studies.plan import PlannedRun
+from fusionseg.studies.progress import Progress
+from fusionseg.studies.report.figures import lower_is_better
 from fusionseg.studies.slots import Slot
+from fusionseg.studies.sources import Source
 from fusionseg.studies.study_file import Study
 
 TAIL = 2000
@@ -25,45 +28,13 @@ PATIENCE = 1.0
 
 
 @dataclass
-class Progress:
-    """What is known of each run while a study runs.
-
-    Attributes:
-        total: Runs that the study asks for.
-        finished: Runs with figures, those of earlier drivers too.
-        running: Folders of the runs that are computed now.
-        failed: Folders of the runs that failed for good.
-        durations: Seconds of each run that this driver finished.
-        scores: The deciding figure of each finished run, by variant.
-    """
-
-    total: int
-    finished: int = 0
-    running: list[str] = field(default_factory=list)
-    failed: list[str] = field(default_factory=list)
-    durations: list[float] = field(default_factory=list)
-    scores: dict[str, list[float]] = field(default_factory=dict)
-
-    def seconds_left(self, slots: int) -> float | None:
-        """Estimated seconds until the end; None before the first run has ended."""
-        if not self.durations:
-            return None
-        left = self.total - self.finished - len(self.failed) - len(self.running) / 2
-        return max(0.0, left) * sum(self.durations) / len(self.durations) / slots
-
-    def best(self) -> tuple[str, float] | None:
-        """The variant with the highest mean so far."""
-        means = {name: sum(values) / len(values) for name, values in self.scores.items()}
-        return max(means.items(), key=lambda item: item[1]) if means else None
-
-
-@dataclass
 class _Active:
     run: PlannedRun
     slot: Slot
     stage: str
     since: float
     attempts: int
+    pruned: bool = False
 
 
 class Driver:
@@ -75,7 +46,7 @@ class Driver:
 
     Args:
         study: The study.
-        runs: Its runs, in the order in which they are started.
+        source: Gives its runs, in the order in which they are started.
         folder: The folder, which this process holds.
         launcher: Starts processes.
         slots: What the runs are computed on, one at a time each.
@@ -86,7 +57,7 @@ class Driver:
     def __init__(
         self,
         study: Study,
-        runs: Sequence[PlannedRun],
+        source: Source,
         folder: StudyFolder,
         launcher: Launcher,
         slots: Sequence[Slot],
@@ -94,20 +65,16 @@ class Driver:
         split: str = "val",
     ) -> None:
         self.study = study
+        self.source = source
         self.folder = folder
         self.launcher = launcher
         self.free = list(slots)
         self.show = show
         self.split = split
-        self.progress = Progress(len(runs))
+        self.progress = Progress(source.total, lower_is_better(study.metric))
         self.active: dict[str, _Active] = {}
         self.waiting: deque[PlannedRun] = deque()
         self.attempts: dict[str, int] = {}
-        for run in runs:
-            if score := self._figures(run):
-                self._count(run, score)
-            else:
-                self.waiting.append(run)
 
     def run(self) -> Progress:
         """Runs until nothing is left to do.
@@ -116,15 +83,17 @@ class Driver:
             KeyboardInterrupt: After Ctrl-C, when the runs have written their last checkpoints.
         """
         try:
-            while self.waiting or self.active:
+            while self._take():
                 self._fill()
                 self.show(self.progress)
                 for name, code in self._ended().items():
                     self._end(self.active.pop(name), code)
+                self._prune()
         finally:
             self.launcher.close()
             for active in self.active.values():
-                self._record(active.run, "interrupted", active.attempts)
+                if not active.pruned:
+                    self._record(active.run, "interrupted", active.attempts)
         self.show(self.progress)
         return self.progress
 
@@ -135,15 +104,27 @@ class Driver:
             print(f"{error}; its runs are started again", file=sys.stderr)
             return {name: -9 for name, active in self.active.items() if len(active.slot.devices) <= 1}
 
+    def _take(self) -> bool:
+        """Takes runs from the source while there is room for more; whether there is anything left to do."""
+        while len(self.waiting) < len(self.free) and (runs := self.source.take()):
+            self.waiting.extend(run for run in runs if not self._counted(run))
+        self.progress.total = self.source.total
+        return bool(self.waiting or self.active)
+
     def _fill(self) -> None:
         """Starts runs while there is room; one whose folder another process still trains in waits."""
         for _ in range(len(self.waiting)):
             if not self.free:
                 return
             run = self.waiting.popleft()
+            if not self.source.wants(run):
+                self.progress.pruned.append(run.folder)
+                continue
             claimed = RunFolder(self.folder.path / run.folder).is_claimed()
-            if claimed and not self.launcher.takes_over(run.folder):
+            if run.folder in self.active or (claimed and not self.launcher.takes_over(run.folder)):
                 self.waiting.append(run)
+                continue
+            if self._counted(run):  # an equal one was computed since
                 continue
             attempts = self.attempts.get(run.key, 0)
             active = _Active(run, self.free.pop(), "", time.monotonic(), attempts)
@@ -173,8 +154,20 @@ class Driver:
         self.launcher.start(Job(run.folder, active.stage, words, log, active.slot, environment))
         self.active[run.folder] = active
 
+    def _prune(self) -> None:
+        """Stops the trainings that the source gives up."""
+        for active in self.active.values():
+            if active.stage == "fit" and not active.pruned and not self.source.wants(active.run):
+                active.pruned = True
+                self.launcher.stop(active.run.folder)
+
     def _end(self, active: _Active, code: int) -> None:
         run = active.run
+        if active.pruned:
+            self.free.append(active.slot)
+            self.progress.running.remove(run.folder)
+            self.progress.pruned.append(run.folder)
+            return
         score = self._figures(run)
         if code == 0 and score is None and active.stage == "fit":
             self._start(active)
@@ -195,6 +188,18 @@ class Driver:
             return
         self._record(run, "failed", attempts, reason=reason)
         self.progress.failed.append(run.folder)
+        self.source.ended(run, None, reason)
+
+    def _counted(self, run: PlannedRun) -> bool:
+        """Whether a run is finished, which is then counted, and recorded if a driver died before it was."""
+        score = self._figures(run)
+        if score is None:
+            return False
+        record = self.folder.record(run.key)
+        if record.get("status") != "finished":
+            self._record(run, "finished", record.get("attempts", 0))
+        self._count(run, score)
+        return True
 
     def _figures(self, run: PlannedRun) -> Json | None:
         """The figures of a finished run; None if it is not finished."""
@@ -205,6 +210,7 @@ class Driver:
         value = measured.get(self.study.metric.removeprefix("val/"))
         if isinstance(value, int | float):
             self.progress.scores.setdefault(run.variant, []).append(value)
+        self.source.ended(run, measured)
 
     def _record(self, run: PlannedRun, status: str, attempts: int, **more: Any) -> None:
         record = {"folder": run.folder, "status": status, "attempts": attempts, **more}

@@ -20,8 +20,9 @@ class StudyFolder:
     """The only place that knows what lies in a study folder.
 
     `studies/<name>.json` holds what each study declares and which run folder belongs to each variant and
-    seed, `runs/<key>.json` what happened to the run of a key, `logs/` what the runs printed, `slurm/` which
-    jobs SLURM has. The runs themselves lie in `<variant>/<seed>`.
+    seed, `studies/<name>.journal` the trials of a search, `runs/<key>.json` what happened to the run of a
+    key, `logs/` what the runs printed, `slurm/` which jobs SLURM has. The runs themselves lie in
+    `<variant>/<seed>`.
 
     Args:
         path: The folder, which need not exist.
@@ -41,6 +42,10 @@ class StudyFolder:
     def declaration(self, name: str) -> Path:
         """The file of what a study declares."""
         return self.studies / f"{name}.json"
+
+    def journal(self, name: str) -> Path:
+        """The file of the trials of a study's search, where no database is named."""
+        return self.studies / f"{name}.journal"
 
     def declared(self, name: str | None = None) -> Json:
         """What a study declares.

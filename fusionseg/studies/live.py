@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from fusionseg.studies.driver import Progress
+from fusionseg.studies.progress import Progress
 
 
 class Display:
@@ -45,6 +45,7 @@ class Display:
             f"{progress.finished} of {progress.total} runs",
             f"{len(progress.running)} running",
             *([f"{len(progress.failed)} failed"] if progress.failed else []),
+            *([f"{len(progress.pruned)} pruned"] if progress.pruned else []),
             *([f"best {best[0]} {best[1]:.4f}"] if best else []),
         ]
         line = "  ".join(parts)
@@ -61,6 +62,8 @@ class Display:
         table.add_row("runs finished", f"{progress.finished} of {progress.total}")
         table.add_row("running", "\n".join(progress.running) or "-")
         table.add_row("failed", "\n".join(progress.failed) or "-")
+        if progress.pruned:
+            table.add_row("pruned", str(len(progress.pruned)))
         table.add_row("best so far", f"{best[0]}  {best[1]:.4f}" if best else "-")
         table.add_row("time left", self._left(progress))
         return table

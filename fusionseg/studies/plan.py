@@ -1,22 +1,18 @@
 """The runs of a study: each variant and seed with its key and its folder, checked before anything runs."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
-
-import yaml
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from uuid import uuid4
 
 from fusionseg.config.errors import UsageError
 from fusionseg.config.type_names import nearest
 from fusionseg.files.atomic import Json
 from fusionseg.studies.axes import Variant
 from fusionseg.studies.folder import StudyFolder
-from fusionseg.studies.identity import differences, key_of, settings_of
+from fusionseg.studies.identity import key_of, settings_of
+from fusionseg.studies.sameness import check_same
+from fusionseg.studies.search.space import as_text
 from fusionseg.studies.study_file import Study
-
-FIXED = ("metric", "epoch", "budget")
-"""What a study that has begun cannot change, beside its variants' settings."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +33,10 @@ class PlannedRun:
     folder: str
     arguments: tuple[str, ...]
 
+    def declared(self) -> Json:
+        """What the folder keeps of the run."""
+        return {"variant": self.variant, "seed": self.seed, "key": self.key, "folder": self.folder}
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -50,6 +50,10 @@ class Plan:
         parameters: The number of parameters of each.
         steps: The training steps of each, None where they are not known before.
         budget_steps: Those that a budget of minutes was turned into.
+        trials: What the folder keeps of the variants that a search has drawn so far.
+        trial_runs: What it keeps of their runs.
+        point: What came of a search's command line at one point of its space; empty without a search.
+        owner: A text by which a search tells the folder's trials from those of others.
     """
 
     study: Study
@@ -59,12 +63,17 @@ class Plan:
     parameters: Mapping[str, int]
     steps: Mapping[str, int | None]
     budget_steps: Mapping[str, int]
+    trials: Sequence[Json] = ()
+    trial_runs: Sequence[Json] = ()
+    point: Json = field(default_factory=dict)
+    owner: str = ""
 
     def declared(self) -> Json:
         """What the folder keeps of the study."""
         named = {variant.name: variant for variant in self.study.variants}
         return {
             **self.study.declared(),
+            **({"base": settings_of(self.point["config"]), "owner": self.owner} if self.point else {}),
             "budget_steps": dict(self.budget_steps),
             "variants": [
                 {
@@ -76,11 +85,9 @@ class Plan:
                     "resolved": dict(self.settings[name]),
                 }
                 for name, variant in named.items()
-            ],
-            "runs": [
-                {"variant": run.variant, "seed": run.seed, "key": run.key, "folder": run.folder}
-                for run in self.runs
-            ],
+            ]
+            + list(self.trials),
+            "runs": [run.declared() for run in self.runs] + list(self.trial_runs),
         }
 
 
@@ -94,7 +101,7 @@ def arguments(study: Study, variant: Variant, steps: int | None = None) -> list[
     if number := steps or study.budget.get("steps"):
         words += ["--trainer.max_epochs=-1", f"--trainer.max_steps={number:g}"]
     settings = {**study.settings, **variant.settings}
-    return words + [f"--{key}={_text(value)}" for key, value in settings.items()]
+    return words + [f"--{key}={as_text(value)}" for key, value in settings.items()]
 
 
 def checked(study: Study, found: Mapping[str, Json]) -> None:
@@ -134,7 +141,13 @@ def _check_axes(study: Study, settings: Mapping[str, Json]) -> None:
             raise UsageError("this axis changes nothing: all its values make the same run", f"axes.{axis}")
 
 
-def planned(study: Study, found: Mapping[str, Json], steps: Mapping[str, int], folder: StudyFolder) -> Plan:
+def planned(
+    study: Study,
+    found: Mapping[str, Json],
+    steps: Mapping[str, int],
+    folder: StudyFolder,
+    point: Json | None = None,
+) -> Plan:
     """The runs of a study that begins or goes on in a folder.
 
     Args:
@@ -142,52 +155,61 @@ def planned(study: Study, found: Mapping[str, Json], steps: Mapping[str, int], f
         found: What came of each variant's command line.
         steps: Steps of each variant, where the budget is a time.
         folder: The folder, which may hold this study, as it was, and others.
+        point: What came of a search's command line at one point of its space.
 
     Raises:
         UsageError: If the study in the folder is another one of this name; it names what differs.
     """
     settings = {name: settings_of(outcome["config"]) for name, outcome in found.items()}
-    if study.name in folder.names():
-        check_same(study, settings, folder.declared(study.name), folder.path)
+    base = settings_of(point["config"]) if point else {}
+    before = folder.declared(study.name) if study.name in folder.names() else {}
+    if before:
+        check_same(study, settings, base, before, folder.path)
+    trials = [variant for variant in before.get("variants", []) if "trial" in variant]
+    drawn = {trial["name"] for trial in trials}
+    runs = runs_of(study, study.variants, settings, folder, steps)
+    return Plan(
+        study,
+        tuple(runs),
+        {name: outcome["config"] for name, outcome in found.items()},
+        settings,
+        {name: outcome["parameters"] for name, outcome in found.items()},
+        {name: outcome["steps"] for name, outcome in found.items()},
+        steps,
+        trials,
+        [run for run in before.get("runs", []) if run["variant"] in drawn],
+        point or {},
+        before.get("owner") or uuid4().hex,
+    )
+
+
+def runs_of(
+    study: Study,
+    variants: Sequence[Variant],
+    settings: Mapping[str, Json],
+    folder: StudyFolder,
+    steps: Mapping[str, int] | None = None,
+) -> list[PlannedRun]:
+    """The runs of variants, seed by seed; one that the folder holds already has that one's place.
+
+    Args:
+        study: The study.
+        variants: Its variants.
+        settings: The resolved settings of each.
+        folder: The folder.
+        steps: Steps of each variant, where the budget is a time.
+    """
     taken = {run["folder"]: run["key"] for name in folder.names() for run in folder.declared(name)["runs"]}
     paid = {key: name for name, key in taken.items()}
     runs = []
     for seed in study.seeds:
-        for variant in study.variants:
+        for variant in variants:
             key = key_of(settings[variant.name], seed)
             place = paid.get(key) or _free(f"{variant.name}/{seed}", key, taken)
             taken[place] = key
-            words = [*arguments(study, variant, steps.get(variant.name)), f"--seed_everything={seed}"]
+            words = [*arguments(study, variant, (steps or {}).get(variant.name)), f"--seed_everything={seed}"]
             runs.append(PlannedRun(variant.name, seed, key, place, tuple(words)))
-    parameters = {name: outcome["parameters"] for name, outcome in found.items()}
-    planned_steps = {name: outcome["steps"] for name, outcome in found.items()}
-    configs = {name: outcome["config"] for name, outcome in found.items()}
-    return Plan(study, tuple(runs), configs, settings, parameters, planned_steps, steps)
-
-
-def check_same(study: Study, settings: Mapping[str, Json], before: Json, path: Path) -> None:
-    """Raises a UsageError if a study is not the one that began in a folder, grown at most."""
-    for key in FIXED:
-        now = study.declared()[key]
-        if before[key] != now:
-            raise UsageError(f"{before[key]!r} when the study in {path} began, {now!r} now", key)
-    for variant in before["variants"]:
-        name = variant["name"]
-        if name not in settings:
-            raise UsageError(
-                f"variant {name!r} of the study in {path} is gone: keep it, or use another --out"
-            )
-        changed = differences(variant["resolved"], settings[name])
-        if changed:
-            more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
-            raise UsageError(
-                f"variant {name!r} is not what began in {path}: {'; '.join(changed[:3])}{more}; name it "
-                "otherwise, or use another --out"
-            )
-    if gone := sorted(set(before["seeds"]) - set(study.seeds)):
-        raise UsageError(
-            f"seed {gone[0]} of the study in {path} is gone: keep it, or use another --out", "seeds"
-        )
+    return runs
 
 
 def common_precision(found: Mapping[str, Json]) -> str:
@@ -205,9 +227,3 @@ def common_precision(found: Mapping[str, Json]) -> str:
 def _free(name: str, key: str, taken: Mapping[str, str]) -> str:
     """A folder for a run: its own name, or with a part of the key where another run has that."""
     return name if taken.get(name, key) == key else f"{name}-{key[:6]}"
-
-
-def _text(value: Any) -> str:
-    """A value as one word of YAML."""
-    text = yaml.safe_dump(value, default_flow_style=True, width=float("inf"), sort_keys=False)
-    return str(text).removesuffix("\n").removesuffix("\n...")

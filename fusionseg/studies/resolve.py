@@ -1,52 +1,95 @@
-"""`python -m fusionseg.studies.resolve IN OUT`: parses command lines of `fit` and builds what they name.
+"""`python -m fusionseg.studies.resolve`: parses command lines of `fit` and builds what they name.
 
 A process of its own, so that the driver of a study imports nothing heavy and no fork follows a computation.
+It stays until it is closed, because its imports take seconds and a command line takes tenths of one. Command
+lines come in and what is found of them goes out as lines of JSON.
 """
 
-import contextlib
 import json
 import math
+import os
 import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
-from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 from fusionseg.config.errors import UsageError
 from fusionseg.files.atomic import Json
 
-FAILED = 3
-"""The exit code where a command line cannot be used, and the file OUT says why."""
 
+class Resolver:
+    """Says what comes of command lines of `fit`; its process starts with the first one.
 
-def resolved(commands: Sequence[Sequence[str]]) -> list[Json]:
-    """What comes of command lines of `fit`, in a process of its own.
-
-    Args:
-        commands: The arguments of each.
-
-    Returns:
-        For each `config` (YAML, as in `config.yaml`), `precision`, `parameters` and `figures` (the names that
-        its validation logs, none where a model does not tell), or `error`.
+    Called with the arguments of several, it returns for each `config` (YAML, as in `config.yaml`),
+    `precision`, `parameters`, `figures` (the names that its validation logs, none where a model does not
+    tell) and `steps`, or `error`.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        source = Path(folder) / "in.json"
-        target = Path(folder) / "out.json"
-        source.write_text(json.dumps([list(command) for command in commands]), encoding="utf-8")
-        command = [sys.executable, "-m", "fusionseg.studies.resolve", str(source), str(target)]
-        done = subprocess.run(command, capture_output=True, text=True)
-        if not target.is_file():
-            raise UsageError(f"the variants cannot be built: {done.stderr.strip()[-2000:]}")
-        found: list[Json] = json.loads(target.read_text(encoding="utf-8"))
-    return found
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[str] | None = None
+        self._errors: Any = None
+
+    def __enter__(self) -> "Resolver":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __call__(self, commands: Sequence[Sequence[str]]) -> list[Json]:
+        """What comes of each command line.
+
+        Raises:
+            UsageError: If the process died, as for want of memory.
+        """
+        return [self._resolved(list(command)) for command in commands]
+
+    def close(self) -> None:
+        """Ends the process; a further call starts another one."""
+        if self._process is not None:
+            self._process.communicate()
+            self._errors.close()
+            self._process = None
+
+    def _resolved(self, command: list[str]) -> Json:
+        process = self._process or self._start()
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            process.stdin.write(json.dumps(command) + "\n")
+            process.stdin.flush()
+            answer = process.stdout.readline()
+        except BrokenPipeError:
+            answer = ""
+        if not answer:
+            process.wait()
+            self._errors.seek(0)
+            raise UsageError(f"the variants cannot be built: {self._errors.read().strip()[-2000:]}")
+        found: Json = json.loads(answer)
+        return found
+
+    def _start(self) -> "subprocess.Popen[str]":
+        self._errors = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115 (closed with the process)
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "fusionseg.studies.resolve"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            text=True,
+            start_new_session=True,  # so that Ctrl-C reaches the driver alone
+        )
+        return self._process
 
 
-def _main(source: Path, target: Path) -> None:
-    commands = json.loads(source.read_text(encoding="utf-8"))
-    with contextlib.redirect_stdout(sys.stderr):
-        found = [_resolved(command) for command in commands]
-    target.write_text(json.dumps(found), encoding="utf-8")
+def _main() -> None:
+    with os.fdopen(os.dup(1), "w", encoding="utf-8") as answers:
+        os.dup2(2, 1)  # what a part prints while it is built
+        for line in sys.stdin:
+            answers.write(json.dumps(_resolved(json.loads(line))) + "\n")
+            answers.flush()
 
 
 def _resolved(args: list[str]) -> Json:
@@ -99,4 +142,4 @@ def _figures(model: Any) -> list[str]:
 
 
 if __name__ == "__main__":
-    _main(Path(sys.argv[1]), Path(sys.argv[2]))
+    _main()

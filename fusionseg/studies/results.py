@@ -88,8 +88,16 @@ class Results:
 
     @property
     def reference(self) -> str:
-        """The variant that the others are compared with: the study's own, or the first."""
-        return str(self.declared.get("reference") or self.variants[0])
+        """The variant that the others are compared with: the study's own, or the first.
+
+        In a search, which may fail or prune its first trials, it is the first whose runs are finished.
+        """
+        if named := self.declared.get("reference"):
+            return str(named)
+        finished = [
+            name for name in self.variants if all(r.status == "finished" for r in self.of(name).values())
+        ]
+        return finished[0] if finished and self.declared.get("search") else self.variants[0]
 
     def of(self, variant: str) -> dict[int, RunResult]:
         """The runs of a variant by their seeds."""

@@ -1,5 +1,6 @@
 """A study file: what is varied, over which seeds, and what decides."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +11,7 @@ from fusionseg.config.type_names import nearest
 from fusionseg.files.atomic import Json
 from fusionseg.studies.axes import Variant, crossed
 from fusionseg.studies.entries import a_list, a_mapping, a_name, a_number, one_of
+from fusionseg.studies.search.declaration import Search, read_search
 
 KEYS = (
     "description",
@@ -18,6 +20,7 @@ KEYS = (
     "axes",
     "formulas",
     "variants",
+    "search",
     "seeds",
     "metric",
     "epoch",
@@ -42,7 +45,7 @@ class Study:
         name: The file's name without its suffix.
         base: The configurations that all runs begin with.
         settings: What all runs set, by keys with dots as on the command line of `fit`.
-        variants: What is compared.
+        variants: What is compared, beside the trials of a search.
         seeds: The seeds of each variant.
         metric: The validation figure that decides.
         epoch: Which epoch counts: `last`, or `best` by `val/score`.
@@ -52,6 +55,7 @@ class Study:
         precision: As Lightning's; empty where the configurations decide.
         retries: How often a failed run is started again.
         notes: What the report says beside its figures.
+        search: The search whose trials are variants too; None for none.
     """
 
     name: str
@@ -69,6 +73,7 @@ class Study:
     precision: str = ""
     retries: int = 1
     notes: tuple[str, ...] = ()
+    search: Search | None = None
 
     def declared(self) -> Json:
         """What the report needs to know of the file."""
@@ -84,6 +89,7 @@ class Study:
             "budget": dict(self.budget),
             "precision": self.precision,
             "notes": list(self.notes),
+            **({"search": self.search.meaning()} if self.search else {}),
         }
 
 
@@ -111,6 +117,10 @@ def _study(path: Path, content: Mapping[str, Any]) -> Study:
     axes = a_mapping(content, "axes")
     settings = _settings(content, "settings")
     variants = _variants(content, axes)
+    search = read_search(content, _metric(content)) if "search" in content else None
+    if search:
+        _checked({one.key: None for one in search.space}, "search.space")
+        content = {"metric": search.objectives[0].metric, "seeds": 1, **content}
     names = [variant.name for variant in variants]
     return Study(
         name=path.stem,
@@ -126,10 +136,11 @@ def _study(path: Path, content: Mapping[str, Any]) -> Study:
         baselines={
             task: a_name(name, f"baselines.{task}", names) or "" for task, name in _tasks(content).items()
         },
-        budget=_budget(content),
+        budget=_budget(content, search),
         precision=str(content.get("precision") or ""),
         retries=a_number(content, "retries", 1),
         notes=tuple(map(str, a_list(content, "notes"))),
+        search=search,
     )
 
 
@@ -143,8 +154,8 @@ def _base(path: Path, content: Mapping[str, Any]) -> list[Path]:
 
 def _variants(content: Mapping[str, Any], axes: Mapping[str, Any]) -> tuple[Variant, ...]:
     given = a_mapping(content, "variants")
-    if not given and not axes:
-        raise UsageError("expected `axes` or `variants`, found neither", "variants")
+    if not given and not axes and "search" not in content:
+        raise UsageError("expected `axes`, `variants` or `search`, found none", "variants")
     named = [
         Variant(str(name), _checked(settings or {}, f"variants.{name}")) for name, settings in given.items()
     ]
@@ -156,6 +167,8 @@ def _variants(content: Mapping[str, Any], axes: Mapping[str, Any]) -> tuple[Vari
         raise UsageError(f"expected names that differ, found {twice!r} twice", "variants")
     if bad := next((name for name in names if not name or set(name) & set("/\\\0") or name[0] == "."), None):
         raise UsageError(f"expected a name that can be a folder, found {bad!r}", "variants")
+    if trial := next((name for name in names if re.fullmatch(r"trial_\d+", name)), None):
+        raise UsageError(f"expected another name than {trial!r}, which a search gives", "variants")
     return (*named, *grid)
 
 
@@ -197,10 +210,12 @@ def _metric(content: Mapping[str, Any]) -> str:
     return name
 
 
-def _budget(content: Mapping[str, Any]) -> dict[str, float]:
+def _budget(content: Mapping[str, Any], search: Search | None) -> dict[str, float]:
     budget = a_mapping(content, "budget")
     if not budget:
         return {}
+    if search and "minutes" in budget:
+        raise UsageError("a search takes epochs or steps: the time of a step is measured alone", "budget")
     [(kind, amount), *more] = budget.items()
     if more or kind not in BUDGETS:
         raise UsageError(

@@ -12,6 +12,8 @@ HEADER = """\
 # types survive.
 """
 
+COMMAND = ["${env}", "${interpreter}", "-m", "fusionseg.fit", "${args}"]
+
 
 def sweep(plan: Plan, folder: StudyFolder) -> str:
     """The sweep as YAML, a grid of variants and seeds; writes the configurations of the variants."""
@@ -26,6 +28,6 @@ def sweep(plan: Plan, folder: StudyFolder) -> str:
         "name": plan.study.name,
         "metric": {"name": plan.study.metric, "goal": "maximize"},
         "parameters": {"config": {"values": files}, "seed_everything": {"values": list(plan.study.seeds)}},
-        "command": ["${env}", "${interpreter}", "-m", "fusionseg.fit", "${args}"],
+        "command": COMMAND,
     }
     return HEADER + yaml.safe_dump(content, sort_keys=False)

@@ -9,11 +9,13 @@ import pytest
 
 from fusionseg.runs.folder import RunFolder
 from fusionseg.studies.axes import Variant
-from fusionseg.studies.driver import Driver, Progress
+from fusionseg.studies.driver import Driver
 from fusionseg.studies.folder import StudyFolder
 from fusionseg.studies.launcher import Job, Launcher
 from fusionseg.studies.plan import PlannedRun
+from fusionseg.studies.progress import Progress
 from fusionseg.studies.slots import Slot
+from fusionseg.studies.sources import FixedRuns
 from fusionseg.studies.study_file import Study
 
 STUDY = Study("s", (), (Variant("a", {}), Variant("b", {"model.beta": 2.0})), (0, 1, 2))
@@ -87,7 +89,7 @@ class FakeLauncher(Launcher):
 def driven(folder: Path, launcher: FakeLauncher, slots: int = 2, study: Study = STUDY) -> Progress:
     place = StudyFolder(folder)
     with place.held():
-        return Driver(study, RUNS, place, launcher, [Slot()] * slots, lambda _: None).run()
+        return Driver(study, FixedRuns(RUNS), place, launcher, [Slot()] * slots, lambda _: None).run()
 
 
 def test_every_run_is_trained_and_evaluated_once(tmp_path: Path) -> None:
@@ -128,6 +130,20 @@ def test_a_driver_killed_anywhere_loses_and_repeats_nothing(seed: int, tmp_path:
             started += [(job.name, job.command) for job in launcher.started]
         break
     assert len(finished) == 12
+
+
+@pytest.mark.parametrize("record", [None, {"status": "running", "attempts": 1}])
+def test_a_finished_run_is_recorded_where_the_last_driver_died_before_that(
+    record: dict | None, tmp_path: Path
+) -> None:
+    driven(tmp_path, FakeLauncher())
+    folder = StudyFolder(tmp_path)
+    if record:
+        folder.write_record("b2", record)
+    else:
+        (folder.records / "b2.json").unlink()
+    driven(tmp_path, FakeLauncher())
+    assert folder.record("b2")["status"] == "finished"
 
 
 def test_a_failed_run_is_tried_again_and_then_reported_while_the_others_go_on(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ def written(folder: Path, **content: object) -> Path:
 @pytest.mark.parametrize("path", sorted(STUDIES.glob("*.yaml")), ids=lambda path: path.stem)
 def test_the_studies_of_the_package_can_be_read(path: Path) -> None:
     study = read_study(path)
-    assert len(study.variants) * len(study.seeds) > 1
+    assert study.search or len(study.variants) * len(study.seeds) > 1
     assert study.description
 
 
@@ -51,7 +51,7 @@ def test_settings_of_the_command_line_go_to_all_runs(tmp_path: Path) -> None:
         ({"variants": {"a": {"seed_everything": 1}}}, "^variants.a.seed_everything: a study decides that"),
         ({"variants": {"a": {"beta": 1}}}, "^variants.a: expected a setting of model, data or trainer"),
         ({"variants": {"a/b": {}}}, "^variants: expected a name that can be a folder"),
-        ({"variants": {}}, "^variants: expected `axes` or `variants`"),
+        ({"variants": {}}, "^variants: expected `axes`, `variants` or `search`"),
         ({"base": "nothing.yaml"}, "nothing.yaml: expected a configuration file"),
         ({"retries": -1}, "^retries: "),
         ({"settings": [1]}, "^settings: expected"),

@@ -26,10 +26,11 @@ from fusionseg.studies.report.sections import (
     result,
     runs,
     scores,
+    search,
     tradeoff,
 )
 
-BEFORE = (result, scores, differences, gains, oracles, tradeoff, axes, ranks, curves, classes)
+BEFORE = (result, search, scores, differences, gains, oracles, tradeoff, axes, ranks, curves, classes)
 AFTER = (costs, runs, provenance, reading)
 """The sections before and after the images, in the order of the page."""
 
