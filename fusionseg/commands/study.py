@@ -18,6 +18,7 @@ from fusionseg.studies.folder import StudyFolder
 from fusionseg.studies.launcher import Launcher
 from fusionseg.studies.launchers import Kind, check_left, launcher, slots_for, stoppable
 from fusionseg.studies.live import Display
+from fusionseg.studies.own_packages import own_packages
 from fusionseg.studies.plan import Plan
 from fusionseg.studies.prepare import prepared
 from fusionseg.studies.progress import Progress
@@ -161,7 +162,8 @@ def _driven(
     plan: Plan, folder: StudyFolder, runner: Launcher, places: list[Slot], source: Source, split: str
 ) -> Progress:
     with Display(f"{plan.study.name} ({split})", len(places)) as display:
-        return Driver(plan.study, source, folder, runner, places, display.show, split).run()
+        trust = own_packages(plan)
+        return Driver(plan.study, source, folder, runner, places, display.show, split, trust).run()
 
 
 def _workload(plan: Plan, folder: StudyFolder, jobs: int, resolver: Resolver) -> str:

@@ -16,6 +16,7 @@ from fusionseg.studies.launcher import Job, Launcher
 from fusionseg.studies.plan import PlannedRun
 from fusionseg.studies.progress import Progress
 from fusionseg.studies.report.figures import lower_is_better
+from fusionseg.studies.report.score_parts import score_parts
 from fusionseg.studies.slots import Slot
 from fusionseg.studies.sources import Source
 from fusionseg.studies.study_file import Study
@@ -52,6 +53,7 @@ class Driver:
         slots: What the runs are computed on, one at a time each.
         show: Called with what is known whenever that changes, and each second.
         split: The split that is measured: `val`, or `test` in the end.
+        trust: Packages of the user's own that the study names.
     """
 
     def __init__(
@@ -63,6 +65,7 @@ class Driver:
         slots: Sequence[Slot],
         show: Callable[[Progress], None],
         split: str = "val",
+        trust: Sequence[str] = (),
     ) -> None:
         self.study = study
         self.source = source
@@ -71,6 +74,7 @@ class Driver:
         self.free = list(slots)
         self.show = show
         self.split = split
+        self.trusting = ["--trust", ",".join(trust)] if trust else []
         self.progress = Progress(source.total, lower_is_better(study.metric))
         self.active: dict[str, _Active] = {}
         self.waiting: deque[PlannedRun] = deque()
@@ -139,14 +143,15 @@ class Driver:
         active.stage = "evaluate" if trained else "fit"
         if trained:
             measured = ["--split", self.split, "--checkpoint", self.study.epoch, "--pictures", "2"]
-            words = ["--run", str(where.path), *measured]
+            words = ["--run", str(where.path), *measured, *self.trusting]
         elif where.config.is_file():
-            words = ["--resume", str(where.path)]
+            words = ["--resume", str(where.path), *self.trusting]
         else:
             words = [*run.arguments, "--out", str(where.path)]
         self._record(run, "running", active.attempts)
         log = self.folder.log(run.folder)
         environment = {
+            "WANDB_NAME": run.folder,
             "WANDB_RUN_GROUP": f"{self.study.name}/{run.variant}",
             "WANDB_JOB_TYPE": "study",
             "WANDB_TAGS": self.study.name,
@@ -210,6 +215,9 @@ class Driver:
         value = measured.get(self.study.metric.removeprefix("val/"))
         if isinstance(value, int | float):
             self.progress.scores.setdefault(run.variant, []).append(value)
+        if self.study.metric == "val/score":
+            known = {f"val/{name}": value for name, value in measured.items() if value is not None}
+            self.progress.tasks.add(score_parts(known, "val"))
         self.source.ended(run, measured)
 
     def _record(self, run: PlannedRun, status: str, attempts: int, **more: Any) -> None:

@@ -16,6 +16,7 @@ class Progress:
         pruned: Folders of the runs that a search gave up.
         durations: Seconds of each run that this driver finished.
         scores: The deciding figure of each finished run, by variant.
+        tasks: Which tasks the finished runs were measured on, each set once.
     """
 
     total: int
@@ -26,6 +27,7 @@ class Progress:
     pruned: list[str] = field(default_factory=list)
     durations: list[float] = field(default_factory=list)
     scores: dict[str, list[float]] = field(default_factory=dict)
+    tasks: set[frozenset[str]] = field(default_factory=set)
 
     def seconds_left(self, slots: int) -> float | None:
         """Estimated seconds until the end; None before the first run has ended."""
@@ -35,7 +37,9 @@ class Progress:
         return max(0.0, left) * sum(self.durations) / len(self.durations) / slots
 
     def best(self) -> tuple[str, float] | None:
-        """The variant with the best mean so far."""
+        """The variant with the best mean so far; None where variants have different tasks to be good at."""
+        if len(self.tasks) > 1:
+            return None
         means = {name: sum(values) / len(values) for name, values in self.scores.items()}
         sign = -1 if self.lower_is_better else 1
         return max(means.items(), key=lambda item: sign * item[1]) if means else None

@@ -225,3 +225,23 @@ def test_a_clock_that_jumps_changes_nothing(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr("time.time", lambda: random.uniform(0, 1e10))
     progress = driven(tmp_path, FakeLauncher())
     assert all(0 <= seconds < 60 for seconds in progress.durations)
+
+
+def test_packages_of_one_s_own_are_trusted_where_a_run_is_resumed_or_evaluated(tmp_path: Path) -> None:
+    launcher = FakeLauncher()
+    place = StudyFolder(tmp_path)
+    begun = RunFolder(tmp_path / RUNS[0].folder)
+    begun.path.mkdir(parents=True)
+    begun.config.write_text("{}")
+    with place.held():
+        source = FixedRuns(RUNS[:1])
+        Driver(STUDY, source, place, launcher, [Slot()], lambda _: None, trust=["mine", "yours"]).run()
+    resumed, evaluated = launcher.started
+    assert list(resumed.arguments)[-2:] == list(evaluated.arguments)[-2:] == ["--trust", "mine,yours"]
+
+
+def test_runs_have_their_names_and_groups_in_tracking(tmp_path: Path) -> None:
+    launcher = FakeLauncher()
+    driven(tmp_path, launcher)
+    assert {job.environment["WANDB_NAME"] for job in launcher.started} == {run.folder for run in RUNS}
+    assert {job.environment["WANDB_RUN_GROUP"] for job in launcher.started} == {"s/a", "s/b"}
