@@ -80,9 +80,10 @@ class LocalLauncher(Launcher):
         """Stops all jobs and waits for them."""
         for program in self._programs.values():
             program.terminate()
-        if self._server is not None and self._server.stdin is not None:
+        if self._server is not None and self._server.stdin is not None and self._server.stdout is not None:
             self._server.stdin.close()
             self._server.wait()
+            self._server.stdout.close()
             self._server = None
         for program in self._programs.values():
             program.wait()
