@@ -2,6 +2,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -143,6 +144,11 @@ def test_a_sigterm_ends_the_block_with_its_exit_code() -> None:
     before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(SystemExit, match="143"), stoppable():
         signal.raise_signal(signal.SIGTERM)
+    with pytest.raises(SystemExit) as ended, stoppable():
+        with suppress(SystemExit):
+            signal.raise_signal(signal.SIGTERM)
+        raise SystemExit(1)
+    assert ended.value.code == 143
     assert signal.getsignal(signal.SIGTERM) == before
 
 
