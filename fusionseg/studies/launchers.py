@@ -146,7 +146,6 @@ def check_left(kind: Kind, folder: StudyFolder) -> None:
 @contextmanager
 def stoppable() -> Iterator[None]:
     """Lets SIGTERM end a block as Ctrl-C does, with exit code 143, so that what it started is stopped."""
-
     received: list[int] = []
 
     def stop(signum: int, _: FrameType | None) -> None:
