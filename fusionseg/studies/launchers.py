@@ -160,7 +160,7 @@ def stoppable() -> Iterator[None]:
         yield
     except SystemExit as error:
         if received:  # while Ray waits it makes this 1
-            error.code = 128 + received[0]
+            raise SystemExit(128 + received[0]) from error
         raise
     finally:
         signal.signal(signal.SIGTERM, before)
