@@ -146,8 +146,10 @@ def check_left(kind: Kind, folder: StudyFolder) -> None:
 @contextmanager
 def stoppable() -> Iterator[None]:
     """Lets SIGTERM end a block as Ctrl-C does, with exit code 143, so that what it started is stopped."""
+    received: list[int] = []
 
     def stop(signum: int, _: FrameType | None) -> None:
+        received.append(signum)
         raise SystemExit(128 + signum)
 
     if threading.current_thread() is not threading.main_thread():
@@ -156,5 +158,9 @@ def stoppable() -> Iterator[None]:
     before = signal.signal(signal.SIGTERM, stop)
     try:
         yield
+    except SystemExit as error:
+        if received:  # while Ray waits it makes this 1
+            raise SystemExit(128 + received[0]) from error
+        raise
     finally:
         signal.signal(signal.SIGTERM, before)

@@ -80,11 +80,10 @@ class LocalLauncher(Launcher):
         """Stops all jobs and waits for them."""
         for program in self._programs.values():
             program.terminate()
-        if self._server is not None:
-            streams: list[Any] = [self._server.stdin, self._server.stdout]
-            streams[0].close()
+        if self._server is not None and self._server.stdin is not None and self._server.stdout is not None:
+            self._server.stdin.close()
             self._server.wait()
-            streams[1].close()
+            self._server.stdout.close()
             self._server = None
         for program in self._programs.values():
             program.wait()

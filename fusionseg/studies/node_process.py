@@ -47,9 +47,9 @@ class NodeProcess:
     def run(self, asks: Sequence[int] = ()) -> int:
         """Runs it to its end and returns its exit code.
 
-        A KeyboardInterrupt, or one of the signals `asks`, is passed on once as SIGUSR1, after which training
-        writes its last checkpoint. The process itself ignores SIGUSR2, which SLURM sends to all processes of
-        a job, and gets SIGTERM if this one dies.
+        The first of the signals `asks` is passed on as SIGUSR1, after which training writes its last
+        checkpoint. The process itself ignores SIGUSR2, which SLURM sends to all processes of a job, and gets
+        SIGTERM if this one dies.
         """
         own = {name: value for name, value in os.environ.items() if name not in HIDDEN}
         asked: list[int] = []
@@ -67,10 +67,7 @@ class NodeProcess:
             )
         passed_on = False
         while process.poll() is None:
-            try:
-                time.sleep(PATIENCE)
-            except KeyboardInterrupt:
-                asked.append(signal.SIGINT)
+            time.sleep(PATIENCE)
             if asked and not passed_on:
                 passed_on = True
                 process.send_signal(signal.SIGUSR1)

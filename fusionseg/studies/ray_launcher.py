@@ -107,5 +107,5 @@ class RayLauncher(Launcher):
 
 
 def _run(process: NodeProcess) -> int:
-    """Runs on the node."""
-    return process.run()
+    """Runs on the node; Ray cancels a task with SIGINT."""
+    return process.run(asks=[signal.SIGINT])

@@ -146,6 +146,17 @@ def test_a_sigterm_ends_the_block_with_its_exit_code() -> None:
     assert signal.getsignal(signal.SIGTERM) == before
 
 
+def test_a_sigterm_keeps_its_exit_code_where_a_library_changes_it() -> None:
+    def wait() -> None:
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        except SystemExit:
+            raise SystemExit(1) from None
+
+    with pytest.raises(SystemExit, match="143"), stoppable():
+        wait()
+
+
 def test_nothing_of_a_cluster_is_imported_before_it_is_asked_for() -> None:
     code = (
         "import sys\nfrom fusionseg.studies.folder import StudyFolder\n"

@@ -77,13 +77,6 @@ def test_the_process_ignores_usr2_that_slurm_sends_to_all(tmp_path: Path) -> Non
     assert program(tmp_path, text).run() == 5
 
 
-def test_an_interruption_is_passed_on_as_usr1(tmp_path: Path) -> None:
-    text = "pathlib.Path('ready').touch()\ntime.sleep(60)\n"
-    thread = when_ready(tmp_path, lambda: signal.raise_signal(signal.SIGINT))
-    assert program(tmp_path, text).run() == -signal.SIGUSR1
-    thread.join()
-
-
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems do not report the death of a parent")
 def test_the_process_is_asked_to_stop_if_what_runs_it_is_killed(tmp_path: Path) -> None:
     text = (

@@ -11,7 +11,7 @@ from fusionseg.config.errors import UserError
 from fusionseg.studies.launcher import Job
 from fusionseg.studies.slurm_launcher import LOST, SlurmLauncher
 from fusionseg.studies.slurm_queue import SlurmQueue
-from fusionseg.studies.slurm_records import SlurmRecord, SlurmRecords
+from fusionseg.studies.slurm_records import SlurmRecords
 
 FailedJobError = pytest.importorskip("submitit.core.utils").FailedJobError
 
@@ -242,14 +242,3 @@ def test_closing_when_nothing_runs_asks_slurm_nothing(
 ) -> None:
     slurm.answers = False
     driver().close()
-
-
-def test_a_damaged_record_is_an_error_that_names_it(
-    driver: Callable[[], SlurmLauncher], tmp_path: Path
-) -> None:
-    records = SlurmRecords(tmp_path / "slurm")
-    records.write("a/0", SlurmRecord("n", "fit"))
-    file = tmp_path / "slurm" / "jobs" / "a" / "0.json"
-    file.write_text("{")
-    with pytest.raises(UserError, match=rf"{file}: expected the record of a SLURM job"):
-        driver().takes_over("a/0")
