@@ -63,8 +63,9 @@ class EvaluateCLI(FusionCLI):
 
     def classes_of(self, data: Any) -> Any:
         classes = super().classes_of(data)
-        best = RunFolder(self.config.run).best
-        return with_run_classes(data, best, self.config.map_classes) if best.is_file() else classes
+        run = RunFolder(self.config.run)
+        path = run.best if self.config.checkpoint == "best" else run.last
+        return with_run_classes(data, path, self.config.map_classes) if path.is_file() else classes
 
     def manual(self) -> str:
         return options_manual("fusionseg.evaluate --run DIR [--split test] [--key value ...]", ABOUT, Options)
@@ -75,12 +76,12 @@ def main(args: Sequence[str]) -> None:
     args = [re.sub("^--map-classes", "--map_classes", word) for word in args]
     named = values(args, "--run")
     with untrusted(values(args, "--trust")):
-        cli = EvaluateCLI([*arguments(RunFolder(named[-1])), *args] if named else args)
+        cli = EvaluateCLI([*arguments(RunFolder(named[-1]), _asked(args)), *args] if named else args)
     config = cli.config
     if config.wandb:
         os.environ["WANDB_MODE"] = config.wandb
     run = RunFolder(config.run)
-    load_state(cli.model, run.best_checkpoint() if config.checkpoint == "best" else run.last)
+    load_state(cli.model, run.checkpoint(config.checkpoint))
     if not config.trained:
         _check_unseen(run, cli.datamodule, config.split)
     precision = str(config.trainer.get("precision") or fast_precision())
@@ -92,6 +93,11 @@ def main(args: Sequence[str]) -> None:
     for note in result["notes"]:
         print(f"{config.split}: {note}", file=sys.stderr)
     print(run.evaluation / f"{config.split}.json")
+
+
+def _asked(args: Sequence[str]) -> Literal["best", "last"]:
+    """Which checkpoint the arguments name, as the configuration is completed from it."""
+    return "last" if values(args, "--checkpoint")[-1:] == ["last"] else "best"
 
 
 def _check_unseen(run: RunFolder, data: Any, split: Literal["val", "test"]) -> None:

@@ -103,8 +103,9 @@ def _predicted(
     run: RunFolder, split: Any, names: Sequence[str], trust: Sequence[str], last: bool
 ) -> dict[str, dict[str, Picture]]:
     """The pictures of some images by the model of a run as it was evaluated: of its last or best epoch."""
+    which: Literal["best", "last"] = "last" if last else "best"
     with untrusted(trust):
-        cli = EvaluateCLI([*arguments(run), "--run", str(run.path)])
-    load_state(cli.model, run.last if last else run.best_checkpoint())
+        cli = EvaluateCLI([*arguments(run, which), "--run", str(run.path), "--checkpoint", which])
+    load_state(cli.model, run.checkpoint(which))
     precision = str(cli.config.trainer.get("precision") or fast_precision())
     return dict(chosen_rows(cli.model, cli.datamodule, split, names, precision))

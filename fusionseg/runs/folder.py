@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Literal
 
 from lightning.fabric.utilities import rank_zero_only
 
@@ -174,17 +175,17 @@ class RunFolder:
             )
         return self.config
 
-    def best_checkpoint(self) -> Path:
-        """The checkpoint with the best validation score.
+    def checkpoint(self, which: Literal["best", "last"] = "best") -> Path:
+        """The checkpoint with the best validation score, or the last one.
 
         Raises:
             FileNotFoundError: If there is none (yet).
         """
-        if not self.best.is_file():
-            raise FileNotFoundError(
-                f"{self.best}: no such checkpoint; has the run finished its first validation?"
-            )
-        return self.best
+        path = self.best if which == "best" else self.last
+        if not path.is_file():
+            first = "validation" if which == "best" else "epoch"
+            raise FileNotFoundError(f"{path}: no such checkpoint; has the run finished its first {first}?")
+        return path
 
     def last_checkpoint(self) -> Path | None:
         """The checkpoint to resume from; None, with a notice, if the run stopped before its first one."""

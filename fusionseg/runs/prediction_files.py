@@ -106,7 +106,7 @@ def _checkpoint(run: Path | None, checkpoint: Path | None) -> Path:
     if checkpoint is None:
         assert run is not None
         RunFolder(run).configuration()
-        return RunFolder(run).best_checkpoint()
+        return RunFolder(run).checkpoint()
     return checkpoint
 
 

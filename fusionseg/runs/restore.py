@@ -4,7 +4,7 @@ import inspect
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from lightning.pytorch import LightningModule
 
@@ -84,7 +84,7 @@ def _backbone(checkpoint: Checkpoint) -> dict[str, Any]:
     return backbone if isinstance(backbone, dict) else {}
 
 
-def arguments(run: RunFolder) -> list[str]:
+def arguments(run: RunFolder, which: Literal["best", "last"] = "best") -> list[str]:
     """The arguments that give a command line a run's configuration, and what only its checkpoint knows.
 
     The weights that the run began with are left out, as their file or server may be gone by now.
@@ -94,7 +94,7 @@ def arguments(run: RunFolder) -> list[str]:
         WeightsError: If it holds no checkpoint.
     """
     config = run.configuration()
-    known = _backbone(opened(run.best_checkpoint()))
+    known = _backbone(opened(run.checkpoint(which)))
     kept = [key for key in RECORDED if key in known]
     return ["--config", str(config), *(f"--model.backbone.{key}={json.dumps(known[key])}" for key in kept)]
 

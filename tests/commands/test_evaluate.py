@@ -68,6 +68,18 @@ def test_the_last_line_is_the_file(evaluated: Path, capsys: pytest.CaptureFixtur
     assert err == ""
 
 
+def test_the_last_checkpoint_needs_no_best_one(trained: Path) -> None:
+    best = trained / "checkpoints" / "best.ckpt"
+    best.unlink()
+    main(["--run", str(trained), "--checkpoint", "last", "--pictures", "0"])
+    assert result(trained)["checkpoint"] == "last"
+    with pytest.raises(FileNotFoundError, match=r"best\.ckpt: no such checkpoint; has the run finished its"):
+        main(["--run", str(trained)])
+    (trained / "checkpoints" / "last.ckpt").unlink()
+    with pytest.raises(FileNotFoundError, match=r"last\.ckpt: no such checkpoint; has the run finished its"):
+        main(["--run", str(trained), "--checkpoint", "last"])
+
+
 def test_further_words_change_the_data_but_not_the_architecture(trained: Path) -> None:
     main(["--run", str(trained), "--pictures", "0", "--data.dataset.length", "3"])
     assert result(trained)["images"] == 3

@@ -149,10 +149,10 @@ def test_a_run_folder_knows_its_model_s_class(tmp_path: Path, monkeypatch: pytes
     path = saved(own_model.Own(CLASSES, width=7), tmp_path / "run" / "checkpoints" / "best.ckpt")
     config = {"model": {"class_path": "own_model.Own"}}
     (tmp_path / "run" / "config.yaml").write_text(yaml.safe_dump(config))
-    model: Any = restored(RunFolder(tmp_path / "run").best_checkpoint(), tmp_path / "run", ["own_model"])[0]
+    model: Any = restored(RunFolder(tmp_path / "run").checkpoint(), tmp_path / "run", ["own_model"])[0]
     assert isinstance(model, own_model.Own)
     assert model.width == 7
-    assert RunFolder(tmp_path / "run").best_checkpoint() == path
+    assert RunFolder(tmp_path / "run").checkpoint() == path
 
 
 def test_a_checkpoint_of_another_architecture_is_refused(checkpoint: Path) -> None:
@@ -249,7 +249,7 @@ def test_a_folder_without_a_run_is_named(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"expected a run folder with config.yaml"):
         RunFolder(tmp_path).configuration()
     with pytest.raises(FileNotFoundError, match=r"best.ckpt: no such checkpoint; has the run finished"):
-        RunFolder(tmp_path).best_checkpoint()
+        RunFolder(tmp_path).checkpoint()
 
 
 def test_evaluation_and_resume_rebuild_the_dilation_that_a_run_was_trained_with(trained: Path) -> None:
