@@ -78,6 +78,7 @@ def test_parts_of_every_kind_are_found() -> None:
     assert len(found) > 40
 
 
+@pytest.mark.slow
 def test_importing_a_package_is_cheap_beside_lightning() -> None:
     # torchmetrics, which Lightning needs, imports matplotlib
     heavy = ["matplotlib.figure", "wandb", "segmentation_models_pytorch", "timm", "torchjd", "skimage"]

@@ -73,6 +73,7 @@ def test_a_seed_repeats_its_mutation(kind: str) -> None:
         assert len({mutation(Random(seed), content) for seed in range(20)}) > 1
 
 
+@pytest.mark.slow
 def test_fuzz_runs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr("sys.argv", ["fuzz", "--case", "checkpoint/1", "dataset/5", "dataset/20"])
     with pytest.raises(SystemExit) as end:

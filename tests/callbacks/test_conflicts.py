@@ -228,6 +228,7 @@ def test_what_cannot_be_compared_is_refused(plan: Callable[..., pl.Trainer]) -> 
         Conflicts().setup(plan(), mixing, "fit")
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:The .grad attribute")
 def test_of_compiled_parts_there_is_the_branching_point(tmp_path: Path) -> None:
     compiles = LambdaCallback(setup=lambda trainer, module, stage: module.network.compile_parts("eager"))

@@ -135,6 +135,7 @@ def test_half_precision_learns_and_remembers_the_same_but_for_rounding(
         torch.testing.assert_close(value, other, atol=0, rtol=near)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:The .grad attribute")
 @pytest.mark.parametrize("balancer", SOME_FAST)
 def test_compiled_parts_have_the_gradients_of_plain_ones(balancer: Any, scenes: Scenes) -> None:

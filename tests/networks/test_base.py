@@ -217,6 +217,7 @@ def test_in_half_precision_nothing_is_promoted_and_memory_stays_channels_last(re
     assert all(m.is_contiguous(memory_format=torch.channels_last) for m in seen)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:The .grad attribute")
 @every_network
 def test_all_but_the_branching_point_can_be_compiled(recipe: Recipe) -> None:

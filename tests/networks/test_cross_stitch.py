@@ -109,6 +109,7 @@ def test_a_share_outside_of_0_and_1_is_refused() -> None:
         CrossStitch(HEADS, Backbone(), own=1.5)
 
 
+@pytest.mark.slow
 def test_compiled_it_gives_the_same_from_one_graph() -> None:
     network = CrossStitch(HEADS, Backbone("mobilenet_v2", decoder="FPN")).eval()
     expected = network(IMAGE)[0]["semantic"]

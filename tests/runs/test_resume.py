@@ -375,6 +375,7 @@ def test_a_signal_leaves_a_run_that_goes_on_from_the_next_step(
     check_equal(whole, run("stopped"))
 
 
+@pytest.mark.slow
 def test_the_command_goes_on_with_what_the_folder_says(
     tiny: list[str], trained: Path, tmp_path: Path
 ) -> None:
@@ -430,6 +431,7 @@ def test_a_run_that_was_killed_before_its_first_checkpoint_begins_again(
     check_equal(trained, killed)
 
 
+@pytest.mark.slow
 def test_it_begins_again_with_the_weights_that_it_began_with(
     tiny: list[str], trained: Path, tmp_path: Path
 ) -> None:
