@@ -1,6 +1,5 @@
 """The run folder: every path in it, and which process may write to it."""
 
-import fcntl
 import json
 import os
 import shutil
@@ -13,6 +12,7 @@ from typing import Literal
 from lightning.fabric.utilities import rank_zero_only
 
 from fusionseg.files.atomic import Json, remove_drafts
+from fusionseg.files.locks import locked
 
 PARENT = "runs"
 """The folder in which new run folders are made."""
@@ -83,7 +83,12 @@ class RunFolder:
         if self.path.exists() and not self.path.is_dir():
             raise FileExistsError(f"{self.path} is a file: choose a folder with --out (default_root_dir)")
         self._make(exist_ok=True)
-        self._lock, alone = _locked(self._claim_file)
+        if (lock := locked(self._claim_file)) is None:
+            raise FileExistsError(
+                f"another process is training in {self.path}: choose another folder with --out "
+                "(default_root_dir)"
+            )
+        self._lock, alone = lock
         died = alone and os.read(self._lock, 1) != b""  # a process that ends removes its claim
         if resume:
             remove_drafts(self.path)
@@ -198,12 +203,10 @@ class RunFolder:
         """Whether a process trains in the folder."""
         if not self._claim_file.is_file():
             return False
-        try:
-            descriptor, _ = _locked(self._claim_file)
-        except FileExistsError:
-            return True
-        os.close(descriptor)
-        return False
+        lock = locked(self._claim_file)
+        if lock is not None:
+            os.close(lock[0])
+        return lock is None
 
     def readable_summary(self) -> Json:
         """The content of `summary.json`; empty if there is none that can be read."""
@@ -236,34 +239,3 @@ class RunFolder:
 def _is_first_rank() -> bool:
     """Whether this is global rank 0, as Lightning reads it from the environment."""
     return getattr(rank_zero_only, "rank", 0) == 0
-
-
-def _locked(path: Path) -> tuple[int, bool]:
-    """The descriptor of a file that this process locks, and whether the file system has locks.
-
-    Raises:
-        FileExistsError: If another process holds the lock.
-    """
-    while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(descriptor)
-            raise FileExistsError(
-                f"another process is training in {path.parent}: choose another folder with --out "
-                "(default_root_dir)"
-            ) from None
-        except OSError:
-            return descriptor, False
-        if _same(descriptor, path):
-            return descriptor, True
-        os.close(descriptor)  # its last owner removed the file between the opening and the lock
-
-
-def _same(descriptor: int, path: Path) -> bool:
-    """Whether a descriptor is that of the file that the path names now."""
-    try:
-        return os.path.samestat(os.fstat(descriptor), path.stat())
-    except FileNotFoundError:
-        return False

@@ -1,6 +1,5 @@
 """The folder of one or more studies: every path in it, and what is on record about each run."""
 
-import fcntl
 import json
 import os
 import socket
@@ -11,6 +10,7 @@ from pathlib import Path
 
 from fusionseg.config.errors import UsageError
 from fusionseg.files.atomic import Json, write_json
+from fusionseg.files.locks import locked
 
 VERSION = 1
 """The version of what a study writes; a folder of another one is refused."""
@@ -101,15 +101,15 @@ class StudyFolder:
             UsageError: If another driver holds it; it says who.
         """
         self.path.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(self.path / ".driver", os.O_RDWR | os.O_CREAT, 0o644)
+        file = self.path / ".driver"
+        lock = locked(file)
+        if lock is None:
+            holder = file.read_text(encoding="utf-8", errors="replace").strip() or "another process"
+            raise UsageError(
+                f"{self.path} is held by {holder}: wait for it, stop it, or choose another folder (--out)"
+            )
+        descriptor = lock[0]
         try:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                holder = os.read(descriptor, 200).decode(errors="replace").strip() or "another process"
-                raise UsageError(
-                    f"{self.path} is held by {holder}: wait for it, stop it, or choose another folder (--out)"
-                ) from None
             os.ftruncate(descriptor, 0)
             os.write(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
             yield
