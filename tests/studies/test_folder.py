@@ -45,10 +45,10 @@ def test_a_declaration_that_cannot_be_read_is_an_error_and_a_record_is_not(
 
 
 def test_the_second_driver_learns_who_holds_the_folder(tmp_path: Path) -> None:
-    with StudyFolder(tmp_path).held():
-        with pytest.raises(
-            UsageError, match=r"is held by process \d+ on .+: wait for it, stop it, or choose"
-        ):
-            StudyFolder(tmp_path).held().__enter__()
+    with (
+        StudyFolder(tmp_path).held(),
+        pytest.raises(UsageError, match=r"is held by process \d+ on .+: wait for it, stop it, or choose"),
+    ):
+        StudyFolder(tmp_path).held().__enter__()
     with StudyFolder(tmp_path).held():
         pass
