@@ -48,6 +48,9 @@ SMALL: dict[str, Any] = {
     "trainer.precision": "32-true",
     "trainer.callbacks": "benchmarks.first_step.FirstStep",
 }
+OWN = ("trainer.precision", "trainer.max_epochs")
+"""What a study has keys of its own for."""
+
 FIT = (
     "{python} -m fusionseg.fit --config {config} {settings} --model.beta={beta} --seed_everything={seed} "
     "--out {out}"
@@ -79,8 +82,9 @@ def by_study(cells: list[tuple[float, int]], folder: Path) -> list[str]:
     variants = {f"beta_{beta:g}": {"model.beta": beta} for beta, _ in cells}
     content = {
         "base": str(SYNTHETIC),
-        "settings": {key: value for key, value in SMALL.items() if key != "trainer.precision"},
+        "settings": {key: value for key, value in SMALL.items() if key not in OWN},
         "precision": SMALL["trainer.precision"],
+        "budget": {"epochs": SMALL["trainer.max_epochs"]},
         "variants": variants,
         "seeds": sorted({seed for _, seed in cells}),
     }

@@ -19,6 +19,22 @@ PARTS = ("commands.fit", "commands.evaluate")
 PR_SET_PDEATHSIG = 1
 
 
+def import_all() -> None:
+    """Imports what every run needs, but not wandb, which timm would import.
+
+    At its import wandb makes a temporary folder for pictures, which the first run that ends would remove for
+    all others. A run that is tracked imports it itself.
+    """
+    modules: dict[str, Any] = sys.modules
+    modules["wandb"] = None
+    try:
+        for part in PARTS:
+            importlib.import_module(f"fusionseg.{part}")
+        importlib.import_module("segmentation_models_pytorch")
+    finally:
+        del modules["wandb"]
+
+
 def _serve() -> dict[str, Any] | None:
     """Forks for every request; returns the request in the child, and None in the server when it is done."""
     wake, woken = os.pipe()
@@ -104,9 +120,7 @@ def _run(request: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    for part in PARTS:
-        importlib.import_module(f"fusionseg.{part}")
-    importlib.import_module("segmentation_models_pytorch")
+    import_all()
     asked = _serve()
     if asked is not None:
         _run(asked)

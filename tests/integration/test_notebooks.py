@@ -21,8 +21,9 @@ def test_notebook_runs_and_shows_a_picture_and_a_table(
     path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
+    before = sorted(path.parent.iterdir())
     notebook = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
-    NotebookClient(notebook, timeout=900, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    NotebookClient(notebook, timeout=900, resources={"metadata": {"path": str(path.parent)}}).execute()
     shown = {
         kind
         for cell in notebook.cells
@@ -30,3 +31,4 @@ def test_notebook_runs_and_shows_a_picture_and_a_table(
         for kind in output.get("data", {})
     }
     assert {"image/png", "text/markdown"} <= shown
+    assert sorted(path.parent.iterdir()) == before

@@ -33,7 +33,11 @@ def test_the_runs_of_a_study_are_grouped_by_variant_and_named_by_seed(
     for variant in content["variants"]:
         run = tmp_path / "out" / variant / "3"
         records = wandb_records(run)
-        [opened] = [record.run for record in records if record.HasField("run")]
+        parts = [record.run for record in records if record.HasField("run")]
+        assert (
+            len({part.run_id for part in parts}) == 1
+        )  # the evaluation goes on with the run of the training
+        opened = parts[0]
         assert opened.run_group == f"small/{variant}"
         assert opened.job_type == "study"
         assert opened.display_name == f"{variant}/3"

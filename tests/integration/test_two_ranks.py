@@ -136,9 +136,9 @@ from fusionseg.data import SyntheticScenes
 
 
 class Void(SyntheticScenes):
-    def labels(self, index):
-        labels = super().labels(index)
-        return labels._replace(semantic=labels.semantic | 255)
+    def read(self, index):
+        pixels = super().read(index)
+        return pixels._replace(semantic=pixels.semantic | 255)
 """
 
 
