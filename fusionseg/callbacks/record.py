@@ -129,7 +129,8 @@ class RunRecord(Callback):
         self._begin(trainer, pl_module)
         self.since = time.perf_counter()
         if self.resumed and any(
-            isinstance(c, EarlyStopping) and c.stopped_epoch for c in _callbacks(trainer)
+            isinstance(c, EarlyStopping) and c.stopped_epoch
+            for c in trainer.callbacks  # type: ignore[attr-defined]
         ):
             trainer.should_stop = True  # which Lightning forgets
         # not earlier, so that what keeps a training from starting is all that is said then
@@ -228,10 +229,6 @@ class RunRecord(Callback):
         for name, value in metrics.items():
             table.add_row(name, f"{best[name]:.4f}" if name in best else "", f"{value:.4f}")
         Console(width=80, highlight=False).print(table)
-
-
-def _callbacks(trainer: Any) -> list[Callback]:
-    return list(trainer.callbacks)
 
 
 def _validated(trainer: Trainer) -> dict[str, float]:
