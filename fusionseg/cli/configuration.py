@@ -10,7 +10,7 @@ import yaml
 from jsonargparse import Namespace
 from lightning.pytorch.cli import LightningArgumentParser
 
-from fusionseg.cli.parser import OPTIONS
+from fusionseg.cli.fusion_cli import OPTIONS
 from fusionseg.config.errors import UsageError, mendable
 
 UNABLE = "Unable to serialize instance"

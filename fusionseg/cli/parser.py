@@ -1,44 +1,21 @@
-"""The command line of training and evaluation: LightningCLI with one-line errors and short names of parts."""
+"""The parser of every command: one-line errors, and values as Python and W&B write them.
 
-import importlib
-import inspect
-import pkgutil
+Nothing heavy is imported here, so that a command that needs no torch starts without it.
+"""
+
 import re
 import sys
 from collections.abc import Callable, Sequence
 from functools import reduce
 from itertools import pairwise
 from operator import or_
-from pathlib import Path
-from typing import Any, ClassVar, NoReturn
+from typing import Any, NoReturn
 
-import lightning.pytorch as pl
 from jsonargparse import ArgumentParser
-from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch import LightningDataModule, LightningModule
-from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
-from fusionseg.cli.arguments import as_yaml, values, with_head_classes
-from fusionseg.config.errors import UsageError, located, mapping, mendable
-from fusionseg.config.lightning_messages import quiet
-from fusionseg.config.parser_messages import innermost, usage_error
-from fusionseg.config.recipe import import_path
-from fusionseg.config.trust import check_named
-from fusionseg.config.type_names import nearest
-from fusionseg.config.validation import check_filled
-from fusionseg.data.datamodule import SegmentationDataModule
-from fusionseg.module import FusionModule
-from fusionseg.trainer import Trainer
-
-CATALOGUE = ("heads", "networks", "balancing", "data", "losses", "engine.optimization", "callbacks")
-"""Packages whose classes the command line knows by their short names."""
-
-OPTIONS = ("config", "out", "resume", "weights", "wandb", "trust")
-"""Arguments of the command, which are no part of the experiment."""
-
-BASES: dict[str, type] = {"model": LightningModule, "data": LightningDataModule, "trainer": Trainer}
-TRAINER = (*inspect.signature(Trainer).parameters, *inspect.signature(pl.Trainer).parameters)
-DEFAULTS: dict[str, type] = {"model": FusionModule, "data": SegmentationDataModule}
+from fusionseg.cli.arguments import as_yaml
+from fusionseg.config.errors import UsageError
+from fusionseg.config.parser_messages import usage_error
 
 
 class Parser(ArgumentParser):
@@ -86,142 +63,3 @@ class Parser(ArgumentParser):
     def format_help(self, *args: Any) -> str:
         """The help as text."""
         return self.manual() if self.manual else super().format_help(*args)
-
-
-class LightningParser(Parser, LightningArgumentParser):
-    """The same for `LightningCLI`."""
-
-
-class FusionCLI(LightningCLI):
-    """LightningCLI with any LightningModule and LightningDataModule, ours by default.
-
-    A model of your own (`--model my_package.MyModule`) may have an argument `classes`, which is filled in. It
-    logs `val/score`, by which the best checkpoint is chosen. For `evaluate` and `predict` it has `classes`
-    and `predictions(batch, size)`, a `Prediction` for each image of a batch at a size (H, W); if
-    `validation_step` returns these too, there will be pictures. Data of your own (`--data my_package.MyData`)
-    has an attribute `classes` and batches that keep the contract of a `Sample`; what its validation dataset's
-    `truth(index)` gives, or else the batch, is what answers are scored against.
-
-    Args:
-        args: The arguments of the command line.
-    """
-
-    trains: ClassVar[bool] = True
-    """Whether a trainer is made too, or only model and data."""
-
-    def __init__(self, args: Sequence[str]) -> None:
-        for package in CATALOGUE:
-            _import(f"fusionseg.{package}")
-        if "--trainer.help" in args:
-            from fusionseg.cli.help import trainer_manual
-
-            print(trainer_manual())
-            sys.exit(0)
-        files = configurations(args)
-        try:
-            with quiet():
-                super().__init__(
-                    LightningModule,
-                    LightningDataModule,
-                    save_config_callback=None,
-                    trainer_class=Trainer,
-                    seed_everything_default=0,
-                    parser_class=LightningParser,
-                    parser_kwargs={"allow_abbrev": False, "exit_on_error": True},
-                    subclass_mode_model=True,
-                    subclass_mode_data=True,
-                    args=with_head_classes(args),
-                    run=False,
-                    auto_configure_optimizers=False,
-                    load_from_checkpoint_support=False,
-                )
-        except UsageError as error:
-            typed = {word.split("=")[0].rstrip("+").replace(".init_args.", ".") for word in args}
-            raise located(error, [] if f"--{error.key.removesuffix('.*')}" in typed else files) from error
-        except (ValueError, MisconfigurationException, ImportError) as error:
-            cause = innermost(error)
-            if isinstance(cause, AttributeError | AssertionError):  # a bug in the constructor of a part
-                raise cause from None
-            with mendable(MisconfigurationException, ImportError):
-                raise cause from error
-
-    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
-        super().parse_arguments(parser, args)
-        # jsonargparse lets null pass wherever it stands
-        given = self.config.clone()
-        given.pop("model.init_args.classes", None)  # which the data tell later
-        seed = given.get("seed_everything")
-        if isinstance(seed, int) and not 0 <= seed < 2**32:
-            raise UsageError(f"expected an integer in 0..{2**32 - 1}, found {seed}", "seed_everything")
-        for key, base in BASES.items():
-            if not isinstance(settings := given.as_dict().get(key), dict):
-                raise UsageError(f"expected settings (keys and values), found {settings!r}", key)
-            if key != "trainer" or self.trains:
-                check_named(base, settings, key)
-                check_filled(DEFAULTS.get(key, base), settings, key)
-            elif unknown := sorted(settings.keys() - set(TRAINER)):
-                raise UsageError(f"no such setting{nearest(unknown[0], TRAINER)}", f"trainer.{unknown[0]}")
-
-    def add_core_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        if self.trains:
-            super().add_core_arguments_to_parser(parser)
-            return
-        for key in DEFAULTS:
-            parser.add_lightning_class_args(BASES[key], key, subclass_mode=True)
-        # plain values, of which nothing is built
-        parser.add_argument("--trainer", type=dict, default={})
-
-    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        parser.set_defaults({key: {"class_path": import_path(kind)} for key, kind in DEFAULTS.items()})
-        target = "model.init_args.classes"
-        parser.link_arguments("data", target, compute_fn=self.classes_of, apply_on="instantiate")
-        self.add_options(parser)
-        if isinstance(parser, Parser):
-            parser.manual = self.manual
-            parser.known = [
-                f"{k}.{name}" for k, made in DEFAULTS.items() for name in inspect.signature(made).parameters
-            ]
-
-    def classes_of(self, data: Any) -> Any:
-        """The classes that the model is given."""
-        if not hasattr(data, "classes"):
-            raise UsageError(f"expected data with an attribute `classes`, but {type(data).__name__} has none")
-        return data.classes
-
-    def add_options(self, parser: Any) -> None:
-        """Adds the arguments of the command itself."""
-
-    def manual(self) -> str:
-        """The text of `--help`."""
-        raise NotImplementedError
-
-    def instantiate_classes(self) -> None:
-        if not self.trains:
-            made = self.parser.instantiate(self.config)
-            self.datamodule, self.model = made.data, made.model
-            return
-        try:
-            super().instantiate_classes()
-        except RuntimeError as error:
-            if twice := re.match(r"Found more than one stateful callback of type `(\w+)`", str(error)):
-                raise UsageError(f"expected {twice[1]} once, found it twice", "trainer.callbacks") from error
-            raise
-
-
-def _import(name: str) -> None:
-    """Imports a module and all in it, so that its classes are known by their short names."""
-    module = importlib.import_module(name)
-    for _, inner, _ in pkgutil.iter_modules(getattr(module, "__path__", [])):
-        importlib.import_module(f"{name}.{inner}")
-
-
-def configurations(args: Sequence[str]) -> list[Path]:
-    """The configuration files that a command line names, each a readable mapping.
-
-    Raises:
-        UsageError: If one is not.
-    """
-    files = [Path(value) for flag in ("--config", "-c") for value in values(args, flag)]
-    for path in files:
-        mapping(path)
-    return files

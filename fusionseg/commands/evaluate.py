@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from fusionseg.cli.arguments import values
+from fusionseg.cli.fusion_cli import FusionCLI
 from fusionseg.cli.help import options_manual
-from fusionseg.cli.parser import FusionCLI
 from fusionseg.config.trust import untrusted
 from fusionseg.data.datamodule import SegmentationDataModule
 from fusionseg.engine.precision import fast_precision

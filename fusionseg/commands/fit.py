@@ -13,8 +13,8 @@ import fusionseg.config
 from fusionseg.callbacks.training_files import TrainingFiles
 from fusionseg.cli.arguments import values
 from fusionseg.cli.configuration import experiment
-from fusionseg.cli.help import manual
-from fusionseg.cli.parser import FusionCLI, configurations
+from fusionseg.cli.fit_help import manual
+from fusionseg.cli.fusion_cli import FusionCLI, configurations
 from fusionseg.config.trust import untrusted
 from fusionseg.runs.folder import RunFolder
 from fusionseg.runs.restore import start_from

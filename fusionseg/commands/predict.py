@@ -10,7 +10,6 @@ from fusionseg.cli.help import options_manual
 from fusionseg.cli.parser import Parser
 from fusionseg.config.errors import mendable
 from fusionseg.runs.input_images import InputImages
-from fusionseg.runs.prediction_files import check_folder, model_of, predict
 from fusionseg.runs.prediction_record import PredictionRecord
 
 ABOUT = """Writes for each image a semantic PNG (palette), a region PNG (16 bit), a panoptic PNG with COCO
@@ -61,6 +60,9 @@ def options(args: Sequence[str]) -> Options:
 def main(args: Sequence[str]) -> None:
     """Predicts as the arguments say and prints the folder."""
     given = options(args)
+    # here, so that --help is quick
+    from fusionseg.runs.prediction_files import check_folder, model_of, predict
+
     with mendable():
         check_folder(given.out)
         images = InputImages(given.images, given.out)

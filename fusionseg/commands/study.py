@@ -26,7 +26,6 @@ from fusionseg.studies.resolve import Resolver
 from fusionseg.studies.search.runs import SearchRuns, trial_runs
 from fusionseg.studies.search.sweep import search_sweep
 from fusionseg.studies.search.workload import search_workload
-from fusionseg.studies.seeds import seed_plan
 from fusionseg.studies.slots import Slot
 from fusionseg.studies.sources import FixedRuns, Source
 from fusionseg.studies.sweep import sweep
@@ -93,6 +92,8 @@ def main(args: Sequence[str]) -> None:
     given = options(words)
     folder = StudyFolder(given.out)
     if given.plan is not None:
+        from fusionseg.studies.seeds import seed_plan  # here, as nothing else needs scipy
+
         print(seed_plan(folder, given.file.stem, given.plan))
         return
     with Resolver() as resolver:

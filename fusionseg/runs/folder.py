@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
-from lightning.fabric.utilities import rank_zero_only
+from lightning_utilities.core.rank_zero import rank_zero_only
 
 from fusionseg.files.atomic import Json, remove_drafts
 from fusionseg.files.locks import locked

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from fusionseg.cli.parser import FusionCLI
+from fusionseg.cli.fusion_cli import FusionCLI
 from fusionseg.engine.precision import fast_precision
 
 

@@ -154,6 +154,13 @@ def test_help_imports_nothing_that_it_does_not_need() -> None:
     )
 
 
+@pytest.mark.parametrize("command", ["study", "predict"])
+def test_help_of_what_begins_without_a_model_needs_no_torch(command: str) -> None:
+    script = f"import sys\nfrom fusionseg.commands.{command} import main\ntry: main(['--help'])\nexcept SystemExit: print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert not {"torch", "lightning", "scipy", "pandas", "optuna"} & set(done.stdout.splitlines()[-1].split())
+
+
 @pytest.mark.parametrize(("value", "kind"), [("1", int), ("1.0", float), ("7", int), ("0.5", float)])
 def test_a_limit_is_a_number_of_batches_or_a_share_of_them_as_it_is_written(
     value: str, kind: type, tmp_path: Path

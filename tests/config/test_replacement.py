@@ -10,7 +10,7 @@ import yaml
 from lightning.pytorch import Trainer
 
 from fusionseg.cli.configuration import experiment
-from fusionseg.cli.parser import FusionCLI
+from fusionseg.cli.fusion_cli import FusionCLI
 from fusionseg.commands.evaluate import EvaluateCLI
 from fusionseg.commands.fit import FitCLI
 from fusionseg.config.type_names import choices
