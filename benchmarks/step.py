@@ -215,8 +215,7 @@ def main() -> None:
     torch.set_num_threads(1)
     own_cost(precision, 50 * args.steps, args.rounds)
     torch.set_num_threads(args.threads)
-    able = [name for name in ("amx_tile", "avx512_bf16") if getattr(torch.cpu, f"_is_{name}_supported")()]
-    print(f"{args.threads} threads, {precision}, the CPU has {' and '.join(able) or 'no arithmetic in bf16'}")
+    print(f"{args.threads} threads, {precision}, kernels for {torch.backends.cpu.get_cpu_capability()}")
     real_step(tuple(args.size), precision, args.steps, args.rounds)
 
 

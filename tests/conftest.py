@@ -8,6 +8,7 @@ import gc
 import multiprocessing
 import os
 import random
+import re
 import shutil
 import struct
 from collections.abc import Callable, Iterator
@@ -36,6 +37,17 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 multiprocessing.get_context("forkserver").set_forkserver_preload(
     ["pytest", *(f"fusionseg.commands.{name}" for name in ("fit", "evaluate", "predict"))]
 )
+
+
+NATIVE = re.compile("compiled|half_precision|bf16|fp16")
+"""Names of tests whose arithmetic depends on what the processor has."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks the tests of compiled code and of half precision."""
+    for item in items:
+        if NATIVE.search(item.name):
+            item.add_marker("native")
 
 
 def pytest_collection_finish() -> None:

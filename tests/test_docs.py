@@ -101,6 +101,7 @@ def test_every_example_is_short_and_is_used_both_ways(section: Section) -> None:
         assert any(f"from {module} import" in script for script in section.scripts), name
 
 
+@pytest.mark.slow
 @every_section
 def test_every_command_runs(written: Section, tmp_path: Path) -> None:
     for number, (python, flag, module, *args) in enumerate(written.commands):
@@ -131,6 +132,7 @@ def test_every_script_runs(written: Section, tmp_path: Path, monkeypatch: pytest
     assert {status(run) for run in runs} == {"finished"}
 
 
+@pytest.mark.slow
 def test_the_further_tasks_of_the_readme_train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     text = (ROOT / "README.md").read_text(encoding="utf-8").replace("\\\n", "")

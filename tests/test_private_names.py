@@ -373,6 +373,7 @@ def test_no_other_private_name_of_a_library_is_used() -> None:
     assert sorted(found - allowed) == []
 
 
+@pytest.mark.slow
 def test_no_other_private_name_is_shared_with_a_class_of_a_library() -> None:
     # an attribute of our own with the library's name would break the library in silence
     allowed = {internal.name for internal in INTERNALS}

@@ -207,6 +207,13 @@ def test_a_fast_dev_run_leaves_nothing(
     assert run.exists() == folder_was_there
 
 
+def test_pytorch_that_is_held_to_avx2_computes_in_fp32(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True, "amx_tile": True})
+    for kernels, precision in (("AVX512", "bf16-mixed"), ("AVX2", "32-true")):
+        monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda kernels=kernels: kernels)
+        assert fast_precision("cpu") == precision
+
+
 def test_precision_is_fast_where_the_processor_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     for able, precision in ((True, "bf16-mixed"), (False, "32-true")):

@@ -72,8 +72,12 @@ def precision_notice(chosen: str, module: LightningModule | None = None) -> str:
 
 
 def _cpu_has_bf16() -> bool:
-    """Whether the CPU has bf16 instructions; never where there is MPS, which `auto` would use instead."""
-    if torch.backends.mps.is_available():
+    """Whether PyTorch may use bf16 instructions of the CPU.
+
+    Never where there is MPS, which `auto` would use instead, nor where `ATEN_CPU_CAPABILITY` holds PyTorch to
+    what older processors have.
+    """
+    if torch.backends.mps.is_available() or not torch.backends.cpu.get_cpu_capability().startswith("AVX512"):
         return False
     known = torch.cpu.get_capabilities()
     return bool(known.get("avx512_bf16") or known.get("amx_tile"))

@@ -100,6 +100,7 @@ def test_balancing_runs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     assert out.count("(time <= 1.05, memory <= 1.1)") == 1
 
 
+@pytest.mark.slow
 def test_torchjd_runs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     run(monkeypatch, "--levels", "torchjd")
     out = " ".join(capsys.readouterr().out.split())

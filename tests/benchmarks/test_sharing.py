@@ -102,6 +102,7 @@ def run(monkeypatch: pytest.MonkeyPatch, *more: str) -> None:
     sharing.main()
 
 
+@pytest.mark.slow
 def test_sharing_runs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     run(monkeypatch, "--only", "PADNet", "--precision", "32-true")
     out = capsys.readouterr().out

@@ -37,6 +37,7 @@ def test_startup_runs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFix
     assert "wave" in first_table
 
 
+@pytest.mark.slow
 def test_help_imports_neither_wandb_nor_timm() -> None:
     found = startup.packages(startup.launch(startup.COMMANDS["--help"], "-X", "importtime"))
     assert "jsonargparse" in found

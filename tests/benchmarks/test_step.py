@@ -33,6 +33,7 @@ def test_all_loops_minimize_the_same_loss() -> None:
     torch.testing.assert_close(bare, step.loss(module, batch))
 
 
+@pytest.mark.slow
 def test_step_runs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("WANDB_MODE", "disabled")
     threads, smallest = str(torch.get_num_threads()), ("--rounds", "2", "--steps", "1", "--size", "64", "64")

@@ -188,6 +188,7 @@ class Killed(BaseException):
     """The end of a process."""
 
 
+@pytest.mark.slow
 def test_a_killed_run_ends_with_the_curves_of_one_that_was_not(tmp_path: Path) -> None:
     def kill(step: int, trainer: Any, *_: Any) -> None:
         if trainer.global_step == step:

@@ -53,6 +53,7 @@ if rank == "0":
 """
 
 
+@pytest.mark.slow
 def test_ranks_stop_between_the_same_steps_and_no_other_agreement_is_sought() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -172,6 +172,7 @@ def test_a_limit_is_a_number_of_batches_or_a_share_of_them_as_it_is_written(
         assert type(cli.config.trainer[f"limit_{part}_batches"]) is kind
 
 
+@pytest.mark.slow
 def test_one_is_an_integer_in_whichever_order_a_process_names_the_types_first(tmp_path: Path) -> None:
     script = """
 import sys

@@ -137,6 +137,7 @@ def test_help_shows_every_argument_and_that_others_change_the_configuration(
     assert "Further arguments change the run's configuration" in shown
 
 
+@pytest.mark.slow
 def test_a_real_dataset_is_scored_at_the_size_of_its_label_files(
     data: Path, tiny: list[str], tmp_path: Path
 ) -> None:

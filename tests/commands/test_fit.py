@@ -174,6 +174,7 @@ def test_weights_of_a_run_are_where_another_starts(
     assert all(torch.equal(first[name], second[name]) for name in learned)
 
 
+@pytest.mark.slow
 def test_lightnings_own_options_work(tiny: list[str], tmp_path: Path) -> None:
     stopping = ["--trainer.callbacks+=EarlyStopping", "--trainer.callbacks.monitor=val/score",
                 "--trainer.callbacks.mode=max", "--trainer.callbacks.min_delta=9"]  # fmt: skip

@@ -146,6 +146,7 @@ def test_a_bug_in_a_part_of_one_s_own_keeps_its_traceback_which_is_in_the_run_fo
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["traceback.txt"]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("parts")
 def test_that_traceback_is_on_the_screen(tiny: list[str], tmp_path: Path) -> None:
     words, reason, place = BUGS["data in a worker"]

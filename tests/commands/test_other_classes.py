@@ -85,6 +85,7 @@ def test_weights_of_the_same_classes_in_another_order_are_refused(
     fit.main([*own, "--weights", str(run), "--model.semantic_head", "null"])
 
 
+@pytest.mark.slow
 def test_weights_serve_other_classes(
     run: Path, written: Written, one_epoch: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

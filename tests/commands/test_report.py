@@ -44,6 +44,7 @@ def tiny_words() -> list[str]:
     ]
 
 
+@pytest.mark.slow
 def test_run_folders_make_a_page_with_tables_and_pictures(
     runs: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

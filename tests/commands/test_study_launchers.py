@@ -108,7 +108,7 @@ def end_when(monkeypatch: pytest.MonkeyPatch, out: Path, error: type[BaseExcepti
 def test_slurm_gives_the_same_numbers_also_after_ctrl_c_and_a_killed_driver(
     tmp_path: Path, submitted: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    file = study(tmp_path, epochs=40)
+    file = study(tmp_path, epochs=16)
     here, there = tmp_path / "here", tmp_path / "there"
     main([str(file), "--out", str(here), *ONE_CORE_EACH])
     command = [str(file), "--out", str(there), "--launcher", "slurm", "--gpus-per-run", "0"]

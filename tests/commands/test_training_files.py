@@ -19,6 +19,7 @@ def scored(run: Path, *words: str) -> int:
     return int(json.loads((run / "evaluation/val.json").read_text())["images"])
 
 
+@pytest.mark.slow
 def test_what_was_trained_on_is_not_scored_under_any_arguments(run: Path, written: Written) -> None:
     assert scored(run) == 2
     own = run.parent / "own"

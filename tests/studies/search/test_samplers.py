@@ -48,6 +48,7 @@ def test_without_optuna_one_line_says_how_to_install_it(monkeypatch: pytest.Monk
         check_parts(search())
 
 
+@pytest.mark.slow
 def test_a_study_without_a_search_imports_no_optuna() -> None:
     lines = [
         "import sys",
