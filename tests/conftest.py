@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+import yaml
 
 if TYPE_CHECKING:
     import lightning.pytorch as pl
@@ -202,6 +203,32 @@ TINY = [
 def tiny() -> list[str]:
     """The words of a training that takes a second."""
     return list(TINY)
+
+
+STUDY = {
+    "base": str(Path(__file__).parents[1] / "experiments" / "synthetic.yaml"),
+    "settings": {
+        "data.dataset.length": 8,
+        "data.dataset.size": [32, 32],
+        "data.crop_size": [32, 32],
+        "data.workers": 0,
+    },
+    "budget": {"epochs": 1},
+    "precision": "32-true",
+    "seeds": 1,
+}
+
+
+@pytest.fixture
+def study_file(tmp_path: Path) -> Callable[..., Path]:
+    """Writes the file of a study whose trainings take a second, with further keys."""
+
+    def written(name: str = "small", **content: Any) -> Path:
+        file = tmp_path / f"{name}.yaml"
+        file.write_text(yaml.safe_dump({**STUDY, **content}, sort_keys=False))
+        return file
+
+    return written
 
 
 @pytest.fixture(scope="session")

@@ -75,7 +75,7 @@ def with_run_classes(data: Any, checkpoint: Path, names: Path | None) -> Classes
 
 
 def check_start(model: Any, weights: Path) -> None:
-    """Checks that heads do not start with what they learned of the same classes in another order.
+    """Checks that heads do not start with what they learned of the same classes in another order or kind.
 
     Where all classes are others, heads start with what was learned of those, and a line says so. Weights of
     unknown classes, and of another number of classes, which no head can start with, are not checked.
@@ -85,7 +85,7 @@ def check_start(model: Any, weights: Path) -> None:
         weights: The run folder or checkpoint that it starts from.
 
     Raises:
-        UsageError: If some classes are the same, and others are not or have other ids.
+        UsageError: If some classes are the same, and others are not, or have other ids or are no things.
     """
     best = RunFolder(weights).best
     path = best if best.is_file() else weights
@@ -99,13 +99,13 @@ def check_start(model: Any, weights: Path) -> None:
         if "num_classes" in inspect.signature(type(head)).parameters
         and any(name.startswith(f"network.heads.{task}.") for name in state)
     ]
-    if not heads or model.classes.names == expected.names:
+    if not heads or not model.classes.differences(expected):
         return
     if set(model.classes.names) & set(expected.names):
         check_same_classes(
             model.classes,
             expected,
-            f"give the data the order of {path}, or other names to what means something else",
+            f"give the data the order and the things of {path}, or other names to what means something else",
         )
     print(
         f"other classes in {path}: {', '.join(heads)} starts with what was learned of them", file=sys.stderr

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from fusionseg.commands import evaluate, fit
 from fusionseg.config.errors import UsageError
@@ -79,10 +80,23 @@ def test_weights_of_the_same_classes_in_another_order_are_refused(
 ) -> None:
     own = [*one_epoch, str(written("turned", TURNED)), "--out", str(tmp_path / "second")]
     for weights in (run, run / "checkpoints/best.ckpt"):
-        with pytest.raises(UsageError, match=f"{DIFFERENCES}; give the data the order of .*best.ckpt"):
+        with pytest.raises(UsageError, match=f"{DIFFERENCES}; give the data the order .*best.ckpt"):
             fit.main([*own, "--weights", str(weights)])
     assert not (tmp_path / "second").exists()
     fit.main([*own, "--weights", str(run), "--model.semantic_head", "null"])
+
+
+def test_weights_of_the_same_classes_of_another_kind_are_refused(
+    run: Path, written: Written, one_epoch: list[str], tmp_path: Path
+) -> None:
+    root = written("kinds")
+    declared = yaml.safe_load((root / "classes.yaml").read_text())
+    declared["classes"][2]["thing"] = False
+    (root / "classes.yaml").write_text(yaml.safe_dump(declared))
+    with pytest.raises(
+        UsageError, match="found others: disk is stuff; give the data the order and the things of"
+    ):
+        fit.main([*one_epoch, str(root), "--out", str(tmp_path / "second"), "--weights", str(run)])
 
 
 @pytest.mark.slow

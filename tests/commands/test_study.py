@@ -1,31 +1,12 @@
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import yaml
 
 from fusionseg.commands.study import divided, main, options
 from fusionseg.config.errors import UsageError, UserError
 from fusionseg.studies import collect, load
 from fusionseg.studies.folder import StudyFolder
-
-SMALL = {
-    "base": str(Path(__file__).parents[2] / "experiments" / "synthetic.yaml"),
-    "settings": {
-        "data.dataset.length": 8,
-        "data.dataset.size": [32, 32],
-        "data.crop_size": [32, 32],
-        "data.workers": 0,
-    },
-    "budget": {"epochs": 1},
-    "precision": "32-true",
-    "seeds": 1,
-}
-
-
-def study(folder: Path, **content: object) -> Path:
-    file = folder / "small.yaml"
-    file.write_text(yaml.safe_dump({**SMALL, **content}))
-    return file
 
 
 def test_settings_of_all_runs_are_told_from_the_command_s_own() -> None:
@@ -60,14 +41,14 @@ def test_what_is_no_command_is_one_line(
 
 @pytest.mark.slow
 def test_a_study_from_its_file_to_its_table(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], recwarn: pytest.WarningsRecorder
+    tmp_path: Path, study_file: Callable[..., Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
     variants = {"joint": {}, "broken": {"model.region_head": "no_such_package.Head"}}
     out = tmp_path / "out"
     with pytest.raises(UsageError, match=r"variant 'broken': .*no_such_package"):
-        main([str(study(tmp_path, variants=variants)), "--out", str(out)])
+        main([str(study_file(variants=variants)), "--out", str(out)])
     assert not out.exists() or not any(out.glob("*/0"))
-    good = study(tmp_path, variants={"joint": {}, "single": {"model.region_head": None}}, reference="joint")
+    good = study_file(variants={"joint": {}, "single": {"model.region_head": None}}, reference="joint")
     main([str(good), "--out", str(out), "--dry-run"])
     assert "2 of 2 runs left" in capsys.readouterr().out
     main([str(good), "--out", str(out), "--jobs", "2", "--final", "single"])
@@ -81,7 +62,7 @@ def test_a_study_from_its_file_to_its_table(
     table = load(out)
     assert list(table["variant"]) == ["joint", "single"]
     assert table["val/miou"].between(0, 1).all()
-    changed = study(tmp_path, variants={"joint": {"model.beta": 2.0}, "single": {"model.region_head": None}})
+    changed = study_file(variants={"joint": {"model.beta": 2.0}, "single": {"model.region_head": None}})
     with pytest.raises(
         UserError, match=r"variant 'joint' is not what began .*model.beta: 1.0 before, 2.0 now"
     ):

@@ -3,13 +3,12 @@
 import json
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
-import yaml
 
 from fusionseg.commands.study import main
 from fusionseg.runs.folder import RunFolder
@@ -25,29 +24,11 @@ RUNS = ("joint/0", "single/0")
 ONE_CORE_EACH = ["--jobs", str(len(os.sched_getaffinity(0)))]
 
 
+VARIANTS = {"joint": {}, "single": {"model.region_head": None}}
+
+
 class Killed(BaseException):
     """The driver dies here."""
-
-
-def study(folder: Path, epochs: int) -> Path:
-    """A study of two runs on tiny scenes."""
-    content = {
-        "base": str(Path(__file__).parents[2] / "experiments" / "synthetic.yaml"),
-        "settings": {
-            "data.dataset.length": 8,
-            "data.dataset.size": [32, 32],
-            "data.crop_size": [32, 32],
-            "data.workers": 0,
-        },
-        "budget": {"epochs": epochs},
-        "precision": "32-true",
-        "seeds": 1,
-        "variants": {"joint": {}, "single": {"model.region_head": None}},
-        "reference": "joint",
-    }
-    file = folder / "small.yaml"
-    file.write_text(yaml.safe_dump(content))
-    return file
 
 
 def figures(out: Path) -> dict[str, Any]:
@@ -106,9 +87,12 @@ def end_when(monkeypatch: pytest.MonkeyPatch, out: Path, error: type[BaseExcepti
 
 @pytest.mark.slow
 def test_slurm_gives_the_same_numbers_also_after_ctrl_c_and_a_killed_driver(
-    tmp_path: Path, submitted: list[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    study_file: Callable[..., Path],
+    submitted: list[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    file = study(tmp_path, epochs=16)
+    file = study_file(variants=VARIANTS, budget={"epochs": 16})
     here, there = tmp_path / "here", tmp_path / "there"
     main([str(file), "--out", str(here), *ONE_CORE_EACH])
     command = [str(file), "--out", str(there), "--launcher", "slurm", "--gpus-per-run", "0"]
@@ -134,11 +118,13 @@ def test_slurm_gives_the_same_numbers_also_after_ctrl_c_and_a_killed_driver(
 
 
 @pytest.mark.slow
-def test_ray_gives_the_same_numbers_on_two_nodes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ray_gives_the_same_numbers_on_two_nodes(
+    tmp_path: Path, study_file: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
     pytest.importorskip("ray")
     from ray.cluster_utils import Cluster
 
-    file = study(tmp_path, epochs=2)
+    file = study_file(variants=VARIANTS, budget={"epochs": 2})
     here, there = tmp_path / "here", tmp_path / "there"
     main([str(file), "--out", str(here), *ONE_CORE_EACH])
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from fusionseg.commands import report
 from fusionseg.commands.study import main
@@ -19,32 +18,15 @@ from fusionseg.studies import collect
 from fusionseg.studies.folder import StudyFolder
 
 ROOT = Path(__file__).parents[2]
-SEARCH: dict[str, Any] = {
-    "base": str(ROOT / "experiments" / "synthetic.yaml"),
-    "settings": {
-        "data.dataset.length": 8,
-        "data.dataset.size": [32, 32],
-        "data.crop_size": [32, 32],
-        "data.workers": 0,
+SEARCH = {
+    "space": {
+        "model.optimizer.init_args.lr": {"low": 1.0e-3, "high": 1.0e-2, "log": True},
+        "model.beta": {"low": 0.25, "high": 4.0, "log": True},
+        "data.batch_size": {"low": 2, "high": 4, "step": 2},
     },
-    "budget": {"epochs": 2},
-    "precision": "32-true",
-    "search": {
-        "space": {
-            "model.optimizer.init_args.lr": {"low": 1.0e-3, "high": 1.0e-2, "log": True},
-            "model.beta": {"low": 0.25, "high": 4.0, "log": True},
-            "data.batch_size": {"low": 2, "high": 4, "step": 2},
-        },
-        "trials": 6,
-        "sampler": {"class_path": "TPESampler", "init_args": {"seed": 1, "n_startup_trials": 2}},
-    },
+    "trials": 6,
+    "sampler": {"class_path": "TPESampler", "init_args": {"seed": 1, "n_startup_trials": 2}},
 }
-
-
-def written(folder: Path, **changes: Any) -> Path:
-    file = folder / "lr.yaml"
-    file.write_text(yaml.safe_dump({**SEARCH, "search": {**SEARCH["search"], **changes}}, sort_keys=False))
-    return file
 
 
 def wait_for(found: Callable[[], Any], driver: "subprocess.Popen[bytes]") -> Any:
@@ -81,10 +63,10 @@ def trials_of(out: Path) -> Any:
 
 @pytest.mark.slow
 def test_a_search_whose_worker_and_driver_are_killed_goes_on_as_if_nothing_was(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, study_file: Callable[..., Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out"
-    words = [str(written(tmp_path)), "--out", str(out), "--jobs", "2"]
+    words = [str(study_file("lr", search=SEARCH, budget={"epochs": 2})), "--out", str(out), "--jobs", "2"]
     driver = subprocess.Popen(
         [sys.executable, "-m", "fusionseg", "study", *words], cwd=ROOT, stderr=subprocess.PIPE
     )

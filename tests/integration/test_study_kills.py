@@ -7,27 +7,13 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 import pytest
-import yaml
 
 from fusionseg.studies import collect
-
-STUDY = {
-    "base": str(Path(__file__).parents[2] / "experiments" / "synthetic.yaml"),
-    "settings": {
-        "data.dataset.length": 8,
-        "data.dataset.size": [32, 32],
-        "data.crop_size": [32, 32],
-        "data.workers": 0,
-    },
-    "variants": {"joint": {}, "semantic": {"model.region_head": None}},
-    "budget": {"epochs": 3},
-    "precision": "32-true",
-    "seeds": 2,
-}
 
 
 def started(file: Path, out: Path) -> subprocess.Popen[bytes]:
@@ -54,9 +40,11 @@ def killed(driver: subprocess.Popen[bytes], chance: random.Random) -> None:
 
 
 @pytest.mark.slow
-def test_killed_drivers_and_runs_lose_nothing_and_repeat_nothing(tmp_path: Path) -> None:
-    file = tmp_path / "small.yaml"
-    file.write_text(yaml.safe_dump(STUDY))
+def test_killed_drivers_and_runs_lose_nothing_and_repeat_nothing(
+    tmp_path: Path, study_file: Callable[..., Path]
+) -> None:
+    variants = {"joint": {}, "semantic": {"model.region_head": None}}
+    file = study_file(variants=variants, budget={"epochs": 3}, seeds=2)
     assert started(file, tmp_path / "undisturbed").wait() == 0
     chance = random.Random(0)
     out = tmp_path / "killed"

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import pytest
-import yaml
 
 from fusionseg.commands.study import main
 
@@ -15,22 +14,16 @@ WandbRecords: TypeAlias = Callable[[Path], list[Any]]
 
 @pytest.mark.slow
 def test_the_runs_of_a_study_are_grouped_by_variant_and_named_by_seed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wandb_records: WandbRecords
+    tmp_path: Path,
+    study_file: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+    wandb_records: WandbRecords,
 ) -> None:
     monkeypatch.setenv("WANDB_MODE", "offline")
-    settings = {"data.dataset.length": 8, "data.dataset.size": [32, 32], "data.crop_size": [32, 32]}
-    content = {
-        "base": str(Path(__file__).parents[2] / "experiments" / "synthetic.yaml"),
-        "settings": {**settings, "data.workers": 0},
-        "variants": {"joint": {}, "semantic": {"model.region_head": None}},
-        "budget": {"epochs": 1},
-        "precision": "32-true",
-        "seeds": [3],
-    }
-    file = tmp_path / "small.yaml"
-    file.write_text(yaml.safe_dump(content))
+    variants: dict[str, Any] = {"joint": {}, "semantic": {"model.region_head": None}}
+    file = study_file(variants=variants, seeds=[3])
     main([str(file), "--out", str(tmp_path / "out"), "--jobs", "2"])
-    for variant in content["variants"]:
+    for variant in variants:
         run = tmp_path / "out" / variant / "3"
         records = wandb_records(run)
         parts = [record.run for record in records if record.HasField("run")]
