@@ -12,6 +12,7 @@ from fusionseg.config.remedies import remedied
 from fusionseg.config.type_names import nearest
 from fusionseg.files.state_dicts import tensors
 from fusionseg.networks.decoder import Decoder, check_decoder, decoder_names, paired
+from fusionseg.networks.depthwise import keep_strided_depthwise_wide
 from fusionseg.networks.encoder import Encoder
 from fusionseg.networks.pretrained import find_hub, loaded
 
@@ -126,6 +127,7 @@ class Backbone:
 
     def _pair(self, weights: str | None) -> tuple[Encoder, Decoder]:
         body, decoder = paired(self.decoder, self.encoder, weights, self.in_channels, self.options)
+        keep_strided_depthwise_wide(body)
         return Encoder(body, *self._normalization(), self.channels_last), decoder
 
     def _normalization(self) -> tuple[list[float], list[float]]:
