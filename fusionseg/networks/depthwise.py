@@ -10,8 +10,8 @@ from torch import Tensor, nn
 def keep_strided_depthwise_wide(body: nn.Module) -> None:
     """Makes the strided depthwise convolutions of an encoder ignore the autocast of CPUs.
 
-    In bf16 and fp16 oneDNN has no fast gradient for their input: it takes 10 to 30 times that of float32, a
-    third of a training step of MobileNetV2. Their answers are rounded as those of other convolutions.
+    In bf16 oneDNN has no fast gradient for their input: it takes 10 to 30 times that of float32, a sixth of a
+    training step of MobileNetV2. Their answers are rounded as those of other convolutions.
     """
     for layer in body.modules():
         if isinstance(layer, nn.Conv2d) and layer.groups == layer.in_channels > 1 and max(layer.stride) > 1:
