@@ -4,10 +4,11 @@ import math
 from collections.abc import Mapping, Sequence
 
 from fusionseg.files.atomic import Json
+from fusionseg.studies.report.charts.labels import named
 from fusionseg.studies.report.charts.shared import FLUID, drawn, quantity, tip
 
-NAMED = 12
-"""Up to so many points have their names beside them."""
+HEIGHT = 360
+"""Of a chart, in pixels."""
 
 STYLES = {
     "variant": ("#4c78a8", "circle"),
@@ -38,12 +39,8 @@ def front_chart(points: Sequence[Mapping[str, object]], titles: tuple[str, str])
         "mark": {"type": "point", "filled": True, "size": 70, "opacity": 1},
         "encoding": {**place, **_kinds(points), "tooltip": _tips(titles)},
     }
-    layers = [steps, _bars(points, "x", titles), _bars(points, "y", titles), marks]
-    if len(points) <= NAMED:
-        name = {"type": "text", "align": "left", "dx": 7, "dy": -8, "limit": 150}
-        names = {"mark": name, "encoding": {**place, "text": {"field": "variant"}}}
-        layers.append({"data": {"values": list(points)}, **names})
-    return {**FLUID, "height": 360, "layer": drawn(layers)}
+    bars = [_bars(points, "x", titles), _bars(points, "y", titles)]
+    return {**FLUID, "height": HEIGHT, "layer": drawn([steps, *bars, marks, *named(points, place, HEIGHT)])}
 
 
 def _kinds(points: Sequence[Mapping[str, object]]) -> Json:
@@ -80,16 +77,12 @@ def scatter_chart(points: Sequence[Mapping[str, object]], titles: tuple[str, str
     x["scale"] = {"zero": False, "padding": 40}
     encoding = {"x": x, "y": {**quantity("y", titles[1]), "scale": {"zero": False, "padding": 20}}}
     tips = [tip("variant", "variant"), tip("x", titles[0], ".4~g"), tip("y", titles[1], ".4f")]
-    layers: list[Json] = [
-        {
-            "mark": {"type": "point", "filled": True, "size": 70, "opacity": 1},
-            "encoding": {**encoding, "tooltip": tips},
-        }
-    ]
-    if len(points) <= NAMED:
-        name = {"mark": {"type": "text", "dy": -11, "limit": 150}}
-        layers.append({**name, "encoding": {**encoding, "text": {"field": "variant"}}})
-    return {**FLUID, "height": 300, "data": {"values": list(points)}, "layer": layers}
+    marks = {
+        "mark": {"type": "point", "filled": True, "size": 70, "opacity": 1},
+        "encoding": {**encoding, "tooltip": tips},
+    }
+    layers = [marks, *named(points, encoding, HEIGHT)]
+    return {**FLUID, "height": HEIGHT, "data": {"values": list(points)}, "layer": layers}
 
 
 def _bars(points: Sequence[Mapping[str, object]], along: str, titles: tuple[str, str]) -> Json:
