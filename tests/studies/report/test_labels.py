@@ -1,3 +1,5 @@
+import itertools
+
 from fusionseg.studies.report.charts.labels import LETTER, LINE, NAMED, SHIFTS, WIDTH, label_shifts, named
 
 HEIGHT = 360
@@ -14,14 +16,14 @@ def test_names_far_apart_stand_above_their_points() -> None:
 def test_names_at_one_place_take_a_line_each() -> None:
     crowd = points(*[(0.2, 0.7)] * 6, (0, 0), (1, 1))
     lines = sorted(label_shifts(crowd, HEIGHT)[:6])
-    assert all(after - before >= LINE for before, after in zip(lines, lines[1:], strict=False))
+    assert all(after - before >= LINE for before, after in itertools.pairwise(lines))
 
 
 def test_names_side_by_side_cover_none() -> None:
     step = len("variant 0") * LETTER / WIDTH / 2
     row = points(*[(i * step, 0.5) for i in range(5)], (1, 0), (1, 1))
     shifts = label_shifts(row, HEIGHT)[:5]
-    assert all(one != other for one, other in zip(shifts, shifts[1:], strict=False))
+    assert all(one != other for one, other in itertools.pairwise(shifts))
 
 
 def test_intervals_and_values_that_are_not_known_do_not_count() -> None:
