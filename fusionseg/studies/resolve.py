@@ -65,9 +65,10 @@ class Resolver:
         except BrokenPipeError:
             answer = ""
         if not answer:
-            process.wait()
+            code = process.wait()
             self._errors.seek(0)
-            raise UsageError(f"the variants cannot be built: {self._errors.read().strip()[-2000:]}")
+            reason = self._errors.read().strip()[-2000:] or f"the process that builds them ended with {code}"
+            raise UsageError(f"the variants cannot be built: {reason}")
         found: Json = json.loads(answer)
         return found
 
