@@ -3,6 +3,7 @@ import pytest
 from benchmarks import metrics
 
 
+@pytest.mark.slow
 def test_metrics_run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr("sys.argv", ["metrics", "--scenes", "2", "--rounds", "2", "--sides", "96"])
     metrics.main()

@@ -16,6 +16,7 @@ from fusionseg.commands import fit
 from fusionseg.config.lightning_messages import quiet
 
 
+@pytest.mark.slow
 def test_a_configuration_names_it_and_a_resumed_run_keeps_it(tiny: list[str], tmp_path: Path) -> None:
     file, run = tmp_path / "conflicts.yaml", tmp_path / "run"
     callback = {"class_path": "fusionseg.callbacks.conflicts.Conflicts", "init_args": {"every_n_steps": 2}}

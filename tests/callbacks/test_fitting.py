@@ -27,6 +27,7 @@ def test_a_callback_that_does_not_fit_is_one_line_with_the_key_and_leaves_nothin
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_pruning_works_where_weights_would_lie_channels_last(tiny: list[str], tmp_path: Path) -> None:
     pruning = ["--trainer.callbacks", "ModelPruning", "--trainer.callbacks.pruning_fn", "l1_unstructured"]
     words = [*tiny, *pruning, "--trainer.callbacks.amount", "0.5", "--trainer.precision", "bf16-mixed"]

@@ -13,7 +13,13 @@ from fusionseg.commands.fit import main
 from fusionseg.config.errors import UserError
 
 COMMANDS = ("fit", "evaluate", "predict")
-WAYS = [f"-m fusionseg.{name}" for name in COMMANDS] + ["-m fusionseg fit", "fusionseg fit"]
+WAYS = [
+    "-m fusionseg.fit",
+    "-m fusionseg.evaluate",
+    "-m fusionseg.predict --images x --out y",
+    "-m fusionseg fit",
+    "fusionseg fit",
+]
 """The ways to start a command, as arguments of Python; the last is the installed script."""
 
 

@@ -39,6 +39,7 @@ def test_its_figures_are_those_of_the_best_epoch(evaluated: Path) -> None:
     assert same(figures, {name: value for name, value in best.items() if "loss" not in name}, 1e-6)
 
 
+@pytest.mark.slow
 def test_the_test_split_is_read_here_and_nowhere_else(
     trained: Path, tiny: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -224,6 +224,7 @@ def test_twelve_bits_are_answered_like_eight(
     assert (eight == pixels(tmp_path / "dark/semantic/twelve.png")).mean() < 0.9
 
 
+@pytest.mark.slow
 def test_the_value_range_of_the_training_data_is_kept_with_the_checkpoint(
     tiny: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

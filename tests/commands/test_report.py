@@ -62,6 +62,7 @@ def test_run_folders_make_a_page_with_tables_and_pictures(
         }
 
 
+@pytest.mark.slow
 def test_data_that_moved_leave_a_page_without_pictures(runs: list[str], tmp_path: Path) -> None:
     copies = []
     for folder in runs:

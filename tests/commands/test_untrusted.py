@@ -156,6 +156,7 @@ def test_evaluate_takes_the_precision_of_its_own_arguments(trained: Path) -> Non
         evaluate.main(["--run", str(trained), "--trainer.precison", "32-true"])
 
 
+@pytest.mark.slow
 def test_a_run_with_parts_of_one_s_own_goes_on_where_they_are_trusted(
     tiny: list[str], tmp_path: Path
 ) -> None:

@@ -183,6 +183,7 @@ def test_a_network_without_a_branching_point_is_refused_by_name() -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_factor_that_a_balancer_undoes_is_told(tiny: list[str], tmp_path: Path, capsys: Any) -> None:
     words = [*tiny, "--trainer.max_steps", "1", "--model.beta", "0.5"]
     for name, said in (("UW", True), ("Sum", False), ("DWA", False)):

@@ -104,11 +104,12 @@ def test_normalization_can_be_given() -> None:
             "of: .*resnet18",
         ),
         (Backbone("tu-resnet19"), r"encoder 'tu-resnet19'.*works with: none of the decoders"),
-        (
+        pytest.param(
             Backbone("densenet121", decoder="DeepLabV3"),
             r"do not support dilated .* densenet121 works with: Unet, .*FPN",
+            marks=pytest.mark.slow,
         ),
-        (Backbone(weights="imagenet22"), "imagenet22"),
+        pytest.param(Backbone(weights="imagenet22"), "imagenet22", marks=pytest.mark.slow),
         (Backbone(in_channels=2), "in_channels of 3 or more"),
         (
             Backbone(decoder="FCN", options={"channels": 7}),

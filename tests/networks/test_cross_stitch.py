@@ -44,7 +44,11 @@ def test_two_tasks_start_as_in_the_paper_and_weights_of_any_number_sum_to_one() 
         (Backbone("resnet18"), partial(smp.Unet, "resnet18")),
         (Backbone("mobilenet_v2", decoder="DeepLabV3Plus"), partial(smp.DeepLabV3Plus, "mobilenet_v2")),
         (Backbone("efficientnet-b0", decoder="FPN"), partial(smp.FPN, "efficientnet-b0")),
-        (Backbone("densenet121", decoder="UPerNet"), partial(smp.UPerNet, "densenet121")),
+        pytest.param(
+            Backbone("densenet121", decoder="UPerNet"),
+            partial(smp.UPerNet, "densenet121"),
+            marks=pytest.mark.slow,
+        ),
     ],
     ids=["resnet18", "mobilenet_v2", "efficientnet-b0", "densenet121"],
 )

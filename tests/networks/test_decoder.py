@@ -155,6 +155,7 @@ def test_the_parser_refuses_an_unknown_name_before_anything_is_built(tmp_path: P
         main([*words, "--config", str(file)])
 
 
+@pytest.mark.slow
 def test_what_reads_more_than_features_is_refused_with_its_reason() -> None:
     with pytest.raises(
         ValueError, match=r"'DPT' .* cannot be built: Only Timm encoders .*works with: Unet, .*FCN"

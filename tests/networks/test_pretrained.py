@@ -228,6 +228,7 @@ def test_torchvision_s_fcn_without_dilation_answers_the_same(tmp_path: Path) -> 
         torch.testing.assert_close(enlarged(model, image), expected, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shared", [True, False])
 def test_torchvision_s_deeplab_loads_whole_and_its_decoder_answers_the_same(
     shared: bool, tmp_path: Path

@@ -238,6 +238,7 @@ def test_so_do_other_heads_and_backbones(recipe: Any, run: Runs) -> None:
     check_equal(whole, run("killed", model=recipe))
 
 
+@pytest.mark.slow
 def test_so_do_four_tasks(run: Runs) -> None:
     further = {
         "depth": ExtraHead(partial(DepthHead, dropout=0.5), 0.5),
@@ -285,6 +286,7 @@ PLATEAU = partial(ReduceLROnPlateau, patience=0, threshold=10.0, factor=0.5)
 """Takes every validation for a plateau."""
 
 
+@pytest.mark.slow
 def test_the_reduction_that_was_due_when_a_run_was_killed_is_made(run: Runs) -> None:
     model = partial(FusionModule, backbone=SMALL, schedule=PLATEAU)
     whole = run("whole", model=model)
@@ -394,6 +396,7 @@ def files(run: Path) -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
 
 
+@pytest.mark.slow
 def test_a_finished_run_with_more_epochs_has_the_rates_of_a_longer_schedule(
     trained: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -182,6 +182,7 @@ def test_offline_runs_hold_pictures_and_the_best_epoch_and_are_continued(
     assert {"commit", "dirty"} <= config.keys()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step_of_end", [2, 3])
 def test_offline_a_run_that_was_stopped_or_broke_and_was_resumed_is_one_and_has_every_step_once(
     step_of_end: int,
