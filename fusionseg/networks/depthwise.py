@@ -1,8 +1,5 @@
 """Strided depthwise convolutions, as mobile encoders have them, in float32 under a CPU's autocast."""
 
-from collections.abc import Callable
-from functools import partial
-
 import torch
 from torch import Tensor, nn
 
@@ -15,11 +12,19 @@ def keep_strided_depthwise_wide(body: nn.Module) -> None:
     """
     for layer in body.modules():
         if isinstance(layer, nn.Conv2d) and layer.groups == layer.in_channels > 1 and max(layer.stride) > 1:
-            layer.forward = partial(_wide, layer.forward)  # type: ignore[method-assign]
+            layer.__class__ = _wide(type(layer))
 
 
-def _wide(forward: Callable[[Tensor], Tensor], features: Tensor) -> Tensor:
-    if features.device.type != "cpu" or not torch.is_autocast_enabled("cpu"):
-        return forward(features)
-    with torch.autocast("cpu", enabled=False):
-        return forward(features.float()).to(torch.get_autocast_dtype("cpu"))
+class _Wide(nn.Conv2d):
+    """A convolution, which also stands before subclasses of it."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        if input.device.type != "cpu" or not torch.is_autocast_enabled("cpu"):
+            return super().forward(input)
+        with torch.autocast("cpu", enabled=False):
+            return super().forward(input.float()).to(torch.get_autocast_dtype("cpu"))
+
+
+def _wide(kind: type[nn.Conv2d]) -> type[nn.Conv2d]:
+    """The wide class of a class of convolutions."""
+    return _Wide if kind is nn.Conv2d else type(kind.__name__, (_Wide, kind), {})

