@@ -3,7 +3,7 @@
 The driver, one of the processes below it, or all of them are killed by SIGKILL at random moments, and the
 same command is started again each time, with a clock that is some hours off. On the way a second driver is
 started, result files are cut in half, and the disk is full for a while if the folder lies on a small one
-(such as `mount -t tmpfs -o size=2G tmpfs DIR`). In the end every run has to be finished with the metrics of
+(such as `mount -t tmpfs -o size=4G tmpfs DIR`). In the end every run has to be finished with the metrics of
 an undisturbed study, and none may have been computed again that was finished.
 
     python -m benchmarks.study_faults [--runs 24] [--kills 30] [--jobs 2] [--seed 0] [--folder DIR]
@@ -119,7 +119,7 @@ class Study:
             undisturbed = not kills
             driver = self.started(self.out, self.random.uniform(-12, 12) * 3600)
             while driver.poll() is None:
-                time.sleep(self.random.uniform(1, 10) if kills else 0.1)
+                time.sleep(self.random.uniform(2, 20) if kills else 0.1)
                 if others and len(self.finished()) > 1 and driver.poll() is None:
                     yield others.pop()()
                 if kills and driver.poll() is None:
