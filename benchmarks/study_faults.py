@@ -46,12 +46,14 @@ class Study:
         runs: How many runs, an even number.
         jobs: Runs at once.
         seed: Of the moments.
+        pause: Seconds from one kill to the next at most; at least a tenth of it.
     """
 
-    def __init__(self, folder: Path, runs: int, jobs: int, seed: int) -> None:
+    def __init__(self, folder: Path, runs: int, jobs: int, seed: int, pause: float = 20.0) -> None:
         self.folder = folder
         self.runs = runs
         self.jobs = jobs
+        self.pause = pause
         self.random = random.Random(seed)
         self.whole = folder / "whole"
         self.out = folder / "disturbed"
@@ -119,7 +121,7 @@ class Study:
             undisturbed = not kills
             driver = self.started(self.out, self.random.uniform(-12, 12) * 3600)
             while driver.poll() is None:
-                time.sleep(self.random.uniform(2, 20) if kills else 0.1)
+                time.sleep(self.random.uniform(self.pause / 10, self.pause) if kills else 0.1)
                 if others and len(self.finished()) > 1 and driver.poll() is None:
                     yield others.pop()()
                 if kills and driver.poll() is None:
