@@ -1,5 +1,6 @@
 """The names of points beside them, moved up or down where they would cover each other."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 from fusionseg.files.atomic import Json
@@ -63,7 +64,7 @@ def _covers(one: tuple[float, float, float], other: tuple[float, float, float]) 
 def _positions(points: Sequence[Mapping[str, object]], axis: str, length: int) -> list[float]:
     """The points' pixels along an axis as long as all that is drawn."""
     drawn = [float(str(p[key])) for p in points for key in (axis, f"{axis}_low", f"{axis}_high") if key in p]
-    finite = [value for value in drawn if abs(value) != float("inf") and value == value]
+    finite = [value for value in drawn if math.isfinite(value)]
     low = min(finite)
     extent = (max(finite) - low) or 1.0
     return [(float(str(p[axis])) - low) / extent * length for p in points]
