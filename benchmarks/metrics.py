@@ -27,7 +27,8 @@ from benchmarks.training import RESNET
 from fusionseg.config.lightning_messages import quiet
 from fusionseg.engine.precision import fast_precision
 from fusionseg.engine.predictions import padded
-from fusionseg.metrics.boundary import boundaries, by_dilation, by_distance, near
+from fusionseg.metrics.boundary import by_dilation, by_distance, near
+from fusionseg.metrics.edges import boundaries
 from fusionseg.metrics.panoptic import panoptic_figures, panoptic_sums, panoptic_truth
 from fusionseg.metrics.regions import region_figures, region_sums
 from fusionseg.metrics.semantic import semantic_figures, semantic_sums

@@ -8,7 +8,7 @@ import fusionseg
 LAYERS = [
     "__init__ fit evaluate predict __main__",
     "commands",
-    "studies",
+    "studies scores",
     "cli",
     "trainer",
     "callbacks",
@@ -18,7 +18,7 @@ LAYERS = [
     "networks",
     "heads",
     "losses balancing metrics data",
-    "visualize",
+    "visualize pages",
     "files",
     "config",
     "sample",
@@ -29,7 +29,7 @@ SHARED = {
     "heads": "base region region_targets region_decoding",
     "losses": "base additive parts enlarging",
     "balancing": "base gradient branch simplex task_adam checks",
-    "metrics": "base contingency",
+    "metrics": "base contingency edges thinning correspondence boundary_curve region_curve suppression",
     "data": "base layout subset samples augmentation components samplers cache checks merged_classes surfaces "
     "declaration label_statistics mapped_classes photo_notices late_loader",
     "networks": "base backbone decoder depthwise encoder layout pretrained stages",
@@ -42,8 +42,8 @@ ASSEMBLED = {"__init__", "suite", "datamodule"}
 OWNERS = {
     "segmentation_models_pytorch": {"networks"},
     "wandb": {"runs"},
-    "matplotlib": {"callbacks"},
-    "scipy": {"heads", "data", "studies"},
+    "matplotlib": {"callbacks", "scores"},
+    "scipy": {"heads", "data", "files", "studies"},
     "torchjd": {"balancing"},
     "optuna": {"studies"},
     "torchmetrics": {"metrics"},

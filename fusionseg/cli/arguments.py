@@ -3,7 +3,7 @@
 import ast
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import pairwise
 
 import yaml
@@ -50,4 +50,19 @@ def with_head_classes(args: Sequence[str]) -> list[str]:
         if found and not any(known.split("=")[0] == found[1] for known in complete):
             complete.append(f"{found[1]}=ExtraHead")
         complete.append(word)
+    return complete
+
+
+def with_switches(args: Sequence[str], switches: Collection[str]) -> list[str]:
+    """The arguments with flags as Python names, and `true` after switches that stand alone.
+
+    >>> with_switches(["--dry-run", "--per-run=2", "--final", "false"], ("dry_run", "final"))
+    ['--dry_run=true', '--per_run=2', '--final', 'false']
+    """
+    complete = []
+    for word, after in pairwise([*args, ""]):
+        flag, equals, value = word.partition("=")
+        name = flag[2:].replace("-", "_") if flag.startswith("--") else ""
+        alone = name in switches and not equals and after.lower() not in ("true", "false")
+        complete.append(f"--{name}{equals}{value}{'=true' if alone else ''}" if name else word)
     return complete

@@ -11,7 +11,7 @@ import re
 import sys
 import traceback
 from argparse import ArgumentError
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -82,13 +82,16 @@ def commands() -> dict[str, Path]:
 
 
 def overview() -> str:
-    """The commands with the first line of their documentation, which is read and not imported."""
+    """The commands, a line each."""
+    return "\n".join([USAGE, "", "commands:", *summaries(commands()), "", MORE])
+
+
+def summaries(modules: Mapping[str, Path]) -> list[str]:
+    """Names with the first line of the documentation of their files, which are read and not imported."""
     docs = {
-        name: ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
-        for name, path in commands().items()
+        name: ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) for name, path in modules.items()
     }
-    lines = [f"  {name:10} {(doc or '').splitlines()[0]}" for name, doc in docs.items()]
-    return "\n".join([USAGE, "", "commands:", *lines, "", MORE])
+    return [f"  {name:10} {(doc or '').splitlines()[0]}" for name, doc in docs.items()]
 
 
 def message_of(error: BaseException) -> str:

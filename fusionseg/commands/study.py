@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from fusionseg.cli.arguments import with_switches
 from fusionseg.cli.help import options_manual
 from fusionseg.cli.parser import Parser
 from fusionseg.config.errors import UsageError, UserError
@@ -83,7 +84,7 @@ def options(args: Sequence[str]) -> Options:
     parser.manual = lambda: options_manual("fusionseg study FILE --out DIR [--key value ...]", ABOUT, Options)
     parser.add_argument("file", type=Path)
     parser.add_class_arguments(Options, skip={"file"}, instantiate=False)
-    return Options(**parser.parse_args(_flags(args)).as_dict())
+    return Options(**parser.parse_args(with_switches(args, SWITCHES)).as_dict())
 
 
 def main(args: Sequence[str]) -> None:
@@ -213,18 +214,6 @@ def divided(args: Sequence[str]) -> tuple[list[str], dict[str, Any]]:
             raise UsageError("expected a value, found none", key)
         settings[key] = yaml.safe_load(value if equals else words.pop(0))
     return own, settings
-
-
-def _flags(args: Sequence[str]) -> list[str]:
-    """The arguments with flags as Python names, and switches with a value."""
-    words = []
-    for word in args:
-        flag, equals, value = word.partition("=")
-        name = flag[2:].replace("-", "_") if flag.startswith("--") else ""
-        words.append(f"--{name}{equals}{value}" if name else word)
-        if name in SWITCHES and not equals:
-            words[-1] += "=true"
-    return words
 
 
 def _report(line: str) -> None:

@@ -4,11 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from scipy.io import loadmat
 from typing_extensions import override
 
+from fusionseg.config.errors import UserError
 from fusionseg.data.base import DataError, Labels, Pixels, SegmentationDataset, Split
-from fusionseg.data.layout import by_stem, check_layout, check_matched, check_size
+from fusionseg.data.layout import check_layout, check_matched, check_size
+from fusionseg.files.matching import by_stem
+from fusionseg.files.matlab import annotations
 from fusionseg.files.photos import photo_suffixes, read_image
 from fusionseg.sample import VOID, Classes, Truth
 
@@ -101,18 +103,6 @@ def _annotations(path: Path) -> npt.NDArray[np.uint16]:
         DataError: The file has another content.
     """
     try:
-        people = loadmat(path)["groundTruth"][0]
-        regions = np.stack([person["Segmentation"][0, 0] for person in people])
-    except Exception as error:  # the reader of MATLAB's formats does not document what it raises
-        raise DataError(
-            "expected BSDS500's cell array groundTruth with a Segmentation from each annotator, found "
-            f"{error!r} in {path}: download it again"
-        ) from error
-    low = regions.min(initial=0)
-    high = regions.max(initial=0)
-    if regions.ndim != 3 or not regions.size or regions.dtype.kind not in "iu" or low < 0 or high > 65535:
-        raise DataError(
-            f"expected label maps of integer region ids 0..65535, found {regions.dtype} {regions.shape[1:]} "
-            f"with {low}..{high} in {path}"
-        )
-    return np.ascontiguousarray(regions, np.uint16)
+        return np.stack([annotation.region for annotation in annotations(path)])
+    except UserError as error:
+        raise DataError(str(error)) from error

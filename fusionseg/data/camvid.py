@@ -7,7 +7,8 @@ from typing_extensions import override
 
 from fusionseg.data.base import DataError, Labels, Pixels, SegmentationDataset, Split
 from fusionseg.data.components import REGION, components
-from fusionseg.data.layout import check_layout, check_size, class_map, names_in, some
+from fusionseg.data.layout import check_layout, check_size, class_map, names_in
+from fusionseg.files.matching import some
 from fusionseg.files.photos import read_image
 from fusionseg.sample import Classes
 

@@ -12,8 +12,9 @@ import numpy.typing as npt
 from typing_extensions import override
 
 from fusionseg.data.base import DataError, Labels, Pixels, SegmentationDataset, Split
-from fusionseg.data.layout import by_stem, check_layout, check_matched, check_size, stem
+from fusionseg.data.layout import check_layout, check_matched, check_size
 from fusionseg.files.atomic import Json
+from fusionseg.files.matching import by_stem, stem
 from fusionseg.files.photos import photo_suffixes, read_image
 from fusionseg.sample import VOID, Classes, IntMap, Truth
 from fusionseg.visualize import color

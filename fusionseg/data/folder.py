@@ -11,18 +11,10 @@ from typing_extensions import override
 from fusionseg.data.base import DataError, Labels, Pixels, SegmentationDataset, Split
 from fusionseg.data.components import REGION, components
 from fusionseg.data.declaration import declaration
-from fusionseg.data.layout import (
-    by_stem,
-    check_layout,
-    check_matched,
-    check_size,
-    class_map,
-    names_in,
-    region_map,
-    some,
-)
+from fusionseg.data.layout import check_layout, check_matched, check_size, class_map, names_in, region_map
 from fusionseg.data.subset import drawn
 from fusionseg.files.images import LABEL_SUFFIXES
+from fusionseg.files.matching import by_stem, some
 from fusionseg.files.photos import photo_suffixes, read_image
 from fusionseg.sample import VOID
 

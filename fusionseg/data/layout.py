@@ -1,16 +1,15 @@
-"""Finds, matches and reads photos and their label files, with errors that name the file."""
+"""Checks the layout of a data set and reads its label files, with errors that name the file."""
 
 import glob
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from pathlib import Path
-from unicodedata import normalize
 
 import numpy as np
 import numpy.typing as npt
 
 from fusionseg.data.base import DataError
-from fusionseg.files.folders import files_below
 from fusionseg.files.images import read_labels, read_palette_labels
+from fusionseg.files.matching import some
 from fusionseg.files.photos import orientation
 from fusionseg.sample import VOID, Array, Classes, Color, IntMap
 
@@ -26,37 +25,6 @@ def check_layout(paths: Iterable[Path], layout: str) -> None:
         raise DataError(
             f"not found: {', '.join(missing)}; expected this layout (set root to its top folder):\n{layout}"
         )
-
-
-def by_stem(folder: Path, suffixes: Collection[str]) -> dict[str, Path]:
-    """The files of a folder and of all below it with one of the suffixes, in any case, sorted.
-
-    They are found by their paths relative to the folder, with `/`, without suffix, and in Unicode's composed
-    form (NFC), because file systems differ in it. Hidden files are left out.
-
-    Raises:
-        DataError: Two files differ only in their suffix, or no file has one of the suffixes, but others.
-    """
-    found: dict[str, Path] = {}
-    others: set[str] = set()
-    for path in files_below(folder):
-        if path.suffix.lower() not in suffixes:
-            others.add(path.suffix or path.name)
-            continue
-        name = stem(path.relative_to(folder))
-        if name in found:
-            raise DataError(
-                f"expected one file named {name} in {folder}, found {found[name].name} and {path.name}"
-            )
-        found[name] = path
-    if others and not found:
-        raise DataError(f"no files of a known format in {folder}, found only {some(sorted(others))}")
-    return found
-
-
-def stem(path: str | Path) -> str:
-    """The name that a photo and its label files share: a relative path without suffix, in NFC."""
-    return normalize("NFC", Path(path).with_suffix("").as_posix())
 
 
 def names_in(path: Path) -> list[str]:
@@ -108,12 +76,6 @@ def _unread(folder: Path | None, name: str) -> str:
         if file.stem == path.name:
             return f" (there is {file}, {'a format that is not read' if file.exists() else 'a broken link'})"
     return ""
-
-
-def some(names: Collection[str]) -> str:
-    """Up to three names, and how many there are in all if there are more."""
-    shown = ", ".join(list(names)[:3])
-    return shown if len(names) <= 3 else f"{shown} and {len(names) - 3} more"
 
 
 def check_size(labels: IntMap, image: Array, label_file: Path, photo: Path) -> None:

@@ -1,16 +1,22 @@
 """Metrics of every task: torchmetrics metrics whose states are additive sums of images."""
 
-from fusionseg.metrics.base import ImageMetric
-from fusionseg.metrics.boundary import BoundaryMetrics
-from fusionseg.metrics.depth import DepthMetrics
-from fusionseg.metrics.normals import NormalsMetrics
-from fusionseg.metrics.panoptic import PanopticQuality
-from fusionseg.metrics.regions import RegionMetrics
-from fusionseg.metrics.scene import SceneMetrics
-from fusionseg.metrics.semantic import FusedMetrics, SemanticMetrics
-from fusionseg.metrics.suite import MetricSuite
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fusionseg.metrics.base import ImageMetric
+    from fusionseg.metrics.benchmarks import BoundaryBenchmark, RegionBenchmark
+    from fusionseg.metrics.boundary import BoundaryMetrics
+    from fusionseg.metrics.depth import DepthMetrics
+    from fusionseg.metrics.normals import NormalsMetrics
+    from fusionseg.metrics.panoptic import PanopticQuality
+    from fusionseg.metrics.regions import RegionMetrics
+    from fusionseg.metrics.scene import SceneMetrics
+    from fusionseg.metrics.semantic import FusedMetrics, SemanticMetrics
+    from fusionseg.metrics.suite import MetricSuite
 
 __all__ = [
+    "BoundaryBenchmark",
     "BoundaryMetrics",
     "DepthMetrics",
     "FusedMetrics",
@@ -18,7 +24,30 @@ __all__ = [
     "MetricSuite",
     "NormalsMetrics",
     "PanopticQuality",
+    "RegionBenchmark",
     "RegionMetrics",
     "SceneMetrics",
     "SemanticMetrics",
 ]
+
+_HOMES = {
+    "BoundaryBenchmark": "benchmarks",
+    "RegionBenchmark": "benchmarks",
+    "BoundaryMetrics": "boundary",
+    "DepthMetrics": "depth",
+    "FusedMetrics": "semantic",
+    "ImageMetric": "base",
+    "MetricSuite": "suite",
+    "NormalsMetrics": "normals",
+    "PanopticQuality": "panoptic",
+    "RegionMetrics": "regions",
+    "SceneMetrics": "scene",
+    "SemanticMetrics": "semantic",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Imported on demand, so that official scores are computed without torch."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from fusionseg.metrics.base import Answer, ImageMetric
 from fusionseg.metrics.contingency import Counts, ratio
+from fusionseg.metrics.edges import boundaries
 from fusionseg.sample import Counted, IntMap, Truth
 
 BOUNDARY_SUMS = ("matched_prediction", "prediction", "matched_truth", "truth")
@@ -83,17 +84,6 @@ def boundary_sums(prediction: IntMap, *truths: IntMap, tolerance: float = 0.0075
     found = near(np.any(true, 0), predicted, radius)
     recalled = sum(near(predicted, edges, radius) for edges in true)
     return np.array([found, np.count_nonzero(predicted), recalled, np.count_nonzero(true)], np.int64)
-
-
-def boundaries(labels: IntMap, labeled: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    """Labeled pixels with another label than a labeled neighbor to the right, below or below to the right."""
-    height, width = labels.shape
-    edges = np.zeros((height, width), bool)
-    for down, right in ((0, 1), (1, 0), (1, 1)):
-        here = slice(0, height - down), slice(0, width - right)
-        there = slice(down, height), slice(right, width)
-        edges[here] |= (labels[here] != labels[there]) & labeled[here] & labeled[there]
-    return edges
 
 
 def near(targets: npt.NDArray[np.bool_], pixels: npt.NDArray[np.bool_], radius: float) -> int:

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from fusionseg.data.base import DataError, SegmentationDataset
-from fusionseg.data.layout import some
 from fusionseg.files.atomic import write_text
+from fusionseg.files.matching import some
 
 CHUNK = 2**16
 """Bytes of a file's beginning, middle and end that its digest is made of."""

@@ -97,7 +97,7 @@ def test_an_unknown_metric_names_the_nearest(runs: list[str], tmp_path: Path) ->
 def test_a_missing_package_says_how_to_install_it(
     package: str, runs: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from fusionseg.studies.report import page
+    from fusionseg.pages import page
 
     page.vega.cache_clear()
     monkeypatch.setitem(sys.modules, package, None)

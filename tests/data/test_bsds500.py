@@ -128,7 +128,10 @@ def test_a_label_file_that_is_none_is_named(content: str, bsds: Path) -> None:
             "fractions": np.ones((20, 30)) / 2,
             "large": np.full((20, 30), 65536),
         }
-        person[0, 0] = {"Segmentation": region[content]}
+        person[0, 0] = {
+            "Segmentation": region[content],
+            "Boundaries": np.zeros_like(region[content], np.uint8),
+        }
         savemat(path, {"groundTruth": person})
     with pytest.raises(DataError, match=rf"expected .* in {path}"):
         BSDS500("val", bsds).truth(0)

@@ -8,6 +8,7 @@ import numpy.typing as npt
 import pytest
 from PIL import ExifTags, Image
 
+from fusionseg.config.errors import UserError
 from fusionseg.data.base import DataError, Split
 from fusionseg.data.folder import Folder, _drawn_splits
 
@@ -161,7 +162,7 @@ def test_a_missing_root_is_refused_with_the_layout(tmp_path: Path) -> None:
 def test_two_images_of_one_name_are_refused(folder: Writer) -> None:
     root = folder()
     Image.new("RGB", (30, 20)).save(root / "images/a.jpg")
-    with pytest.raises(DataError, match=r"one file named a in .*, found a.jpg and a.png"):
+    with pytest.raises(UserError, match=r"one file named a in .*, found a.jpg and a.png"):
         Folder("train", root)
 
 
@@ -370,7 +371,7 @@ def test_photos_have_every_format_that_pillow_decodes(folder: Writer, suffix: st
 def test_a_folder_without_any_photo_says_what_it_holds(folder: Writer) -> None:
     root = folder("a")
     (root / "images/a.png").rename(root / "images/a.heic")
-    with pytest.raises(DataError, match=r"no files of a known format in .*images, found only .heic"):
+    with pytest.raises(UserError, match=r"no files of a known format in .*images, found only .heic"):
         Folder("train", root)
 
 

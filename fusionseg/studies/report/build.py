@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fusionseg.files.atomic import write_text
+from fusionseg.pages.blocks import Section, Table
+from fusionseg.pages.page import page
 from fusionseg.studies.report.analysis import Analysis
-from fusionseg.studies.report.blocks import Section, Table
 from fusionseg.studies.report.differing_images import DifferingImage
 from fusionseg.studies.report.exports import as_csv, as_latex, as_markdown
 from fusionseg.studies.report.figures import title
 from fusionseg.studies.report.numbers import count
-from fusionseg.studies.report.page import page
 from fusionseg.studies.report.sections import (
     axes,
     classes,

@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Iterable, Sequence
 
-from fusionseg.studies.report.blocks import Cell, Table, Value
+from fusionseg.pages.blocks import Cell, Table, Value
 
 LATEX = {
     "\\": r"\textbackslash{}",

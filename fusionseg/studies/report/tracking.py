@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from fusionseg.pages.blocks import Chart, Section, Table
 from fusionseg.runs.wandb_report import TrackedTable, log_report
 from fusionseg.sample import Picture
 from fusionseg.studies.report.analysis import Analysis
-from fusionseg.studies.report.blocks import Chart, Section, Table
 from fusionseg.studies.report.differing_images import DifferingImage
 from fusionseg.visualize import panel
 

@@ -8,7 +8,7 @@ import re
 import pandas as pd
 import pytest
 
-from fusionseg.studies.report.blocks import Cell, Column, Table
+from fusionseg.pages.blocks import Cell, Column, Table
 from fusionseg.studies.report.exports import as_csv, as_latex, as_markdown
 
 TABLE = Table(

@@ -12,13 +12,13 @@ import pytest
 from PIL import Image
 
 from fusionseg.config.errors import UserError
+from fusionseg.pages.blocks import Gallery, Words
+from fusionseg.pages.embedded import data_address
+from fusionseg.pages.page import page
 from fusionseg.sample import Picture
 from fusionseg.studies.report.analysis import Analysis, analysis
-from fusionseg.studies.report.blocks import Gallery, Words
 from fusionseg.studies.report.build import sections
 from fusionseg.studies.report.differing_images import differing_images
-from fusionseg.studies.report.embedded import data_address
-from fusionseg.studies.report.page import page
 from fusionseg.studies.report.question import question
 from fusionseg.studies.report.sections import images
 from fusionseg.studies.results import RunResult, collect

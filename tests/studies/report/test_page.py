@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import vl_convert
 
+from fusionseg.pages.blocks import Cell, Chart, Column, Section, Table, Words
+from fusionseg.pages.page import page, script_json
 from fusionseg.studies.report.analysis import analysis
-from fusionseg.studies.report.blocks import Cell, Chart, Column, Section, Table, Words
 from fusionseg.studies.report.build import sections
-from fusionseg.studies.report.page import page, script_json
 from fusionseg.studies.report.question import question
 from fusionseg.studies.results import collect
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from fusionseg.pages.blocks import Table, Words
 from fusionseg.studies.folder import StudyFolder
 from fusionseg.studies.report.analysis import Analysis, analysis
-from fusionseg.studies.report.blocks import Table, Words
 from fusionseg.studies.report.question import question
 from fusionseg.studies.report.sections import search as sections_search
 from fusionseg.studies.results import collect

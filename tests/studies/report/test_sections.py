@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from fusionseg.pages.blocks import Chart, Log, Section, Table, Words
 from fusionseg.studies.report.analysis import Analysis, analysis
-from fusionseg.studies.report.blocks import Chart, Log, Section, Table, Words
 from fusionseg.studies.report.build import sections
 from fusionseg.studies.report.question import question
 from fusionseg.studies.report.sections import axes, classes, costs, curves, oracles, result, tradeoff

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import wandb
 
+from fusionseg.pages.blocks import Chart
 from fusionseg.studies.report.analysis import analysis
-from fusionseg.studies.report.blocks import Chart
 from fusionseg.studies.report.build import sections
 from fusionseg.studies.report.differing_images import DifferingImage
 from fusionseg.studies.report.question import question

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from fusionseg.files.atomic import Json
-from fusionseg.studies.report.charts.shared import FLUID, color_of, drawn, tip
+from fusionseg.pages.charts import FLUID, color_of, drawn, tip
 
 BANDS = 6
 """Up to so many variants have bands: more would hide each other."""

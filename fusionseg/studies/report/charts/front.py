@@ -4,8 +4,8 @@ import math
 from collections.abc import Mapping, Sequence
 
 from fusionseg.files.atomic import Json
+from fusionseg.pages.charts import FLUID, drawn, quantity, tip
 from fusionseg.studies.report.charts.labels import named
-from fusionseg.studies.report.charts.shared import FLUID, drawn, quantity, tip
 
 HEIGHT = 360
 """Of a chart, in pixels."""

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from fusionseg.files.atomic import Json
-from fusionseg.studies.report.charts.shared import FLUID, tip
+from fusionseg.pages.charts import FLUID, tip
 
 DARK_FROM = 0.55
 """The share of the range from which on a color is so dark that text on it is white."""

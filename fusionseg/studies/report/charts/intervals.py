@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from fusionseg.files.atomic import Json
-from fusionseg.studies.report.charts.shared import FLUID, drawn, quantity, tip
+from fusionseg.pages.charts import FLUID, drawn, quantity, tip
 from fusionseg.studies.statistics import Interval
 
 STEP = 28

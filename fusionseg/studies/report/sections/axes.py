@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from fusionseg.pages.blocks import Block, Chart, Section
 from fusionseg.studies.report.analysis import Analysis
-from fusionseg.studies.report.blocks import Block, Chart, Section
 from fusionseg.studies.report.charts.curves import axis_chart
 from fusionseg.studies.report.charts.heat import heat_chart
 from fusionseg.studies.report.figures import bare, title

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from fusionseg.pages.blocks import Block, Cell, Chart, Column, Section, Table, Value
 from fusionseg.runs.image_records import added_sums
 from fusionseg.studies.report.analysis import Analysis
-from fusionseg.studies.report.blocks import Block, Cell, Chart, Column, Section, Table, Value
 from fusionseg.studies.report.charts.heat import confusion_chart, heat_chart
 from fusionseg.studies.report.numbers import listed, shown
 from fusionseg.studies.statistics import Interval, mean_interval

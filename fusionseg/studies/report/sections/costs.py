@@ -3,8 +3,8 @@
 import math
 from collections.abc import Sequence
 
+from fusionseg.pages.blocks import Cell, Chart, Column, Section, Table, Value
 from fusionseg.studies.report.analysis import Analysis
-from fusionseg.studies.report.blocks import Cell, Chart, Column, Section, Table, Value
 from fusionseg.studies.report.charts.front import scatter_chart
 from fusionseg.studies.report.facts import distinct
 from fusionseg.studies.report.figures import title

@@ -5,9 +5,9 @@ import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from fusionseg.pages.blocks import Block, Chart, Section
 from fusionseg.runs.folder import RunFolder
 from fusionseg.studies.report.analysis import Analysis
-from fusionseg.studies.report.blocks import Block, Chart, Section
 from fusionseg.studies.report.charts.curves import BANDS, curves_chart
 from fusionseg.studies.report.figures import bare, title
 from fusionseg.studies.results import RunResult

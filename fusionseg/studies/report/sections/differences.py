@@ -3,8 +3,8 @@
 import math
 from collections.abc import Sequence
 
+from fusionseg.pages.blocks import Block, Cell, Chart, Column, Section, Table, Value, Words
 from fusionseg.studies.report.analysis import Analysis
-from fusionseg.studies.report.blocks import Block, Cell, Chart, Column, Section, Table, Value, Words
 from fusionseg.studies.report.charts.intervals import differences_chart
 from fusionseg.studies.report.comparisons import LEVEL, Comparison
 from fusionseg.studies.report.figures import title

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from fusionseg.pages.blocks import Cell, Column, Section, Table, Value
 from fusionseg.studies.report.analysis import Analysis
-from fusionseg.studies.report.blocks import Cell, Column, Section, Table, Value
 from fusionseg.studies.report.figures import title
 from fusionseg.studies.report.numbers import interval, listed, shown
 from fusionseg.studies.statistics import DeltaM, delta_m

@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 
+from fusionseg.pages.blocks import Block, Gallery, Section, Shown, Words
+from fusionseg.pages.embedded import data_address
 from fusionseg.studies.report.analysis import Analysis
-from fusionseg.studies.report.blocks import Block, Gallery, Section, Shown, Words
 from fusionseg.studies.report.differing_images import DifferingImage
-from fusionseg.studies.report.embedded import data_address
 from fusionseg.studies.report.figures import NAMES, title
 from fusionseg.studies.report.numbers import shown
 from fusionseg.studies.report.question import Question

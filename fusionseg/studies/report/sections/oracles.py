@@ -2,8 +2,8 @@
 
 import json
 
+from fusionseg.pages.blocks import Cell, Column, Section, Table, Value
 from fusionseg.studies.report.analysis import Analysis
-from fusionseg.studies.report.blocks import Cell, Column, Section, Table, Value
 from fusionseg.studies.report.figures import bare, title
 from fusionseg.studies.report.numbers import shown
 from fusionseg.studies.results import RunResult

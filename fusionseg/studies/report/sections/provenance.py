@@ -4,8 +4,8 @@ import json
 from importlib.metadata import version
 from typing import Any
 
+from fusionseg.pages.blocks import Cell, Column, Section, Table, Value
 from fusionseg.studies.report.analysis import Analysis
-from fusionseg.studies.report.blocks import Cell, Column, Section, Table, Value
 from fusionseg.studies.report.facts import distinct, region_kinds
 from fusionseg.studies.report.numbers import count
 from fusionseg.studies.results import RunResult

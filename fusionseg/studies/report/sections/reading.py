@@ -1,7 +1,7 @@
 """How to read the report: what its numbers are, and what they assume."""
 
+from fusionseg.pages.blocks import Section, Words
 from fusionseg.studies.report.analysis import Analysis
-from fusionseg.studies.report.blocks import Section, Words
 
 TEXT = (
     "Every figure is that of a whole split: sums of all images are added and the figure is computed once, "

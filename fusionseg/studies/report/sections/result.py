@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from math import isfinite
 
 from fusionseg.data.components import REGION
+from fusionseg.pages.blocks import Section, Words
 from fusionseg.studies.report.analysis import Analysis
-from fusionseg.studies.report.blocks import Section, Words
 from fusionseg.studies.report.comparisons import Comparison
 from fusionseg.studies.report.facts import region_kinds
 from fusionseg.studies.report.figures import title

@@ -1,7 +1,7 @@
 """Every run: how it ended, what it measured, the command that repeats it, and why it failed."""
 
+from fusionseg.pages.blocks import Block, Cell, Column, Log, Section, Table, Value
 from fusionseg.studies.report.analysis import Analysis
-from fusionseg.studies.report.blocks import Block, Cell, Column, Log, Section, Table, Value
 from fusionseg.studies.report.figures import title
 from fusionseg.studies.report.numbers import duration, shown
 from fusionseg.studies.results import RunResult

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
+from fusionseg.pages.blocks import Block, Cell, Chart, Column, Section, Table, Value
 from fusionseg.studies.report.analysis import Analysis
-from fusionseg.studies.report.blocks import Block, Cell, Chart, Column, Section, Table, Value
 from fusionseg.studies.report.charts.intervals import seeds_chart
 from fusionseg.studies.report.figures import split_of, title
 from fusionseg.studies.report.numbers import decimals, interval, mean_and_spread, shown

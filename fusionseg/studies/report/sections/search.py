@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from fusionseg.files.atomic import Json
+from fusionseg.pages.blocks import Block, Cell, Column, Section, Table, Value, Words
 from fusionseg.studies.report.analysis import Analysis
-from fusionseg.studies.report.blocks import Block, Cell, Column, Section, Table, Value, Words
 from fusionseg.studies.report.figures import title
 from fusionseg.studies.report.numbers import count, listed, shown
 from fusionseg.studies.search.importance import best_share, importances

@@ -1,7 +1,7 @@
 """All tests of each comparison side by side: paired t, sign flips, Welch, and the correlation of seeds."""
 
+from fusionseg.pages.blocks import Cell, Column, Table, Value
 from fusionseg.studies.report.analysis import Analysis
-from fusionseg.studies.report.blocks import Cell, Column, Table, Value
 from fusionseg.studies.report.comparisons import LEVEL, Comparison
 from fusionseg.studies.report.figures import title
 from fusionseg.studies.report.numbers import count, p_value, shown

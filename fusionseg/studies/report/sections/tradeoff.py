@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
+from fusionseg.pages.blocks import Cell, Chart, Column, Section, Table, Value
 from fusionseg.studies.report.analysis import Analysis
-from fusionseg.studies.report.blocks import Cell, Chart, Column, Section, Table, Value
 from fusionseg.studies.report.charts.front import front_chart
 from fusionseg.studies.report.figures import title
 from fusionseg.studies.report.numbers import listed, mean_and_spread, shown

@@ -7,7 +7,7 @@ from importlib.resources import files
 
 from fusionseg.config.errors import UsageError
 from fusionseg.files.atomic import Json, finite
-from fusionseg.studies.report.blocks import Section
+from fusionseg.pages.blocks import Section
 
 INSTALL = 'pip install "fusionseg[study]"'
 
@@ -73,4 +73,4 @@ def vega() -> str:
 
 
 def _asset(name: str) -> str:
-    return (files("fusionseg.studies.report") / "assets" / name).read_text(encoding="utf-8")
+    return (files("fusionseg.pages") / "assets" / name).read_text(encoding="utf-8")

@@ -1,0 +1,60 @@
+"""Scores anybody's files by the official rules: boundaries, regions, panoptic, instances, semantic."""
+
+import importlib
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import fusionseg.scores.kinds
+from fusionseg.cli.arguments import with_switches
+from fusionseg.cli.entry import summaries
+from fusionseg.cli.help import options_manual
+from fusionseg.cli.parser import Parser
+from fusionseg.config.errors import UsageError
+from fusionseg.config.type_names import nearest
+from fusionseg.scores.output import printed, write
+
+USAGE = "usage: python -m fusionseg score KIND --truth PATH --prediction PATH [--out FILE.json]"
+SWITCHES = ("common", "nms")
+
+
+def main(args: Sequence[str]) -> None:
+    """Scores, prints a table and writes the files."""
+    name, *rest = args or ["--help"]
+    if name in ("-h", "--help"):
+        print("\n".join([USAGE, "", "kinds:", *summaries(kinds()), "", "Each kind has its own --help."]))
+        return
+    if name not in kinds():
+        raise UsageError(
+            f"expected one of {', '.join(kinds())} after score, found {name!r}{nearest(name, kinds())}"
+        )
+    kind = importlib.import_module(f"fusionseg.scores.kinds.{name}")
+    given = options(kind, name, rest)
+    scores = kind.score(given)
+    for notice in scores.notices:
+        print(f"note: {notice}", file=sys.stderr)
+    print(printed(scores))
+    if given.out is not None:
+        for path in write(scores, name, given):
+            print(path)
+
+
+def options(kind: ModuleType, name: str, args: Sequence[str]) -> Any:
+    """The arguments of a kind.
+
+    Raises:
+        UsageError: If they cannot be used.
+    """
+    parser = Parser(allow_abbrev=False)
+    usage = f"fusionseg score {name} --truth PATH --prediction PATH [--out FILE.json]"
+    parser.manual = lambda: options_manual(usage, kind.ABOUT, kind.Options)
+    parser.add_class_arguments(kind.Options, instantiate=False)
+    return kind.Options(**parser.parse_args(with_switches(args, SWITCHES)).as_dict())
+
+
+def kinds() -> dict[str, Path]:
+    """The file of each kind, by its name."""
+    folder = Path(fusionseg.scores.kinds.__path__[0])
+    return {path.stem: path for path in sorted(folder.glob("[a-z]*.py"))}

@@ -1,0 +1,108 @@
+"""Reads the MATLAB files of the Berkeley benchmark: ground truth, ultrametric contour maps, segmentations."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from scipy.io import loadmat
+
+from fusionseg.config.errors import UserError
+from fusionseg.sample import Array, IntMap
+
+
+class Annotation(NamedTuple):
+    """What one person drew.
+
+    Args:
+        region: Region ids (H, W), 0 where unlabeled.
+        boundaries: Boundary pixels (H, W).
+    """
+
+    region: npt.NDArray[np.uint16]
+    boundaries: npt.NDArray[np.bool_]
+
+
+def annotations(path: Path) -> list[Annotation]:
+    """The annotations of an image, the cell array `groundTruth`; at least one.
+
+    Raises:
+        UserError: If the file has another content.
+    """
+    try:
+        people = [person[0, 0] for person in loadmat(path)["groundTruth"][0]]
+        regions = [person["Segmentation"] for person in people]
+        boundaries = [np.asarray(person["Boundaries"]) > 0 for person in people]
+    except Exception as error:  # the reader of MATLAB's formats does not document what it raises
+        raise UserError(
+            "expected BSDS500's cell array groundTruth with Segmentation and Boundaries from each annotator, "
+            f"found {error!r} in {path}: download it again"
+        ) from error
+    if not people:
+        raise UserError(f"expected at least one annotator in groundTruth, found none in {path}")
+    shapes = {map_.shape for map_ in [*regions, *boundaries]}
+    if len(shapes) > 1:
+        raise UserError(f"expected maps of one size, found {sorted(shapes)} in {path}")
+    return [Annotation(_ids(region, path), drawn) for region, drawn in zip(regions, boundaries, strict=True)]
+
+
+def _ids(region: Array, path: Path) -> npt.NDArray[np.uint16]:
+    """A label map of MATLAB as 16-bit ids."""
+    low = region.min(initial=0)
+    high = region.max(initial=0)
+    if region.ndim != 2 or not region.size or region.dtype.kind not in "iu" or low < 0 or high > 65535:
+        raise UserError(
+            f"expected label maps of integer region ids 0..65535, found {region.dtype} {region.shape} "
+            f"with {low}..{high} in {path}"
+        )
+    return np.ascontiguousarray(region, np.uint16)
+
+
+class Segmentation(NamedTuple):
+    """What a method answered for one image; one of the two.
+
+    Args:
+        ultrametric: A contour map of double resolution (2H + 1, 2W + 1), not negative.
+        partitions: Region ids (H, W), one map for each threshold or setting.
+    """
+
+    ultrametric: npt.NDArray[np.float64] | None
+    partitions: Sequence[IntMap]
+
+
+def segmentation(path: Path) -> Segmentation:
+    """The ultrametric map `ucm2` or the partitions `segs` of a file.
+
+    Raises:
+        UserError: If the file has neither, or they cannot be such.
+    """
+    wanted = "expected ucm2, a contour map of 2H + 1 x 2W + 1 values, or segs, a cell array of partitions"
+    try:
+        content = loadmat(path)
+    except Exception as error:
+        raise UserError(f"{wanted}, found {error!r} in {path}") from error
+    if "ucm2" in content:
+        contours = np.asarray(content["ucm2"])
+        odd = contours.ndim == 2 and all(side % 2 for side in contours.shape) and min(contours.shape) > 2
+        if not odd or contours.dtype.kind not in "fiu":
+            raise UserError(f"{wanted}, found ucm2 of {contours.dtype} {contours.shape} in {path}")
+        contours = contours.astype(np.float64)
+        if not np.isfinite(contours).all() or contours.min() < 0:
+            raise UserError(f"expected finite contours that are not negative, found others in {path}")
+        return Segmentation(contours, [])
+    partitions = [np.asarray(map_) for map_ in np.ravel(content.get("segs", []))]
+    if not partitions:
+        names = ", ".join(name for name in content if not name.startswith("_")) or "nothing"
+        raise UserError(f"{wanted}, found {names} in {path}")
+    if any(map_.ndim != 2 or map_.shape != partitions[0].shape for map_ in partitions):
+        raise UserError(f"expected partitions of one size, found {[m.shape for m in partitions]} in {path}")
+    return Segmentation(None, [_whole(map_, path) for map_ in partitions])
+
+
+def _whole(map_: Array, path: Path) -> IntMap:
+    """The ids of a partition, which MATLAB often keeps as floats."""
+    if map_.dtype.kind not in "fiu" or (map_ != np.floor(map_)).any() or map_.min(initial=0) < 0:
+        raise UserError(f"expected whole region ids that are not negative in segs, found others in {path}")
+    ids: IntMap = map_.astype(np.int64)
+    return ids

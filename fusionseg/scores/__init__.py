@@ -1,0 +1,1 @@
+"""The official scores of any method's files, without a model, a run or MATLAB."""

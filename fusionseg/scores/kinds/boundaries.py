@@ -1,0 +1,219 @@
+"""Soft boundaries or partitions against drawn boundaries, as the Berkeley benchmark counts: ODS, OIS, AP."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from math import hypot
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from fusionseg.config.errors import UserError
+from fusionseg.files.matching import some
+from fusionseg.files.matlab import annotations, segmentation
+from fusionseg.files.soft_maps import SOFT_SUFFIXES, read_soft_map
+from fusionseg.metrics.boundary_curve import (
+    CURVE_COLUMNS,
+    boundary_counts,
+    boundary_curve_figures,
+    curve,
+    levels,
+    own_best,
+)
+from fusionseg.metrics.contingency import Counts, Floats
+from fusionseg.metrics.edges import boundaries
+from fusionseg.metrics.suppression import crispness, suppressed
+from fusionseg.metrics.thinning import Masks
+from fusionseg.scores.pairs import pairs
+from fusionseg.scores.result import Curve, Scores, Value
+from fusionseg.scores.thresholds import thresholds_of
+from fusionseg.scores.workers import mapped
+
+ABOUT = """Scores boundaries as the Berkeley benchmark does (Arbelaez et al., TPAMI 2011): predictions are
+thinned at each threshold and matched one to one with those of each annotator. Truths are BSDS500's .mat files
+or PNG boundary maps, predictions grey PNG (boundaries are bright), or .mat files with ucm2 or segs."""
+
+
+@dataclass
+class Options:
+    """The arguments of the command.
+
+    Args:
+        truth: Folder of the true boundaries, or one file.
+        prediction: Folder of the predictions, or one file; names match up to the suffix.
+        out: JSON file to write to, beside which the rows and the curve are written.
+        thresholds: Number of thresholds, evenly from 0 to 1, or a list of them in ascending order.
+        max_distance: Largest distance of two matched pixels, as a fraction of the image's diagonal; 0.0075
+            for BSDS500, 0.011 for NYUD.
+        max_pixels: The same in pixels, in place of the fraction.
+        nms: Whether predictions go through Dollar's non-maximum suppression first, as in most papers since
+            2013.
+        thin: Whether predictions are thinned at each threshold; without it and without nms, crispness counts.
+        common: Whether images that only one side has are left out.
+        jobs: Number of processes; one for each core where left out.
+    """
+
+    truth: Path
+    prediction: Path
+    out: Path | None = None
+    thresholds: int | list[float] = 99
+    max_distance: float = 0.0075
+    max_pixels: float | None = None
+    nms: bool = False
+    thin: bool = True
+    common: bool = False
+    jobs: int | None = None
+
+
+class _Pair(NamedTuple):
+    """What a worker needs to know of an image."""
+
+    truth: Path
+    prediction: Path
+
+
+class _Counted(NamedTuple):
+    """What a worker counts of an image."""
+
+    thresholds: Floats
+    counts: Counts
+    crispness: float
+    inverted: bool
+
+
+def score(options: Options) -> Scores:
+    """Scores two folders.
+
+    Raises:
+        UserError: If files are missing, cannot be read, or do not fit together.
+    """
+    if options.max_pixels is None and not 0 < options.max_distance < 1:
+        raise UserError(
+            f"expected max_distance in (0, 1), a share of the diagonal, found {options.max_distance}"
+        )
+    if options.max_pixels is not None and not options.max_pixels >= 0:
+        raise UserError(f"expected max_pixels of at least 0, found {options.max_pixels}")
+    even = thresholds_of(options.thresholds)
+    found = pairs(
+        options.truth, options.prediction, {".mat", *SOFT_SUFFIXES}, {".mat", *SOFT_SUFFIXES}, options.common
+    )
+    measured = mapped(
+        partial(_count, options=options, thresholds=even),
+        [_Pair(*files) for files in found.values()],
+        options.jobs,
+    )
+    thresholds = _shared([image.thresholds for image in measured], list(found))
+    counts = np.stack([image.counts for image in measured])
+    own = np.sum([own_best(image) for image in counts], 0)
+    figures = boundary_curve_figures(counts.sum(0), own, thresholds)
+    crisp = [image.crispness for image in measured]
+    if not np.isnan(crisp).all():
+        figures["crispness"] = float(np.nanmean(crisp))
+    names = list(found)
+    return Scores(
+        metrics=figures,
+        rows=_rows(names, thresholds, counts),
+        images=len(names),
+        curve=_curve(thresholds, counts, figures),
+        notices=_notices(names, measured, counts),
+    )
+
+
+def _count(pair: _Pair, options: Options, thresholds: Floats) -> _Counted:
+    """Reads and counts one image."""
+    true = _true(pair.truth)
+    thresholds, maps, crisp = _predicted(pair.prediction, thresholds, options.nms)
+    if maps[0].shape != true[0].shape:
+        raise UserError(
+            f"expected boundaries of one size, found {true[0].shape} in {pair.truth} and {maps[0].shape} in "
+            f"{pair.prediction} (height, width): write predictions at the size of the photos"
+        )
+    height, width = true[0].shape
+    radius = options.max_distance * hypot(height, width) if options.max_pixels is None else options.max_pixels
+    counts = boundary_counts(maps, true, radius, options.thin)
+    inverted = bool(np.mean(maps[len(maps) // 2]) > 0.5)
+    return _Counted(thresholds, counts, crisp, inverted)
+
+
+def _true(path: Path) -> list[Masks]:
+    """The boundary maps of a truth, one for each annotator."""
+    if path.suffix.lower() == ".mat":
+        return [annotation.boundaries for annotation in annotations(path)]
+    drawn = read_soft_map(path) > 0
+    if drawn.mean() > 0.5:
+        raise UserError(
+            f"expected true boundaries, 0 where there is none, found {drawn.mean():.0%} of the pixels to be "
+            f"boundary in {path}: it may be inverted, or a map of regions"
+        )
+    return [drawn]
+
+
+def _predicted(path: Path, thresholds: Floats, nms: bool) -> tuple[Floats, Sequence[Masks], float]:
+    """The thresholds and boundary maps of a prediction, and how crisp it is; NaN for partitions."""
+    if path.suffix.lower() == ".mat":
+        found = segmentation(path)
+        if found.ultrametric is None:
+            maps = [boundaries(partition, np.ones(partition.shape, bool)) for partition in found.partitions]
+            return np.arange(1.0, len(maps) + 1), maps, float("nan")
+        strength = found.ultrametric[2::2, 2::2]
+    else:
+        strength = read_soft_map(path)
+    thinner = suppressed(strength)
+    return thresholds, [*levels(thinner if nms else strength, thresholds)], crispness(strength, thinner)
+
+
+def _shared(thresholds: Sequence[Floats], names: Sequence[str]) -> Floats:
+    """The thresholds of all images.
+
+    Raises:
+        UserError: If one has another number of partitions.
+    """
+    for name, own in zip(names, thresholds, strict=True):
+        if len(own) != len(thresholds[0]):
+            raise UserError(
+                f"expected the same number of partitions in every file, found {len(thresholds[0])} of "
+                f"{names[0]} and {len(own)} of {name}"
+            )
+    return thresholds[0]
+
+
+def _rows(names: Sequence[str], thresholds: Floats, counts: Counts) -> list[dict[str, Value]]:
+    """What each image has at each threshold."""
+    precision, recall, f = curve(counts)
+    rows: list[dict[str, Value]] = []
+    for image, name in enumerate(names):
+        for at, threshold in enumerate(thresholds):
+            numbers = dict(zip(CURVE_COLUMNS, counts[image, at].tolist(), strict=True))
+            shares = {"precision": precision[image, at], "recall": recall[image, at], "f": f[image, at]}
+            rows.append(
+                {"image": name, "threshold": float(threshold), **numbers}
+                | {name: float(value) for name, value in shares.items()}
+            )
+    return rows
+
+
+def _curve(thresholds: Floats, counts: Counts, figures: dict[str, float]) -> Curve:
+    """Precision and recall of all images."""
+    values = [thresholds, *curve(counts.sum(0))]
+    names = ("threshold", "precision", "recall", "f")
+    points = [dict(zip(names, map(float, point), strict=True)) for point in zip(*values, strict=True)]
+    marked = {name: (figures[f"{name}_precision"], figures[f"{name}_recall"]) for name in ("ods", "ois")}
+    return Curve("Boundaries", points, marked)
+
+
+def _notices(names: Sequence[str], measured: Sequence[_Counted], counts: Counts) -> list[str]:
+    """What may be wrong with some images."""
+    notices = []
+    if inverted := [name for name, image in zip(names, measured, strict=True) if image.inverted]:
+        notices.append(
+            f"more than half of the pixels are boundaries at the middle threshold in {some(inverted)}: "
+            "boundaries are bright, so this may be an inverted map"
+        )
+    if empty := [name for name, own in zip(names, counts, strict=True) if not own[0, 1]]:
+        notices.append(
+            f"no true boundary in {some(empty)}: what is predicted there is wrong, nothing is missed"
+        )
+    if silent := [name for name, own in zip(names, counts, strict=True) if not own[:, 3].any()]:
+        notices.append(f"no predicted boundary at any threshold in {some(silent)}: they count as missed")
+    return notices

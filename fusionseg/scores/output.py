@@ -1,0 +1,86 @@
+"""The table of scores that is printed, and the files that are written."""
+
+import csv
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+from fusionseg.files.atomic import write_json, write_text
+from fusionseg.scores.result import Curve, Scores, Value
+
+
+def printed(scores: Scores) -> str:
+    """The figures of the set, and of each class where there are classes, as a table."""
+    count = f"{scores.images} image{'' if scores.images == 1 else 's'}"
+    width = max(map(len, scores.metrics))
+    lines = [count, *(f"{name:{width}}  {_shown(value)}" for name, value in scores.metrics.items())]
+    if scores.classes:
+        columns = [*dict.fromkeys(column for figures in scores.classes.values() for column in figures)]
+        width = max(map(len, ["class", *scores.classes]))
+        lines += ["", "  ".join([f"{'class':{width}}", *(f"{column:>10}" for column in columns)])]
+        for name, figures in scores.classes.items():
+            cells = (f"{_shown(figures.get(column, math.nan)):>10}" for column in columns)
+            lines.append("  ".join([f"{name:{width}}", *cells]))
+    return "\n".join(lines)
+
+
+def _shown(value: float) -> str:
+    """A figure with six digits, as the benchmarks print them."""
+    return "-" if math.isnan(value) else f"{value:.6g}"
+
+
+def write(scores: Scores, kind: str, options: Any) -> list[Path]:
+    """Writes the figures as JSON, the rows as CSV and the curve as CSV, PNG and HTML beside them.
+
+    Args:
+        scores: What is written.
+        kind: What was scored.
+        options: The arguments, of which `out` is the JSON file.
+
+    Returns:
+        The files that were written.
+
+    Raises:
+        OSError: If a file cannot be written.
+    """
+    out = Path(options.out)
+    given = {name: _plain(value) for name, value in asdict(options).items() if name not in ("out", "jobs")}
+    classes = {"classes": scores.classes} if scores.classes else {}
+    rows = out.with_name(f"{out.stem}_images.csv")
+    write_text(rows, as_csv(scores.rows))
+    paths = [out, rows]
+    if scores.curve is not None:
+        paths += _write_curve(scores.curve, out)
+    # last, so that with it everything is there
+    content = {"kind": kind, "images": scores.images, "metrics": scores.metrics, **classes, "options": given}
+    write_json(out, {**content, "notices": list(scores.notices)})
+    return paths
+
+
+def _write_curve(curve: Curve, out: Path) -> list[Path]:
+    """Writes a curve as CSV, as a picture and as a page where what that takes is installed."""
+    from fusionseg.scores.curve_files import write_page, write_picture  # here: matplotlib takes a second
+
+    table = out.with_name(f"{out.stem}_curve.csv")
+    write_text(table, as_csv(curve.points))
+    return [
+        table,
+        write_picture(curve, table.with_suffix(".png")),
+        write_page(curve, table.with_suffix(".html")),
+    ]
+
+
+def as_csv(rows: Sequence[Mapping[str, Value]]) -> str:
+    """Rows of equal keys as CSV; NaN is an empty cell."""
+    text = StringIO()
+    writer = csv.DictWriter(text, list(rows[0]) if rows else [], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({key: "" if value != value else value for key, value in row.items()} for row in rows)
+    return text.getvalue()
+
+
+def _plain(value: object) -> object:
+    return str(value) if isinstance(value, Path) else value

@@ -1,0 +1,61 @@
+"""The files of a truth and of a prediction, matched by name."""
+
+import sys
+from collections.abc import Collection
+from pathlib import Path
+
+from fusionseg.config.errors import UserError
+from fusionseg.files.matching import by_stem, some
+
+
+def pairs(
+    truth: Path,
+    prediction: Path,
+    truth_suffixes: Collection[str],
+    prediction_suffixes: Collection[str],
+    common: bool = False,
+) -> dict[str, tuple[Path, Path]]:
+    """The truth and the prediction of each name, sorted.
+
+    Two files are a pair whatever their names are; those of two folders match by their paths without suffix.
+
+    Args:
+        truth: A file, or a folder.
+        prediction: A file, or a folder.
+        truth_suffixes: The suffixes of truths, in lower case.
+        prediction_suffixes: The suffixes of predictions, in lower case.
+        common: Whether what only one side has is left out, and only said.
+
+    Raises:
+        UserError: If a path does not exist, is empty, or the names of the two sides differ.
+    """
+    for path in (truth, prediction):
+        if not path.exists():
+            raise UserError(f"expected files to score, found no {path}")
+    if truth.is_file() and prediction.is_file():
+        return {truth.stem: (truth, prediction)}
+    if truth.is_file() or prediction.is_file():
+        file, folder = (truth, prediction) if truth.is_file() else (prediction, truth)
+        raise UserError(f"expected two files or two folders, found the file {file} and the folder {folder}")
+    true = by_stem(truth, truth_suffixes)
+    predicted = by_stem(prediction, prediction_suffixes)
+    for folder, found, suffixes in (
+        (truth, true, truth_suffixes),
+        (prediction, predicted, prediction_suffixes),
+    ):
+        if not found:
+            raise UserError(f"expected files of {', '.join(sorted(suffixes))} in {folder}, found none")
+    missing = [name for name in true if name not in predicted]
+    extra = [name for name in predicted if name not in true]
+    both = sorted(true.keys() & predicted.keys())
+    if (missing or extra) and (not common or not both):
+        lacking = [f"no prediction of {some(missing)} in {prediction}"] if missing else []
+        lacking += [f"no truth of {some(extra)} in {truth}"] if extra else []
+        raise UserError(f"{'; '.join(lacking)}: complete them, or score what both have with --common")
+    if missing or extra:
+        print(
+            f"scoring the {len(both)} images that both have; left out: {len(missing)} without prediction, "
+            f"{len(extra)} without truth",
+            file=sys.stderr,
+        )
+    return {name: (true[name], predicted[name]) for name in both}

@@ -1,0 +1,26 @@
+"""The thresholds of a soft map."""
+
+import numpy as np
+
+from fusionseg.config.errors import UserError
+from fusionseg.metrics.boundary_curve import even_thresholds
+from fusionseg.metrics.contingency import Floats
+
+
+def thresholds_of(given: int | list[float]) -> Floats:
+    """A number of even thresholds between 0 and 1, or the given ones.
+
+    >>> thresholds_of(3).tolist()
+    [0.25, 0.5, 0.75]
+
+    Raises:
+        UserError: If there are none, or they do not ascend within [0, 1].
+    """
+    if isinstance(given, int):
+        if not 1 <= given <= 9999:
+            raise UserError(f"expected 1 to 9999 thresholds, found {given}")
+        return even_thresholds(given)
+    values = np.array(given, float)
+    if not values.size or (np.diff(values) <= 0).any() or values[0] < 0 or values[-1] > 1:
+        raise UserError(f"expected thresholds in ascending order within [0, 1], found {given}")
+    return values

@@ -1,0 +1,85 @@
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fusionseg.commands.score import kinds, main
+from fusionseg.config.errors import UsageError, UserError
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> list[str]:
+    """The arguments that name a drawn boundary map and a prediction of two strengths."""
+    soft = np.zeros((20, 30), np.uint8)
+    soft[:, 14] = np.linspace(50, 250, 20)
+    for name, pixels in (("true", np.where(soft, 255, 0).astype(np.uint8)), ("predicted", soft)):
+        (tmp_path / name).mkdir()
+        Image.fromarray(pixels).save(tmp_path / name / "a.png")
+    return ["--truth", str(tmp_path / "true"), "--prediction", str(tmp_path / "predicted"), "--jobs", "1"]
+
+
+def test_figures_are_printed_and_written(
+    folders: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "scores" / "mine.json"
+    main(["boundaries", *folders, "--out", str(out), "--thresholds", "9", "--nms"])
+    printed = capsys.readouterr().out.splitlines()
+    files = ["mine.json", "mine_curve.csv", "mine_curve.html", "mine_curve.png", "mine_images.csv"]
+    assert sorted(path.name for path in out.parent.iterdir()) == files
+    assert {Path(line).name for line in printed[-5:]} == set(files)
+    content = json.loads(out.read_text())
+    assert content["kind"] == "boundaries"
+    assert content["images"] == 1
+    assert content["options"]["nms"] is True
+    assert f"ods            {content['metrics']['ods']:.6g}" in printed
+    with (out.parent / "mine_images.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [float(row["threshold"]) for row in rows] == pytest.approx([n / 10 for n in range(1, 10)])
+    with (out.parent / "mine_curve.csv").open() as file:
+        assert [row["recall"] for row in csv.DictReader(file)] == [row["recall"] for row in rows]
+    with Image.open(out.parent / "mine_curve.png") as picture:
+        assert np.asarray(picture.convert("L")).std() > 5
+    assert "http:" not in (out.parent / "mine_curve.html").read_text().split("<script", 1)[0]
+
+
+def test_scores_are_computed_without_torch(folders: list[str]) -> None:
+    code = "import sys; from fusionseg.commands.score import main; main(sys.argv[1:]); print('torch' in sys.modules)"
+    run = subprocess.run(
+        [sys.executable, "-c", code, "boundaries", *folders], capture_output=True, text=True, check=True
+    )
+    assert run.stdout.splitlines()[-1] == "False"
+
+
+def test_the_help_names_kinds_and_their_arguments(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["--help"])
+    overview = capsys.readouterr().out
+    assert all(f"  {kind} " in overview for kind in kinds())
+    for kind in kinds():
+        with pytest.raises(SystemExit):
+            main([kind, "--help"])
+        text = capsys.readouterr().out
+        assert f"fusionseg score {kind} --truth PATH --prediction PATH" in text
+        assert "--common" in text
+
+
+def test_mistakes_are_one_line(folders: list[str], tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"expected one of boundaries, .* did you mean boundaries"):
+        main(["boundary", *folders])
+    with pytest.raises(UsageError, match="threshold"):
+        main(["boundaries", *folders, "--threshold", "9"])
+    with pytest.raises(UsageError, match="prediction"):
+        main(["boundaries", *folders[:2]])
+    with pytest.raises(UserError, match="found no nowhere"):
+        main(["boundaries", *folders[:2], "--prediction", "nowhere"])
+
+
+def test_nothing_is_written_where_nothing_can_be_scored(folders: list[str], tmp_path: Path) -> None:
+    (tmp_path / "predicted" / "a.png").write_bytes(b"\x89PNG")
+    with pytest.raises(UserError, match=r"a\.png"):
+        main(["boundaries", *folders, "--out", str(tmp_path / "scores" / "a.json")])
+    assert not (tmp_path / "scores").exists()

@@ -1,0 +1,90 @@
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.io import savemat
+
+from fusionseg.config.errors import UserError
+from fusionseg.files.matlab import annotations, segmentation
+
+
+def ground_truth(path: Path, *people: dict[str, Any]) -> Path:
+    cells = np.empty((1, len(people)), object)
+    for k, person in enumerate(people):
+        cells[0, k] = person
+    savemat(path, {"groundTruth": cells})
+    return path
+
+
+def test_each_annotator_is_read(tmp_path: Path) -> None:
+    region = np.arange(1, 7, dtype=np.uint16).reshape(2, 3)
+    drawn = np.eye(2, 3, dtype=np.uint8)
+    people = [{"Segmentation": region + k, "Boundaries": drawn} for k in range(3)]
+    found = annotations(ground_truth(tmp_path / "a.mat", *people))
+    assert [annotation.region.tolist() for annotation in found] == [(region + k).tolist() for k in range(3)]
+    assert all(annotation.boundaries.tolist() == (drawn > 0).tolist() for annotation in found)
+
+
+@pytest.mark.parametrize(
+    ("people", "message"),
+    [
+        ([], "at least one annotator"),
+        ([{"Segmentation": np.ones((2, 3), int)}], "Boundaries"),
+        ([{"Segmentation": np.ones((2, 3)), "Boundaries": np.ones((2, 3))}], "integer region ids"),
+        ([{"Segmentation": np.full((2, 3), 65536), "Boundaries": np.ones((2, 3))}], "with 0..65536"),
+        ([{"Segmentation": np.ones((2, 3), int), "Boundaries": np.ones((3, 2))}], "one size"),
+    ],
+)
+def test_another_ground_truth_is_named(people: list[dict[str, Any]], message: str, tmp_path: Path) -> None:
+    path = ground_truth(tmp_path / "a.mat", *people)
+    with pytest.raises(UserError, match=message) as caught:
+        annotations(path)
+    assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [b"", b"MATLAB 5.0", b"\x89PNG"])
+def test_a_damaged_file_is_named(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "a.mat"
+    path.write_bytes(content)
+    for read in (annotations, segmentation):
+        with pytest.raises(UserError, match=rf"found .* in {path}"):
+            read(path)
+
+
+def test_contours_and_partitions_are_read(tmp_path: Path) -> None:
+    contours = np.random.default_rng(0).random((5, 7))
+    savemat(tmp_path / "ucm.mat", {"ucm2": contours})
+    assert np.array_equal(segmentation(tmp_path / "ucm.mat").ultrametric, contours)
+    cells = np.empty((1, 2), object)
+    cells[0, 0] = np.ones((2, 3))
+    cells[0, 1] = np.arange(6, dtype=np.uint8).reshape(2, 3)
+    savemat(tmp_path / "segs.mat", {"segs": cells})
+    found = segmentation(tmp_path / "segs.mat")
+    assert found.ultrametric is None
+    assert [partition.tolist() for partition in found.partitions] == [
+        cells[0, 0].tolist(),
+        cells[0, 1].tolist(),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"ucm": np.ones((5, 5))}, "found ucm in"),
+        ({"ucm2": np.ones((4, 5))}, r"found ucm2 of float64 \(4, 5\)"),
+        ({"ucm2": np.full((5, 5), np.nan)}, "finite contours"),
+        ({"ucm2": np.full((5, 5), -1.0)}, "not negative"),
+        ({"segs": [np.ones((2, 3)), np.ones((3, 3))]}, "one size"),
+        ({"segs": [np.full((2, 3), 0.5), np.ones((2, 3))]}, "whole region ids"),
+    ],
+)
+def test_other_answers_are_named(content: dict[str, Any], message: str, tmp_path: Path) -> None:
+    if "segs" in content:
+        cells = np.empty((1, 2), object)
+        for k in range(2):
+            cells[0, k] = content["segs"][k]
+        content = {"segs": cells}
+    savemat(tmp_path / "a.mat", content)
+    with pytest.raises(UserError, match=message):
+        segmentation(tmp_path / "a.mat")

@@ -1,0 +1,139 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from scipy.io import savemat
+
+from fusionseg.config.errors import UserError
+from fusionseg.scores.kinds.boundaries import Options, score
+
+LINE = np.zeros((20, 30), np.uint8)
+LINE[:, 14] = 255
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> tuple[Path, Path]:
+    """Two drawn maps and two predictions that are equal to them, at half strength in the second."""
+    for name in ("true", "predicted"):
+        (tmp_path / name).mkdir()
+    for name, strength in (("a", 1), ("b", 2)):
+        Image.fromarray(LINE).save(tmp_path / "true" / f"{name}.png")
+        Image.fromarray(LINE // strength).save(tmp_path / "predicted" / f"{name}.png")
+    return tmp_path / "true", tmp_path / "predicted"
+
+
+def test_predictions_that_are_the_truth_are_perfect_where_they_are_strong_enough(
+    folders: tuple[Path, Path],
+) -> None:
+    scores = score(Options(*folders, thresholds=3, jobs=1))
+    assert [scores.metrics[name] for name in ("ods", "ois")] == [1, 1]
+    assert scores.metrics["ap"] == pytest.approx(0.51)  # from recall 0.5 on
+    assert scores.metrics["ods_threshold"] == 0.25
+    rows = {(row["image"], row["threshold"]): row["f"] for row in scores.rows}
+    assert rows == {
+        ("a", 0.25): 1,
+        ("a", 0.5): 1,
+        ("a", 0.75): 1,
+        ("b", 0.25): 1,
+        ("b", 0.5): 0,
+        ("b", 0.75): 0,
+    }
+    assert scores.curve is not None
+    assert [point["recall"] for point in scores.curve.points] == [1, 0.5, 0.5]
+    assert scores.notices == []
+
+
+def test_processes_change_nothing(folders: tuple[Path, Path]) -> None:
+    assert score(Options(*folders, jobs=1)) == score(Options(*folders, jobs=2))
+
+
+def test_the_tolerance_is_a_share_of_the_diagonal_or_pixels(folders: tuple[Path, Path]) -> None:
+    true, predicted = folders
+    for file in predicted.iterdir():
+        Image.fromarray(np.roll(LINE, 2, 1)).save(file)
+    diagonal = float(np.hypot(20, 30))
+    assert score(Options(true, predicted, max_distance=2.01 / diagonal, jobs=1)).metrics["ods"] == 1
+    assert score(Options(true, predicted, max_distance=1.99 / diagonal, jobs=1)).metrics["ods"] == 0
+    assert score(Options(true, predicted, max_pixels=2, jobs=1)).metrics["ods"] == 1
+    assert score(Options(true, predicted, max_pixels=1, jobs=1)).metrics["ods"] == 0
+
+
+def test_broad_predictions_are_thinned_suppressed_or_left(folders: tuple[Path, Path]) -> None:
+    true, predicted = folders
+    down, right = np.mgrid[:20, :30]
+    for file in predicted.iterdir():
+        broad = 255 * np.exp(-((right - 14 - down / 50) ** 2) / 20)
+        Image.fromarray(broad.astype(np.uint8)).save(file)
+    precision = {}
+    for name, options in {"thin": {}, "nms": {"nms": True}, "raw": {"thin": False}}.items():
+        metrics = score(Options(true, predicted, thresholds=[0.1], max_pixels=2, jobs=1, **options)).metrics
+        precision[name] = metrics["ods_precision"]
+        assert 0 < metrics["crispness"] < 0.5
+    assert precision["raw"] < 0.7 < precision["nms"]
+    assert precision["thin"] > 0.9
+
+
+def test_partitions_have_their_numbers_as_thresholds(folders: tuple[Path, Path]) -> None:
+    true, predicted = folders
+    cells = np.empty((1, 2), object)
+    cells[0, 0] = np.ones((20, 30))
+    cells[0, 1] = 1 + (np.arange(30) > 14) * np.ones((20, 1))
+    for name in ("a", "b"):
+        (predicted / f"{name}.png").unlink()
+        savemat(predicted / f"{name}.mat", {"segs": cells})
+    metrics = score(Options(true, predicted, jobs=1)).metrics
+    assert metrics["ods_threshold"] == 2
+    assert metrics["ods"] == 1
+    assert "crispness" not in metrics
+    cells = cells[:, :1]
+    savemat(predicted / "b.mat", {"segs": cells})
+    with pytest.raises(UserError, match="found 2 of a and 1 of b"):
+        score(Options(true, predicted, jobs=1))
+
+
+def test_inverted_and_empty_maps_are_said(folders: tuple[Path, Path]) -> None:
+    true, predicted = folders
+    Image.fromarray(255 - LINE).save(predicted / "a.png")
+    Image.fromarray(LINE * 0).save(predicted / "b.png")
+    notices = score(Options(true, predicted, jobs=1)).notices
+    assert [notice.split(" in ")[-1][:1] for notice in notices] == ["a", "b"]
+    assert "may be an inverted map" in notices[0]
+    assert "no predicted boundary at any threshold in b" in notices[1]
+    Image.fromarray(255 - LINE).save(true / "a.png")
+    with pytest.raises(UserError, match=r"97% of the pixels to be boundary in .*a.png: it may be inverted"):
+        score(Options(true, predicted, jobs=1))
+
+
+def test_a_truth_without_boundaries_is_said(folders: tuple[Path, Path]) -> None:
+    true, predicted = folders
+    Image.fromarray(LINE * 0).save(true / "b.png")
+    scores = score(Options(true, predicted, thresholds=1, jobs=1))
+    assert scores.metrics["ods"] == 1
+    assert "no true boundary in b" in scores.notices[0]
+    Image.fromarray(LINE * 0).save(true / "a.png")
+    assert np.isnan(score(Options(true, predicted, jobs=1)).metrics["ods"])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"thresholds": 0}, "1 to 9999 thresholds"),
+        ({"thresholds": [0.5, 0.2]}, "ascending order"),
+        ({"thresholds": []}, "ascending order"),
+        ({"thresholds": [0.5, 1.2]}, "within"),
+        ({"max_distance": 4}, "share of the diagonal, found 4"),
+        ({"max_pixels": -1}, "max_pixels of at least 0"),
+    ],
+)
+def test_arguments_out_of_range_are_refused(
+    options: dict[str, object], message: str, folders: tuple[Path, Path]
+) -> None:
+    with pytest.raises(UserError, match=message):
+        score(Options(*folders, **options))  # type: ignore[arg-type]
+
+
+def test_other_sizes_name_both_files(folders: tuple[Path, Path]) -> None:
+    Image.fromarray(LINE.T).save(folders[1] / "b.png")
+    with pytest.raises(UserError, match=r"\(20, 30\) in .*true/b.png and \(30, 20\) in .*predicted/b.png"):
+        score(Options(*folders, jobs=2))
