@@ -1,9 +1,7 @@
 """COCO panoptic: photos in which every pixel belongs to a thing or to an area of stuff."""
 
-import functools
-import json
-from collections.abc import Mapping, Sequence
-from operator import itemgetter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import ClassVar, NamedTuple
 
@@ -11,10 +9,12 @@ import numpy as np
 import numpy.typing as npt
 from typing_extensions import override
 
+from fusionseg.config.errors import UserError
 from fusionseg.data.base import DataError, Labels, Pixels, SegmentationDataset, Split
 from fusionseg.data.layout import check_layout, check_matched, check_size
 from fusionseg.files.atomic import Json
-from fusionseg.files.matching import by_stem, stem
+from fusionseg.files.coco_panoptic import panoptic_file, segment_map
+from fusionseg.files.matching import by_stem
 from fusionseg.files.photos import photo_suffixes, read_image
 from fusionseg.sample import VOID, Classes, IntMap, Truth
 from fusionseg.visualize import color
@@ -48,14 +48,21 @@ class CocoPanoptic(SegmentationDataset):
         photos = self.root / f"{split}2017"
         labels = annotations.with_suffix("")
         check_layout([annotations, photos, labels], LAYOUT)
-        self.index = _index(annotations, annotations.stat().st_mtime_ns)
-        self.classes = self.index.classes
+        with _as_data_errors():
+            listed = panoptic_file(annotations)
+        try:
+            self.classes = _classes(listed.categories)
+        except (TypeError, ValueError) as error:
+            raise DataError(
+                f"expected the JSON file of COCO panoptic, found {error!r} in {annotations}"
+            ) from error
+        self.segments = {listed.photos[image]: segments for image, segments in listed.segments.items()}
         self.photos = by_stem(photos, photo_suffixes())
-        check_matched(self.photos, self.index.segments, photos)
+        check_matched(self.photos, self.segments, photos)
         files = by_stem(labels, (".png",))
-        check_matched(self.index.labels.values(), files, labels)
-        self.label_files = {name: files[label] for name, label in self.index.labels.items()}
-        self.names = sorted(self.index.segments)
+        check_matched(listed.labels.values(), files, labels)
+        self.label_files = {listed.photos[image]: files[label] for image, label in listed.labels.items()}
+        self.names = sorted(self.segments)
         self.annotations = annotations
 
     def __len__(self) -> int:
@@ -99,24 +106,17 @@ class CocoPanoptic(SegmentationDataset):
         return self.label_files[self.names[index]]
 
     def _decoded(self, index: int) -> "_Decoded":
-        """The maps of classes, regions and crowds; a color is the id red + 256 green + 65536 blue.
+        """The maps of classes, regions and crowds.
 
         Raises:
             DataError: The label file has segments that the JSON file does not list.
         """
-        path = self._label_file(index)
-        segments = self.index.segments[self.names[index]]
-        known = np.append(np.uint32(0), segments["id"])
-        order = np.argsort(known)
-        red, green, blue = (plane.astype(np.uint32) for plane in np.moveaxis(read_image(path), 2, 0))
-        ids = red + 256 * green + 65536 * blue
-        place = order[np.searchsorted(known, ids, sorter=order).clip(max=len(known) - 1)]
-        if (strange := known[place] != ids).any():
-            found = np.unique(ids[strange])[:5].tolist()
-            raise DataError(f"expected the segment ids that the JSON file lists, found {found} in {path}")
+        segments = self.segments[self.names[index]]
+        with _as_data_errors():
+            place = segment_map(self._label_file(index), segments)
         crowd = np.append(np.False_, segments["crowd"])
         label = np.append(np.uint8(VOID), segments["label"])
-        region = np.where(crowd, 0, np.arange(len(known))).astype(np.uint16)
+        region = np.where(crowd, 0, np.arange(len(crowd))).astype(np.uint16)
         return _Decoded(label[place], region[place], np.where(crowd, label, VOID).astype(np.uint8)[place])
 
 
@@ -128,79 +128,25 @@ class _Decoded(NamedTuple):
     crowd: IntMap
 
 
-class _Index(NamedTuple):
-    """The content of the JSON file.
-
-    Attributes:
-        classes: The classes.
-        segments: For each image's name the ids, classes and crowds of segments.
-        labels: For each image's name that of its label file.
-    """
-
-    classes: Classes
-    segments: dict[str, npt.NDArray[np.void]]
-    labels: dict[str, str]
-
-
-_SEGMENT = np.dtype([("id", np.uint32), ("label", np.uint8), ("crowd", np.bool_)])
-
-
-@functools.lru_cache(maxsize=4)
-def _index(path: Path, modified: int) -> _Index:
-    """Parses a JSON file of half a gigabyte, once in a process.
-
-    Args:
-        path: The JSON file.
-        modified: Its modification time, so that a changed file is parsed again.
+def _classes(categories: Sequence[Json]) -> Classes:
+    """The classes that the categories of a JSON file declare.
 
     Raises:
-        DataError: The file has another content.
+        ValueError: If they cannot be classes.
     """
-    try:
-        content = json.loads(path.read_bytes())
-        categories = sorted(
-            _with(content["categories"], "category", "id", "name", "isthing"), key=itemgetter("id")
-        )
-        position = {category["id"]: i for i, category in enumerate(categories)}
-        if len(position) < len(categories):
-            raise DataError(f"a category id twice among {[category['id'] for category in categories]}"[:200])
-        photos = {photo["id"]: stem(photo["file_name"]) for photo in content["images"]}
-        segments = {}
-        labels = {}
-        for entry in content["annotations"]:
-            name = photos[entry["image_id"]]
-            if name in segments:
-                raise DataError(f"annotations of image {name} twice")
-            segments[name] = _segments(entry, position)
-            labels[name] = stem(entry.get("file_name") or name + ".png")
-        classes = Classes(
-            names=tuple(category["name"] for category in categories),
-            colors=tuple(tuple(category.get("color", color(category["id"]))) for category in categories),
-            things=tuple(i for i, category in enumerate(categories) if category["isthing"]),
-            region="a thing or an area of stuff",
-            ids=tuple(category["id"] for category in categories),
-        )
-    except (LookupError, TypeError, AttributeError, ArithmeticError, ValueError, RecursionError) as error:
-        found = error if isinstance(error, DataError) else repr(error)
-        raise DataError(f"expected the JSON file of COCO panoptic, found {found} in {path}") from error
-    return _Index(classes, segments, labels)
-
-
-def _segments(entry: Json, position: Mapping[int, int]) -> npt.NDArray[np.void]:
-    """The ids, classes and crowds of the segments of an image."""
-    listed = _with(entry["segments_info"], "segment", "id", "category_id")
-    segments = np.array(
-        [(s["id"], position[s["category_id"]], s.get("iscrowd", 0)) for s in listed], _SEGMENT
+    return Classes(
+        names=tuple(category["name"] for category in categories),
+        colors=tuple(tuple(category.get("color", color(category["id"]))) for category in categories),
+        things=tuple(i for i, category in enumerate(categories) if category["isthing"]),
+        region="a thing or an area of stuff",
+        ids=tuple(category["id"] for category in categories),
     )
-    ids, counts = np.unique(segments["id"], return_counts=True)
-    if (counts > 1).any():
-        raise DataError(f"segment id {ids[counts > 1][0]} twice in image {entry['image_id']}")
-    return segments
 
 
-def _with(entries: Sequence[Json], kind: str, *keys: str) -> Sequence[Json]:
-    """The entries of a list in the JSON file; a DataError unless all have the keys."""
-    for entry in entries:
-        if missing := [key for key in keys if key not in entry]:
-            raise DataError(f"no {missing[0]} in the {kind} {str(entry)[:100]}")
-    return entries
+@contextmanager
+def _as_data_errors() -> Iterator[None]:
+    """Turns errors in files into those of a dataset."""
+    try:
+        yield
+    except UserError as error:
+        raise DataError(str(error)) from error

@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fusionseg.metrics.base import ImageMetric
-    from fusionseg.metrics.benchmarks import BoundaryBenchmark, RegionBenchmark
+    from fusionseg.metrics.benchmarks import BoundaryBenchmark, RegionBenchmark, SemanticBenchmark
     from fusionseg.metrics.boundary import BoundaryMetrics
     from fusionseg.metrics.depth import DepthMetrics
+    from fusionseg.metrics.instance_scores import InstanceScores
     from fusionseg.metrics.normals import NormalsMetrics
     from fusionseg.metrics.panoptic import PanopticQuality
     from fusionseg.metrics.regions import RegionMetrics
@@ -21,16 +22,19 @@ __all__ = [
     "DepthMetrics",
     "FusedMetrics",
     "ImageMetric",
+    "InstanceScores",
     "MetricSuite",
     "NormalsMetrics",
     "PanopticQuality",
     "RegionBenchmark",
     "RegionMetrics",
     "SceneMetrics",
+    "SemanticBenchmark",
     "SemanticMetrics",
 ]
 
 _HOMES = {
+    "InstanceScores": "instance_scores",
     "BoundaryBenchmark": "benchmarks",
     "RegionBenchmark": "benchmarks",
     "BoundaryMetrics": "boundary",
@@ -42,6 +46,7 @@ _HOMES = {
     "PanopticQuality": "panoptic",
     "RegionMetrics": "regions",
     "SceneMetrics": "scene",
+    "SemanticBenchmark": "benchmarks",
     "SemanticMetrics": "semantic",
 }
 

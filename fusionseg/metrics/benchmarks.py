@@ -1,4 +1,4 @@
-"""The Berkeley benchmarks of boundaries and of regions as torchmetrics metrics."""
+"""The benchmarks of boundaries, regions and classes as torchmetrics metrics."""
 
 import numpy as np
 
@@ -12,6 +12,13 @@ from fusionseg.metrics.boundary_curve import (
     own_best,
 )
 from fusionseg.metrics.edges import boundaries
+from fusionseg.metrics.mean_ious import (
+    SemanticTable,
+    class_figures,
+    mean_iou_figures,
+    semantic_sums_of,
+    semantic_table,
+)
 from fusionseg.metrics.region_curve import (
     RegionCurve,
     region_curve,
@@ -19,7 +26,7 @@ from fusionseg.metrics.region_curve import (
     region_curve_sums,
     ultrametric_partitions,
 )
-from fusionseg.sample import Counted, Truth
+from fusionseg.sample import VOID, Counted, Truth
 
 
 class BoundaryBenchmark(ImageMetric):
@@ -120,3 +127,47 @@ class RegionBenchmark(ImageMetric):
     def figures(self, sums: Counted) -> dict[str, float]:
         """`region_curve_figures` of a set of images."""
         return region_curve_figures(sums, self.levels)
+
+
+class SemanticBenchmark(ImageMetric):
+    """Mean IoU by every definition in use, accuracies, Dice and Boundary IoU of a semantic segmentation.
+
+    The figures are those of `mean_iou_figures`.
+
+    Args:
+        num_classes: Number of classes.
+
+    Examples:
+        >>> import numpy as np
+        >>> from fusionseg.metrics import SemanticBenchmark
+        >>> from fusionseg.sample import Truth
+        >>> metric = SemanticBenchmark(num_classes=3)
+        >>> truth = Truth(semantic=np.array([[0, 0, 1, 255]]), region=np.zeros((1, 4), int))
+        >>> metric.update(np.array([[0, 1, 1, 0]]), truth)
+        >>> figures = metric.compute()
+        >>> [round(float(figures[name]), 3) for name in ("miou", "miou_absent_zero", "miou_absent_one")]
+        [0.5, 0.333, 0.667]
+    """
+
+    answer = "semantic"
+    main = "miou"
+
+    def __init__(self, num_classes: int) -> None:
+        table = np.zeros((num_classes, num_classes + 1), np.int64)
+        nothing = semantic_sums_of(SemanticTable(table, np.zeros((num_classes, 2), np.int64)))
+        super().__init__(nothing)
+        self.num_classes = num_classes
+
+    def sums(self, answer: Answer, truth: Truth) -> Counted:
+        """`semantic_sums_of` one image; a predicted `VOID` is no class."""
+        maps = [np.where(ids == VOID, self.num_classes, ids) for ids in (answer, truth.semantic)]
+        return semantic_sums_of(semantic_table(maps[0], maps[1], self.num_classes))
+
+    def figures(self, sums: Counted) -> dict[str, float]:
+        """`mean_iou_figures` of a set of images."""
+        return mean_iou_figures(sums)
+
+    def per_class(self, sums: Counted) -> dict[str, list[float]]:
+        """`class_figures`; NaN where there is nothing to divide by."""
+        found = class_figures(sums["table"], sums["boundary"])
+        return {name: values.tolist() for name, values in found.items()}

@@ -148,6 +148,21 @@ def outcomes(pairs: Overlaps, num_classes: int) -> Floats:
     return np.stack([*counts, totals(hits, iou[matched], num_classes)], 1)
 
 
+def quality(sums: Floats) -> dict[str, Floats]:
+    """Panoptic, segmentation and recognition quality of each class (C,), in [0, 1]; 0 where nothing counts.
+
+    Args:
+        sums: The sum of `panoptic_sums` over a set of images.
+    """
+    hits, wrong, missed, iou = sums.T
+    total = hits + (wrong + missed) / 2
+    return {
+        "pq": iou / np.maximum(total, 0.5),
+        "sq": iou / np.maximum(hits, 1),
+        "rq": hits / np.maximum(total, 0.5),
+    }
+
+
 def panoptic_figures(sums: Floats, things: Sequence[int]) -> dict[str, float]:
     """Panoptic, segmentation and recognition quality of all classes, of things and of stuff, in [0, 1].
 
@@ -157,13 +172,8 @@ def panoptic_figures(sums: Floats, things: Sequence[int]) -> dict[str, float]:
         sums: The sum of `panoptic_sums` over a set of images.
         things: Ids of the thing classes.
     """
-    hits, wrong, missed, iou = sums.T
-    total = hits + (wrong + missed) / 2
-    quality = {
-        "pq": iou / np.maximum(total, 0.5),
-        "sq": iou / np.maximum(hits, 1),
-        "rq": hits / np.maximum(total, 0.5),
-    }
+    total = sums[:, :3].sum(1)
+    each = quality(sums)
     thing = np.isin(np.arange(len(sums)), things)
     figures: dict[str, float] = {}
     for suffix, chosen in (
@@ -172,7 +182,6 @@ def panoptic_figures(sums: Floats, things: Sequence[int]) -> dict[str, float]:
         ("_stuff", ~thing & (total > 0)),
     ):
         figures |= {
-            name + suffix: float(ratio(values[chosen].sum(), chosen.sum()))
-            for name, values in quality.items()
+            name + suffix: float(ratio(values[chosen].sum(), chosen.sum())) for name, values in each.items()
         }
     return figures

@@ -149,7 +149,7 @@ def region_curve_figures(sums: Counted, thresholds: Floats) -> dict[str, float]:
     covering = ratio(sums["covered"], sums["pixels"])
     rand = ratio(sums["rand"], sums["images"])
     voi = ratio(sums["voi"], sums["images"])
-    return {
+    figures = {
         "covering_ods": float(covering.max()),
         "covering_ods_threshold": float(thresholds[covering.argmax()]),
         "covering_ois": float(ratio(sums["covered_own"], sums["pixels"])[0]),
@@ -161,3 +161,4 @@ def region_curve_figures(sums: Counted, thresholds: Floats) -> dict[str, float]:
         "vi_ods_threshold": float(thresholds[voi.argmin()]),
         "vi_ois": float(ratio(sums["voi_own"], sums["images"])[0]),
     }
+    return figures if sums["images"][0] else dict.fromkeys(figures, float("nan"))

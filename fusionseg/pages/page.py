@@ -28,7 +28,7 @@ def page(title: str, lead: Sequence[str], facts: str, sections: Sequence[Section
         from jinja2 import Environment
         from markupsafe import Markup
     except ImportError as error:
-        raise UsageError(f"a report needs jinja2: {INSTALL}") from error
+        raise UsageError(f"a page needs jinja2: {INSTALL}") from error
 
     environment = Environment(autoescape=True, trim_blocks=True)
     environment.filters["prose"] = lambda text: text.replace(" %", "\N{NO-BREAK SPACE}%")
@@ -66,7 +66,7 @@ def vega() -> str:
     try:
         import vl_convert
     except ImportError as error:
-        raise UsageError(f"a report needs vl-convert-python for its charts: {INSTALL}") from error
+        raise UsageError(f"a page needs vl-convert-python for its charts: {INSTALL}") from error
     # its stub does not know that the argument has a default
     bundle: str = vl_convert.javascript_bundle()  # type: ignore[call-arg]
     return bundle.replace("</script", "<\\/script")

@@ -2,12 +2,14 @@
 
 import csv
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
+from fusionseg.config.errors import UsageError
 from fusionseg.files.atomic import write_json, write_text
 from fusionseg.scores.result import Curve, Scores, Value
 
@@ -61,16 +63,17 @@ def write(scores: Scores, kind: str, options: Any) -> list[Path]:
 
 
 def _write_curve(curve: Curve, out: Path) -> list[Path]:
-    """Writes a curve as CSV, as a picture and as a page where what that takes is installed."""
+    """Writes a curve as CSV and as a picture, and as a page where what that takes is installed."""
     from fusionseg.scores.curve_files import write_page, write_picture  # here: matplotlib takes a second
 
     table = out.with_name(f"{out.stem}_curve.csv")
     write_text(table, as_csv(curve.points))
-    return [
-        table,
-        write_picture(curve, table.with_suffix(".png")),
-        write_page(curve, table.with_suffix(".html")),
-    ]
+    paths = [table, write_picture(curve, table.with_suffix(".png"))]
+    try:
+        return [*paths, write_page(curve, table.with_suffix(".html"))]
+    except UsageError as error:
+        print(f"no interactive curve: {error}", file=sys.stderr)
+        return paths
 
 
 def as_csv(rows: Sequence[Mapping[str, Value]]) -> str:

@@ -45,17 +45,37 @@ def pairs(
     ):
         if not found:
             raise UserError(f"expected files of {', '.join(sorted(suffixes))} in {folder}, found none")
+    names = matched(true, predicted, truth, prediction, common)
+    return {name: (true[name], predicted[name]) for name in names}
+
+
+def matched(
+    true: Collection[str], predicted: Collection[str], truth: Path, prediction: Path, common: bool
+) -> list[str]:
+    """The names that both sides have, sorted.
+
+    Args:
+        true: The names of the truths.
+        predicted: The names of the predictions.
+        truth: Where the truths come from, for the message.
+        prediction: Where the predictions come from, for the message.
+        common: Whether what only one side has is left out, and only said.
+
+    Raises:
+        UserError: If the names of the two sides differ, or none is on both.
+    """
     missing = [name for name in true if name not in predicted]
     extra = [name for name in predicted if name not in true]
-    both = sorted(true.keys() & predicted.keys())
-    if (missing or extra) and (not common or not both):
-        lacking = [f"no prediction of {some(missing)} in {prediction}"] if missing else []
-        lacking += [f"no truth of {some(extra)} in {truth}"] if extra else []
-        raise UserError(f"{'; '.join(lacking)}: complete them, or score what both have with --common")
-    if missing or extra:
+    both = sorted(name for name in true if name in predicted)
+    lacking = [f"no prediction of {some(missing)} in {prediction}"] if missing else []
+    lacking += [f"no truth of {some(extra)} in {truth}"] if extra else []
+    if not both or (lacking and not common):
+        reason = "; ".join(lacking) or f"no images in {truth}"
+        raise UserError(f"{reason}: complete them, or score what both have with --common")
+    if lacking:
         print(
             f"scoring the {len(both)} images that both have; left out: {len(missing)} without prediction, "
             f"{len(extra)} without truth",
             file=sys.stderr,
         )
-    return {name: (true[name], predicted[name]) for name in both}
+    return both

@@ -83,3 +83,16 @@ def test_nothing_is_written_where_nothing_can_be_scored(folders: list[str], tmp_
     with pytest.raises(UserError, match=r"a\.png"):
         main(["boundaries", *folders, "--out", str(tmp_path / "scores" / "a.json")])
     assert not (tmp_path / "scores").exists()
+
+
+def test_without_the_extra_the_page_alone_is_left_out(
+    folders: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    main(["boundaries", *folders, "--out", str(tmp_path / "a.json"), "--thresholds", "3"])
+    assert (
+        'no interactive curve: a page needs jinja2: pip install "fusionseg[study]"' in capsys.readouterr().err
+    )
+    assert (tmp_path / "a_curve.png").is_file()
+    assert (tmp_path / "a.json").is_file()
+    assert not (tmp_path / "a_curve.html").exists()

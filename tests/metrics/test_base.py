@@ -80,7 +80,7 @@ def plain(figures: dict[str, torch.Tensor]) -> dict[str, float]:
 def test_every_metric_is_exported_and_all_kinds_are_tried() -> None:
     names = {kind.__name__ for kind in kinds()}
     assert names | {"ImageMetric", "MetricSuite"} == set(fusionseg.metrics.__all__)
-    assert len(names) == 8
+    assert len(names) == 12
 
 
 def test_figures_are_those_of_the_added_sums(metric: ImageMetric) -> None:

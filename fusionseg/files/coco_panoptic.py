@@ -1,0 +1,126 @@
+"""Reads COCO's panoptic annotations: a JSON file that lists segments, and PNG files with their ids."""
+
+import functools
+import json
+from collections.abc import Hashable, Mapping, Sequence
+from operator import itemgetter
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from fusionseg.config.errors import UserError
+from fusionseg.files.atomic import Json
+from fusionseg.files.matching import stem
+from fusionseg.files.photos import read_image
+
+SEGMENT = np.dtype([("id", np.uint32), ("label", np.uint8), ("crowd", np.bool_)])
+
+
+class PanopticFile(NamedTuple):
+    """The content of a JSON file; images are known by their ids in it.
+
+    Attributes:
+        categories: The categories by ascending id; a class is the position of its category.
+        photos: For each image the name of its photo, without suffix; empty where the file lists no images.
+        segments: For each image the ids, classes and crowds of its segments.
+        labels: For each image the name of its PNG file, without suffix.
+    """
+
+    categories: Sequence[Json]
+    photos: Mapping[Hashable, str]
+    segments: Mapping[Hashable, npt.NDArray[np.void]]
+    labels: Mapping[Hashable, str]
+
+
+def panoptic_file(path: Path, categories: Sequence[Json] | None = None) -> PanopticFile:
+    """Reads a JSON file of annotations, or of a prediction, which need not list images and categories.
+
+    A file that was read with the same arguments is not parsed again unless it changed.
+
+    Args:
+        path: The JSON file.
+        categories: Categories in place of its own.
+
+    Raises:
+        UserError: If the file has another content.
+    """
+    given = None if categories is None else json.dumps(list(categories))
+    return _parsed(path, path.stat().st_mtime_ns, given)
+
+
+@functools.lru_cache(maxsize=4)
+def _parsed(path: Path, modified: int, given: str | None) -> PanopticFile:
+    """Parses a JSON file of half a gigabyte, once in a process.
+
+    Args:
+        path: The JSON file.
+        modified: Its modification time, so that a changed file is parsed again.
+        given: Categories in place of its own, as JSON.
+    """
+    try:
+        content = json.loads(path.read_bytes())
+        listed = content["categories"] if given is None else json.loads(given)
+        categories = sorted(_with(listed, "category", "id", "name", "isthing"), key=itemgetter("id"))
+        position = {category["id"]: i for i, category in enumerate(categories)}
+        if len(position) < len(categories):
+            raise UserError(f"a category id twice among {[category['id'] for category in categories]}"[:200])
+        images = content["images"] if given is None else content.get("images", [])
+        photos = {photo["id"]: stem(photo["file_name"]) for photo in images}
+        segments = {}
+        labels = {}
+        named: set[str] = set()
+        for entry in content["annotations"]:
+            image = entry["image_id"]
+            name = photos[image] if given is None else photos.get(image, str(image))
+            if image in segments or name in named:
+                raise UserError(f"annotations of image {name} twice")
+            named.add(name)
+            segments[image] = _segments(entry, position)
+            labels[image] = stem(entry.get("file_name") or name + ".png")
+    except (LookupError, TypeError, AttributeError, ArithmeticError, ValueError, RecursionError) as error:
+        found = error if isinstance(error, UserError) else repr(error)
+        raise UserError(f"expected the JSON file of COCO panoptic, found {found} in {path}") from error
+    return PanopticFile(categories, photos, segments, labels)
+
+
+def _segments(entry: Json, position: Mapping[int, int]) -> npt.NDArray[np.void]:
+    """The ids, classes and crowds of the segments of an image."""
+    listed = _with(entry["segments_info"], "segment", "id", "category_id")
+    segments = np.array([(s["id"], position[s["category_id"]], s.get("iscrowd", 0)) for s in listed], SEGMENT)
+    ids, counts = np.unique(segments["id"], return_counts=True)
+    if (counts > 1).any():
+        raise UserError(f"segment id {ids[counts > 1][0]} twice in image {entry['image_id']}")
+    return segments
+
+
+def _with(entries: Sequence[Json], kind: str, *keys: str) -> Sequence[Json]:
+    """The entries of a list in the JSON file; an error unless all have the keys."""
+    for entry in entries:
+        if missing := [key for key in keys if key not in entry]:
+            raise UserError(f"no {missing[0]} in the {kind} {str(entry)[:100]}")
+    return entries
+
+
+def segment_map(path: Path, segments: npt.NDArray[np.void]) -> npt.NDArray[np.intp]:
+    """Which segment each pixel (H, W) belongs to: its position in the list from 1, 0 for void.
+
+    The color of a pixel is the id of its segment, red + 256 green + 65536 blue.
+
+    Args:
+        path: The PNG file.
+        segments: The segments that the JSON file lists for it.
+
+    Raises:
+        UserError: If the PNG file has segments that the JSON file does not list.
+    """
+    known = np.append(np.uint32(0), segments["id"])
+    order = np.argsort(known)
+    red, green, blue = (plane.astype(np.uint32) for plane in np.moveaxis(read_image(path), 2, 0))
+    ids = red + 256 * green + 65536 * blue
+    place: npt.NDArray[np.intp] = order[np.searchsorted(known, ids, sorter=order).clip(max=len(known) - 1)]
+    if (strange := known[place] != ids).any():
+        found = np.unique(ids[strange])[:5].tolist()
+        raise UserError(f"expected the segment ids that the JSON file lists, found {found} in {path}")
+    return place

@@ -1,0 +1,219 @@
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fusionseg.config.errors import UserError
+from fusionseg.scores.kinds.panoptic import Options, score
+
+CATEGORIES = [
+    {"id": 3, "name": "car", "isthing": 1},
+    {"id": 7, "name": "sky", "isthing": 0},
+    {"id": 9, "name": "cat", "isthing": 1},
+]
+
+
+def write_ids(path: Path, ids: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.stack([ids % 256, ids // 256 % 256, ids // 65536], 2).astype(np.uint8)).save(path)
+
+
+def read_ids(path: Path) -> np.ndarray:
+    with Image.open(path) as image:
+        return np.asarray(image.convert("RGB"), np.int64) @ np.array([1, 256, 65536])
+
+
+def write_side(
+    root: Path, content: dict[int, tuple[np.ndarray, list[tuple[int, int, int]]]], **more: Any
+) -> Path:
+    """Writes a JSON file and its PNG files; segments are (id, category, crowd)."""
+    annotations = []
+    for image, (ids, segments) in content.items():
+        write_ids(root / "side" / f"{image:012}.png", ids)
+        infos = [
+            {"id": number, "category_id": category, "iscrowd": crowd, "area": int((ids == number).sum())}
+            for number, category, crowd in segments
+        ]
+        annotations.append({"image_id": image, "file_name": f"{image:012}.png", "segments_info": infos})
+    (root / "side.json").write_text(json.dumps({"annotations": annotations, **more}))
+    return root / "side.json"
+
+
+def official(truth: Path, prediction: Path) -> dict[str, float]:
+    """Panoptic quality as panopticapi computes it, segment by segment."""
+    true, predicted = (json.loads(path.read_text()) for path in (truth, prediction))
+    found = {entry["image_id"]: entry for entry in predicted["annotations"]}
+    iou, hits, wrong, missed = Counter(), Counter(), Counter(), Counter()
+    for entry in true["annotations"]:
+        other = found[entry["image_id"]]
+        ids = read_ids(truth.with_suffix("") / entry["file_name"])
+        guess = read_ids(prediction.with_suffix("") / other["file_name"])
+        segments = {s["id"]: s for s in entry["segments_info"]}
+        guesses = {s["id"]: s["category_id"] for s in other["segments_info"]}
+        pairs = Counter(zip(ids.ravel().tolist(), guess.ravel().tolist(), strict=True))
+        area = Counter(guess.ravel().tolist())
+        matched_true, matched_guess = set(), set()
+        for (a, b), both in pairs.items():
+            if a not in segments or b not in guesses or segments[a]["iscrowd"]:
+                continue
+            if segments[a]["category_id"] != guesses[b]:
+                continue
+            overlap = both / (area[b] + segments[a]["area"] - both - pairs[0, b])
+            if overlap > 0.5:
+                hits[guesses[b]] += 1
+                iou[guesses[b]] += overlap
+                matched_true.add(a)
+                matched_guess.add(b)
+        crowds = {s["category_id"]: i for i, s in segments.items() if s["iscrowd"]}
+        for i, s in segments.items():
+            if i not in matched_true and not s["iscrowd"]:
+                missed[s["category_id"]] += 1
+        for b, category in guesses.items():
+            if b in matched_guess:
+                continue
+            forgiven = pairs[0, b] + (pairs[crowds[category], b] if category in crowds else 0)
+            if forgiven / area[b] <= 0.5:
+                wrong[category] += 1
+    figures = {}
+    for suffix, chosen in (("", (0, 1)), ("_things", (1,)), ("_stuff", (0,))):
+        values = []
+        for category in true["categories"]:
+            k = category["id"]
+            if category["isthing"] in chosen and hits[k] + wrong[k] + missed[k]:
+                total = hits[k] + wrong[k] / 2 + missed[k] / 2
+                values.append((iou[k] / total, iou[k] / hits[k] if hits[k] else 0, hits[k] / total))
+        figures |= dict(zip((f"{n}{suffix}" for n in ("pq", "sq", "rq")), np.mean(values, 0), strict=True))
+    return figures
+
+
+def test_figures_are_panopticapis_on_changed_coco_annotations(data: Path, tmp_path: Path) -> None:
+    source = data / "coco_panoptic" / "annotations" / "panoptic_val2017.json"
+    content = json.loads(source.read_text())
+    crowded = [e for e in content["annotations"] if any(s["iscrowd"] for s in e["segments_info"])]
+    chosen = [*crowded[:3], *(e for e in content["annotations"] if e not in crowded)][:6]
+    random = np.random.default_rng(0)
+    true, predicted = {}, {}
+    for entry in chosen:
+        ids = read_ids(source.with_suffix("") / entry["file_name"])
+        segments = [(s["id"], s["category_id"], s["iscrowd"]) for s in entry["segments_info"]]
+        true[entry["image_id"]] = ids, segments
+        moved = np.roll(ids, random.integers(2, 12, 2), (0, 1))
+        merged = random.choice([s[0] for s in segments], 2)
+        moved[moved == merged[0]] = merged[1]
+        kept = [
+            (i, random.choice([c, content["categories"][0]["id"]], p=[0.8, 0.2]).item(), 0)
+            for i, c, _ in segments
+            if (moved == i).any()
+        ]
+        predicted[entry["image_id"]] = moved, kept
+    images = [image for image in content["images"] if image["id"] in true]
+    truth = write_side(tmp_path / "true", true, images=images, categories=content["categories"])
+    prediction = write_side(tmp_path / "predicted", predicted)
+    scores = score(Options(truth, prediction, jobs=1))
+    expected = official(truth, prediction)
+    assert scores.metrics == pytest.approx(expected, rel=1e-12)
+    assert 0.1 < scores.metrics["pq"] < 0.9
+    assert score(Options(truth, prediction, jobs=2)) == scores
+
+
+def test_the_reference_sample_is_perfect_against_itself(data: Path) -> None:
+    file = data / "panoptic_sample" / "sample_data" / "panoptic_examples.json"
+    scores = score(Options(file, file, jobs=1))
+    assert scores.metrics["pq"] == scores.metrics["sq"] == scores.metrics["rq"] == 1
+    assert len(scores.classes) == 8
+    assert scores.images == 2
+
+
+@pytest.fixture
+def sides(tmp_path: Path) -> tuple[Path, Path]:
+    ids = np.array([[1, 1, 1, 2, 2, 2, 0, 0]])
+    images = [{"id": 5, "file_name": "5.jpg"}]
+    truth = write_side(
+        tmp_path / "a", {5: (ids, [(1, 3, 0), (2, 7, 0)])}, images=images, categories=CATEGORIES
+    )
+    return truth, write_side(tmp_path / "b", {5: (ids * 300, [(300, 3, 0), (600, 9, 0)])})
+
+
+def test_classes_that_neither_side_has_do_not_count(sides: tuple[Path, Path]) -> None:
+    scores = score(Options(*sides, jobs=1))
+    assert scores.metrics["pq"] == pytest.approx(1 / 3)
+    assert {name: figures["pq"] for name, figures in scores.classes.items()} == {"car": 1, "sky": 0, "cat": 0}
+    assert [(row["class"], row["tp"], row["fp"], row["fn"]) for row in scores.rows] == [
+        ("car", 1, 0, 0),
+        ("sky", 0, 0, 1),
+        ("cat", 0, 1, 0),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("no image", r"no prediction of 5 in .*side.json; no truth of 6 in"),
+        ("no file", r"found no 000000000005"),
+        ("no folder", "found no .*--prediction-masks"),
+        ("no segment", r"segment ids that the JSON file lists, found \[600\] in .*005.png"),
+        ("no category", "found KeyError"),
+        ("other size", r"found \(1, 8\) in .*a/side/.*, \(2, 8\) in .*b/side/"),
+        ("nowhere", "found no .*nowhere"),
+    ],
+)
+def test_what_does_not_fit_is_named(
+    change: str, message: str, sides: tuple[Path, Path], tmp_path: Path
+) -> None:
+    truth, prediction = sides
+    ids = np.array([[1, 1, 1, 2, 2, 2, 0, 0]]) * 300
+    segments = [(300, 3, 0), (600, 9, 0)]
+    if change == "no image":
+        write_side(tmp_path / "b", {6: (ids, segments)})
+    elif change == "no file":
+        (tmp_path / "b/side/000000000005.png").rename(tmp_path / "b/side/other.png")
+    elif change == "no folder":
+        (tmp_path / "b/side").rename(tmp_path / "b/moved")
+    elif change == "no segment":
+        write_side(tmp_path / "b", {5: (ids, segments[:1])})
+    elif change == "no category":
+        write_side(tmp_path / "b", {5: (ids, [(300, 3, 0), (600, 4, 0)])})
+    elif change == "other size":
+        write_side(tmp_path / "b", {5: (ids.repeat(2, 0), segments)})
+    else:
+        prediction = tmp_path / "nowhere.json"
+    with pytest.raises(UserError, match=message):
+        score(Options(truth, prediction, jobs=1))
+
+
+def test_png_files_may_lie_elsewhere(sides: tuple[Path, Path], tmp_path: Path) -> None:
+    expected = score(Options(*sides, jobs=1)).metrics
+    (tmp_path / "b/side").rename(tmp_path / "masks")
+    assert score(Options(*sides, prediction_masks=tmp_path / "masks", jobs=1)).metrics == expected
+
+
+def test_id_files_of_cityscapes_are_segments_and_crowds(tmp_path: Path) -> None:
+    name = "frankfurt_000000_000294"
+    for folder in ("true", "predicted"):
+        (tmp_path / folder / "frankfurt").mkdir(parents=True)
+    # road, two cars, a group of cars, a parking lot that is not evaluated
+    true = np.repeat([7, 26001, 26002, 26, 9], [4, 3, 3, 4, 2])[None].astype(np.uint16)
+    predicted = np.repeat([7, 26001, 26005, 26007, 8], [4, 3, 3, 4, 2])[None].astype(np.uint16)
+    Image.fromarray(true).save(tmp_path / f"true/frankfurt/{name}_gtFine_instanceIds.png")
+    Image.fromarray(true * 0).save(tmp_path / f"true/frankfurt/{name}_gtFine_labelIds.png")
+    Image.fromarray(predicted).save(tmp_path / f"predicted/frankfurt/{name}_anything.png")
+    scores = score(Options(tmp_path / "true", tmp_path / "predicted", layout="cityscapes", jobs=1))
+    assert scores.metrics["pq"] == 1
+    assert [(row["class"], row["tp"], row["fp"], row["fn"]) for row in scores.rows] == [
+        ("road", 1, 0, 0),
+        ("car", 2, 0, 0),
+    ]
+    Image.fromarray(predicted).save(tmp_path / "predicted/strange.png")
+    with pytest.raises(UserError, match=r"<city>_<6 digits>.* found strange.png"):
+        score(Options(tmp_path / "true", tmp_path / "predicted", layout="cityscapes", jobs=1))
+
+
+def test_the_sample_of_cityscapes_is_perfect_against_itself(data: Path) -> None:
+    folder = data / "cityscapes_sample" / "gtFine" / "val"
+    scores = score(Options(folder, folder, layout="cityscapes", jobs=1))
+    assert scores.metrics["pq"] == 1
+    assert {"road", "car", "person"} <= scores.classes.keys()
