@@ -5,27 +5,22 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from fusionseg.cli.arguments import values
 from fusionseg.cli.help import options_manual
 from fusionseg.cli.parser import Parser
-from fusionseg.commands.evaluate import EvaluateCLI
 from fusionseg.config.errors import UserError
 from fusionseg.config.trust import untrusted
-from fusionseg.engine.precision import fast_precision
-from fusionseg.runs.checkpoints import load_state
-from fusionseg.runs.chosen_images import chosen_rows
 from fusionseg.runs.folder import RunFolder
-from fusionseg.runs.restore import arguments
 from fusionseg.sample import Picture
-from fusionseg.studies.report.analysis import Analysis, analysis
-from fusionseg.studies.report.build import sections, write
-from fusionseg.studies.report.differing_images import DifferingImage, differing_images
 from fusionseg.studies.report.facts import evaluation
 from fusionseg.studies.report.question import question, report_notices
-from fusionseg.studies.report.tracking import track
 from fusionseg.studies.results import RunResult, collect
+
+if TYPE_CHECKING:
+    from fusionseg.studies.report.analysis import Analysis
+    from fusionseg.studies.report.differing_images import DifferingImage
 
 ABOUT = """Reads a study's folder, or run folders whose parent folders name their variants, and writes
 index.html, which opens without a network, and its tables as CSV, Markdown and LaTeX."""
@@ -74,6 +69,11 @@ def main(args: Sequence[str]) -> None:
     folders, given = options(args)
     asked = question(collect(folders, given.name), given.metric, given.reference)
     report_notices(asked)
+    # here, so that --help and mistakes are quick
+    from fusionseg.studies.report.analysis import analysis
+    from fusionseg.studies.report.build import sections, write
+    from fusionseg.studies.report.tracking import track
+
     numbers = analysis(asked)
     images = _images(numbers, given.pictures, values(args, "--trust"))
     made = sections(numbers, images)
@@ -86,8 +86,9 @@ def main(args: Sequence[str]) -> None:
     print(page)
 
 
-def _images(numbers: Analysis, most: int, trust: Sequence[str]) -> Sequence[DifferingImage] | str:
+def _images(numbers: "Analysis", most: int, trust: Sequence[str]) -> "Sequence[DifferingImage] | str":
     """The images on which variants differ most, or why they cannot be predicted again."""
+    from fusionseg.studies.report.differing_images import differing_images
 
     def painted(run: RunResult, split: str, names: Sequence[str]) -> Mapping[str, Mapping[str, Picture]]:
         last = evaluation(run, split).get("checkpoint") == "last"
@@ -103,6 +104,12 @@ def _predicted(
     run: RunFolder, split: Any, names: Sequence[str], trust: Sequence[str], last: bool
 ) -> dict[str, dict[str, Picture]]:
     """The pictures of some images by the model of a run as it was evaluated: of its last or best epoch."""
+    from fusionseg.commands.evaluate import EvaluateCLI
+    from fusionseg.engine.precision import fast_precision
+    from fusionseg.runs.checkpoints import load_state
+    from fusionseg.runs.chosen_images import chosen_rows
+    from fusionseg.runs.restore import arguments
+
     which: Literal["best", "last"] = "last" if last else "best"
     with untrusted(trust):
         cli = EvaluateCLI([*arguments(run, which), "--run", str(run.path), "--checkpoint", which])

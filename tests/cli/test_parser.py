@@ -154,7 +154,7 @@ def test_help_imports_nothing_that_it_does_not_need() -> None:
     )
 
 
-@pytest.mark.parametrize("command", ["study", "predict"])
+@pytest.mark.parametrize("command", ["study", "predict", "report"])
 def test_help_of_what_begins_without_a_model_needs_no_torch(command: str) -> None:
     script = f"import sys\nfrom fusionseg.commands.{command} import main\ntry: main(['--help'])\nexcept SystemExit: print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
