@@ -56,8 +56,8 @@ class FusionCLI(LightningCLI):
         args: The arguments of the command line.
     """
 
-    trains: ClassVar[bool] = True
-    """Whether a trainer is made too, or only model and data."""
+    plain: ClassVar[tuple[str, ...]] = ()
+    """Those of `BASES` whose settings are accepted as they are and of which nothing is built."""
 
     def __init__(self, args: Sequence[str]) -> None:
         for package in CATALOGUE:
@@ -99,37 +99,44 @@ class FusionCLI(LightningCLI):
         super().parse_arguments(parser, args)
         # jsonargparse lets null pass wherever it stands
         given = self.config.clone()
-        given.pop("model.init_args.classes", None)  # which the data tell later
+        if "model" in self.built:
+            given.pop("model.init_args.classes", None)  # which the data tell later
         seed = given.get("seed_everything")
         if isinstance(seed, int) and not 0 <= seed < 2**32:
             raise UsageError(f"expected an integer in 0..{2**32 - 1}, found {seed}", "seed_everything")
         for key, base in BASES.items():
             if not isinstance(settings := given.as_dict().get(key), dict):
                 raise UsageError(f"expected settings (keys and values), found {settings!r}", key)
-            if key != "trainer" or self.trains:
+            if key not in self.plain:
                 check_named(base, settings, key)
                 check_filled(DEFAULTS.get(key, base), settings, key)
-            elif unknown := sorted(settings.keys() - set(TRAINER)):
+            elif key == "trainer" and (unknown := sorted(settings.keys() - set(TRAINER))):
                 raise UsageError(f"no such setting{nearest(unknown[0], TRAINER)}", f"trainer.{unknown[0]}")
 
     def add_core_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        if self.trains:
+        if not self.plain:
             super().add_core_arguments_to_parser(parser)
             return
-        for key in DEFAULTS:
+        for key in self.built:
             parser.add_lightning_class_args(BASES[key], key, subclass_mode=True)
-        # plain values, of which nothing is built
-        parser.add_argument("--trainer", type=dict, default={})
+        for key in self.plain:
+            parser.add_argument(f"--{key}", type=dict, default={})
+
+    @property
+    def built(self) -> list[str]:
+        """Those of model and data that are built."""
+        return [key for key in DEFAULTS if key not in self.plain]
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        parser.set_defaults({key: {"class_path": import_path(kind)} for key, kind in DEFAULTS.items()})
-        target = "model.init_args.classes"
-        parser.link_arguments("data", target, compute_fn=self.classes_of, apply_on="instantiate")
+        parser.set_defaults({key: {"class_path": import_path(DEFAULTS[key])} for key in self.built})
+        if "model" in self.built:
+            target = "model.init_args.classes"
+            parser.link_arguments("data", target, compute_fn=self.classes_of, apply_on="instantiate")
         self.add_options(parser)
         if isinstance(parser, Parser):
             parser.manual = self.manual
             parser.known = [
-                f"{k}.{name}" for k, made in DEFAULTS.items() for name in inspect.signature(made).parameters
+                f"{key}.{name}" for key in self.built for name in inspect.signature(DEFAULTS[key]).parameters
             ]
 
     def classes_of(self, data: Any) -> Any:
@@ -146,9 +153,10 @@ class FusionCLI(LightningCLI):
         raise NotImplementedError
 
     def instantiate_classes(self) -> None:
-        if not self.trains:
+        if self.plain:
             made = self.parser.instantiate(self.config)
-            self.datamodule, self.model = made.data, made.model
+            self.datamodule = made.data
+            self.model = made.model if "model" in self.built else None
             return
         try:
             super().instantiate_classes()

@@ -56,7 +56,7 @@ class Options:
 class EvaluateCLI(FusionCLI):
     """The command line of evaluation: that of training with the run's configuration, without a trainer."""
 
-    trains = False
+    plain = ("trainer",)
 
     def add_options(self, parser: Any) -> None:
         parser.add_class_arguments(Options, instantiate=False)
