@@ -50,7 +50,7 @@ def problem(prediction: Path, truth: Path) -> Problem:
     contours = segmentation(prediction).ultrametric
     if contours is None:
         raise ValueError(f"expected ucm2 in {prediction}, found partitions")
-    maps = thinned(levels(contours[2::2, 2::2], even_thresholds(99)[MATCHED]))
+    maps = thinned(np.stack([*levels(contours[2::2, 2::2], even_thresholds(99)[MATCHED])]))
     true = np.stack([annotation.boundaries for annotation in annotations(truth)])
     return Problem(maps, true, 0.0075 * float(np.hypot(*true.shape[1:])))
 

@@ -14,7 +14,7 @@ from fusionseg.cli.help import options_manual
 from fusionseg.cli.parser import Parser
 from fusionseg.config.errors import UsageError
 from fusionseg.config.type_names import nearest
-from fusionseg.scores.output import printed, write
+from fusionseg.scores.output import check_out, printed, write
 
 USAGE = "usage: python -m fusionseg score KIND --truth PATH --prediction PATH [--out FILE.json]"
 SWITCHES = ("common", "nms")
@@ -32,13 +32,14 @@ def main(args: Sequence[str]) -> None:
         )
     kind = importlib.import_module(f"fusionseg.scores.kinds.{name}")
     given = options(kind, name, rest)
+    if given.out is not None:
+        check_out(given.out)
     scores = kind.score(given)
+    # first, because who reads what is printed may go away
+    paths = [] if given.out is None else write(scores, name, given)
     for notice in scores.notices:
         print(f"note: {notice}", file=sys.stderr)
-    print(printed(scores))
-    if given.out is not None:
-        for path in write(scores, name, given):
-            print(path)
+    print("\n".join([printed(scores), *map(str, paths)]))
 
 
 def options(kind: ModuleType, name: str, args: Sequence[str]) -> Any:

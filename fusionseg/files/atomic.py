@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from fusionseg.config.errors import UserError
+
 Json: TypeAlias = dict[str, Any]
 """An object of a JSON file."""
 
@@ -29,9 +31,13 @@ def replacing(path: str | Path) -> Iterator[Path]:
     '0.9'
 
     Raises:
+        UserError: If the path is that of a folder, a device or a pipe, which would be replaced.
         OSError: If the file cannot be written, for example because the disk is full.
     """
     path = Path(path)
+    if path.exists() and not path.is_file():
+        kind = "a folder" if path.is_dir() else "a device or pipe"
+        raise UserError(f"expected the path of a file to write, found {kind}: {path}")
     path.parent.mkdir(parents=True, exist_ok=True)
     # in the same folder, because only a move within one file system is atomic; the suffix tells writers the
     # format

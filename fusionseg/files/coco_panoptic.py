@@ -66,6 +66,8 @@ def _parsed(path: Path, modified: int, given: str | None) -> PanopticFile:
         position = {category["id"]: i for i, category in enumerate(categories)}
         if len(position) < len(categories):
             raise UserError(f"a category id twice among {[category['id'] for category in categories]}"[:200])
+        if len(categories) > 255:
+            raise UserError(f"{len(categories)} categories, where 255 are possible")
         images = content["images"] if given is None else content.get("images", [])
         photos = {photo["id"]: stem(photo["file_name"]) for photo in images}
         segments = {}
@@ -80,7 +82,7 @@ def _parsed(path: Path, modified: int, given: str | None) -> PanopticFile:
             segments[image] = _segments(entry, position)
             labels[image] = stem(entry.get("file_name") or name + ".png")
     except (LookupError, TypeError, AttributeError, ArithmeticError, ValueError, RecursionError) as error:
-        found = error if isinstance(error, UserError) else repr(error)
+        found = str(error) if isinstance(error, UserError) else repr(error)[:200]
         raise UserError(f"expected the JSON file of COCO panoptic, found {found} in {path}") from error
     return PanopticFile(categories, photos, segments, labels)
 
@@ -88,6 +90,8 @@ def _parsed(path: Path, modified: int, given: str | None) -> PanopticFile:
 def _segments(entry: Json, position: Mapping[int, int]) -> npt.NDArray[np.void]:
     """The ids, classes and crowds of the segments of an image."""
     listed = _with(entry["segments_info"], "segment", "id", "category_id")
+    if unknown := sorted({s["category_id"] for s in listed} - position.keys(), key=str):
+        raise UserError(f"the unknown category {unknown[0]!r} in image {entry['image_id']}")
     segments = np.array([(s["id"], position[s["category_id"]], s.get("iscrowd", 0)) for s in listed], SEGMENT)
     ids, counts = np.unique(segments["id"], return_counts=True)
     if (counts > 1).any():
@@ -103,7 +107,7 @@ def _with(entries: Sequence[Json], kind: str, *keys: str) -> Sequence[Json]:
     return entries
 
 
-def segment_map(path: Path, segments: npt.NDArray[np.void]) -> npt.NDArray[np.intp]:
+def segment_map(path: Path, segments: npt.NDArray[np.void], complete: bool = False) -> npt.NDArray[np.intp]:
     """Which segment each pixel (H, W) belongs to: its position in the list from 1, 0 for void.
 
     The color of a pixel is the id of its segment, red + 256 green + 65536 blue.
@@ -111,9 +115,11 @@ def segment_map(path: Path, segments: npt.NDArray[np.void]) -> npt.NDArray[np.in
     Args:
         path: The PNG file.
         segments: The segments that the JSON file lists for it.
+        complete: Whether all of them have to be there.
 
     Raises:
-        UserError: If the PNG file has segments that the JSON file does not list.
+        UserError: If the PNG file has segments that the JSON file does not list, or lacks some that it has to
+            have.
     """
     known = np.append(np.uint32(0), segments["id"])
     order = np.argsort(known)
@@ -123,4 +129,11 @@ def segment_map(path: Path, segments: npt.NDArray[np.void]) -> npt.NDArray[np.in
     if (strange := known[place] != ids).any():
         found = np.unique(ids[strange])[:5].tolist()
         raise UserError(f"expected the segment ids that the JSON file lists, found {found} in {path}")
+    if complete:
+        there = np.bincount(place.ravel(), minlength=len(known))[1:] > 0
+        if lacking := segments["id"][~there].tolist():
+            raise UserError(
+                f"expected pixels of every segment that the JSON file lists, found none of "
+                f"{lacking[:5]} in {path}"
+            )
     return place

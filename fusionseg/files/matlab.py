@@ -37,7 +37,7 @@ def annotations(path: Path) -> list[Annotation]:
     except Exception as error:  # the reader of MATLAB's formats does not document what it raises
         raise UserError(
             "expected BSDS500's cell array groundTruth with Segmentation and Boundaries from each annotator, "
-            f"found {error!r} in {path}: download it again"
+            f"found {error!r} in {path}{_remedy(path) or ': download it again'}"
         ) from error
     if not people:
         raise UserError(f"expected at least one annotator in groundTruth, found none in {path}")
@@ -45,6 +45,12 @@ def annotations(path: Path) -> list[Annotation]:
     if len(shapes) > 1:
         raise UserError(f"expected maps of one size, found {sorted(shapes)} in {path}")
     return [Annotation(_ids(region, path), drawn) for region, drawn in zip(regions, boundaries, strict=True)]
+
+
+def _remedy(path: Path) -> str:
+    """What to do with a file of MATLAB's newer format, which is not read."""
+    with path.open("rb") as file:
+        return ": save it with -v7" if file.read(10) == b"MATLAB 7.3" else ""
 
 
 def _ids(region: Array, path: Path) -> npt.NDArray[np.uint16]:
@@ -81,28 +87,33 @@ def segmentation(path: Path) -> Segmentation:
     try:
         content = loadmat(path)
     except Exception as error:
-        raise UserError(f"{wanted}, found {error!r} in {path}") from error
+        raise UserError(f"{wanted}, found {error!r} in {path}{_remedy(path)}") from error
     if "ucm2" in content:
         contours = np.asarray(content["ucm2"])
         odd = contours.ndim == 2 and all(side % 2 for side in contours.shape) and min(contours.shape) > 2
         if not odd or contours.dtype.kind not in "fiu":
             raise UserError(f"{wanted}, found ucm2 of {contours.dtype} {contours.shape} in {path}")
         contours = contours.astype(np.float64)
-        if not np.isfinite(contours).all() or contours.min() < 0:
-            raise UserError(f"expected finite contours that are not negative, found others in {path}")
+        if not np.isfinite(contours).all() or contours.min() < 0 or contours.max() > 1:
+            raise UserError(
+                f"expected contours in [0, 1] in {path}, found {contours.min()}..{contours.max()}"
+            )
         return Segmentation(contours, [])
     partitions = [np.asarray(map_) for map_ in np.ravel(content.get("segs", []))]
     if not partitions:
         names = ", ".join(name for name in content if not name.startswith("_")) or "nothing"
         raise UserError(f"{wanted}, found {names} in {path}")
     if any(map_.ndim != 2 or map_.shape != partitions[0].shape for map_ in partitions):
-        raise UserError(f"expected partitions of one size, found {[m.shape for m in partitions]} in {path}")
+        raise UserError(
+            f"expected partitions of one size, found {sorted({m.shape for m in partitions})[:5]} in {path}"
+        )
     return Segmentation(None, [_whole(map_, path) for map_ in partitions])
 
 
 def _whole(map_: Array, path: Path) -> IntMap:
     """The ids of a partition, which MATLAB often keeps as floats."""
-    if map_.dtype.kind not in "fiu" or (map_ != np.floor(map_)).any() or map_.min(initial=0) < 0:
+    whole = map_.dtype.kind in "fiu" and bool(np.isfinite(map_).all() and (map_ == np.floor(map_)).all())
+    if not whole or map_.min(initial=0) < 0 or map_.max(initial=0) >= 2**53:
         raise UserError(f"expected whole region ids that are not negative in segs, found others in {path}")
     ids: IntMap = map_.astype(np.int64)
     return ids

@@ -1,5 +1,7 @@
 """The benchmarks of boundaries, regions and classes as torchmetrics metrics."""
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from fusionseg.metrics.base import Answer, ImageMetric
@@ -26,6 +28,7 @@ from fusionseg.metrics.region_curve import (
     region_curve_sums,
     ultrametric_partitions,
 )
+from fusionseg.metrics.thinning import Masks
 from fusionseg.sample import VOID, Counted, Truth
 
 
@@ -70,11 +73,9 @@ class BoundaryBenchmark(ImageMetric):
         if not true:
             return {name: np.zeros_like(getattr(self, name).cpu().numpy()) for name in self.names}
         soft = np.issubdtype(answer.dtype, np.floating)
-        predicted = (
-            levels(answer, self.thresholds)
-            if soft
-            else [boundaries(answer, np.ones(answer.shape, bool))] * len(self.thresholds)
-        )
+        predicted: Iterable[Masks] = levels(answer, self.thresholds)
+        if not soft:
+            predicted = [boundaries(answer, np.ones(answer.shape, bool))] * len(self.thresholds)
         counts = boundary_counts(predicted, true, self.max_distance * float(np.hypot(*answer.shape)))
         return {"curve": counts, "own": own_best(counts)}
 

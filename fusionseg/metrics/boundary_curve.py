@@ -6,7 +6,7 @@ of maximum cardinality, and breaks ties at random; here the cardinality is the m
 F-measures differ by up to 0.003.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -35,9 +35,9 @@ def even_thresholds(count: int) -> Floats:
     return thresholds
 
 
-def levels(strength: Floats, thresholds: Floats) -> Masks:
-    """The boundary maps (T, H, W) of a soft map (H, W): where it is at least a threshold."""
-    return strength >= thresholds[:, None, None]
+def levels(strength: Floats, thresholds: Floats) -> Iterator[Masks]:
+    """The boundary maps (H, W) of a soft map (H, W): where it is at least each threshold."""
+    return (strength >= threshold for threshold in thresholds)
 
 
 def boundary_counts(
@@ -60,28 +60,39 @@ def boundary_counts(
     people = np.stack([*true]) if len([*true]) else np.zeros((0, 0, 0), bool)
     if not len(people):
         raise ValueError("expected at least one annotator, found none")
-    maps = np.stack([*predicted])
-    if maps.shape[1:] != people.shape[1:]:
-        raise ValueError(f"expected maps of one size, found {maps.shape[1:]} and {people.shape[1:]}")
-    kinds, kind = _distinct(maps)
-    kinds = thinned(kinds) if thin else kinds
-    matches = [correspondence(part, people, radius) for part in _parts(kinds)]
-    found = np.concatenate([match.found for match in matches])
-    recalled = np.concatenate([match.recalled for match in matches]).sum(1)
-    truth = np.full(len(kinds), np.count_nonzero(people))
-    return np.stack([recalled, truth, found, np.count_nonzero(kinds, (1, 2))], 1)[kind]
+    radius = min(radius, float(np.hypot(*people.shape[1:])))
+    rows: list[Counts] = []
+    for part, repeats in _parts(predicted):
+        if part.shape[1:] != people.shape[1:]:
+            raise ValueError(f"expected maps of one size, found {part.shape[1:]} and {people.shape[1:]}")
+        thin_part = thinned(part) if thin else part
+        match = correspondence(thin_part, people, radius)
+        truth = np.full(len(part), np.count_nonzero(people))
+        found = [match.recalled.sum(1), truth, match.found, np.count_nonzero(thin_part, (1, 2))]
+        rows.append(np.repeat(np.stack(found, 1), repeats, 0))
+    return np.concatenate(rows)
 
 
-def _distinct(maps: Masks) -> tuple[Masks, Counts]:
-    """The maps without repetitions of the one before, and for each map its position among them."""
-    changed = np.array([True, *(maps[1:] != maps[:-1]).any((1, 2))])
-    return maps[changed], np.cumsum(changed) - 1
+def _parts(maps: Iterable[Masks]) -> Iterator[tuple[Masks, list[int]]]:
+    """The maps in parts of at most `PIXELS` (or of one map), without repetitions of the one before.
 
-
-def _parts(maps: Masks) -> list[Masks]:
-    """The maps in parts of at most `PIXELS`."""
-    count = max(1, PIXELS // max(maps[0].size, 1))
-    return [maps[start : start + count] for start in range(0, len(maps), count)]
+    Returns:
+        The maps (N, H, W) of each part, and how often each of them follows itself.
+    """
+    part: list[Masks] = []
+    repeats: list[int] = []
+    for map_ in maps:
+        if part and np.array_equal(map_, part[-1]):
+            repeats[-1] += 1
+            continue
+        if part and (len(part) + 1) * map_.size > PIXELS:
+            yield np.stack(part), repeats
+            part = []
+            repeats = []
+        part.append(map_)
+        repeats.append(1)
+    if part:
+        yield np.stack(part), repeats
 
 
 def curve(counts: Floats | Counts) -> tuple[Floats, Floats, Floats]:

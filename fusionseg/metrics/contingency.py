@@ -88,10 +88,20 @@ def overlaps(rows: IntMap, columns: IntMap) -> Overlaps:
         if ids.min(initial=0) < 0:
             raise ValueError(f"expected no negative ids of {name}, found {ids.min()}")
     num_columns = int(column.max(initial=0)) + 1
+    if (int(row.max(initial=0)) + 1) * num_columns >= 2**63:
+        return _of_large_ids(row, column, lengths)
     cells, cell = np.unique(row * num_columns + column, return_inverse=True)
     row_ids, of_row = np.unique(cells // num_columns, return_inverse=True)
     column_ids, of_column = np.unique(cells % num_columns, return_inverse=True)
     return Overlaps(row_ids, column_ids, of_row, of_column, totals(cell, lengths, cells.size))
+
+
+def _of_large_ids(row: Counts, column: Counts, lengths: Counts) -> Overlaps:
+    """The overlaps of runs whose ids are so large that a pair of them is no 64-bit number."""
+    row_ids, of_row = np.unique(row, return_inverse=True)
+    column_ids, of_column = np.unique(column, return_inverse=True)
+    found = overlaps(np.repeat(of_row, lengths), np.repeat(of_column, lengths))
+    return found._replace(rows=row_ids, columns=column_ids)
 
 
 def ratio(numerator: npt.ArrayLike, denominator: npt.ArrayLike) -> Floats:

@@ -160,7 +160,7 @@ class _Forest:
         """Grows all trees until each has reached an unmatched vertex or can grow no more; whether one has."""
         leaves = self.leaves
         while leaves.size:
-            reached = [self.claim(*self.graph.edges(part)) for part in _blocks(leaves)]
+            reached = [self.claim(*self.graph.edges(part)) for part in _blocks(leaves, self.graph.steps.size)]
             leaves = np.concatenate(reached)
             leaves = leaves[self.end[self.root[leaves]] < 0]
         return bool((self.end >= 0).any())
@@ -203,13 +203,14 @@ class _Forest:
         self.end[:] = -1
         orphans = released[~self.graph.fewer[released]]
         leaves = []
-        for part in _blocks(orphans):
+        for part in _blocks(orphans, self.graph.steps.size):
             others, vertices = self.graph.edges(part)
             within = self.root[vertices] >= 0
             leaves.append(self.claim(vertices[within], others[within]))
         self.leaves = np.concatenate(leaves)
 
 
-def _blocks(vertices: Counts, size: int = 2**15) -> Iterator[Counts]:
-    """The vertices in parts of limited size, at least one."""
+def _blocks(vertices: Counts, steps: int) -> Iterator[Counts]:
+    """The vertices in parts, at least one, whose neighbors at so many offsets fit into memory."""
+    size = max(1, 2**21 // steps)
     return (vertices[start : start + size] for start in range(0, max(vertices.size, 1), size))

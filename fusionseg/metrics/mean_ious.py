@@ -8,8 +8,8 @@ from fusionseg.metrics.contingency import Counts, Floats, contingency, mean, rat
 from fusionseg.metrics.mask_boundaries import SHARE, boundary_distance, label_boundaries
 from fusionseg.sample import Counted, IntMap
 
-ABSENT = {"": np.nan, "_absent_zero": 0.0, "_absent_one": 1.0}
-"""What a class counts that occurs neither in truth nor in prediction: NaN is left out of the mean."""
+ABSENT = {"miou": np.nan, "miou_absent_zero": 0.0, "miou_absent_one": 1.0}
+"""What a class counts that occurs nowhere, by the name of the mean; NaN is left out."""
 
 
 class SemanticTable(NamedTuple):
@@ -89,7 +89,8 @@ def semantic_sums_of(image: SemanticTable) -> Counted:
     """What `mean_iou_figures` are computed from, additive over images."""
     means = image_means(image)
     labeled = not np.isnan(means[0])
-    return {**image._asdict(), "image_means": np.nan_to_num(means), "images": np.array([labeled], float)}
+    measured = {"table": image.table, "boundary": image.boundary}
+    return {**measured, "image_means": np.nan_to_num(means), "images": np.array([labeled], float)}
 
 
 def mean_iou_figures(sums: Counted) -> dict[str, float]:
@@ -111,10 +112,10 @@ def mean_iou_figures(sums: Counted) -> dict[str, float]:
     true = table.sum(1)
     known = true > 0
     over_images = ratio(sums["image_means"], sums["images"])
-    figures = {f"miou{name}": mean(_filled(classes["iou"], absent)) for name, absent in ABSENT.items()}
+    figures = {name: mean(_filled(classes["iou"], absent)) for name, absent in ABSENT.items()}
     if not known.any():
         figures = dict.fromkeys(figures, float("nan"))
-    figures |= {f"miou_images{name}": float(over_images[i]) for i, name in enumerate(ABSENT)}
+    figures |= {name.replace("miou", "miou_images"): float(over_images[i]) for i, name in enumerate(ABSENT)}
     return figures | {
         "accuracy": float(ratio(table.trace(), true.sum())),
         "mean_accuracy": mean(classes["recall"]),

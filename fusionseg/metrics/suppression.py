@@ -21,6 +21,8 @@ def suppressed(strength: Floats) -> Floats:
     benchmark. The direction is that of the smoothed map's second derivatives; towards the rim of the image
     boundaries fade out.
     """
+    if min(strength.shape) < 2:
+        return strength.copy()  # no direction
     fine = _triangle(strength, 1)
     angle = _direction(_triangle(fine, 4))
     height, width = strength.shape

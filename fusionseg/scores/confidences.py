@@ -36,9 +36,21 @@ def read_confidences(path: Path) -> dict[str, Confidences]:
         if not isinstance(scores, dict):
             raise UserError(f"{expected}, found {type(scores).__name__} for image {image}")
         for instance, value in scores.items():
-            if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-                raise UserError(f"{expected}, a finite number, found {value!r} for {instance} of {image}")
-    return {normalize("NFC", image): scores for image, scores in content.items()}
+            if not _is_number(value):
+                found = repr(value)[:50]
+                raise UserError(f"{expected}, a finite number, found {found} for {instance} of {image}")
+    return {
+        normalize("NFC", image): {normalize("NFC", name): value for name, value in scores.items()}
+        for image, scores in content.items()
+    }
+
+
+def _is_number(value: object) -> bool:
+    """Whether a value of JSON is a finite number that a float can hold."""
+    try:
+        return not isinstance(value, bool) and isinstance(value, int | float) and math.isfinite(value)
+    except OverflowError:
+        return False
 
 
 def check_images(confidences: Mapping[str, Confidences], images: Sequence[str], path: Path) -> None:

@@ -55,6 +55,11 @@ def instance_files(path: Path) -> dict[str, Path]:
         return {path.stem: path}
     found = {normalize("NFC", folder.parent.name): folder.parent for folder in _mask_folders(path)}
     found = found or by_stem(path, LABEL_SUFFIXES)
+    if inner := [name for name in found if "masks" in name.split("/")[:-1]]:
+        raise UserError(
+            f"expected id maps or <image>/masks/<mask>.png in {path}, found {inner[0]}: name the folder "
+            "that holds the folders of the images"
+        )
     if not found:
         raise UserError(
             f"expected id maps ({', '.join(sorted(LABEL_SUFFIXES))}) or <image>/masks/<mask>.png in {path}, "

@@ -9,7 +9,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from fusionseg.config.errors import UsageError
+from fusionseg.config.errors import UsageError, UserError
 from fusionseg.files.atomic import write_json, write_text
 from fusionseg.scores.result import Curve, Scores, Value
 
@@ -32,6 +32,18 @@ def printed(scores: Scores) -> str:
 def _shown(value: float) -> str:
     """A figure with six digits, as the benchmarks print them."""
     return "-" if math.isnan(value) else f"{value:.6g}"
+
+
+def check_out(path: Path) -> None:
+    """Checks where to write, before anything is computed.
+
+    Raises:
+        UserError: If the path is no JSON file, or lies in a file.
+    """
+    if path.suffix.lower() != ".json" or path.is_dir():
+        raise UserError(f"expected the path of a .json file to write, found {path}")
+    if above := next((folder for folder in path.parents if folder.exists() and not folder.is_dir()), None):
+        raise UserError(f"expected a folder to write {path} to, found the file {above}")
 
 
 def write(scores: Scores, kind: str, options: Any) -> list[Path]:
@@ -81,8 +93,15 @@ def as_csv(rows: Sequence[Mapping[str, Value]]) -> str:
     text = StringIO()
     writer = csv.DictWriter(text, list(rows[0]) if rows else [], lineterminator="\n")
     writer.writeheader()
-    writer.writerows({key: "" if value != value else value for key, value in row.items()} for row in rows)
+    writer.writerows({key: _cell(value) for key, value in row.items()} for row in rows)
     return text.getvalue()
+
+
+def _cell(value: Value) -> Value:
+    """A value of a CSV file: nothing for NaN, and names of files whatever their bytes are."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode("utf-8")
+    return "" if math.isnan(value) else value
 
 
 def _plain(value: object) -> object:

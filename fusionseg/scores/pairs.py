@@ -71,11 +71,12 @@ def matched(
     lacking += [f"no truth of {some(extra)} in {truth}"] if extra else []
     if not both or (lacking and not common):
         reason = "; ".join(lacking) or f"no images in {truth}"
-        raise UserError(f"{reason}: complete them, or score what both have with --common")
+        remedy = "complete them" + (", or score what both have with --common" if both else "")
+        raise UserError(f"{reason}: {remedy}")
     if lacking:
         print(
-            f"scoring the {len(both)} images that both have; left out: {len(missing)} without prediction, "
-            f"{len(extra)} without truth",
+            f"scoring what both have, {len(both)} of the images; left out: {len(missing)} without "
+            f"prediction, {len(extra)} without truth",
             file=sys.stderr,
         )
     return both

@@ -2,9 +2,12 @@
 
 import multiprocessing
 import os
+import signal
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
 
 import cv2
@@ -18,6 +21,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from fusionseg.config.errors import UserError
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -28,7 +33,7 @@ def cores() -> int:
 
 
 def mapped(
-    function: Callable[[Item], Result], items: Sequence[Item], jobs: int | None = None
+    function: Callable[[Item], Result], items: Sequence[Item], jobs: int | None = None, title: str = "scoring"
 ) -> list[Result]:
     """The results of a function for each item, in their order.
 
@@ -36,10 +41,16 @@ def mapped(
         function: A function of a module, which processes can import.
         items: What it is called with.
         jobs: Number of processes; by default one for each core. With one nothing is started.
+        title: What the progress bar says.
+
+    Raises:
+        UserError: If there is less than one process, or one was killed.
     """
+    if jobs is not None and jobs < 1:
+        raise UserError(f"expected at least 1 process, found --jobs {jobs}")
     count = min(jobs or cores(), len(items))
     columns = (
-        TextColumn("scoring"),
+        TextColumn(title),
         BarColumn(24),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
@@ -48,32 +59,51 @@ def mapped(
     )
     console = Console(stderr=True)
     with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
-        row = bar.add_task("scoring", total=len(items))
-        if count <= 1:
-            results = []
-            for item in items:
-                results.append(function(item))
-                bar.advance(row)
-            return results
+        row = bar.add_task(title, total=len(items))
+        if count > 1:
+            return _shared(function, items, count, lambda: bar.advance(row))
+        results = []
+        for item in items:
+            results.append(function(item))
+            bar.advance(row)
+        return results
+
+
+def _shared(
+    function: Callable[[Item], Result], items: Sequence[Item], count: int, done: Callable[[], None]
+) -> list[Result]:
+    """The results of several processes."""
+    context = multiprocessing.get_context("spawn" if sys.platform == "win32" else "forkserver")
+    if sys.platform != "win32":
         # the server has imported the function's module once for all workers
-        context = multiprocessing.get_context("forkserver" if sys.platform != "win32" else "spawn")
-        if sys.platform != "win32":
-            context.set_forkserver_preload([function.__module__])
-        with ProcessPoolExecutor(count, context, _single_threaded) as pool:
-            futures = [pool.submit(function, item) for item in items]
-            try:
-                for future in as_completed(futures):
-                    future.result()
-                    bar.advance(row)
-            except BaseException:
-                _abandon(pool, futures)
-                raise
-            return [future.result() for future in futures]
+        context.set_forkserver_preload([getattr(function, "func", function).__module__])
+    with ProcessPoolExecutor(count, context, _prepare) as pool:
+        futures = [pool.submit(function, item) for item in items]
+        try:
+            for future in as_completed(futures):
+                future.result()
+                done()
+        except BrokenProcessPool as error:
+            raise UserError(
+                "a process was killed, for example because memory ran out: use fewer of them (--jobs)"
+            ) from error
+        except BaseException:
+            _abandon(pool, futures)
+            raise
+        return [future.result() for future in futures]
 
 
-def _single_threaded() -> None:
-    """Leaves the other cores to the other workers."""
+def _prepare() -> None:
+    """Leaves the other cores to the other workers, and ends with the process that started this one."""
     cv2.setNumThreads(1)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """Waits for the end of the parent process, which may be killed without a word."""
+    if (parent := multiprocessing.parent_process()) is not None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _abandon(pool: ProcessPoolExecutor, futures: Sequence[Future[Result]]) -> None:

@@ -96,3 +96,14 @@ def test_without_the_extra_the_page_alone_is_left_out(
     assert (tmp_path / "a_curve.png").is_file()
     assert (tmp_path / "a.json").is_file()
     assert not (tmp_path / "a_curve.html").exists()
+
+
+@pytest.mark.parametrize("out", ["scores", "folder.json", "a.csv", "file.txt/a.json"])
+def test_a_place_that_cannot_be_written_is_refused_before_anything_is_scored(
+    out: str, folders: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fusionseg.scores.kinds.boundaries.score", lambda _: pytest.fail("it was scored"))
+    (tmp_path / "folder.json").mkdir()
+    (tmp_path / "file.txt").write_text("")
+    with pytest.raises(UserError, match=r"a .json file to write|found the file .*file.txt"):
+        main(["boundaries", *folders, "--out", str(tmp_path / out)])

@@ -1,9 +1,11 @@
 import json
 import math
+import os
 from pathlib import Path
 
 import pytest
 
+from fusionseg.config.errors import UserError
 from fusionseg.files.atomic import replacing, write_json, write_text
 
 
@@ -52,3 +54,13 @@ def test_json_has_null_for_what_is_not_finite(tmp_path: Path) -> None:
     text = (tmp_path / "a.json").read_text()
     assert json.loads(text) == {"miou": None, "list": [1, None, [0.5, "x"]], "none": None, "on": True}
     assert text.endswith("}\n")
+
+
+def test_what_is_no_file_is_not_replaced(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    for name, kind in (("folder", "a folder"), ("pipe", "a device or pipe")):
+        with pytest.raises(UserError, match=f"found {kind}: .*{name}"), replacing(tmp_path / name):
+            raise AssertionError("nothing is written")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["folder", "pipe"]
+    assert (tmp_path / "pipe").is_fifo()

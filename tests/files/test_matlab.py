@@ -73,8 +73,11 @@ def test_contours_and_partitions_are_read(tmp_path: Path) -> None:
     [
         ({"ucm": np.ones((5, 5))}, "found ucm in"),
         ({"ucm2": np.ones((4, 5))}, r"found ucm2 of float64 \(4, 5\)"),
-        ({"ucm2": np.full((5, 5), np.nan)}, "finite contours"),
-        ({"ucm2": np.full((5, 5), -1.0)}, "not negative"),
+        ({"ucm2": np.full((5, 5), np.nan)}, r"contours in \[0, 1\]"),
+        ({"ucm2": np.full((5, 5), -1.0)}, r"contours in \[0, 1\] in .*, found -1.0"),
+        ({"ucm2": np.full((5, 5), 255, np.uint8)}, r"contours in \[0, 1\] in .*, found .*255"),
+        ({"segs": [np.full((2, 3), np.inf), np.ones((2, 3))]}, "whole region ids"),
+        ({"segs": [np.full((2, 3), 1e19), np.ones((2, 3))]}, "whole region ids"),
         ({"segs": [np.ones((2, 3)), np.ones((3, 3))]}, "one size"),
         ({"segs": [np.full((2, 3), 0.5), np.ones((2, 3))]}, "whole region ids"),
     ],
@@ -88,3 +91,11 @@ def test_other_answers_are_named(content: dict[str, Any], message: str, tmp_path
     savemat(tmp_path / "a.mat", content)
     with pytest.raises(UserError, match=message):
         segmentation(tmp_path / "a.mat")
+
+
+def test_the_newer_format_of_matlab_says_how_to_save_it(tmp_path: Path) -> None:
+    path = tmp_path / "a.mat"
+    path.write_bytes(b"MATLAB 7.3 MAT-file, Platform: GLNXA64".ljust(512, b" "))
+    for read in (annotations, segmentation):
+        with pytest.raises(UserError, match=r"a\.mat: save it with -v7$"):
+            read(path)

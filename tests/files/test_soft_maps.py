@@ -41,7 +41,12 @@ def test_values_of_8_bits_are_exactly_at_thresholds(tmp_path: Path) -> None:
     [
         (np.array([[0.5, 1.5]]), r"floats in \[0, 1\]"),
         (np.array([[0.5, np.nan]]), r"floats in \[0, 1\]"),
-        (np.array([[-1, 3]]), r"found int64 -1..3"),
+        (np.array([[-1, 3]]), r"8 or 16 bits or floats in \[0, 1\] in .*, found int64"),
+        (np.array([["a", "b"]]), "found <U1"),
+        (np.array([[1j, 0]]), "found complex128"),
+        (np.zeros((2, 3, 0)), "one grey value"),
+        (np.array([[0, 1]], np.uint8), r"values up to 255 .* found 0\.\.1"),
+        (np.array([[0, 255]], np.uint16), r"values up to 65535 .* found 0\.\.255"),
         (np.ones((2, 2, 2)) * [0, 1], "one grey value for each pixel"),
         (np.zeros((0, 3)), "one grey value for each pixel"),
     ],

@@ -134,7 +134,7 @@ def test_equal_maps_are_matched_once_and_counted_for_each_threshold() -> None:
 
 def test_large_images_are_matched_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     random = np.random.default_rng(0)
-    maps = levels(random.random((20, 30)), even_thresholds(9))
+    maps = [*levels(random.random((20, 30)), even_thresholds(9))]
     truth = random.random((2, 20, 30)) < 0.1
     whole = boundary_counts(maps, truth, 2.0)
     monkeypatch.setattr("fusionseg.metrics.boundary_curve.PIXELS", 1500)

@@ -66,3 +66,15 @@ def test_negative_ids_have_no_overlaps() -> None:
 
 def test_ratio_is_undefined_only_over_zero() -> None:
     assert np.array_equal(ratio([1, 0, 3], [2, 0, 0]), [0.5, np.nan, np.nan], equal_nan=True)
+
+
+def test_ids_may_be_so_large_that_no_pair_of_them_is_a_64_bit_number() -> None:
+    random = np.random.default_rng(0)
+    rows = random.integers(0, 5, (20, 30))
+    columns = random.integers(0, 4, (20, 30))
+    expected = overlaps(rows, columns)
+    found = overlaps(rows + 2**35, columns + 2**36)
+    assert np.array_equal(found.rows, expected.rows + 2**35)
+    assert np.array_equal(found.columns, expected.columns + 2**36)
+    for part in ("row", "column", "area"):
+        assert np.array_equal(getattr(found, part), getattr(expected, part))

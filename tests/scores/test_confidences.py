@@ -50,3 +50,10 @@ def test_unknown_names_and_missing_ones_are_refused() -> None:
         UserError, match=r"of a in scores.json, found none of 2, 4 and one of 3, which it does"
     ):
         in_order({"1": 0.5, "3": 0.5}, ["1", "2", "4"], "a", file)
+
+
+def test_numbers_that_no_float_holds_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_text('{"a": {"1": 1' + "0" * 400 + "}}")
+    with pytest.raises(UserError, match="a finite number, found 10000"):
+        read_confidences(path)

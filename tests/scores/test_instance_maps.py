@@ -98,3 +98,14 @@ def test_negative_ids_and_missing_files_are_refused_by_name(tmp_path: Path) -> N
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match=r"masks/<mask>.png in .*empty, found none"):
         instance_files(tmp_path / "empty")
+
+
+def test_the_folder_above_that_of_the_images_is_refused(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / "train" / name / "masks").mkdir(parents=True)
+        Image.fromarray(np.full((2, 3), 255, np.uint8)).save(tmp_path / "train" / name / "masks" / "1.png")
+    assert sorted(instance_files(tmp_path / "train")) == ["a", "b"]
+    with pytest.raises(
+        UserError, match="found train/a/masks/1: name the folder that holds the folders of the images"
+    ):
+        instance_files(tmp_path)

@@ -41,7 +41,7 @@ def test_two_files_are_a_pair_whatever_their_names_are(tmp_path: Path) -> None:
             r"no prediction of b, c in .*predicted: complete them, or .* --common",
         ),
         ("a.mat", "a.png b.png", r"no truth of b in .*true: complete"),
-        ("a.mat b.mat", "c.png", r"no prediction of a, b in .*; no truth of c in"),
+        ("a.mat b.mat", "c.png", r"no prediction of a, b in .*; no truth of c in .*true: complete them$"),
         ("a.mat", "", "files of .png in .*predicted, found none"),
         ("", "a.png", "files of .mat in .*true, found none"),
         ("a.mat", "a.txt", "no files of a known format in .*predicted"),
@@ -55,7 +55,10 @@ def test_what_has_no_partner_is_named(true: str, predicted: str, message: str, t
 def test_common_files_can_be_scored_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     true, predicted = folders(tmp_path, "a.mat b.mat", "b.png c.png d.png")
     assert list(pairs(true, predicted, {".mat"}, {".png"}, common=True)) == ["b"]
-    assert "left out: 1 without prediction, 2 without truth" in capsys.readouterr().err
+    assert (
+        "scoring what both have, 1 of the images; left out: 1 without prediction, 2 without truth"
+        in capsys.readouterr().err
+    )
     (predicted / "b.png").unlink()
     with pytest.raises(UserError, match="no prediction of a, b"):
         pairs(true, predicted, {".mat"}, {".png"}, common=True)

@@ -1,5 +1,10 @@
 import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
 
+import psutil
 import pytest
 
 from fusionseg.config.errors import UserError
@@ -28,3 +33,41 @@ def test_an_error_of_one_ends_all(jobs: int) -> None:
 
 def test_no_items_are_no_work() -> None:
     assert mapped(squared, []) == []
+
+
+def killed(value: int) -> int:
+    if value == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return value
+
+
+def test_a_killed_process_is_said_in_one_line() -> None:
+    with pytest.raises(UserError, match=r"a process was killed, .* fewer of them"):
+        mapped(killed, [0, 1, 2], 2)
+
+
+def test_less_than_one_process_is_refused() -> None:
+    with pytest.raises(UserError, match="at least 1 process, found --jobs 0"):
+        mapped(squared, [1, 2], 0)
+
+
+def test_processes_end_with_the_one_that_started_them(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import multiprocessing, os, signal, sys, threading, time\n"
+        "from fusionseg.scores.workers import mapped\n"
+        "if __name__ == '__main__':\n"
+        "    threading.Thread(target=mapped, args=(time.sleep, [60, 60], 2), daemon=True).start()\n"
+        "    while len(multiprocessing.active_children()) < 2: time.sleep(0.1)\n"
+        "    print(*[child.pid for child in multiprocessing.active_children()], flush=True)\n"
+        "    time.sleep(1)\n"
+        "    os.kill(os.getpid(), signal.SIGTERM)\n"
+    )
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True)
+    assert done.returncode == -signal.SIGTERM
+    workers = [int(pid) for pid in done.stdout.split()]
+    assert len(workers) == 2
+    _, alive = psutil.wait_procs(
+        [psutil.Process(pid) for pid in workers if psutil.pid_exists(pid)], timeout=20
+    )
+    assert not alive

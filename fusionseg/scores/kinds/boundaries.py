@@ -1,6 +1,6 @@
 """Soft boundaries or partitions against drawn boundaries, as the Berkeley benchmark counts: ODS, OIS, AP."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import hypot
@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fusionseg.config.errors import UserError
+from fusionseg.files.images import LABEL_SUFFIXES, read_labels
 from fusionseg.files.matching import some
 from fusionseg.files.matlab import annotations, segmentation
 from fusionseg.files.soft_maps import SOFT_SUFFIXES, read_soft_map
@@ -96,7 +97,7 @@ def score(options: Options) -> Scores:
         raise UserError(f"expected max_pixels of at least 0, found {options.max_pixels}")
     even = thresholds_of(options.thresholds)
     found = pairs(
-        options.truth, options.prediction, {".mat", *SOFT_SUFFIXES}, {".mat", *SOFT_SUFFIXES}, options.common
+        options.truth, options.prediction, {".mat", *LABEL_SUFFIXES}, {".mat", *SOFT_SUFFIXES}, options.common
     )
     measured = mapped(
         partial(_count, options=options, thresholds=even),
@@ -123,24 +124,30 @@ def score(options: Options) -> Scores:
 def _count(pair: _Pair, options: Options, thresholds: Floats) -> _Counted:
     """Reads and counts one image."""
     true = _true(pair.truth)
-    thresholds, maps, crisp = _predicted(pair.prediction, thresholds, options.nms)
-    if maps[0].shape != true[0].shape:
+    found = _predicted(pair.prediction, thresholds, options.nms)
+    if found.shape != true[0].shape:
         raise UserError(
-            f"expected boundaries of one size, found {true[0].shape} in {pair.truth} and {maps[0].shape} in "
+            f"expected boundaries of one size, found {true[0].shape} in {pair.truth} and {found.shape} in "
             f"{pair.prediction} (height, width): write predictions at the size of the photos"
         )
-    height, width = true[0].shape
-    radius = options.max_distance * hypot(height, width) if options.max_pixels is None else options.max_pixels
-    counts = boundary_counts(maps, true, radius, options.thin)
-    inverted = bool(np.mean(maps[len(maps) // 2]) > 0.5)
-    return _Counted(thresholds, counts, crisp, inverted)
+    diagonal = hypot(*found.shape)
+    radius = options.max_distance * diagonal if options.max_pixels is None else options.max_pixels
+    counts = boundary_counts(found.maps, true, radius, options.thin)
+    return _Counted(found.thresholds, counts, found.crispness, found.inverted)
 
 
 def _true(path: Path) -> list[Masks]:
     """The boundary maps of a truth, one for each annotator."""
     if path.suffix.lower() == ".mat":
         return [annotation.boundaries for annotation in annotations(path)]
-    drawn = read_soft_map(path) > 0
+    ids = read_labels(path)
+    values = np.unique(ids)
+    if values.size > 2 or (values.size == 2 and values[0] != 0):
+        raise UserError(
+            f"expected true boundaries in {path}, 0 where there is none and one other value, found "
+            f"{values.size} values: it may be a soft map, or a map of regions"
+        )
+    drawn = ids > 0
     if drawn.mean() > 0.5:
         raise UserError(
             f"expected true boundaries, 0 where there is none, found {drawn.mean():.0%} of the pixels to be "
@@ -149,18 +156,31 @@ def _true(path: Path) -> list[Masks]:
     return [drawn]
 
 
-def _predicted(path: Path, thresholds: Floats, nms: bool) -> tuple[Floats, Sequence[Masks], float]:
-    """The thresholds and boundary maps of a prediction, and how crisp it is; NaN for partitions."""
+class _Predicted(NamedTuple):
+    """A prediction: its size, and its boundary map at each threshold."""
+
+    shape: tuple[int, ...]
+    thresholds: Floats
+    maps: Iterable[Masks]
+    crispness: float
+    inverted: bool
+
+
+def _predicted(path: Path, thresholds: Floats, nms: bool) -> _Predicted:
+    """Reads a prediction; partitions are not crisp (NaN), and their thresholds are their numbers."""
     if path.suffix.lower() == ".mat":
         found = segmentation(path)
         if found.ultrametric is None:
-            maps = [boundaries(partition, np.ones(partition.shape, bool)) for partition in found.partitions]
-            return np.arange(1.0, len(maps) + 1), maps, float("nan")
+            maps = (boundaries(partition, np.ones(partition.shape, bool)) for partition in found.partitions)
+            numbers = np.arange(1.0, len(found.partitions) + 1)
+            return _Predicted(found.partitions[0].shape, numbers, maps, float("nan"), inverted=False)
         strength = found.ultrametric[2::2, 2::2]
     else:
         strength = read_soft_map(path)
     thinner = suppressed(strength)
-    return thresholds, [*levels(thinner if nms else strength, thresholds)], crispness(strength, thinner)
+    inverted = bool(np.mean(strength >= thresholds[len(thresholds) // 2]) > 0.5)
+    at_thresholds = levels(thinner if nms else strength, thresholds)
+    return _Predicted(strength.shape, thresholds, at_thresholds, crispness(strength, thinner), inverted)
 
 
 def _shared(thresholds: Sequence[Floats], names: Sequence[str]) -> Floats:
@@ -170,7 +190,7 @@ def _shared(thresholds: Sequence[Floats], names: Sequence[str]) -> Floats:
         UserError: If one has another number of partitions.
     """
     for name, own in zip(names, thresholds, strict=True):
-        if len(own) != len(thresholds[0]):
+        if not np.array_equal(own, thresholds[0]):
             raise UserError(
                 f"expected the same number of partitions in every file, found {len(thresholds[0])} of "
                 f"{names[0]} and {len(own)} of {name}"

@@ -98,6 +98,8 @@ def score(options: Options) -> Scores:
     found = _coco(options) if options.layout == "coco" else _cityscapes(options)
     sums = np.stack(mapped(_outcomes, found.images, options.jobs))
     total = sums.sum(0)
+    if not total[:, [0, 2]].any():
+        raise UserError(f"expected true segments, found none in {options.truth}: everything is void")
     per_class = quality(total)
     counted = total[:, :3].sum(1) > 0
     return Scores(
@@ -114,6 +116,11 @@ def score(options: Options) -> Scores:
 
 def _coco(options: Options) -> _Set:
     """The images of two JSON files."""
+    for path in (options.truth, options.prediction):
+        if not path.is_file():
+            raise UserError(
+                f"expected a JSON file, found the folder {path}: for id files, --layout cityscapes"
+            )
     truth = panoptic_file(options.truth)
     prediction = panoptic_file(options.prediction, truth.categories)
     true = _sides(truth, options.truth_masks or options.truth.with_suffix(""))
@@ -152,10 +159,15 @@ def _cityscapes(options: Options) -> _Set:
     Raises:
         UserError: If a name is not one of Cityscapes.
     """
+    for path in (options.truth, options.prediction):
+        if not path.is_dir():
+            raise UserError(f"expected a folder of id files, found the file {path}: for JSON, --layout coco")
     sides = []
     for folder in (options.truth, options.prediction):
         files = by_stem(folder, (".png",))
-        own = {name: path for name, path in files.items() if name.endswith("_instanceIds")} or files
+        own = {name: path for name, path in files.items() if name.endswith("instanceIds")} or files
+        if strange := [path.name for name, path in own.items() if name.endswith(("labelIds", "TrainIds"))]:
+            raise UserError(f"expected files of instanceIds in {folder}, found {some(strange)}")
         found: dict[str, _Side] = {}
         for name, path in own.items():
             image = NAME.match(name)
@@ -199,7 +211,7 @@ def _codes(side: _Side, num_classes: int, crowds: bool) -> IntMap:
     crowd = segments["crowd"] if crowds else np.zeros(len(segments), bool)
     label = segments["label"].astype(np.int64) + num_classes * crowd
     codes = np.append(0, (1 + label) * OFFSET + np.arange(1, len(segments) + 1))
-    coded: IntMap = codes[segment_map(side.path, segments)]
+    coded: IntMap = codes[segment_map(side.path, segments, complete=True)]
     return coded
 
 
@@ -212,7 +224,9 @@ def _city_codes(ids: IntMap, num_classes: int, crowds: bool) -> IntMap:
         number = value // 1000 if value >= 1000 else value
         if number in position:
             crowd = crowds and value < 1000 and number >= FIRST_THING
-            codes[at] = (1 + position[number] + num_classes * crowd) * OFFSET + value % 1000
+            codes[at] = (1 + position[number] + num_classes * crowd) * OFFSET + (
+                value % 1000 + 1 if value >= 1000 else 0
+            )
     return codes[place].reshape(ids.shape)
 
 

@@ -72,17 +72,16 @@ def score(options: Options) -> Scores:
     labeled = {name: one for name, one in zip(found, measured, strict=True) if one.curve is not None}
     if not labeled:
         raise UserError(f"expected labeled pixels, found none in {options.truth}: everything is void")
-    sizes = {name: len(one.thresholds) for name, one in labeled.items()}
-    first = next(iter(sizes))
-    if other := [name for name, size in sizes.items() if size != sizes[first]]:
+    first = next(iter(labeled))
+    thresholds = labeled[first].thresholds
+    if other := [name for name, one in labeled.items() if not np.array_equal(one.thresholds, thresholds)]:
         raise UserError(
-            f"expected the same number of partitions in every file, found {sizes[first]} of {first} and "
-            f"{sizes[other[0]]} of {other[0]}"
+            f"expected the same number of partitions in every file, found {len(thresholds)} of {first} and "
+            f"{len(labeled[other[0]].thresholds)} of {other[0]}"
         )
     curves = {name: one.curve for name, one in labeled.items() if one.curve is not None}
     each = [region_curve_sums(curve) for curve in curves.values()]
     total = {name: np.sum([sums[name] for sums in each], 0) for name in each[0]}
-    thresholds = labeled[first].thresholds
     void = [name for name in found if name not in labeled]
     notices = [f"no labeled pixel in {some(void)}: left out"] if void else []
     return Scores(

@@ -11,6 +11,7 @@ import numpy as np
 from fusionseg.config.errors import UserError
 from fusionseg.files.images import LABEL_SUFFIXES, read_labels
 from fusionseg.files.matching import some
+from fusionseg.metrics.mask_boundaries import SHARE
 from fusionseg.metrics.mean_ious import (
     ABSENT,
     SemanticTable,
@@ -30,6 +31,10 @@ mIoU: over the set or as a mean over images, and classes that do not occur left 
 computed and named."""
 
 
+MOST = 1024
+"""Ids from here on are hardly classes, but instances or several void ids."""
+
+
 @dataclass
 class Options:
     """The arguments of the command.
@@ -42,7 +47,7 @@ class Options:
             as the ids that occur.
         first: The id of the first class; 1 where 0 is void, as in ADE20K.
         void: Id of unlabeled pixels, or a list of them.
-        boundary: Width of the band of Boundary IoU, as a fraction of the image's diagonal.
+        boundary_share: Width of the bands of Boundary IoU as a share of the image's diagonal.
         common: Whether images that only one side has are left out.
         jobs: Number of processes; one for each core where left out.
     """
@@ -53,7 +58,7 @@ class Options:
     classes: int | Path | None = None
     first: int = 0
     void: int | list[int] = 255
-    boundary: float = 0.02
+    boundary_share: float = SHARE
     common: bool = False
     jobs: int | None = None
 
@@ -72,8 +77,10 @@ def score(options: Options) -> Scores:
     Raises:
         UserError: If files are missing, cannot be read, do not fit together, or hold other ids.
     """
-    if not 0 < options.boundary < 1:
-        raise UserError(f"expected boundary in (0, 1), a share of the diagonal, found {options.boundary}")
+    if not 0 < options.boundary_share < 1:
+        raise UserError(
+            f"expected boundary_share in (0, 1), a share of the diagonal, found {options.boundary_share}"
+        )
     found = pairs(options.truth, options.prediction, LABEL_SUFFIXES, LABEL_SUFFIXES, options.common)
     names = _class_names(options, list(found.values()))
     measured = mapped(
@@ -104,17 +111,38 @@ def _class_names(options: Options, files: Sequence[tuple[Path, Path]]) -> list[s
         UserError: If there is no class.
     """
     if isinstance(options.classes, Path):
-        lines = options.classes.read_text(encoding="utf-8-sig").splitlines()
-        names = [line.strip() for line in lines if line.strip()]
+        names = _named(options.classes)
     elif options.classes is not None:
         names = [str(options.first + i) for i in range(options.classes)]
     else:
-        highest = max(mapped(partial(_highest, void=_void(options)), files, options.jobs))
+        highest = max(mapped(partial(_highest, void=_void(options)), files, options.jobs, "reading ids"))
+        if highest - options.first >= MOST:
+            raise UserError(
+                f"expected class ids below {MOST} in {options.truth} and {options.prediction}, found "
+                f"{highest}: say how many classes there are with --classes"
+            )
         names = [str(i) for i in range(options.first, highest + 1)]
     if not 1 <= len(names) <= 65535:
         raise UserError(
             f"expected 1 to 65535 classes, found {len(names)}: mind --classes, --first and --void"
         )
+    return names
+
+
+def _named(path: Path) -> list[str]:
+    """The names of the classes in a file.
+
+    Raises:
+        UserError: If the file is no text, has an empty line among the names, or one name twice.
+    """
+    try:
+        names = [line.strip() for line in path.read_text(encoding="utf-8-sig").rstrip().splitlines()]
+    except UnicodeDecodeError as error:
+        raise UserError(f"expected one name in a line (UTF-8) in {path}: {error}") from error
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if "" in names or twice:
+        found = "an empty line" if "" in names else f"{twice[0]} twice"
+        raise UserError(f"expected the name of one class in each line of {path}, found {found}")
     return names
 
 
@@ -139,7 +167,7 @@ def _measure(files: tuple[Path, Path], options: Options, num_classes: int) -> _M
             f"expected label maps of one size, found {truth.shape} in {truth_file} and {prediction.shape} in "
             f"{prediction_file} (height, width)"
         )
-    found = semantic_table(prediction, truth, num_classes, options.boundary)
+    found = semantic_table(prediction, truth, num_classes, options.boundary_share)
     return _Measured(semantic_sums_of(found), tuple(image_means(found).tolist()), _accuracy(found))
 
 
@@ -172,7 +200,7 @@ def _rows(names: Sequence[str], measured: Sequence[_Measured]) -> list[dict[str,
     """The figures of each image."""
     rows: list[dict[str, Value]] = []
     for name, one in zip(names, measured, strict=True):
-        means = {f"miou{suffix}": value for suffix, value in zip(ABSENT, one.means, strict=True)}
+        means = dict(zip(ABSENT, one.means, strict=True))
         rows.append({"image": name, "accuracy": one.accuracy, **means})
     return rows
 

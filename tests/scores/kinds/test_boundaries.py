@@ -137,3 +137,41 @@ def test_other_sizes_name_both_files(folders: tuple[Path, Path]) -> None:
     Image.fromarray(LINE.T).save(folders[1] / "b.png")
     with pytest.raises(UserError, match=r"\(20, 30\) in .*true/b.png and \(30, 20\) in .*predicted/b.png"):
         score(Options(*folders, jobs=2))
+
+
+def test_a_soft_map_is_no_truth(folders: tuple[Path, Path]) -> None:
+    Image.fromarray(np.where(LINE, 100, LINE) + np.eye(20, 30, dtype=np.uint8)).save(folders[0] / "a.png")
+    with pytest.raises(UserError, match=r"one other value, found 4 values: it may be a soft map"):
+        score(Options(*folders, jobs=1))
+    Image.fromarray(LINE).save(folders[0] / "a.jpg")
+    (folders[0] / "a.png").unlink()
+    with pytest.raises(UserError, match=r"no prediction|no truth of a"):
+        score(Options(*folders, jobs=1))
+
+
+def test_a_truth_of_0_and_1_is_as_good_as_one_of_0_and_255(folders: tuple[Path, Path]) -> None:
+    expected = score(Options(*folders, jobs=1)).metrics
+    for file in folders[0].iterdir():
+        Image.fromarray(LINE // 255).save(file)
+    assert score(Options(*folders, jobs=1)).metrics == expected
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 20), (20, 1)])
+def test_images_of_one_row_are_scored(shape: tuple[int, int], tmp_path: Path) -> None:
+    pixels = np.zeros(shape, np.uint8)
+    pixels[0, 0] = 255
+    for name in ("true", "predicted"):
+        (tmp_path / name).mkdir()
+        Image.fromarray(pixels).save(tmp_path / name / "a.png")
+    options = Options(tmp_path / "true", tmp_path / "predicted", jobs=1, nms=True)
+    if shape == (1, 1):
+        with pytest.raises(UserError, match="100% of the pixels"):
+            score(options)
+    else:
+        assert score(options).metrics["ods"] == 1
+
+
+def test_a_tolerance_beyond_the_image_is_the_whole_image(folders: tuple[Path, Path]) -> None:
+    assert score(Options(*folders, max_pixels=1e9, thresholds=1, jobs=1)).metrics["ods"] == pytest.approx(
+        2 / 3
+    )

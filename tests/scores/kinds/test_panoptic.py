@@ -156,7 +156,10 @@ def test_classes_that_neither_side_has_do_not_count(sides: tuple[Path, Path]) ->
         ("no file", r"found no 000000000005"),
         ("no folder", "found no .*--prediction-masks"),
         ("no segment", r"segment ids that the JSON file lists, found \[600\] in .*005.png"),
-        ("no category", "found KeyError"),
+        ("no category", "found the unknown category 4 in image 5 in .*b/side.json"),
+        ("no pixel", r"pixels of every segment that the JSON file lists, found none of \[900\] in"),
+        ("a folder", "expected a JSON file, found the folder .*--layout cityscapes"),
+        ("no segments", "expected true segments, found none in .*side.json"),
         ("other size", r"found \(1, 8\) in .*a/side/.*, \(2, 8\) in .*b/side/"),
         ("nowhere", "found no .*nowhere"),
     ],
@@ -177,6 +180,15 @@ def test_what_does_not_fit_is_named(
         write_side(tmp_path / "b", {5: (ids, segments[:1])})
     elif change == "no category":
         write_side(tmp_path / "b", {5: (ids, [(300, 3, 0), (600, 4, 0)])})
+    elif change == "no pixel":
+        write_side(tmp_path / "b", {5: (ids, [*segments, (900, 3, 0)])})
+    elif change == "a folder":
+        prediction = tmp_path / "b"
+    elif change == "no segments":
+        content = json.loads(truth.read_text())
+        content["annotations"][0]["segments_info"] = []
+        truth.write_text(json.dumps(content))
+        write_ids(tmp_path / "a/side/000000000005.png", 0 * ids)
     elif change == "other size":
         write_side(tmp_path / "b", {5: (ids.repeat(2, 0), segments)})
     else:
@@ -217,3 +229,25 @@ def test_the_sample_of_cityscapes_is_perfect_against_itself(data: Path) -> None:
     scores = score(Options(folder, folder, layout="cityscapes", jobs=1))
     assert scores.metrics["pq"] == 1
     assert {"road", "car", "person"} <= scores.classes.keys()
+
+
+def test_a_predicted_thing_without_number_is_no_instance_of_its_class(tmp_path: Path) -> None:
+    name = "frankfurt_000000_000294_gtFine_instanceIds.png"
+    for folder in ("true", "predicted"):
+        (tmp_path / folder).mkdir()
+    # 24024 is person 24; a map that says 24 elsewhere has another segment of that class
+    true = np.repeat([24024, 7], [6, 6])[None].astype(np.uint16)
+    predicted = np.repeat([24024, 24], [6, 6])[None].astype(np.uint16)
+    Image.fromarray(true).save(tmp_path / "true" / name)
+    Image.fromarray(predicted).save(tmp_path / "predicted" / name)
+    scores = score(Options(tmp_path / "true", tmp_path / "predicted", layout="cityscapes", jobs=1))
+    person = next(row for row in scores.rows if row["class"] == "person")
+    assert (person["tp"], person["fp"], person["iou"]) == (1, 1, 1)
+
+
+@pytest.mark.parametrize("kind", ["labelIds", "labelTrainIds"])
+def test_other_files_of_cityscapes_are_refused(kind: str, tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    Image.fromarray(np.full((2, 3), 7, np.uint8)).save(tmp_path / f"a/bonn_000000_000019_gtFine_{kind}.png")
+    with pytest.raises(UserError, match=f"expected files of instanceIds in .*{kind}.png"):
+        score(Options(tmp_path / "a", tmp_path / "a", layout="cityscapes", jobs=1))

@@ -43,7 +43,7 @@ def test_classes_are_those_that_occur_or_that_a_file_names(
     folders: tuple[Path, Path], tmp_path: Path
 ) -> None:
     assert list(score(Options(*folders, jobs=1)).classes) == ["0", "1", "2"]
-    (tmp_path / "names.txt").write_text("\ufeffsky\r\nroad\r\ncar\r\n", encoding="utf-8")
+    (tmp_path / "names.txt").write_text("\ufeffsky\r\nroad\r\ncar\r\n\r\n", encoding="utf-8")
     assert list(score(Options(*folders, classes=tmp_path / "names.txt", jobs=1)).classes) == [
         "sky",
         "road",
@@ -72,7 +72,7 @@ def test_perfect_predictions_of_ade20k_have_a_tenth_where_absent_classes_are_zer
         ({"classes": 2}, r"class ids 0\.\.1 or 255 for void, found \[2\] in .*true/a\.png"),
         ({"first": 1}, r"class ids 1\.\.2 or 255 for void, found \[0\]"),
         ({"classes": 0}, "1 to 65535 classes, found 0"),
-        ({"boundary": 2}, "boundary in"),
+        ({"boundary_share": 2}, "boundary_share in"),
         ({"void": [0, 1, 2, 255]}, "found 0: mind --classes"),
     ],
 )
@@ -99,4 +99,30 @@ def test_labels_that_mean_nothing_are_said(folders: tuple[Path, Path]) -> None:
 def test_other_sizes_name_both_files(folders: tuple[Path, Path]) -> None:
     write(folders[1], b=TRUTH.T)
     with pytest.raises(UserError, match=r"\(3, 16\) in .*true/b.png and \(16, 3\) in .*predicted/b.png"):
+        score(Options(*folders, jobs=1))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"sky\n\ncar\n", "an empty line"),
+        (b"sky\ncar\nsky\n", "sky twice"),
+        (b"caf\xe9\n", "UTF-8"),
+        (b"", "found 0"),
+    ],
+)
+def test_names_that_cannot_be_counted_are_refused(
+    content: bytes, message: str, folders: tuple[Path, Path], tmp_path: Path
+) -> None:
+    (tmp_path / "names.txt").write_bytes(content)
+    with pytest.raises(UserError, match=message):
+        score(Options(*folders, classes=tmp_path / "names.txt", jobs=1))
+
+
+def test_ids_of_instances_are_not_taken_for_classes(folders: tuple[Path, Path]) -> None:
+    np.save(folders[0] / "a.npy", TRUTH.astype(np.int64) + 26000)
+    (folders[0] / "a.png").unlink()
+    with pytest.raises(
+        UserError, match=r"class ids below 1024 .* found 26255: say how many classes there are"
+    ):
         score(Options(*folders, jobs=1))
