@@ -1,6 +1,8 @@
 import copy
+import importlib
 import inspect
 import pickle
+import pkgutil
 import warnings
 from dataclasses import replace
 from typing import Any
@@ -25,6 +27,8 @@ ARGUMENTS: dict[str, Any] = {"num_classes": 3, "things": (1,)}
 
 def kinds(base: type[ImageMetric] = ImageMetric) -> list[type[ImageMetric]]:
     """Every metric of the package."""
+    for module in pkgutil.iter_modules(fusionseg.metrics.__path__):
+        importlib.import_module(f"fusionseg.metrics.{module.name}")
     found = [kind for sub in base.__subclasses__() for kind in (sub, *kinds(sub))]
     return [kind for kind in found if kind.__module__.startswith("fusionseg.")]
 
