@@ -4,6 +4,7 @@ from fusionseg.heads.base import ExtraHead, Head
 from fusionseg.heads.boundary import BoundaryHead
 from fusionseg.heads.center_offset import CenterOffsetHead
 from fusionseg.heads.depth import DepthHead
+from fusionseg.heads.distance import DistanceHead
 from fusionseg.heads.normals import NormalsHead
 from fusionseg.heads.region import RegionHead
 from fusionseg.heads.scene import SceneHead
@@ -13,6 +14,7 @@ __all__ = [
     "BoundaryHead",
     "CenterOffsetHead",
     "DepthHead",
+    "DistanceHead",
     "ExtraHead",
     "Head",
     "NormalsHead",

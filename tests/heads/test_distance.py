@@ -178,8 +178,8 @@ def test_an_ideal_output_gives_every_region_however_many(rows: int, columns: int
     [
         ({"reach": 1}, r"reach in 2\.\.128, found 1"),
         ({"reach": 129}, r"reach in 2\.\.128, found 129"),
-        ({"seed": 1.0}, r"seed in \[1\.2, 16\], found 1\.0"),
-        ({"seed": 9.0, "reach": 8}, r"seed in \[1\.2, 8\], found 9\.0"),
+        ({"seed": 1.0}, r"seed in \[1\.2, 16\), found 1\.0"),
+        ({"seed": 8.0, "reach": 8}, r"seed in \[1\.2, 8\), found 8\.0"),
     ],
 )
 def test_impossible_arguments_are_refused(arguments: dict[str, Any], message: str) -> None:
