@@ -1,5 +1,6 @@
 """Heads: one file per way to predict a task from features and to turn the prediction into labels."""
 
+from fusionseg.heads.affinity import AffinityHead
 from fusionseg.heads.base import ExtraHead, Head
 from fusionseg.heads.boundary import BoundaryHead
 from fusionseg.heads.center_offset import CenterOffsetHead
@@ -11,6 +12,7 @@ from fusionseg.heads.scene import SceneHead
 from fusionseg.heads.semantic import SemanticHead
 
 __all__ = [
+    "AffinityHead",
     "BoundaryHead",
     "CenterOffsetHead",
     "DepthHead",

@@ -14,6 +14,7 @@ from torch import Tensor
 from fusionseg import heads
 from fusionseg.data.coco_panoptic import CocoPanoptic
 from fusionseg.heads import (
+    AffinityHead,
     BoundaryHead,
     CenterOffsetHead,
     DepthHead,
@@ -64,6 +65,7 @@ EXAMPLES: dict[str, tuple[Callable[[int, int], Head], Callable[[Sample], Sample]
     "center and offset": (lambda width, classes: CenterOffsetHead(width), same, (1, 1, 0.97)),
     "distance": (lambda width, classes: DistanceHead(width, min_area=1), same, (0.84, 0.89, 0.82)),
     "distance, low seed": (lambda width, classes: DistanceHead(width, seed=1.2), same, (0.88, 0.9, 0.85)),
+    "affinity": (lambda width, classes: AffinityHead(width), same, (0.99, 0.99, 0.99)),
     "scene": (SceneHead, same, (1, 1, 1)),
     "scene, single": (partial(SceneHead, single=True), uniform, (1, 1, 1)),
     "depth": (lambda width, classes: DepthHead(width), same, (1, None, 0.95)),

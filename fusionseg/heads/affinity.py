@@ -1,0 +1,136 @@
+"""Regions from predicted affinities between pixels."""
+
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from fusionseg.heads.base import resized
+from fusionseg.heads.region import RegionHead
+from fusionseg.heads.region_graph import Offset, ends, partition
+from fusionseg.losses import BalancedBCE, Loss
+from fusionseg.losses.base import sums_and_weights
+from fusionseg.losses.enlarging import wide
+from fusionseg.sample import Frame, Sample
+
+OFFSETS: tuple[Offset, ...] = tuple(
+    offset for reach in (1, 3, 9, 27, 81) for offset in ((0, reach), (reach, 0))
+)
+"""The offsets of Lee et al. within an image, and 81 pixels, which reach across what divides a region."""
+
+
+class AffinityHead(RegionHead):
+    """Predicts which pixels belong to the same region as others at fixed offsets from them.
+
+    The output (B, K, h, w) has one logit for each offset o_k (Lee et al., arXiv:1706.00120): its sigmoid at
+    pixel p is the affinity, the probability that p and p + o_k are of one region. Edges between neighbors
+    alone leak through one wrong pixel. So they only make fragments, no larger than a cell of a grid, and the
+    mutex watershed (Wolf et al., ECCV 2018) of the fragments' mean affinities, long edges included, makes
+    the regions. Parts of a region that lie apart are joined where an edge spans the gap.
+
+    Offsets are pixels of the network's input. Regions are found at its resolution, and each pixel of the
+    label file takes the nearest one's; at twice the size a bilinear vote of the four around it is the same.
+
+    Args:
+        in_channels: Channels of the features.
+        loss: Recipe of the loss of the offsets of each reach, of which the mean is taken; class 1 is the same
+            region.
+        offsets: Offsets (down, right), in pixels of the network's input: (0, 1), (1, 0) and any others that
+            go down or, within a row, to the right.
+        threshold: Pixels of a larger affinity attract each other, and others repel each other.
+        cell: Height and width of a cell of the fragments' grid, in pixels of the network's input.
+        min_area: Smaller regions, in pixels of the label file, are merged into the nearest one.
+        dropout: Share of the feature channels that are zeroed in training.
+
+    Raises:
+        ValueError: If an offset is missing, occurs twice or points back, `threshold` is not in (0, 1), or
+            `cell` is less than 2.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        loss: Callable[[], Loss] = BalancedBCE,
+        offsets: Sequence[Offset] = OFFSETS,
+        threshold: float = 0.5,
+        cell: int = 16,
+        min_area: int = 20,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.offsets = [(down, right) for down, right in offsets]
+        _check_offsets(self.offsets)
+        if not 0 < threshold < 1:
+            raise ValueError(f"expected a threshold in (0, 1), found {threshold}")
+        if cell < 2:
+            raise ValueError(f"expected cells of at least 2 pixels, found {cell}")
+        reaches = [max(map(abs, offset)) for offset in self.offsets]
+        self.groups = [[k for k, r in enumerate(reaches) if r == reach] for reach in dict.fromkeys(reaches)]
+        self.threshold = threshold
+        self.cell = cell
+        self.min_area = min_area
+        self.layers = nn.Sequential(nn.Dropout2d(dropout), nn.Conv2d(in_channels, len(offsets), 1))
+        self.criterion = loss()
+
+    def forward(self, features: Tensor) -> Tensor:
+        """The logits (B, K, h, w) from features (B, in_channels, h, w)."""
+        return self.layers(features)  # type: ignore[no-any-return]
+
+    def target(self, batch: Sample) -> tuple[Tensor, Tensor]:
+        """Whether both ends of an edge are of one region, and both are labelled pixels, (B, K, H, W) bool."""
+        region = batch["region"]
+        labelled = region > 0
+        # Half the memory and as many different ids: 32768 and more become negative.
+        region = region.short()
+        same = region.new_zeros(len(region), len(self.offsets), *region.shape[1:], dtype=torch.bool)
+        mask = torch.zeros_like(same)
+        for k, offset in enumerate(self.offsets):
+            near, far = ends(region.shape[1:], offset)
+            torch.eq(region[:, *near], region[:, *far], out=same[:, k, *near])
+            torch.logical_and(labelled[:, *near], labelled[:, *far], out=mask[:, k, *near])
+        return same, mask
+
+    def loss(self, output: Tensor, target: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        """The sums and weights (R,) of the loss for each of the R reaches, sums divided by R.
+
+        The maps of offsets of one reach, such as (0, 3) and (3, 0), count as further images.
+
+        Args:
+            output: Logits (B, K, h, w).
+            target: Edges inside of regions and labelled edges, both (B, K, H, W) bool.
+        """
+        maps = (wide(output), *target)
+        terms = []
+        for group in self.groups:
+            logits, same, mask = (torch.cat([m[:, k] for k in group]) for m in maps)
+            terms.append(sums_and_weights([self.criterion], logits.unsqueeze(1), same.long(), mask))
+        sums, weights = (torch.cat(values) for values in zip(*terms, strict=True))
+        return sums / len(terms), weights
+
+    def labels(self, output: Tensor, frame: Frame) -> Tensor:
+        """The region ids (B, H, W) int64 from 1, from logits (B, K, h, w), found on the CPU."""
+        logits = resized(output.detach(), frame._replace(size=frame.valid)).cpu().numpy()
+        rows, columns = (
+            (2 * torch.arange(size) + 1) * valid // (2 * size)
+            for size, valid in zip(frame.size, frame.valid, strict=True)
+        )
+        min_area = self.min_area * math.prod(frame.valid) / math.prod(frame.size)
+        maps = [partition(image, self.offsets, self.threshold, self.cell, min_area) for image in logits]
+        return torch.from_numpy(np.stack(maps))[:, rows[:, None], columns].long().to(output.device)
+
+    def ideal(self, target: tuple[Tensor, Tensor]) -> Tensor:
+        """Logits (B, K, H, W) of +-20; unlabelled pixels belong to nothing."""
+        same, mask = target
+        return 40.0 * (same & mask).float() - 20.0
+
+
+def _check_offsets(offsets: Sequence[Offset]) -> None:
+    """Raises a ValueError unless every edge has one offset, and those between neighbors are there."""
+    if not {(0, 1), (1, 0)} <= set(offsets):
+        raise ValueError(
+            f"edges between neighbors are needed: expected offsets (0, 1), (1, 0), found {offsets}"
+        )
+    if len(set(offsets)) < len(offsets) or min(offsets) <= (0, 0):
+        raise ValueError(f"expected different offsets down or, within a row, to the right, found {offsets}")
