@@ -79,8 +79,10 @@ def ended(folder: Path, arguments: Sequence[str], whole: bool = False) -> End:
         took = next((limit for limit, exceeded in excess.items() if exceeded), "")
     with suppress(ProcessLookupError):
         os.killpg(process.pid or 0, signal.SIGKILL)
+    process.kill()  # it may not lead a group yet
     process.join()
-    said = folder.with_suffix(".err").read_text(errors="replace")
+    errors = folder.with_suffix(".err")
+    said = errors.read_text(errors="replace") if errors.exists() else ""
     return End(None if took else process.exitcode, said, took)
 
 

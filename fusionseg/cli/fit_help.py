@@ -33,10 +33,9 @@ LIGHTNINGS = (
     "Lists all further arguments of Lightning's Trainer (--trainer.max_steps ...).",
 )
 MORE = """\
-A part's own settings: --model.semantic_head.help SemanticHead, --model.network.help CrossStitch,
---model.balancer.help MGDA, --model.optimizer.help SGD, --data.dataset.help CamVid,
---trainer.callbacks.help EarlyStopping. A model and data of your own: --model my_package.MyModule
---data my_package.MyData (see fusionseg.cli.fusion_cli.FusionCLI).
+A part's own settings: --model.region_head.help DistanceHead, --model.balancer.help MGDA,
+--data.dataset.help CamVid, --trainer.callbacks.help EarlyStopping. Of your own: --model
+my_package.MyModule --data my_package.MyData (see fusionseg.cli.fusion_cli.FusionCLI).
 
 Examples:
   learning rate  --model.optimizer.lr 0.001; of the encoder: --model.encoder_lr 0.1
