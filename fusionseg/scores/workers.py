@@ -78,8 +78,9 @@ def _shared(
         # the server has imported the function's module once for all workers
         context.set_forkserver_preload([getattr(function, "func", function).__module__])
     with ProcessPoolExecutor(count, context, _prepare) as pool:
-        futures = [pool.submit(function, item) for item in items]
+        futures: list[Future[Result]] = []
         try:
+            futures += [pool.submit(function, item) for item in items]
             for future in as_completed(futures):
                 future.result()
                 done()
