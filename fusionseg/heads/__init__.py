@@ -6,6 +6,7 @@ from fusionseg.heads.boundary import BoundaryHead
 from fusionseg.heads.center_offset import CenterOffsetHead
 from fusionseg.heads.depth import DepthHead
 from fusionseg.heads.distance import DistanceHead
+from fusionseg.heads.embedding import EmbeddingHead
 from fusionseg.heads.normals import NormalsHead
 from fusionseg.heads.region import RegionHead
 from fusionseg.heads.scene import SceneHead
@@ -17,6 +18,7 @@ __all__ = [
     "CenterOffsetHead",
     "DepthHead",
     "DistanceHead",
+    "EmbeddingHead",
     "ExtraHead",
     "Head",
     "NormalsHead",

@@ -4,6 +4,7 @@ from fusionseg.losses.additive import AdditiveLoss
 from fusionseg.losses.base import Loss
 from fusionseg.losses.dense import AbsoluteError, BalancedBCE, CosineError, MeanSquaredError
 from fusionseg.losses.depth import InverseDepthError, ScaleInvariantError
+from fusionseg.losses.discriminative import Discriminative
 from fusionseg.losses.mean_loss import MeanLoss
 from fusionseg.losses.overlap import Dice, Lovasz
 from fusionseg.losses.pixelwise import CrossEntropy, Focal
@@ -15,6 +16,7 @@ __all__ = [
     "CosineError",
     "CrossEntropy",
     "Dice",
+    "Discriminative",
     "Focal",
     "InverseDepthError",
     "Loss",

@@ -18,6 +18,7 @@ from fusionseg.losses import (
     CosineError,
     CrossEntropy,
     Dice,
+    Discriminative,
     Focal,
     InverseDepthError,
     Loss,
@@ -58,6 +59,12 @@ def directions(seed: int) -> Batch:
     return output, target / target.norm(dim=1, keepdim=True), mask
 
 
+def regions(seed: int) -> Batch:
+    """Embeddings, and the ids of up to four regions."""
+    output, target, mask = semantic(seed)
+    return output, (1 + 9 * target).masked_fill(~mask, 0), mask
+
+
 def depths(seed: int) -> Batch:
     """Positive depths, and a ground truth of 0 where it is invalid."""
     output, _, mask = semantic(seed, 1)
@@ -87,6 +94,8 @@ EXAMPLES: dict[str, tuple[Callable[[], Loss], Callable[[int], Batch]]] = {
     "absolute, of classes": (AbsoluteError, semantic),
     "boundary": (BalancedBCE, edges),
     "cosine": (CosineError, directions),
+    "discriminative": (Discriminative, regions),
+    "discriminative, few pairs": (partial(Discriminative, gamma=0.5, max_regions=2), regions),
     "inverse depth": (InverseDepthError, depths),
     "scale-invariant": (ScaleInvariantError, depths),
     "scale-invariant, entirely": (partial(ScaleInvariantError, 1.0), depths),
