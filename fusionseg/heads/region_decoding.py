@@ -107,7 +107,7 @@ def watershed(
         min_area: Basins of fewer pixels are merged into their neighbors.
     """
     labels = _connected(probability < threshold)
-    return filled(_numbers(labels, min_area).astype(np.int32)[labels])
+    return filled(numbered(labels, min_area))
 
 
 def _connected(image: Array) -> npt.NDArray[np.int32]:
@@ -116,11 +116,11 @@ def _connected(image: Array) -> npt.NDArray[np.int32]:
     return np.asarray(labels, np.int32)
 
 
-def _numbers(labels: npt.NDArray[np.int32], min_area: int) -> npt.NDArray[np.int64]:
-    """New numbers of the labels, from 1; 0 for label 0 and labels of fewer than `min_area` pixels."""
+def numbered(labels: npt.NDArray[np.int32], min_area: float) -> npt.NDArray[np.int32]:
+    """The labels (H, W), numbered anew from 1; 0 where they were 0 and for those of fewer pixels."""
     kept = np.bincount(labels.ravel()) >= min_area
     kept[0] = False
-    return np.where(kept, kept.cumsum(), 0)
+    return np.where(kept, kept.cumsum(), 0).astype(np.int32)[labels]
 
 
 def _window_maximum(values: Tensor, kernel: int) -> Tensor:

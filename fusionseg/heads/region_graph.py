@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from fusionseg.heads.region_decoding import filled
+from fusionseg.heads.region_decoding import filled, numbered
 
 Offset: TypeAlias = tuple[int, int]
 """From the first end of an edge to the second, in pixels: down, then right."""
@@ -70,10 +70,10 @@ def partition(
     down = logits[offsets.index((1, 0)), :-1] > likely
     right[:, cell - 1 :: cell] = False
     down[cell - 1 :: cell] = False
-    labels = _numbered(fragments(right, down), _SPECK)
+    labels = numbered(fragments(right, down), _SPECK)
     first, second, weights = region_graph(labels, logits, offsets, threshold)
     regions = mutex_watershed(int(labels.max()) + 1, first, second, weights)
-    return filled(_numbered(regions[labels], min_area))
+    return filled(numbered(regions[labels], min_area))
 
 
 def fragments(right: npt.NDArray[np.bool_], down: npt.NDArray[np.bool_]) -> Labels:
@@ -175,10 +175,3 @@ def _root(clusters: list[int], node: int) -> int:
         clusters[node] = clusters[clusters[node]]
         node = clusters[node]
     return node
-
-
-def _numbered(labels: Labels, min_area: float) -> Labels:
-    """The labels (H, W), numbered anew from 1; 0 where they were 0 and for those of fewer pixels."""
-    kept = np.bincount(labels.ravel()) >= min_area
-    kept[0] = False
-    return np.where(kept, kept.cumsum(), 0).astype(np.int32)[labels]
