@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from fusionseg.metrics.contingency import Counts, Floats, ratio
-from fusionseg.metrics.correspondence import Masks, correspondence
-from fusionseg.metrics.thinning import thinned
+from fusionseg.metrics.correspondence import correspondence
+from fusionseg.metrics.thinning import Masks, thinned
 
 CURVE_COLUMNS = ("recalled", "truth", "found", "predicted")
 """The columns of `boundary_counts`."""

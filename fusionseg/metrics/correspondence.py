@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from fusionseg.metrics.contingency import Counts
+from fusionseg.metrics.thinning import Masks
 
-Masks = npt.NDArray[np.bool_]
 Ids = npt.NDArray[np.int32]
 
 
