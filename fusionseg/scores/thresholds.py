@@ -1,5 +1,7 @@
 """The thresholds of a soft map."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from fusionseg.config.errors import UserError
@@ -24,3 +26,19 @@ def thresholds_of(given: int | list[float]) -> Floats:
     if not values.size or (np.diff(values) <= 0).any() or values[0] < 0 or values[-1] > 1:
         raise UserError(f"expected thresholds in ascending order within [0, 1], found {given}")
     return values
+
+
+def shared_thresholds(thresholds: Mapping[str, Floats]) -> Floats:
+    """The thresholds of all images, by the images' names.
+
+    Raises:
+        UserError: If one has another number of partitions.
+    """
+    (first, common), *others = thresholds.items()
+    for name, own in others:
+        if not np.array_equal(own, common):
+            raise UserError(
+                f"expected the same number of partitions in every file, found {len(common)} of {first} and "
+                f"{len(own)} of {name}"
+            )
+    return common

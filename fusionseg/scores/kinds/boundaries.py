@@ -28,7 +28,7 @@ from fusionseg.metrics.suppression import crispness, suppressed
 from fusionseg.metrics.thinning import Masks
 from fusionseg.scores.pairs import pairs
 from fusionseg.scores.result import Curve, Scores, Value
-from fusionseg.scores.thresholds import thresholds_of
+from fusionseg.scores.thresholds import shared_thresholds, thresholds_of
 from fusionseg.scores.workers import mapped
 
 ABOUT = """Scores boundaries as the Berkeley benchmark does (Arbelaez et al., TPAMI 2011): predictions are
@@ -104,7 +104,9 @@ def score(options: Options) -> Scores:
         [_Pair(*files) for files in found.values()],
         options.jobs,
     )
-    thresholds = _shared([image.thresholds for image in measured], list(found))
+    thresholds = shared_thresholds(
+        {name: image.thresholds for name, image in zip(found, measured, strict=True)}
+    )
     counts = np.stack([image.counts for image in measured])
     own = np.sum([own_best(image) for image in counts], 0)
     figures = boundary_curve_figures(counts.sum(0), own, thresholds)
@@ -181,21 +183,6 @@ def _predicted(path: Path, thresholds: Floats, nms: bool) -> _Predicted:
     inverted = bool(np.mean(strength >= thresholds[len(thresholds) // 2]) > 0.5)
     at_thresholds = levels(thinner if nms else strength, thresholds)
     return _Predicted(strength.shape, thresholds, at_thresholds, crispness(strength, thinner), inverted)
-
-
-def _shared(thresholds: Sequence[Floats], names: Sequence[str]) -> Floats:
-    """The thresholds of all images.
-
-    Raises:
-        UserError: If one has another number of partitions.
-    """
-    for name, own in zip(names, thresholds, strict=True):
-        if not np.array_equal(own, thresholds[0]):
-            raise UserError(
-                f"expected the same number of partitions in every file, found {len(thresholds[0])} of "
-                f"{names[0]} and {len(own)} of {name}"
-            )
-    return thresholds[0]
 
 
 def _rows(names: Sequence[str], thresholds: Floats, counts: Counts) -> list[dict[str, Value]]:

@@ -23,7 +23,7 @@ from fusionseg.metrics.region_curve import (
 from fusionseg.sample import IntMap
 from fusionseg.scores.pairs import pairs
 from fusionseg.scores.result import Scores, Value
-from fusionseg.scores.thresholds import thresholds_of
+from fusionseg.scores.thresholds import shared_thresholds, thresholds_of
 from fusionseg.scores.workers import mapped
 
 ABOUT = """Scores partitions into regions as the Berkeley benchmark does (Arbelaez et al., TPAMI 2011). Truths
@@ -72,13 +72,7 @@ def score(options: Options) -> Scores:
     labeled = {name: one for name, one in zip(found, measured, strict=True) if one.curve is not None}
     if not labeled:
         raise UserError(f"expected labeled pixels, found none in {options.truth}: everything is void")
-    first = next(iter(labeled))
-    thresholds = labeled[first].thresholds
-    if other := [name for name, one in labeled.items() if not np.array_equal(one.thresholds, thresholds)]:
-        raise UserError(
-            f"expected the same number of partitions in every file, found {len(thresholds)} of {first} and "
-            f"{len(labeled[other[0]].thresholds)} of {other[0]}"
-        )
+    thresholds = shared_thresholds({name: one.thresholds for name, one in labeled.items()})
     curves = {name: one.curve for name, one in labeled.items() if one.curve is not None}
     each = [region_curve_sums(curve) for curve in curves.values()]
     total = {name: np.sum([sums[name] for sums in each], 0) for name in each[0]}
