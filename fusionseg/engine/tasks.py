@@ -3,6 +3,7 @@
 import inspect
 import math
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from fusionseg.config.recipe import made
 from fusionseg.heads import ExtraHead, Head
@@ -82,8 +83,4 @@ def sized(head: Callable[..., Head], classes: int) -> HeadRecipe:
     """A head's recipe of the number of channels alone; the number of classes is filled in if it takes it."""
     if "num_classes" not in inspect.signature(made(head)).parameters:
         return head
-
-    def build(channels: int) -> Head:
-        return head(channels, classes)
-
-    return build
+    return partial(head, num_classes=classes)

@@ -34,8 +34,14 @@ class Head(nn.Module, ABC):
     learns_from: ClassVar[str] = ""
     """The key of the label map in a sample that the target is made from; empty for anything else."""
 
+    reads_pyramid: ClassVar[bool] = False
+    """Whether the features are the encoder's pyramid instead of a decoder's map.
+
+    They are then its maps at strides 4, 8 ..., fine to coarse, and `in_channels` the channels of each.
+    """
+
     @abstractmethod
-    def forward(self, features: Tensor) -> Output:
+    def forward(self, features: Any) -> Output:
         """The output, usually (B, K, h, w), from features (B, in_channels, h, w)."""
 
     @abstractmethod

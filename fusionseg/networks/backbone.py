@@ -1,11 +1,13 @@
 """The backbone: builds an encoder and its decoders from their names."""
 
 import warnings
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from fusionseg.config.errors import UsageError
 from fusionseg.config.remedies import remedied
@@ -15,6 +17,7 @@ from fusionseg.networks.decoder import Decoder, check_decoder, decoder_names, pa
 from fusionseg.networks.depthwise import keep_strided_depthwise_wide
 from fusionseg.networks.encoder import Encoder
 from fusionseg.networks.pretrained import find_hub, loaded
+from fusionseg.networks.pyramid import Pyramid, readers
 
 STRIDE = 32
 """The sides of every input are padded to multiples of this."""
@@ -72,8 +75,28 @@ class Backbone:
         if self.decoder != Backbone.decoder:
             check_decoder(self.decoder)
 
-    def build(self, decoders: int = 1) -> tuple[Encoder, list[Decoder]]:
+    def build_for(self, heads: Mapping[str, Any]) -> tuple[Encoder, dict[str, Decoder | Pyramid]]:
+        """One encoder, and for each task a decoder, or the pyramid where the task's head reads that.
+
+        Args:
+            heads: The recipe of each task's head.
+
+        Raises:
+            ValueError: As `build`.
+        """
+        reading = readers(heads)
+        encoder, decoders = self.build(len(heads) - len(reading), pyramid=bool(reading))
+        left = iter(decoders)
+        return encoder, {
+            task: Pyramid(encoder.out_channels) if task in reading else next(left) for task in heads
+        }
+
+    def build(self, decoders: int = 1, pyramid: bool = False) -> tuple[Encoder, list[Decoder]]:
         """One encoder and so many decoders for it.
+
+        Args:
+            decoders: How many.
+            pyramid: Whether the encoder's features are also read by themselves.
 
         Raises:
             ValueError: If there is no such encoder, decoder or file of weights, or the two cannot be paired;
@@ -89,8 +112,8 @@ class Backbone:
         try:
             encoder, first = self._pair(self._named)
             parts = [first] + [self._pair(None)[1] for _ in range(decoders - 1)]
-            for decoder in parts:
-                _probe(encoder, decoder, self._size)
+            parts = parts[:decoders]
+            _probe(encoder, parts, self._size, pyramid)
         except UsageError:
             raise
         # nobody lists what libraries raise where two parts do not fit or a download fails
@@ -166,7 +189,8 @@ class Backbone:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of pairs that nobody has chosen
             try:
-                _probe(*self._pair(None), self._size)
+                encoder, decoder = self._pair(None)
+                _probe(encoder, [decoder], self._size)
             except Exception:
                 return False
         return True
@@ -182,28 +206,36 @@ def _is_file(weights: str) -> bool:
 
 
 @torch.enable_grad()
-def _probe(encoder: Encoder, decoder: Decoder, size: tuple[int, int]) -> None:
-    """Runs a pair, since some only fail then, and freezes unused parameters, which DDP would wait for.
+def _probe(
+    encoder: Encoder, decoders: Sequence[Decoder], size: tuple[int, int], pyramid: bool = False
+) -> None:
+    """Runs what was paired, since some only fail then, and freezes what is unused, which DDP would wait for.
 
     Args:
         encoder: The encoder.
-        decoder: A decoder of its features.
+        decoders: Decoders of its features.
         size: Height and width of the image.
+        pyramid: Whether the features are also read by themselves.
 
     Raises:
-        UsageError: If the decoder's map has another shape than it declares.
+        UsageError: If a decoder's map has another shape than it declares.
     """
-    image = torch.zeros(1, encoder.mean.shape[1], *size)
-    output = decoder.eval()(encoder.eval()(image))
-    if output.shape[:2] != (1, decoder.out_channels):
-        raise UsageError(
-            f"expected a map (1, {decoder.out_channels}, h, w) of the decoder, found {tuple(output.shape)}",
-            "model.backbone.decoder",
-        )
-    learned = [p for part in (encoder, decoder) for p in part.parameters() if p.requires_grad]
+    parts = nn.ModuleList([encoder, *decoders]).eval()
+    features = encoder(torch.zeros(1, encoder.mean.shape[1], *size))
+    outputs = [decoder(features) for decoder in decoders]
+    for decoder, output in zip(decoders, outputs, strict=True):
+        if output.shape[:2] != (1, decoder.out_channels):
+            raise UsageError(
+                f"expected a map (1, {decoder.out_channels}, h, w) of the decoder, "
+                f"found {tuple(output.shape)}",
+                "model.backbone.decoder",
+            )
+    if pyramid:
+        outputs += Pyramid(encoder.out_channels)(features)
+    learned = [p for p in parts.parameters() if p.requires_grad]
+    total = torch.stack([output.sum() for output in outputs]).sum()
     for parameter, gradient in zip(
-        learned, torch.autograd.grad(output.sum(), learned, allow_unused=True), strict=True
+        learned, torch.autograd.grad(total, learned, allow_unused=True), strict=True
     ):
         parameter.requires_grad_(gradient is not None)
-    encoder.train()
-    decoder.train()
+    parts.train()

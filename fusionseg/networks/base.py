@@ -13,8 +13,8 @@ from fusionseg.heads.base import Head, Output
 from fusionseg.networks.encoder import Encoder
 from fusionseg.networks.layout import memory_format
 
-HeadRecipe: TypeAlias = Callable[[int], Head]
-"""Builds a head, given the number of channels of the features that it reads."""
+HeadRecipe: TypeAlias = Callable[[Any], Head]
+"""Builds a head, given the number of channels of the features that it reads, for a pyramid that of each."""
 
 Outputs: TypeAlias = dict[str, Output]
 """The output of each task's head, by task."""

@@ -62,11 +62,11 @@ class CrossStitch(Network):
             raise ValueError(f"expected own, the share of a task's own features, in [0, 1], found {own}")
         encoders: dict[str, Encoder] = {}
         decoders: dict[str, nn.Module] = {}
-        channels: dict[str, int] = {}
-        for task in heads:
-            encoders[task], (decoder,) = backbone.build()
-            decoders[task] = decoder
-            channels[task] = decoder.out_channels
+        channels: dict[str, Any] = {}
+        for task, head in heads.items():
+            encoders[task], decoder = backbone.build_for({task: head})
+            decoders.update(decoder)
+            channels[task] = decoder[task].out_channels
         first = next(iter(encoders.values()))
         cut = stages(first.body, backbone.in_channels)
         if cut is None:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from fusionseg.losses.enlarging import scaled
 from fusionseg.networks.backbone import Backbone
 from fusionseg.networks.base import HeadRecipe, Network, Outputs
+from fusionseg.networks.pyramid import refuse_readers
 
 
 class CrossTaskAttention(Network):
@@ -45,6 +46,7 @@ class CrossTaskAttention(Network):
             )
         if tokens < 1:
             raise ValueError(f"expected 1 token or more, found {tokens}")
+        refuse_readers(heads, "CrossTaskAttention", "attends between maps of decoders")
         self.encoder, decoders = backbone.build(len(heads))
         self.decoders = nn.ModuleDict(dict(zip(heads, decoders, strict=True)))
         channels = decoders[0].out_channels

@@ -35,13 +35,13 @@ class MTAN(Network):
         super().__init__()
         if reduction < 1:
             raise ValueError(f"expected a reduction of 1 or more, found {reduction}")
-        encoder, decoders = backbone.build(len(heads))
+        encoder, decoders = backbone.build_for(heads)
         self.encoder = encoder
-        self.decoders = nn.ModuleDict(dict(zip(heads, decoders, strict=True)))
+        self.decoders = nn.ModuleDict(decoders)
         self.attentions = nn.ModuleDict(
             {task: StageAttention(encoder.out_channels, reduction) for task in heads}
         )
-        self.heads = nn.ModuleDict({task: head(decoders[0].out_channels) for task, head in heads.items()})
+        self.heads = nn.ModuleDict({task: head(decoders[task].out_channels) for task, head in heads.items()})
         self.branch = Branch()
 
     def forward(self, image: Tensor) -> list[Outputs]:

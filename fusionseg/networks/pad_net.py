@@ -7,6 +7,7 @@ from torchvision.ops import Conv2dNormActivation
 
 from fusionseg.networks.backbone import Backbone
 from fusionseg.networks.base import HeadRecipe, Network, Outputs
+from fusionseg.networks.pyramid import refuse_readers
 
 
 class PADNet(Network):
@@ -31,6 +32,7 @@ class PADNet(Network):
         super().__init__()
         if width is not None and width < 1:
             raise ValueError(f"expected a width of 1 or more, found {width}")
+        refuse_readers(heads, "PADNet", "distills between maps of one decoder")
         self.encoder, (decoder,) = backbone.build()
         self.decoders = nn.ModuleDict({"shared": decoder})
         channels = decoder.out_channels
