@@ -201,6 +201,8 @@ class Driver:
         if score is None:
             return False
         record = self.folder.record(run.key)
+        if isinstance(seconds := record.get("seconds"), int | float):
+            self.progress.durations.append(seconds)
         if record.get("status") != "finished":
             self._record(run, "finished", record.get("attempts", 0))
         self._count(run, score)

@@ -14,7 +14,7 @@ class Progress:
         running: Folders of the runs that are computed now.
         failed: Folders of the runs that failed for good.
         pruned: Folders of the runs that a search gave up.
-        durations: Seconds of each run that this driver finished.
+        durations: Seconds of each finished run of which it is known, on whatever machine.
         scores: The deciding figure of each finished run, by variant.
         tasks: Which tasks the finished runs were measured on, each set once.
     """
@@ -30,7 +30,7 @@ class Progress:
     tasks: set[frozenset[str]] = field(default_factory=set)
 
     def seconds_left(self, slots: int) -> float | None:
-        """Estimated seconds until the end; None before the first run has ended."""
+        """Estimated seconds until the end; None before any run has ended."""
         if not self.durations:
             return None
         left = self.total - self.finished - len(self.failed) - len(self.pruned) - len(self.running) / 2

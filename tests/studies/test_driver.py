@@ -2,7 +2,8 @@
 
 import json
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from copy import deepcopy
 from pathlib import Path
 
 import pytest
@@ -86,10 +87,17 @@ class FakeLauncher(Launcher):
         run.evaluated(split).write_text(json.dumps(content))
 
 
-def driven(folder: Path, launcher: FakeLauncher, slots: int = 2, study: Study = STUDY) -> Progress:
+def driven(
+    folder: Path,
+    launcher: FakeLauncher,
+    slots: int = 2,
+    study: Study = STUDY,
+    runs: Sequence[PlannedRun] = RUNS,
+    show: Callable[[Progress], None] = lambda _: None,
+) -> Progress:
     place = StudyFolder(folder)
     with place.held():
-        return Driver(study, FixedRuns(RUNS), place, launcher, [Slot()] * slots, lambda _: None).run()
+        return Driver(study, FixedRuns(runs), place, launcher, [Slot()] * slots, show).run()
 
 
 def test_every_run_is_trained_and_evaluated_once(tmp_path: Path) -> None:
@@ -107,6 +115,14 @@ def test_finished_runs_are_not_started_again(tmp_path: Path) -> None:
     again = FakeLauncher()
     assert driven(tmp_path, again).finished == 6
     assert not again.started
+
+
+def test_the_time_left_is_known_from_runs_of_earlier_drivers(tmp_path: Path) -> None:
+    earlier = driven(tmp_path, FakeLauncher(), runs=RUNS[:2]).durations
+    found: list[Progress] = []
+    driven(tmp_path, FakeLauncher(), show=lambda progress: found.append(deepcopy(progress)))
+    assert sorted(found[0].durations) == sorted(earlier)
+    assert found[0].seconds_left(1) is not None
 
 
 @pytest.mark.parametrize("seed", range(20))
