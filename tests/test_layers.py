@@ -13,7 +13,7 @@ LAYERS = [
     "trainer",
     "callbacks",
     "runs",
-    "module",
+    "module untrained",
     "engine",
     "networks",
     "heads",
@@ -33,7 +33,8 @@ SHARED = {
     "instances",
     "data": "base layout subset samples augmentation components samplers cache checks merged_classes surfaces "
     "declaration label_statistics mapped_classes photo_notices late_loader",
-    "networks": "base backbone decoder depthwise encoder layout pretrained stages",
+    "networks": "base backbone decoder depthwise encoder layout pretrained pyramid stages",
+    "untrained": "base felzenszwalb",
 }
 """The files that others of their package may import; the other files are one part each."""
 
@@ -44,7 +45,8 @@ OWNERS = {
     "segmentation_models_pytorch": {"networks"},
     "wandb": {"runs"},
     "matplotlib": {"callbacks", "scores"},
-    "scipy": {"heads", "data", "files", "studies"},
+    "scipy": {"heads", "data", "files", "studies", "untrained"},
+    "skimage": set(),
     "torchjd": {"balancing"},
     "optuna": {"studies"},
     "torchmetrics": {"metrics"},

@@ -18,6 +18,7 @@ from fusionseg.data.base import SegmentationDataset
 from fusionseg.heads import Head
 from fusionseg.losses import Loss
 from fusionseg.networks import Backbone, Decoder, Network
+from fusionseg.untrained import Method
 
 BASES: list[Any] = [
     Head,
@@ -26,10 +27,11 @@ BASES: list[Any] = [
     Network,
     Decoder,
     SegmentationDataset,
+    Method,
     Callback,
     LRScheduler,
 ]
-PACKAGES = ["balancing", "callbacks", "data", "engine", "heads", "losses", "networks"]
+PACKAGES = ["balancing", "callbacks", "data", "engine", "heads", "losses", "networks", "untrained"]
 """The packages that have parts."""
 
 
