@@ -138,10 +138,14 @@ class FusionModule(LightningModule):
         return self.network(image)  # type: ignore[no-any-return]
 
     @torch.no_grad()
-    def predictions(self, batch: Sample, size: tuple[int, int]) -> list[Prediction]:
-        """The predictions for a batch with images of any size, at the size of its label files (H, W)."""
+    def predictions(self, batch: Sample, size: tuple[int, int], contours: bool = False) -> list[Prediction]:
+        """The predictions for a batch with images of any size, at the size of its label files (H, W).
+
+        With `contours` also soft boundaries, where the region head predicts them.
+        """
         last = self(padded(batch)["image"])[-1]
-        return predictions(last, self.heads, frame_of(batch, size), batch["name"], self.classes, self.areas)
+        frame = frame_of(batch, size)
+        return predictions(last, self.heads, frame, batch["name"], self.classes, self.areas, contours)
 
     @override
     def setup(self, stage: str) -> None:

@@ -4,6 +4,7 @@ import os
 import re
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -20,6 +21,7 @@ from fusionseg.runs.folder import RunFolder
 from fusionseg.runs.restore import arguments
 from fusionseg.runs.run_classes import with_run_classes
 from fusionseg.runs.training_files import check_unseen
+from fusionseg.scores.official import OfficialScores
 
 ABOUT = """Measures the best checkpoint of a run on a split, at the label files' own resolution, and writes
 JSON, CSV and pictures into the run folder's evaluation/. Further arguments change the run's configuration:
@@ -41,6 +43,8 @@ class Options:
         map_classes: YAML file that maps names of the data's classes to those of the run, or to null for void;
             with it the data may have other classes, or the same in another order.
         trained: Score images that the run was trained on all the same.
+        official: Also what `fusionseg score` measures: boundaries and regions as the Berkeley benchmark,
+            semantic and instance scores by every definition; about a second of a core for each image.
     """
 
     run: Path
@@ -51,6 +55,7 @@ class Options:
     trust: str | None = None
     map_classes: Path | None = None
     trained: bool = False
+    official: bool = False
 
 
 class EvaluateCLI(FusionCLI):
@@ -86,10 +91,14 @@ def main(args: Sequence[str]) -> None:
         _check_unseen(run, cli.datamodule, config.split)
     precision = str(config.trainer.get("precision") or fast_precision())
     chosen = (config.split, run.evaluation, precision, config.pictures, config.checkpoint)
-    result = evaluate(cli.model, cli.datamodule, *chosen)
+    with OfficialScores(cli.datamodule.classes) if config.official else nullcontext() as official:
+        result = evaluate(cli.model, cli.datamodule, *chosen, official)
     track(run, config.split, result, cli.datamodule.classes)
     for name, value in result["metrics"].items():
         print(f"{config.split}/{name:20} {value:.4f}")
+    for kind, figures in result.get("official", {}).items():
+        for name, value in figures.items():
+            print(f"{config.split}/official/{kind}/{name:20} {value:.4f}")
     for note in result["notes"]:
         print(f"{config.split}: {note}", file=sys.stderr)
     print(run.evaluation / f"{config.split}.json")

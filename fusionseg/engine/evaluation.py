@@ -3,6 +3,7 @@
 import functools
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from inspect import signature
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -100,7 +101,12 @@ class Evaluation:
 
 
 def evaluated(
-    module: Any, data: LightningDataModule, split: str, precision: str, suite: MetricSuite
+    module: Any,
+    data: LightningDataModule,
+    split: str,
+    precision: str,
+    suite: MetricSuite,
+    contours: bool = False,
 ) -> Iterator[tuple[Picture, Scored]]:
     """Every image of a split once, in order, with its prediction and what was measured of it.
 
@@ -110,7 +116,9 @@ def evaluated(
         split: `val` or `test`.
         precision: As Lightning's.
         suite: What is measured.
+        contours: Whether soft boundaries are predicted too, by a module that has them.
     """
+    soft = {"contours": True} if contours and "contours" in signature(module.predictions).parameters else {}
     fabric = placed(module, precision)
     with mendable():
         data.setup("validate" if split == "val" else "test")
@@ -122,7 +130,7 @@ def evaluated(
         moved = data.on_after_batch_transfer(move_data_to_device(batch, fabric.device), 0)
         size = truths.size
         with torch.no_grad(), fabric.autocast():
-            predictions = module.predictions(moved, size)
+            predictions = module.predictions(moved, size, **soft)
         groups = _groups(batch, loader.dataset)
         for i, (prediction, truth) in enumerate(zip(predictions, truths.result(), strict=True)):
             yield photo(batch, i), Scored(prediction, truth, suite.sums(prediction, truth), groups[i])

@@ -42,6 +42,7 @@ def predictions(
     names: Sequence[str],
     classes: Classes,
     areas: tuple[int, int] = (0, 0),
+    contours: bool = False,
 ) -> list[Prediction]:
     """The predictions for the images of a batch, on the host.
 
@@ -52,6 +53,7 @@ def predictions(
         names: The names of the images.
         classes: The classes of the data set.
         areas: The numbers of pixels that a thing and a stuff segment have at least.
+        contours: Whether soft boundaries are wanted too, where a head predicts them.
     """
     maps: dict[str, Tensor] = {task: head.labels(outputs[task], frame) for task, head in heads.items()}
     if "semantic" in maps and "region" in maps:
@@ -64,6 +66,9 @@ def predictions(
             thing_area=areas[0],
             stuff_area=areas[1],
         )
+    if contours and isinstance(head := heads.get("region"), RegionHead):
+        soft = head.contours(outputs["region"], frame)
+        maps |= {} if soft is None else {"contours": soft}
     arrays = {task: labels.to(COMPACT.get(task, labels.dtype)).cpu().numpy() for task, labels in maps.items()}
     return [Prediction(name, {task: a[i] for task, a in arrays.items()}) for i, name in enumerate(names)]
 

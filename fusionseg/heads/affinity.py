@@ -120,6 +120,15 @@ class AffinityHead(RegionHead):
         maps = [partition(image, self.offsets, self.threshold, self.cell, min_area) for image in logits]
         return torch.from_numpy(np.stack(maps))[:, rows[:, None], columns].long().to(output.device)
 
+    def contours(self, output: Tensor, frame: Frame) -> Tensor:
+        """The probability that an edge to the right or below is cut, float32 (B, H, W), from (B, K, h, w)."""
+        near = [self.offsets.index(offset) for offset in ((0, 1), (1, 0))]
+        affinities = resized(output.detach()[:, near], frame).sigmoid()
+        # no edge leaves the image
+        affinities[:, 0, :, -1] = 1
+        affinities[:, 1, -1, :] = 1
+        return 1 - affinities.amin(1)
+
     def ideal(self, target: tuple[Tensor, Tensor]) -> Tensor:
         """Logits (B, K, H, W) of +-20; unlabelled pixels belong to nothing."""
         same, mask = target

@@ -77,9 +77,13 @@ class BoundaryHead(RegionHead):
 
     def labels(self, output: Tensor, frame: Frame) -> Tensor:
         """The region ids (B, H, W) int64 from 1, from logits (B, 1, h, w); the watershed runs on the CPU."""
-        probabilities = resized(output.detach(), frame)[:, 0].sigmoid().cpu().numpy()
+        probabilities = self.contours(output, frame).cpu().numpy()
         maps = np.stack([watershed(image, self.threshold, self.min_area) for image in probabilities])
         return torch.from_numpy(maps.astype(np.int64)).to(output.device)
+
+    def contours(self, output: Tensor, frame: Frame) -> Tensor:
+        """The probability of a boundary, float32 (B, H, W), from logits (B, 1, h, w)."""
+        return resized(output.detach(), frame)[:, 0].sigmoid()
 
     def ideal(self, target: tuple[Tensor, Tensor]) -> Tensor:
         """Logits (B, 1, H, W) of +-20.

@@ -2,9 +2,11 @@
 
 from typing import ClassVar
 
-from fusionseg.heads.base import Head
+from torch import Tensor
+
+from fusionseg.heads.base import Head, Output
 from fusionseg.metrics import BoundaryMetrics, ImageMetric, RegionMetrics
-from fusionseg.sample import Array, Classes, Picture, Truth
+from fusionseg.sample import Array, Classes, Frame, Picture, Truth
 from fusionseg.visualize import region_colors
 
 
@@ -17,6 +19,13 @@ class RegionHead(Head):
 
     task: ClassVar[str] = "region"
     learns_from: ClassVar[str] = "region"
+
+    def contours(self, output: Output, frame: Frame) -> Tensor | None:
+        """The probability of a boundary at every pixel, float32 (B, H, W) at `frame.size`.
+
+        None, the default, where a head predicts none: its boundaries are then those of its regions.
+        """
+        return None
 
     def metrics(self, classes: Classes) -> list[ImageMetric]:
         """Covering, variation of information, Rand error and boundary F."""

@@ -1,35 +1,18 @@
 """The benchmarks of boundaries, regions and classes as torchmetrics metrics."""
 
-from collections.abc import Iterable
-
 import numpy as np
 
 from fusionseg.metrics.base import Answer, ImageMetric
-from fusionseg.metrics.boundary_curve import (
-    CURVE_COLUMNS,
-    boundary_counts,
-    boundary_curve_figures,
-    even_thresholds,
-    levels,
-    own_best,
+from fusionseg.metrics.benchmark_sums import (
+    boundary_benchmark_sums,
+    no_semantic_benchmark_sums,
+    region_benchmark_sums,
+    semantic_benchmark_sums,
 )
-from fusionseg.metrics.edges import boundaries
-from fusionseg.metrics.mean_ious import (
-    SemanticTable,
-    class_figures,
-    mean_iou_figures,
-    semantic_sums_of,
-    semantic_table,
-)
-from fusionseg.metrics.region_curve import (
-    RegionCurve,
-    region_curve,
-    region_curve_figures,
-    region_curve_sums,
-    ultrametric_partitions,
-)
-from fusionseg.metrics.thinning import Masks
-from fusionseg.sample import VOID, Counted, Truth
+from fusionseg.metrics.boundary_curve import CURVE_COLUMNS, boundary_curve_figures, even_thresholds
+from fusionseg.metrics.mean_ious import class_figures, mean_iou_figures
+from fusionseg.metrics.region_curve import region_curve_figures
+from fusionseg.sample import Counted, Truth
 
 
 class BoundaryBenchmark(ImageMetric):
@@ -69,15 +52,7 @@ class BoundaryBenchmark(ImageMetric):
             answer: A soft map in [0, 1], or region ids, whose boundaries are the same at all thresholds.
             truth: The labels of the image.
         """
-        true = [boundaries(region, region != 0) for region in (truth.region, *truth.others) if region.any()]
-        if not true:
-            return {name: np.zeros_like(getattr(self, name).cpu().numpy()) for name in self.names}
-        soft = np.issubdtype(answer.dtype, np.floating)
-        predicted: Iterable[Masks] = levels(answer, self.thresholds)
-        if not soft:
-            predicted = [boundaries(answer, np.ones(answer.shape, bool))] * len(self.thresholds)
-        counts = boundary_counts(predicted, true, self.max_distance * float(np.hypot(*answer.shape)))
-        return {"curve": counts, "own": own_best(counts)}
+        return boundary_benchmark_sums(answer, truth, self.thresholds, self.max_distance)
 
     def figures(self, sums: Counted) -> dict[str, float]:
         """`boundary_curve_figures` of a set of images."""
@@ -107,9 +82,8 @@ class RegionBenchmark(ImageMetric):
 
     def __init__(self, thresholds: int = 99) -> None:
         self.levels = even_thresholds(thresholds)
-        ones = np.ones(thresholds)
-        nothing = RegionCurve(*(np.zeros(()), ones, np.zeros(()), np.zeros(()), ones, ones, ones))
-        super().__init__({name: np.zeros_like(v) for name, v in region_curve_sums(nothing).items()})
+        unlabeled = Truth(np.zeros((1, 1), np.int32), np.zeros((1, 1), np.int32))
+        super().__init__(region_benchmark_sums(unlabeled.region, unlabeled, self.levels))
 
     def sums(self, answer: Answer, truth: Truth) -> Counted:
         """`region_curve_sums` of one image; zeros where nobody labeled a pixel.
@@ -118,12 +92,7 @@ class RegionBenchmark(ImageMetric):
             answer: Region ids (H, W), the same at all thresholds, or an ultrametric map (2H + 1, 2W + 1).
             truth: The labels of the image.
         """
-        truths = [region for region in (truth.region, *truth.others) if region.any()]
-        if not truths:
-            return {name: np.zeros_like(getattr(self, name).cpu().numpy()) for name in self.names}
-        soft = np.issubdtype(answer.dtype, np.floating)
-        partitions = ultrametric_partitions(answer, self.levels) if soft else [answer] * len(self.levels)
-        return region_curve_sums(region_curve(partitions, truths))
+        return region_benchmark_sums(answer, truth, self.levels)
 
     def figures(self, sums: Counted) -> dict[str, float]:
         """`region_curve_figures` of a set of images."""
@@ -154,15 +123,12 @@ class SemanticBenchmark(ImageMetric):
     main = "miou"
 
     def __init__(self, num_classes: int) -> None:
-        table = np.zeros((num_classes, num_classes + 1), np.int64)
-        nothing = semantic_sums_of(SemanticTable(table, np.zeros((num_classes, 2), np.int64)))
-        super().__init__(nothing)
+        super().__init__(no_semantic_benchmark_sums(num_classes))
         self.num_classes = num_classes
 
     def sums(self, answer: Answer, truth: Truth) -> Counted:
         """`semantic_sums_of` one image; a predicted `VOID` is no class."""
-        maps = [np.where(ids == VOID, self.num_classes, ids) for ids in (answer, truth.semantic)]
-        return semantic_sums_of(semantic_table(maps[0], maps[1], self.num_classes))
+        return semantic_benchmark_sums(answer, truth.semantic, self.num_classes)
 
     def figures(self, sums: Counted) -> dict[str, float]:
         """`mean_iou_figures` of a set of images."""

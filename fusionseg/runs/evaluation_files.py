@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from fusionseg.config.errors import mendable
 from fusionseg.engine.evaluation import Scored, evaluated, suite_of
@@ -18,8 +18,18 @@ from fusionseg.metrics import MetricSuite
 from fusionseg.runs.folder import RunFolder
 from fusionseg.runs.image_records import ImageRecords
 from fusionseg.runs.wandb_logger import log_tables, wandb_logger
-from fusionseg.sample import Classes, Counted, Picture
+from fusionseg.sample import Classes, Counted, Picture, Prediction, Truth
 from fusionseg.visualize import legend, panel, sample_row
+
+
+class Official(Protocol):
+    """What adds up the official scores of images."""
+
+    def add(self, prediction: Prediction, truth: Truth) -> None:
+        """Adds an image."""
+
+    def figures(self) -> Json:
+        """The figures of all images by kind."""
 
 
 class Ranked(NamedTuple):
@@ -42,6 +52,7 @@ def evaluate(
     precision: str,
     pictures: int = 4,
     checkpoint: str = "best",
+    official: Official | None = None,
 ) -> Json:
     """Measures a model on a split and writes `<split>.json`, `.csv`, `.npz` and pictures into a folder.
 
@@ -54,18 +65,22 @@ def evaluate(
         pictures: How many of the best and of the worst images are drawn, each once; those of which nothing
             can be measured are neither.
         checkpoint: What the file is to say about where the weights come from.
+        official: What measures the official scores too.
 
     Returns:
         What the JSON file holds: `metrics`, `per_class`, `notes` (what the score does not show), `things`
         (the names of the countable classes), `region` (what a region is in the data), `split`, `checkpoint`,
-        `images`.
+        `images`, and `official`, the figures of the official scores by their kind.
     """
     with mendable():
         suite = suite_of(module, data.classes)
     best: list[Ranked] = []
     worst: list[Ranked] = []
     with closing(ImageRecords(folder)) as records:
-        for position, (photo, image) in enumerate(evaluated(module, data, split, precision, suite)):
+        images = evaluated(module, data, split, precision, suite, official is not None)
+        for position, (photo, image) in enumerate(images):
+            if official is not None:
+                official.add(image.prediction, image.truth)
             figures = suite.figures(image.sums)
             records.add(image.prediction.name, figures, image.sums, image.group)
             measured = not math.isnan(figures["score"])
@@ -75,6 +90,8 @@ def evaluate(
                     heapq.heappop(heap)
         of_all = _result(suite, records.total, data.classes)
         result = of_all | {"split": split, "checkpoint": checkpoint, "images": records.count}
+        if official is not None:
+            result["official"] = official.figures()
         records.write_csv(folder / f"{split}.csv")
         records.write_npz(folder / f"{split}.npz")
         write_json(folder / f"{split}.json", result)  # the last one, so that where it is the others are

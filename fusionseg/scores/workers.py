@@ -73,11 +73,7 @@ def _shared(
     function: Callable[[Item], Result], items: Sequence[Item], count: int, done: Callable[[], None]
 ) -> list[Result]:
     """The results of several processes."""
-    context = multiprocessing.get_context("spawn" if sys.platform == "win32" else "forkserver")
-    if sys.platform != "win32":
-        # the server has imported the function's module once for all workers
-        context.set_forkserver_preload([getattr(function, "func", function).__module__])
-    with ProcessPoolExecutor(count, context, _prepare) as pool:
+    with pool_of(count, getattr(function, "func", function).__module__) as pool:
         futures: list[Future[Result]] = []
         try:
             futures += [pool.submit(function, item) for item in items]
@@ -92,6 +88,14 @@ def _shared(
             _abandon(pool, futures)
             raise
         return [future.result() for future in futures]
+
+
+def pool_of(count: int, module: str) -> ProcessPoolExecutor:
+    """So many processes, which are forked from one that has imported a module where that is possible."""
+    context = multiprocessing.get_context("spawn" if sys.platform == "win32" else "forkserver")
+    if sys.platform != "win32":
+        context.set_forkserver_preload([module])
+    return ProcessPoolExecutor(count, context, _prepare)
 
 
 def _prepare() -> None:

@@ -21,6 +21,10 @@ class Method(ABC):
     def regions(self, photo: Photo) -> IntMap:
         """The region ids, int32 (H, W) from 1, of an RGB image (H, W, 3) in [0, 1]."""
 
+    def contours(self, photo: Photo) -> Photo | None:
+        """The strength of a boundary at every pixel, float32 (H, W) in [0, 1]; None for regions alone."""
+        return None
+
 
 def skimage(module: str) -> Any:
     """A module of scikit-image, by its name there.

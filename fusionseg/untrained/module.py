@@ -14,7 +14,7 @@ from typing_extensions import override
 from fusionseg.config.recipe import record
 from fusionseg.engine.evaluation import Evaluation, Truths
 from fusionseg.metrics import BoundaryMetrics, MetricSuite, RegionMetrics
-from fusionseg.sample import Classes, IntMap, Prediction, Sample
+from fusionseg.sample import Array, Classes, IntMap, Prediction, Sample
 from fusionseg.untrained.base import Method, Photo
 from fusionseg.untrained.felzenszwalb import Felzenszwalb
 
@@ -42,12 +42,19 @@ class UntrainedModule(LightningModule):
         self.steps = nn.Parameter(torch.zeros(()))
         """The one number that is trained, since a run without a step leaves no checkpoint."""
 
-    def predictions(self, batch: Sample, size: tuple[int, int]) -> list[Prediction]:
-        """The regions of a batch of images, at the size of its label files (H, W)."""
+    def predictions(self, batch: Sample, size: tuple[int, int], contours: bool = False) -> list[Prediction]:
+        """The regions of a batch of images, at the size of its label files (H, W).
+
+        With `contours` also soft boundaries, where the method finds them.
+        """
+        height, width = size
         found = []
         for name, image in zip(batch["name"], batch["image"], strict=True):
-            regions = self.method.regions(_photo(image))
-            found.append(Prediction(name, {"region": _sized(regions, size)}))
+            photo = _photo(image)
+            maps: dict[str, Array] = {"region": _sized(self.method.regions(photo), size)}
+            if contours and (soft := self.method.contours(photo)) is not None:
+                maps["contours"] = cv2.resize(soft, (width, height), interpolation=cv2.INTER_LINEAR)
+            found.append(Prediction(name, maps))
         return found
 
     @override

@@ -1,4 +1,5 @@
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -60,6 +61,22 @@ def test_the_test_split_is_read_here_and_nowhere_else(
     assert "test" in asked
     assert result(trained, "test")["split"] == "test"
     assert result(trained, "test")["metrics"] != result(trained)["metrics"]
+
+
+def test_official_scores_are_measured_where_they_are_asked_for(
+    trained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["--run", str(trained), "--pictures", "0"])
+    assert "official" not in result(trained)
+    main(["--run", str(trained), "--pictures", "0", "--official", "true"])
+    official = result(trained)["official"]
+    assert {"boundaries", "regions", "semantic"} <= official.keys()
+    measured = result(trained)["metrics"]
+    # one threshold and one annotator
+    assert official["regions"]["covering_ods"] == pytest.approx(measured["covering"])
+    assert official["semantic"]["miou"] == pytest.approx(measured["miou"])
+    out = capsys.readouterr().out
+    assert re.search(rf"val/official/boundaries/ods +{official['boundaries']['ods']:.4f}\n", out)
 
 
 def test_the_last_line_is_the_file(evaluated: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,7 +10,7 @@ from fusionseg.commands.fit import main as fit
 from fusionseg.commands.predict import main as predict
 from fusionseg.data import SyntheticScenes
 from fusionseg.sample import Sample
-from fusionseg.untrained import Felzenszwalb, UntrainedModule
+from fusionseg.untrained import Canny, Felzenszwalb, UntrainedModule
 
 SCENES = SyntheticScenes("val", length=2, size=(64, 96))
 
@@ -47,6 +47,20 @@ def test_labels_of_another_size_get_regions_of_their_size() -> None:
     large = module.predictions(batch(), (128, 192))
     for a, b in zip(small, large, strict=True):
         assert (b["region"] == a["region"].repeat(2, 0).repeat(2, 1)).all()
+
+
+def test_soft_boundaries_are_there_where_they_are_asked_for_and_found() -> None:
+    assert "contours" not in UntrainedModule(SCENES.classes).predictions(batch(), (64, 96), contours=True)[0]
+    canny = UntrainedModule(SCENES.classes, Canny)
+    assert "contours" not in canny.predictions(batch(), (64, 96))[0]
+    soft = canny.predictions(batch(), (128, 192), contours=True)[0]["contours"]
+    assert soft.shape == (128, 192)
+    assert soft.min() == 0
+    assert soft.max() <= 1
+    thin = Canny().contours(SCENES.read(0).image.astype(np.float32) / 255)
+    assert thin.max() == 1
+    assert 0 < np.count_nonzero(thin) < 0.3 * thin.size
+    assert (Canny().contours(np.full((32, 32, 3), 0.5, np.float32)) == 0).all()
 
 
 def test_fit_evaluate_and_predict_take_it(tmp_path: Path) -> None:

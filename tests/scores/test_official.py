@@ -1,0 +1,83 @@
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from fusionseg.data import SyntheticScenes
+from fusionseg.engine.fusion import panoptic
+from fusionseg.metrics import BoundaryBenchmark, InstanceScores, RegionBenchmark, SemanticBenchmark
+from fusionseg.metrics.boundary_curve import even_thresholds
+from fusionseg.sample import OFFSET, VOID, Classes, Prediction, Truth
+from fusionseg.scores.official import OfficialScores, official_sums
+
+DATA = SyntheticScenes("val", length=3, size=(48, 64))
+
+
+def scenes(soft: bool) -> Iterator[tuple[Prediction, Truth]]:
+    """Predictions that are the truth of another image for the lower half, with soft boundaries or without."""
+    import torch
+
+    rng = np.random.default_rng(0)
+    for i in range(3):
+        truth = DATA.truth(i)
+        other = DATA.truth((i + 1) % 3)
+        semantic = truth.semantic.copy()
+        region = truth.region.astype(np.int32)
+        semantic[24:] = other.semantic[24:]
+        region[24:] = other.region[24:] + 100
+        semantic[semantic == VOID] = 0
+        region[region % 100 == 0] = 1
+        pair = torch.from_numpy(semantic).long()[None], torch.from_numpy(region).long()[None]
+        ids = panoptic(*pair, DATA.classes.things, len(DATA.classes))[0].numpy()
+        maps = {"semantic": semantic, "region": region, "panoptic": ids}
+        if soft:
+            maps["contours"] = rng.random(region.shape).astype(np.float32)
+        yield Prediction(str(i), maps), truth
+
+
+@pytest.mark.parametrize("soft", [False, True])
+def test_figures_are_those_of_the_benchmarks_metrics(soft: bool) -> None:
+    boundaries, regions = BoundaryBenchmark(9), RegionBenchmark(1)
+    classes = SemanticBenchmark(len(DATA.classes))
+    things = InstanceScores()
+    with OfficialScores(DATA.classes, thresholds=9, jobs=2) as official:
+        for prediction, truth in scenes(soft):
+            official.add(prediction, truth)
+            boundaries.update(prediction["contours" if soft else "region"], truth)
+            regions.update(prediction["region"], truth)
+            classes.update(prediction["semantic"], truth)
+            true = np.where(np.isin(truth.semantic, DATA.classes.things), truth.region, 0)
+            found = prediction["panoptic"]
+            thing = np.isin(found // OFFSET, DATA.classes.things)
+            things.update(np.where(thing, found, 0), Truth(truth.semantic, true))
+        figures = official.figures()
+    assert official.soft == soft
+    expected = {"boundaries": boundaries, "regions": regions, "semantic": classes, "instances": things}
+    assert figures.keys() == expected.keys()
+    for kind, metric in expected.items():
+        known = {name: float(value) for name, value in metric.compute().items()}
+        if kind == "regions":  # whose one threshold is another
+            known = {name: value for name, value in known.items() if "threshold" not in name}
+        assert known == {name: pytest.approx(figures[kind][name], nan_ok=True) for name in known}
+        assert known
+
+
+def test_what_is_not_predicted_or_labelled_is_not_scored() -> None:
+    prediction, truth = next(scenes(False))
+    everything = official_sums(prediction.maps, truth, DATA.classes, even_thresholds(3))
+    assert set(everything) == {"boundaries", "regions", "semantic", "instances"}
+    regions = {"region": prediction["region"]}
+    assert set(official_sums(regions, truth, DATA.classes, even_thresholds(3))) == {"boundaries", "regions"}
+    unlabelled = Truth(truth.semantic, np.zeros_like(truth.region), has_regions=False)
+    assert set(official_sums(prediction.maps, unlabelled, DATA.classes, even_thresholds(3))) == {"semantic"}
+    stuff = Classes(DATA.classes.names, DATA.classes.colors)
+    assert "instances" not in official_sums(prediction.maps, truth, stuff, even_thresholds(3))
+
+
+def test_an_error_of_a_process_is_raised_here() -> None:
+    prediction, truth = next(scenes(False))
+    small = Truth(truth.semantic[:8], truth.region[:8])
+    with OfficialScores(DATA.classes, 3, jobs=1) as official:
+        official.add(prediction, small)
+        with pytest.raises(ValueError, match=r"shape|size"):
+            official.figures()
