@@ -1,9 +1,9 @@
 """Datasets, their augmentation and their combinations: all parts of the data that a configuration can name.
 
 A dataset is a subclass of `SegmentationDataset`, one split of some images with their labels. `CamVid`,
-`CocoPanoptic` and `BSDS500` read the official layouts of these data sets, `Folder` reads images of your own,
-and `SyntheticScenes` draws scenes without any files. `MixtureDataset` mixes several datasets, and `Subset`
-selects images of one. `Augmentation` makes the random views to train on.
+`CocoPanoptic`, `BSDS500` and `DSB2018` read the official layouts of these data sets, `Folder` reads images of
+your own, and `SyntheticScenes` draws scenes without any files. `MixtureDataset` mixes several datasets, and
+`Subset` selects images of one. `Augmentation` makes the random views to train on.
 
 `fusionseg.SegmentationDataModule` makes batches of any of them. It is not here because it imports Lightning,
 which nothing in this package needs.
@@ -21,6 +21,7 @@ from fusionseg.data.base import SegmentationDataset
 from fusionseg.data.bsds500 import BSDS500
 from fusionseg.data.camvid import CamVid
 from fusionseg.data.coco_panoptic import CocoPanoptic
+from fusionseg.data.dsb2018 import DSB2018
 from fusionseg.data.folder import Folder
 from fusionseg.data.mixture import MixtureDataset
 from fusionseg.data.subset import Subset
@@ -28,6 +29,7 @@ from fusionseg.data.synthetic import SyntheticScenes
 
 __all__ = [
     "BSDS500",
+    "DSB2018",
     "Augmentation",
     "CamVid",
     "CocoPanoptic",

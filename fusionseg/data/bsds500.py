@@ -22,9 +22,10 @@ class BSDS500(SegmentationDataset):
     """BSDS500 in its official layout: 200 / 100 / 200 photos of 481 x 321 pixels, 4 to 9 annotators each.
 
     It has regions only and every pixel's class is void: train on it alone with `--model.semantic_head null`.
-    Training sees the regions of one annotator, drawn anew in every epoch; evaluation scores against all of
-    them, by the rules of the Berkeley benchmark (Arbelaez et al., TPAMI 2011): tune on val, report on test
-    once.
+    Training sees the regions of one annotator, drawn anew in every epoch. In expectation, a loss that is
+    linear in the target, such as cross-entropy of boundaries, is then that of the mean of all annotators'
+    boundary maps. Evaluation scores against all of them, by the rules of the Berkeley benchmark (Arbelaez et
+    al., TPAMI 2011): tune on val, report on test once.
 
     Args:
         split: Which photos; the official split.

@@ -11,6 +11,7 @@ from fusionseg.heads.normals import NormalsHead
 from fusionseg.heads.region import RegionHead
 from fusionseg.heads.scene import SceneHead
 from fusionseg.heads.semantic import SemanticHead
+from fusionseg.heads.trinary import TrinaryHead
 
 __all__ = [
     "AffinityHead",
@@ -25,4 +26,5 @@ __all__ = [
     "RegionHead",
     "SceneHead",
     "SemanticHead",
+    "TrinaryHead",
 ]

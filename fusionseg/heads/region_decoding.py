@@ -106,11 +106,11 @@ def watershed(
         threshold: Pixels with a smaller probability belong to basins.
         min_area: Basins of fewer pixels are merged into their neighbors.
     """
-    labels = _connected(probability < threshold)
+    labels = connected(probability < threshold)
     return filled(numbered(labels, min_area))
 
 
-def _connected(image: Array) -> npt.NDArray[np.int32]:
+def connected(image: Array) -> npt.NDArray[np.int32]:
     """The 4-connected components of the pixels that are not 0, numbered from 1 by their first pixels."""
     _, labels = cv2.connectedComponents(image.astype(np.uint8), connectivity=4, ltype=cv2.CV_32S)
     return np.asarray(labels, np.int32)

@@ -5,7 +5,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from scipy.io import loadmat, savemat
+from torch.nn.functional import binary_cross_entropy_with_logits
 
 from fusionseg.commands.fit import main
 from fusionseg.data.augmentation import Augmentation
@@ -17,6 +19,8 @@ from fusionseg.data.mixture import MixtureDataset
 from fusionseg.data.samples import TrainSamples
 from fusionseg.data.subset import Subset
 from fusionseg.data.synthetic import SyntheticScenes
+from fusionseg.heads import BoundaryHead
+from fusionseg.losses import CrossEntropy
 from fusionseg.metrics.suite import MetricSuite, total
 from fusionseg.sample import VOID, Prediction
 
@@ -69,6 +73,18 @@ def test_evaluation_knows_all_annotators_and_pixels_are_the_first(bsds: Path) ->
     assert np.array_equal(pixels.region, truth.region)
     assert (pixels.semantic == VOID).all()
     assert (truth.semantic == VOID).all()
+
+
+def test_the_mean_loss_of_annotators_is_that_of_their_mean_boundary_map(bsds: Path) -> None:
+    truth = BSDS500("train", bsds).truth(0)
+    people = [torch.from_numpy(region.astype(np.int64))[None] for region in (truth.region, *truth.others)]
+    output = torch.randn(1, 1, 20, 30)
+    head = BoundaryHead(4, CrossEntropy)
+    each = [head.loss(output, head.target({"region": region})) for region in people]
+    mean = torch.stack([head.target({"region": region})[0].float() for region in people]).mean(0)
+    assert 0 < mean[mean > 0].min() < 1
+    expected = binary_cross_entropy_with_logits(output[:, 0], mean)
+    torch.testing.assert_close(torch.stack([(s / w).sum() for s, w in each]).mean(), expected)
 
 
 def test_photos_of_both_orientations_are_evaluated_whole(bsds: Path) -> None:

