@@ -13,6 +13,7 @@ from fusionseg.commands.fit import main
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 ROOTS = {
+    "BSDS500": {"root": "BSDS500"},
     "CamVid": {"root": "CamVid"},
     "CocoPanoptic": {"root": "coco_panoptic"},
     "DSB2018": {"root": "dsb2018"},
