@@ -33,7 +33,7 @@ SHARED = {
     "instances",
     "data": "base layout subset samples augmentation components samplers cache checks merged_classes surfaces "
     "declaration label_statistics mapped_classes photo_notices late_loader",
-    "networks": "base backbone decoder depthwise encoder layout pretrained stages",
+    "networks": "base backbone decoder depthwise encoder layout pretrained pyramid stages",
 }
 """The files that others of their package may import; the other files are one part each."""
 
