@@ -25,6 +25,7 @@ from fusionseg.heads import (
     DistanceHead,
     EmbeddingHead,
     Head,
+    MaskQueryHead,
     NormalsHead,
     SceneHead,
     SemanticHead,
@@ -59,6 +60,11 @@ def uniform(batch: Sample) -> Sample:
     return batch | {"semantic": semantic.where(semantic == VOID, first[:, None, None])}
 
 
+def mask_query(width: int, classes: int, **options: Any) -> MaskQueryHead:
+    """A small one, of a pyramid of four levels of equal width."""
+    return MaskQueryHead([width] * 4, classes, queries=50, width=16, **options)
+
+
 # What a perfect network reaches on synthetic scenes, on crops of COCO (None: no such labels), and on scenes of twice
 # the input's size. 0.91 is the most that connected regions can reach on either data, where parts of a region lie apart.
 Scores = tuple[float, float | None, float]
@@ -72,6 +78,8 @@ EXAMPLES: dict[str, tuple[Callable[[int, int], Head], Callable[[Sample], Sample]
     "distance, low seed": (lambda width, classes: DistanceHead(width, seed=1.2), same, (0.88, 0.9, 0.85)),
     "affinity": (lambda width, classes: AffinityHead(width), same, (0.99, 0.99, 0.99)),
     "embedding": (lambda width, classes: EmbeddingHead(width), same, (0.99, 0.99, 0.99)),
+    "mask query": (mask_query, same, (0.99, 0.99, 0.99)),
+    "mask query, classes": (partial(mask_query, classify=True), same, (0.99, 0.99, 0.99)),
     "scene": (SceneHead, same, (1, 1, 1)),
     "scene, single": (partial(SceneHead, single=True), uniform, (1, 1, 1)),
     "depth": (lambda width, classes: DepthHead(width), same, (1, None, 0.95)),
