@@ -26,7 +26,8 @@ LAYERS = [
 """From top to bottom; the entry point is apart, because it imports commands by name."""
 
 SHARED = {
-    "heads": "base region region_targets region_decoding region_graph region_clustering",
+    "heads": "base region region_targets region_decoding region_graph region_clustering "
+    "query_decoder query_target query_loss query_decoding",
     "losses": "base additive parts enlarging",
     "balancing": "base gradient branch simplex task_adam checks",
     "metrics": "base contingency edges thinning correspondence boundary_curve region_curve suppression mask_boundaries mean_ious "

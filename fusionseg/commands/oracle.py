@@ -125,7 +125,8 @@ def _of_heads(heads: Mapping[str, type[RegionHead]], classes: Classes) -> Varian
     """Each region head with its defaults, beside a head of classes."""
     variants = {}
     for name, head in heads.items():
-        both: dict[str, Head] = {"semantic": SemanticHead(1, len(classes)), "region": head(1)}
+        channels: Any = [1, 1, 1, 1] if head.reads_pyramid else 1
+        both: dict[str, Head] = {"semantic": SemanticHead(1, len(classes)), "region": head(channels)}
         variants[name] = (both, suite_for(both, dict.fromkeys(both, 1.0), classes))
     return variants
 

@@ -7,6 +7,7 @@ from fusionseg.heads.center_offset import CenterOffsetHead
 from fusionseg.heads.depth import DepthHead
 from fusionseg.heads.distance import DistanceHead
 from fusionseg.heads.embedding import EmbeddingHead
+from fusionseg.heads.mask_query import MaskQueryHead
 from fusionseg.heads.normals import NormalsHead
 from fusionseg.heads.region import RegionHead
 from fusionseg.heads.scene import SceneHead
@@ -22,6 +23,7 @@ __all__ = [
     "EmbeddingHead",
     "ExtraHead",
     "Head",
+    "MaskQueryHead",
     "NormalsHead",
     "RegionHead",
     "SceneHead",

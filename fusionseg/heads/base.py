@@ -40,6 +40,9 @@ class Head(nn.Module, ABC):
     They are then its maps at strides 4, 8 ..., fine to coarse, and `in_channels` the channels of each.
     """
 
+    loss_waits: ClassVar[bool] = False
+    """Whether `loss` waits for the device, and with it each training step, because the host has to decide."""
+
     @abstractmethod
     def forward(self, features: Any) -> Output:
         """The output, usually (B, K, h, w), from features (B, in_channels, h, w)."""

@@ -3,13 +3,17 @@
 import inspect
 import math
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from functools import partial
+from operator import itemgetter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from fusionseg import heads
 from fusionseg.data.coco_panoptic import CocoPanoptic
@@ -21,6 +25,7 @@ from fusionseg.heads import (
     DistanceHead,
     EmbeddingHead,
     Head,
+    MaskQueryHead,
     NormalsHead,
     SceneHead,
     SemanticHead,
@@ -56,6 +61,11 @@ def uniform(batch: Sample) -> Sample:
     return batch | {"semantic": semantic.where(semantic == VOID, first[:, None, None])}
 
 
+def mask_query(width: int, classes: int, **options: Any) -> MaskQueryHead:
+    """A small one, of a pyramid of four levels of equal width."""
+    return MaskQueryHead([width] * 4, classes, queries=50, width=16, **options)
+
+
 # What a perfect network reaches on synthetic scenes, on crops of COCO (None: no such labels), and on scenes of twice
 # the input's size. 0.91 is the most that connected regions can reach on either data, where parts of a region lie apart.
 Scores = tuple[float, float | None, float]
@@ -75,6 +85,8 @@ EXAMPLES: dict[str, tuple[Callable[[int, int], Head], Callable[[Sample], Sample]
         same,
         (0.94, 0.87, 0.94),
     ),
+    "mask query": (mask_query, same, (0.99, 0.99, 0.99)),
+    "mask query, classes": (partial(mask_query, classify=True), same, (0.99, 0.99, 0.99)),
     "scene": (SceneHead, same, (1, 1, 1)),
     "scene, single": (partial(SceneHead, single=True), uniform, (1, 1, 1)),
     "depth": (lambda width, classes: DepthHead(width), same, (1, None, 0.95)),
@@ -150,7 +162,27 @@ def oracle(head: Head, batches: list[Sample], num_classes: int) -> float:
     return agreement(head, labels, whole, num_classes)
 
 
-def per_weight(head: Head, output: Tensor, batch: Sample) -> Tensor:
+def features(head: Head, number: int = 2) -> Any:
+    """Features of 8 channels for images of 64 x 96: a map, or all of a pyramid where the head reads that."""
+    strides = (4, 8, 16, 32) if head.reads_pyramid else (4,)
+    maps = [torch.randn(number, 8, 64 // s, 96 // s, requires_grad=True) for s in strides]
+    return maps if head.reads_pyramid else maps[0]
+
+
+def tensors(value: Any) -> list[Tensor]:
+    """The tensors of features, of an output or of a target."""
+    return [value] if isinstance(value, Tensor) else [t for item in value for t in tensors(item)]
+
+
+def mapped(function: Callable[[Tensor], Tensor], value: Any) -> Any:
+    """The same with a function applied to each tensor."""
+    if isinstance(value, Tensor):
+        return function(value)
+    items = [mapped(function, item) for item in value]
+    return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
+
+
+def per_weight(head: Head, output: Any, batch: Sample) -> Tensor:
     sums, weights = head.loss(output, head.target(batch))
     return (sums / weights).sum()
 
@@ -213,7 +245,7 @@ def test_the_ideal_output_costs_less_than_chance(
 ) -> None:
     head, batch = recipe(4, CLASSES), view(scenes())
     ideal = head.ideal(head.target(batch))
-    assert per_weight(head, ideal, batch) < 0.01 * per_weight(head, torch.randn_like(ideal), batch)
+    assert per_weight(head, ideal, batch) < 0.01 * per_weight(head, mapped(torch.randn_like, ideal), batch)
 
 
 @head_and_view
@@ -221,11 +253,11 @@ def test_gradient_steps_lower_the_loss(
     recipe: Callable[[int, int], Head], view: Callable[[Sample], Sample], scenes: Scenes
 ) -> None:
     head, batch = recipe(8, CLASSES), view(scenes())
-    features = torch.randn(2, 8, 16, 24, requires_grad=True)
-    optimizer = torch.optim.Adam([features, *head.parameters()], lr=0.05)
+    read = features(head)
+    optimizer = torch.optim.Adam([*tensors(read), *head.parameters()], lr=0.05)
     losses = []
     for _ in range(20):
-        loss = per_weight(head, head(features), batch)
+        loss = per_weight(head, head(read), batch)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
@@ -239,12 +271,12 @@ def test_without_labels_loss_and_gradient_are_exactly_zero(
     recipe: Callable[[int, int], Head], view: Callable[[Sample], Sample], scenes: Scenes
 ) -> None:
     head = recipe(8, CLASSES)
-    features = torch.randn(2, 8, 16, 24, requires_grad=True)
-    sums, weights = head.loss(head(features), head.target(void(view(scenes()))))
+    read = features(head)
+    sums, weights = head.loss(head(read), head.target(void(view(scenes()))))
     sums.sum().backward()  # type: ignore[no-untyped-call]
     assert not sums.any()
     assert not weights.any()
-    for tensor in (features, *head.parameters()):
+    for tensor in (*tensors(read), *head.parameters()):
         assert tensor.grad is not None
         assert not tensor.grad.any()
 
@@ -256,10 +288,14 @@ def test_sums_and_weights_of_parts_add_up_to_the_whole_batch(
     head, batch = recipe(8, CLASSES), view(scenes(3))
     for key, value in UNLABELLED.items():
         batch[key][1, ..., 10:, :] = value
-    output = head(torch.randn(3, 8, 16, 24))
+    output = head(features(head, 3))
     whole = torch.stack(head.loss(output, head.target(batch)))
     parts = [
-        torch.stack(head.loss(output[part], head.target({key: batch[key][part] for key in UNLABELLED})))
+        torch.stack(
+            head.loss(
+                mapped(itemgetter(part), output), head.target({key: batch[key][part] for key in UNLABELLED})
+            )
+        )
         for part in (slice(0, 1), slice(1, 3))
     ]
     torch.testing.assert_close(parts[0] + parts[1], whole)
@@ -270,14 +306,13 @@ def test_outputs_in_bf16_are_scored_and_read_in_full_precision(
     recipe: Callable[[int, int], Head], view: Callable[[Sample], Sample], scenes: Scenes
 ) -> None:
     head, batch = recipe(8, CLASSES), view(scenes())
-    output = head(torch.randn(2, 8, 16, 24)).bfloat16()
+    output = mapped(Tensor.bfloat16, head(features(head)))
+    full = mapped(Tensor.float, output)
     sums, weights = head.loss(output, head.target(batch))
     assert sums.dtype == weights.dtype == torch.float32
-    torch.testing.assert_close(
-        (sums / weights).sum(), per_weight(head, output.float(), batch), rtol=0.01, atol=0
-    )
+    torch.testing.assert_close((sums / weights).sum(), per_weight(head, full, batch), rtol=0.01, atol=0)
     frame = Frame.whole((64, 96))
-    assert torch.equal(head.labels(output, frame), head.labels(output.float(), frame))
+    assert torch.equal(head.labels(output, frame), head.labels(full, frame))
 
 
 @head_and_view
@@ -287,11 +322,24 @@ def test_targets_do_not_wait_for_the_device(
     head, batch = recipe(8, CLASSES), view(scenes())
     # a tensor on the meta device has no values: reading one, or a shape that depends on one, fails
     target, known = (head.target({key: batch[key].to(d) for key in UNLABELLED}) for d in ("meta", "cpu"))
-    tensors, expected = ([t] if isinstance(t, Tensor) else list(t) for t in (target, known))
-    assert all(tensor.is_meta for tensor in tensors)
-    assert [(t.shape, t.dtype) for t in tensors] == [(t.shape, t.dtype) for t in expected]
+    found, expected = tensors(target), tensors(known)
+    assert all(tensor.is_meta for tensor in found)
+    assert [(t.shape, t.dtype) for t in found] == [(t.shape, t.dtype) for t in expected]
     with pytest.raises(RuntimeError):
-        tensors[0].sum().item()
+        found[0].sum().item()
+
+
+@head_and_view
+def test_losses_do_not_wait_for_the_device_unless_the_head_says_so(
+    recipe: Callable[[int, int], Head], view: Callable[[Sample], Sample], scenes: Scenes
+) -> None:
+    labels = view(scenes())
+    # a fake tensor has no values either, but a device
+    with FakeTensorMode() as fake:
+        head, batch = recipe(8, CLASSES), {key: fake.from_tensor(labels[key]) for key in UNLABELLED}
+        output, target = head(features(head)), head.target(batch)
+        with pytest.raises(RuntimeError) if head.loss_waits else nullcontext():
+            head.loss(output, target)
 
 
 def truth_of(batch: Sample, i: int) -> Truth:
