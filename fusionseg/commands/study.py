@@ -15,6 +15,7 @@ from fusionseg.cli.help import options_manual
 from fusionseg.cli.parser import Parser
 from fusionseg.config.errors import UsageError, UserError
 from fusionseg.studies.driver import Driver
+from fusionseg.studies.final import final_runs
 from fusionseg.studies.folder import StudyFolder
 from fusionseg.studies.launcher import Launcher
 from fusionseg.studies.launchers import Kind, check_left, launcher, slots_for, stoppable
@@ -24,7 +25,7 @@ from fusionseg.studies.plan import Plan
 from fusionseg.studies.prepare import prepared
 from fusionseg.studies.progress import Progress
 from fusionseg.studies.resolve import Resolver
-from fusionseg.studies.search.runs import SearchRuns, trial_runs
+from fusionseg.studies.search.runs import SearchRuns
 from fusionseg.studies.search.sweep import search_sweep
 from fusionseg.studies.search.workload import search_workload
 from fusionseg.studies.slots import Slot
@@ -132,12 +133,11 @@ def _run(
         source = _source(plan, folder, resolver)
         progress = _driven(plan, folder, runner, places, source, "val")
         if chosen and not progress.failed:
+            final = FixedRuns(final_runs(plan, folder, chosen))
             folder.declare(
                 {**folder.declared(plan.study.name), "final": sorted({*known.get("final", []), *chosen})}
             )
-            runs = [*plan.runs, *trial_runs(plan.study, plan.trials, plan.trial_runs)]
-            final = FixedRuns([run for run in runs if run.variant in chosen])
-            _driven(plan, folder, runner, places, final, "test")
+            progress = _driven(plan, folder, runner, places, final, "test")
     return progress
 
 

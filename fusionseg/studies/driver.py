@@ -75,6 +75,8 @@ class Driver:
         self.show = show
         self.split = split
         self.trusting = ["--trust", ",".join(trust)] if trust else []
+        self.records = split == "val"
+        """Whether the runs' records are written: what became of a later evaluation is none of their state."""
         self.progress = Progress(source.total, lower_is_better(study.metric))
         self.active: dict[str, _Active] = {}
         self.waiting: deque[PlannedRun] = deque()
@@ -201,7 +203,7 @@ class Driver:
         if score is None:
             return False
         record = self.folder.record(run.key)
-        if isinstance(seconds := record.get("seconds"), int | float):
+        if self.records and isinstance(seconds := record.get("seconds"), int | float):
             self.progress.durations.append(seconds)
         if record.get("status") != "finished":
             self._record(run, "finished", record.get("attempts", 0))
@@ -223,6 +225,8 @@ class Driver:
         self.source.ended(run, measured)
 
     def _record(self, run: PlannedRun, status: str, attempts: int, **more: Any) -> None:
+        if not self.records:
+            return
         record = {"folder": run.folder, "status": status, "attempts": attempts, **more}
         try:
             self.folder.write_record(run.key, record)

@@ -94,10 +94,11 @@ def driven(
     study: Study = STUDY,
     runs: Sequence[PlannedRun] = RUNS,
     show: Callable[[Progress], None] = lambda _: None,
+    split: str = "val",
 ) -> Progress:
     place = StudyFolder(folder)
     with place.held():
-        return Driver(study, FixedRuns(runs), place, launcher, [Slot()] * slots, show).run()
+        return Driver(study, FixedRuns(runs), place, launcher, [Slot()] * slots, show, split).run()
 
 
 def test_every_run_is_trained_and_evaluated_once(tmp_path: Path) -> None:
@@ -171,6 +172,16 @@ def test_a_failed_run_is_tried_again_and_then_reported_while_the_others_go_on(tm
     record = StudyFolder(tmp_path).record("a1")
     assert record["status"] == "failed"
     assert "a/1 broke" in record["reason"]
+
+
+def test_a_test_evaluation_that_fails_leaves_the_records_of_the_runs(tmp_path: Path) -> None:
+    driven(tmp_path, FakeLauncher())
+    before = [StudyFolder(tmp_path).record(run.key) for run in RUNS]
+    final = driven(tmp_path, FakeLauncher(fails=lambda _: 1), split="test")
+    assert len(final.failed) == 6
+    assert [StudyFolder(tmp_path).record(run.key) for run in RUNS] == before
+    assert {record["status"] for record in before} == {"finished"}
+    assert driven(tmp_path, FakeLauncher(), split="test").finished == 6
 
 
 def test_a_run_that_had_begun_is_resumed(tmp_path: Path) -> None:
