@@ -26,7 +26,7 @@ LAYERS = [
 """From top to bottom; the entry point is apart, because it imports commands by name."""
 
 SHARED = {
-    "heads": "base region region_targets region_decoding region_graph region_clustering",
+    "heads": "base ranges region region_targets region_decoding region_graph region_clustering",
     "losses": "base additive parts enlarging",
     "balancing": "base gradient branch simplex task_adam checks",
     "metrics": "base contingency edges thinning correspondence boundary_curve region_curve suppression mask_boundaries mean_ious "

@@ -8,6 +8,7 @@ from fusionseg.heads.depth import DepthHead
 from fusionseg.heads.distance import DistanceHead
 from fusionseg.heads.embedding import EmbeddingHead
 from fusionseg.heads.normals import NormalsHead
+from fusionseg.heads.ranges import Range
 from fusionseg.heads.region import RegionHead
 from fusionseg.heads.scene import SceneHead
 from fusionseg.heads.semantic import SemanticHead
@@ -22,6 +23,7 @@ __all__ = [
     "ExtraHead",
     "Head",
     "NormalsHead",
+    "Range",
     "RegionHead",
     "SceneHead",
     "SemanticHead",
