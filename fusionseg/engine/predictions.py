@@ -53,7 +53,15 @@ def predictions(
         classes: The classes of the data set.
         areas: The numbers of pixels that a thing and a stuff segment have at least.
     """
-    maps: dict[str, Tensor] = {task: head.labels(outputs[task], frame) for task, head in heads.items()}
+    maps = {task: head.labels(outputs[task], frame) for task, head in heads.items()}
+    return fused(maps, names, classes, areas)
+
+
+def fused(
+    labels: Mapping[str, Tensor], names: Sequence[str], classes: Classes, areas: tuple[int, int] = (0, 0)
+) -> list[Prediction]:
+    """The same from the labels of each task (B, ...): these, and the fusion of classes and regions."""
+    maps = dict(labels)
     if "semantic" in maps and "region" in maps:
         maps["fused"] = region_vote(maps["semantic"], maps["region"], len(classes))
         maps["panoptic"] = panoptic(
