@@ -8,6 +8,7 @@ import fusionseg
 LAYERS = [
     "__init__ fit evaluate predict __main__",
     "commands",
+    "tuning",
     "studies scores",
     "cli",
     "trainer",
@@ -46,7 +47,7 @@ OWNERS = {
     "matplotlib": {"callbacks", "scores"},
     "scipy": {"heads", "data", "files", "studies"},
     "torchjd": {"balancing"},
-    "optuna": {"studies"},
+    "optuna": {"studies", "tuning"},
     "torchmetrics": {"metrics"},
     "jsonargparse": {"cli", "config"},
 }

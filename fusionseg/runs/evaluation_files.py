@@ -42,6 +42,7 @@ def evaluate(
     precision: str,
     pictures: int = 4,
     checkpoint: str = "best",
+    decoder: Json | None = None,
 ) -> Json:
     """Measures a model on a split and writes `<split>.json`, `.csv`, `.npz` and pictures into a folder.
 
@@ -54,11 +55,12 @@ def evaluate(
         pictures: How many of the best and of the worst images are drawn, each once; those of which nothing
             can be measured are neither.
         checkpoint: What the file is to say about where the weights come from.
+        decoder: What it is to say about a tuned decoder.
 
     Returns:
         What the JSON file holds: `metrics`, `per_class`, `notes` (what the score does not show), `things`
         (the names of the countable classes), `region` (what a region is in the data), `split`, `checkpoint`,
-        `images`.
+        `images`, and where it was tuned the `decoder`.
     """
     with mendable():
         suite = suite_of(module, data.classes)
@@ -75,6 +77,7 @@ def evaluate(
                     heapq.heappop(heap)
         of_all = _result(suite, records.total, data.classes)
         result = of_all | {"split": split, "checkpoint": checkpoint, "images": records.count}
+        result |= {"decoder": decoder} if decoder else {}
         records.write_csv(folder / f"{split}.csv")
         records.write_npz(folder / f"{split}.npz")
         write_json(folder / f"{split}.json", result)  # the last one, so that where it is the others are
