@@ -22,7 +22,7 @@ Which: TypeAlias = Literal["best", "last"]
 
 HEADER = """\
 # Parameters that `fusionseg tune` chose on validation images. `evaluate` and `predict` decode with them;
-# `fusionseg tune --run DIR --reset true` removes them.
+# `fusionseg tune --run DIR --reset` removes them.
 """
 
 

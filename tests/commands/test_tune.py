@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 import yaml
 
-from fusionseg.commands import evaluate, oracle, predict
+from fusionseg.commands import evaluate, oracle, predict, report
 from fusionseg.commands.tune import main
 from fusionseg.config.errors import UsageError, UserError
 from fusionseg.data import SyntheticScenes
 from fusionseg.files.images import write_png
+from fusionseg.runs.folder import RunFolder
 from fusionseg.tuning import measuring, search
 
 QUICK = ["--metric", "val/voi", "--trials", "6", "--jobs", "1"]
@@ -124,6 +125,19 @@ def test_an_oracle_of_a_tuned_run_is_of_its_decoder(tuned: Path, capsys: pytest.
     assert json.loads(file.read_text())["decoder"]["parameters"] == decoder(tuned)["parameters"]
     oracle.main(["--run", str(tuned), "--untuned"])
     assert "decoder" not in json.loads(file.read_text())
+
+
+def test_a_report_draws_a_run_with_the_decoder_of_its_evaluation(tuned: Path) -> None:
+    run = RunFolder(tuned)
+    record = {"decoder": {"parameters": decoder(tuned)["parameters"]}}
+    shutil.move(run.decoder, tuned / "elsewhere.yaml")
+    [with_it, without] = (report._predicted(run, "val", ["val-00001"], [], found) for found in (record, {}))
+    assert with_it.keys() == without.keys() == {"val-00001"}
+    differing = [
+        key for key in without["val-00001"] if (with_it["val-00001"][key] != without["val-00001"][key]).any()
+    ]
+    assert "region" in " ".join(differing)
+    assert "image" not in differing
 
 
 def test_reset_leaves_the_run_as_it_was_trained(
