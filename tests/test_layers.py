@@ -8,6 +8,7 @@ import fusionseg
 LAYERS = [
     "__init__ fit evaluate predict __main__",
     "commands",
+    "tuning",
     "studies scores",
     "cli",
     "trainer",
@@ -26,7 +27,7 @@ LAYERS = [
 """From top to bottom; the entry point is apart, because it imports commands by name."""
 
 SHARED = {
-    "heads": "base region region_targets region_decoding region_graph region_clustering "
+    "heads": "base ranges region region_targets region_decoding region_graph region_clustering "
     "query_decoder query_target query_loss query_decoding",
     "losses": "base additive parts enlarging",
     "balancing": "base gradient branch simplex task_adam checks",
@@ -49,7 +50,7 @@ OWNERS = {
     "scipy": {"heads", "data", "files", "studies", "untrained"},
     "skimage": set(),
     "torchjd": {"balancing"},
-    "optuna": {"studies"},
+    "optuna": {"studies", "tuning"},
     "torchmetrics": {"metrics"},
     "jsonargparse": {"cli", "config"},
 }

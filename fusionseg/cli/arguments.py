@@ -59,10 +59,22 @@ def with_switches(args: Sequence[str], switches: Collection[str]) -> list[str]:
     >>> with_switches(["--dry-run", "--per-run=2", "--final", "false"], ("dry_run", "final"))
     ['--dry_run=true', '--per_run=2', '--final', 'false']
     """
-    complete = []
-    for word, after in pairwise([*args, ""]):
+    renamed = []
+    for word in args:
         flag, equals, value = word.partition("=")
         name = flag[2:].replace("-", "_") if flag.startswith("--") else ""
-        alone = name in switches and not equals and after.lower() not in ("true", "false")
-        complete.append(f"--{name}{equals}{value}{'=true' if alone else ''}" if name else word)
-    return complete
+        renamed.append(f"--{name}{equals}{value}" if name else word)
+    return switched(renamed, switches)
+
+
+def switched(args: Sequence[str], switches: Collection[str]) -> list[str]:
+    """The arguments with `true` after switches that stand alone.
+
+    >>> switched(["--untuned", "--trained", "false", "--data.my-set=1"], ("trained", "untuned"))
+    ['--untuned=true', '--trained', 'false', '--data.my-set=1']
+    """
+    flags = {f"--{name}" for name in switches}
+    return [
+        f"{word}=true" if word in flags and after.lower() not in ("true", "false") else word
+        for word, after in pairwise([*args, ""])
+    ]

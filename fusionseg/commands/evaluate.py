@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from fusionseg.cli.arguments import values
+from fusionseg.cli.arguments import switched, values
 from fusionseg.cli.fusion_cli import FusionCLI
 from fusionseg.cli.help import options_manual
 from fusionseg.config.trust import untrusted
 from fusionseg.data.datamodule import SegmentationDataModule
 from fusionseg.engine.precision import fast_precision
 from fusionseg.runs.checkpoints import load_state
+from fusionseg.runs.decoder import tuned
 from fusionseg.runs.evaluation_files import evaluate, track
 from fusionseg.runs.folder import RunFolder
 from fusionseg.runs.restore import arguments
@@ -26,6 +27,8 @@ from fusionseg.scores.official import OfficialScores
 ABOUT = """Measures the best checkpoint of a run on a split, at the label files' own resolution, and writes
 JSON, CSV and pictures into the run folder's evaluation/. Further arguments change the run's configuration:
 any key of `python -m fusionseg.fit --help`, such as --data.dataset.root where the data have moved."""
+
+SWITCHES = ("trained", "untuned", "official")
 
 
 @dataclass
@@ -45,6 +48,7 @@ class Options:
         trained: Score images that the run was trained on all the same.
         official: Also what `fusionseg score` measures: boundaries and regions as the Berkeley benchmark,
             semantic and instance scores by every definition; about a second of a core for each image.
+        untuned: Decode as the run was trained, also where `fusionseg tune` found something better.
     """
 
     run: Path
@@ -56,6 +60,7 @@ class Options:
     map_classes: Path | None = None
     trained: bool = False
     official: bool = False
+    untuned: bool = False
 
 
 class EvaluateCLI(FusionCLI):
@@ -70,7 +75,7 @@ class EvaluateCLI(FusionCLI):
         classes = super().classes_of(data)
         run = RunFolder(self.config.run)
         path = run.best if self.config.checkpoint == "best" else run.last
-        return with_run_classes(data, path, self.config.map_classes) if path.is_file() else classes
+        return with_run_classes(data, path, self.config.get("map_classes")) if path.is_file() else classes
 
     def manual(self) -> str:
         return options_manual("fusionseg.evaluate --run DIR [--split test] [--key value ...]", ABOUT, Options)
@@ -78,21 +83,26 @@ class EvaluateCLI(FusionCLI):
 
 def main(args: Sequence[str]) -> None:
     """Evaluates as the arguments say and prints the figures and the file."""
-    args = [re.sub("^--map-classes", "--map_classes", word) for word in args]
+    args = switched([re.sub("^--map-classes", "--map_classes", word) for word in args], SWITCHES)
     named = values(args, "--run")
+    known = arguments(RunFolder(named[-1]), asked_checkpoint(args)) if named else []
     with untrusted(values(args, "--trust")):
-        cli = EvaluateCLI([*arguments(RunFolder(named[-1]), _asked(args)), *args] if named else args)
+        cli = EvaluateCLI([*known, *args])
     config = cli.config
     if config.wandb:
         os.environ["WANDB_MODE"] = config.wandb
     run = RunFolder(config.run)
     load_state(cli.model, run.checkpoint(config.checkpoint))
+    decoder = None if config.untuned else tuned(cli.model, run, config.checkpoint)
     if not config.trained:
-        _check_unseen(run, cli.datamodule, config.split)
+        check_images(run, cli.datamodule, config.split, "score them all the same with --trained true")
     precision = str(config.trainer.get("precision") or fast_precision())
     chosen = (config.split, run.evaluation, precision, config.pictures, config.checkpoint)
+    if decoder:
+        print(decoder.line(config.split), file=sys.stderr)
+    record = decoder.record if decoder else None
     with OfficialScores(cli.datamodule.classes) if config.official else nullcontext() as official:
-        result = evaluate(cli.model, cli.datamodule, *chosen, official)
+        result = evaluate(cli.model, cli.datamodule, *chosen, decoder=record, official=official)
     track(run, config.split, result, cli.datamodule.classes)
     for name, value in result["metrics"].items():
         print(f"{config.split}/{name:20} {value:.4f}")
@@ -104,13 +114,13 @@ def main(args: Sequence[str]) -> None:
     print(run.evaluation / f"{config.split}.json")
 
 
-def _asked(args: Sequence[str]) -> Literal["best", "last"]:
+def asked_checkpoint(args: Sequence[str]) -> Literal["best", "last"]:
     """Which checkpoint the arguments name, as the configuration is completed from it."""
     return "last" if values(args, "--checkpoint")[-1:] == ["last"] else "best"
 
 
-def _check_unseen(run: RunFolder, data: Any, split: Literal["val", "test"]) -> None:
-    """Raises a DataError if some images of the split were trained on."""
+def check_images(run: RunFolder, data: Any, split: Literal["val", "test"], remedy: str = "") -> None:
+    """Raises a DataError, with what else could be done, if some images of the split were trained on."""
     if isinstance(data, SegmentationDataModule):
-        remedy = "choose other data, or score them all the same with --trained true"
-        check_unseen(run.training_files, data.dataset(split), remedy)
+        remedies = ["choose other data", *([remedy] if remedy else [])]
+        check_unseen(run.training_files, data.dataset(split), ", or ".join(remedies))

@@ -1,6 +1,7 @@
 """Says what a perfect network would reach through each region head on a data set, and what that costs."""
 
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ from rich.console import Console
 from rich.progress import track
 
 import fusionseg.heads as public
-from fusionseg.cli.arguments import values
+from fusionseg.cli.arguments import switched, values
 from fusionseg.cli.fusion_cli import FusionCLI
 from fusionseg.cli.help import options_manual
 from fusionseg.config.errors import UsageError
@@ -22,15 +23,16 @@ from fusionseg.files.atomic import Json, write_json
 from fusionseg.heads import Head, RegionHead, SemanticHead
 from fusionseg.metrics import MetricSuite
 from fusionseg.metrics.suite import total
+from fusionseg.runs.decoder import tuned
 from fusionseg.runs.folder import RunFolder
 from fusionseg.runs.restore import arguments
 from fusionseg.sample import Classes
 
 ABOUT = """Makes the target of each region head from the labels, decodes it as an answer of the network and
 scores it at the label files' own size: no training reaches more. Classes are the true ones. With --run it
-does so to the heads of a run and writes evaluation/<split>_oracle.json, which fusionseg report shows beside
-what the run reached. Further arguments are those of the data, as in fusionseg.fit; --config takes any
-configuration."""
+does so to the heads of a run, decoded as evaluate does, tuned or not, and writes
+evaluation/<split>_oracle.json, which fusionseg report shows beside what the run reached. Further arguments
+are those of the data, as in fusionseg.fit; --config takes any configuration."""
 
 SHOWN = ("covering", "voi", "boundary_f", "pq")
 """The figures of the printed table."""
@@ -49,6 +51,7 @@ class Options:
         limit: How many images at most.
         out: JSON file to write to.
         trust: As in fusionseg.evaluate.
+        untuned: As in fusionseg.evaluate, of a run.
     """
 
     run: Path | None = None
@@ -57,6 +60,7 @@ class Options:
     limit: int | None = None
     out: Path | None = None
     trust: str | None = None
+    untuned: bool = False
 
 
 class OracleCLI(FusionCLI):
@@ -81,6 +85,7 @@ class RunOracleCLI(OracleCLI):
 
 def main(args: Sequence[str]) -> None:
     """Measures, prints a table and the file."""
+    args = switched(args, ("untuned",))
     named = values(args, "--run")
     with untrusted(values(args, "--trust")):
         cli = RunOracleCLI([*arguments(RunFolder(named[-1])), *args]) if named else OracleCLI(args)
@@ -89,13 +94,17 @@ def main(args: Sequence[str]) -> None:
         raise UsageError(f"expected at least 1 image, found {given.limit}", "limit")
     classes = cli.datamodule.classes
     variants = _of_run(cli.model) if named else _of_heads(_chosen(given.heads), classes)
+    decoder = tuned(cli.model, RunFolder(given.run)) if named and not given.untuned else None
+    if decoder:
+        print(decoder.line(), file=sys.stderr)
     images = _measured(variants, cli.datamodule, given.split, given.limit)
     results = {name: _result(variants[name][1], found) for name, found in images.items()}
     print(_table(results, len(next(iter(images.values())))))
     out = given.out
     if named:
         out = RunFolder(given.run).evaluation / f"{given.split}_oracle.json"
-        write_json(out, {"split": given.split, **results[next(iter(results))]})
+        record = {"decoder": decoder.record} if decoder else {}
+        write_json(out, {"split": given.split, **results[next(iter(results))], **record})
     elif out is not None:
         write_json(out, {"split": given.split, "heads": results})
     if out is not None:

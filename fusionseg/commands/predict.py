@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from fusionseg.cli.arguments import values
+from fusionseg.cli.arguments import switched, values
 from fusionseg.cli.help import options_manual
 from fusionseg.cli.parser import Parser
 from fusionseg.config.errors import mendable
@@ -31,6 +31,7 @@ class Options:
             out.
         precision: As Lightning's; bf16-mixed where left out and that is fast.
         trust: As in fusionseg.evaluate.
+        untuned: As in fusionseg.evaluate.
     """
 
     images: list[str]
@@ -41,6 +42,7 @@ class Options:
     value_range: tuple[float, float] | None = None
     precision: str | None = None
     trust: str | None = None
+    untuned: bool = False
 
 
 def options(args: Sequence[str]) -> Options:
@@ -54,7 +56,7 @@ def options(args: Sequence[str]) -> Options:
     parser.manual = lambda: options_manual(usage, ABOUT, Options)
     parser.add_class_arguments(Options, skip={"images"}, instantiate=False)
     parser.add_argument("--images", nargs="+", type=str, required=True)
-    return Options(**parser.parse_args(list(args)).as_dict())
+    return Options(**parser.parse_args(switched(args, ("untuned",))).as_dict())
 
 
 def main(args: Sequence[str]) -> None:
@@ -69,7 +71,11 @@ def main(args: Sequence[str]) -> None:
         if images.notice:
             print(images.notice, file=sys.stderr)
         trust = values(args, "--trust")
-        model, settings = model_of(given.run, given.checkpoint, given.scale, given.value_range, trust)
+        model, settings, decoder = model_of(
+            given.run, given.checkpoint, given.scale, given.value_range, trust, given.untuned
+        )
         record = PredictionRecord(given.out, settings)
+    if decoder:
+        print(decoder.line(), file=sys.stderr)
     predict(model, images.by_name, record, given.precision)
     print(given.out)

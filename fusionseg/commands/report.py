@@ -12,6 +12,7 @@ from fusionseg.cli.help import options_manual
 from fusionseg.cli.parser import Parser
 from fusionseg.config.errors import UserError
 from fusionseg.config.trust import untrusted
+from fusionseg.files.atomic import Json
 from fusionseg.runs.folder import RunFolder
 from fusionseg.sample import Picture
 from fusionseg.studies.report.facts import evaluation
@@ -91,8 +92,7 @@ def _images(numbers: "Analysis", most: int, trust: Sequence[str]) -> "Sequence[D
     from fusionseg.studies.report.differing_images import differing_images
 
     def painted(run: RunResult, split: str, names: Sequence[str]) -> Mapping[str, Mapping[str, Picture]]:
-        last = evaluation(run, split).get("checkpoint") == "last"
-        return _predicted(RunFolder(run.folder), split, names, trust, last)
+        return _predicted(RunFolder(run.folder), split, names, trust, evaluation(run, split))
 
     try:
         return differing_images(numbers, most, painted) if most else ""
@@ -101,18 +101,21 @@ def _images(numbers: "Analysis", most: int, trust: Sequence[str]) -> "Sequence[D
 
 
 def _predicted(
-    run: RunFolder, split: Any, names: Sequence[str], trust: Sequence[str], last: bool
+    run: RunFolder, split: Any, names: Sequence[str], trust: Sequence[str], evaluated: Json
 ) -> dict[str, dict[str, Picture]]:
-    """The pictures of some images by the model of a run as it was evaluated: of its last or best epoch."""
+    """The pictures of some images by the model of a run as it was evaluated: its epoch and its decoder."""
     from fusionseg.commands.evaluate import EvaluateCLI
     from fusionseg.engine.precision import fast_precision
     from fusionseg.runs.checkpoints import load_state
     from fusionseg.runs.chosen_images import chosen_rows
+    from fusionseg.runs.decoder import decode_with
     from fusionseg.runs.restore import arguments
 
-    which: Literal["best", "last"] = "last" if last else "best"
+    which: Literal["best", "last"] = "last" if evaluated.get("checkpoint") == "last" else "best"
     with untrusted(trust):
         cli = EvaluateCLI([*arguments(run, which), "--run", str(run.path), "--checkpoint", which])
     load_state(cli.model, run.checkpoint(which))
+    if decoder := evaluated.get("decoder"):
+        decode_with(cli.model.heads, decoder["parameters"], run.evaluated(split))
     precision = str(cli.config.trainer.get("precision") or fast_precision())
     return dict(chosen_rows(cli.model, cli.datamodule, split, names, precision))

@@ -1,10 +1,10 @@
 """Evaluation: predictions scored against the label files, for validation, test and the command `evaluate`."""
 
 import functools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from inspect import signature
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -23,6 +23,8 @@ from fusionseg.metrics import FusedMetrics, MetricSuite, PanopticQuality
 from fusionseg.metrics.suite import total
 from fusionseg.sample import Classes, Counted, Picture, Prediction, Sample, Truth
 from fusionseg.visualize import photo
+
+Answer = TypeVar("Answer")
 
 NOT_LABELS = ("image", "semantic", "region", "name", "index")
 """The keys of a batch that are not labels of a further kind."""
@@ -118,22 +120,47 @@ def evaluated(
         suite: What is measured.
         contours: Whether soft boundaries are predicted too, by a module that has them.
     """
-    soft = {"contours": True} if contours and "contours" in signature(module.predictions).parameters else {}
+    answer = module.predictions
+    if contours and "contours" in signature(answer).parameters:
+        answer = functools.partial(answer, contours=True)
+    for batch, dataset, truths, predictions in answered(module, data, split, precision, answer):
+        groups = _groups(batch, dataset)
+        for i, (prediction, truth) in enumerate(zip(predictions, truths, strict=True)):
+            yield photo(batch, i), Scored(prediction, truth, suite.sums(prediction, truth), groups[i])
+
+
+def answered(
+    module: Any,
+    data: LightningDataModule,
+    split: str,
+    precision: str,
+    answer: Callable[[Sample, tuple[int, int]], Answer],
+    title: str = "evaluating",
+) -> Iterator[tuple[Sample, object, list[Truth], Answer]]:
+    """Every batch of a split once, in order, with its dataset, its truths and what a function makes of it.
+
+    Args:
+        module: A LightningModule.
+        data: A LightningDataModule.
+        split: `val` or `test`.
+        precision: As Lightning's.
+        answer: Called with the batch as the network gets it, on the module's device and without gradients,
+            and the height and width of its label files.
+        title: What the progress bar says.
+    """
     fabric = placed(module, precision)
     with mendable():
         data.setup("validate" if split == "val" else "test")
     loader = data.val_dataloader() if split == "val" else data.test_dataloader()
     console = Console(stderr=True)
     hidden = not console.is_terminal
-    for batch in track(loader, f"evaluating {split}", console=console, transient=True, disable=hidden):
+    for batch in track(loader, f"{title} {split}", console=console, transient=True, disable=hidden):
         truths = Truths(batch, loader.dataset)
         moved = data.on_after_batch_transfer(move_data_to_device(batch, fabric.device), 0)
         size = truths.size
         with torch.no_grad(), fabric.autocast():
-            predictions = module.predictions(moved, size, **soft)
-        groups = _groups(batch, loader.dataset)
-        for i, (prediction, truth) in enumerate(zip(predictions, truths.result(), strict=True)):
-            yield photo(batch, i), Scored(prediction, truth, suite.sums(prediction, truth), groups[i])
+            answers = answer(moved, size)
+        yield batch, loader.dataset, truths.result(), answers
 
 
 def _groups(batch: Sample, dataset: object) -> list[str | None]:

@@ -55,7 +55,18 @@ def predictions(
         areas: The numbers of pixels that a thing and a stuff segment have at least.
         contours: Whether soft boundaries are wanted too, where a head predicts them.
     """
-    maps: dict[str, Tensor] = {task: head.labels(outputs[task], frame) for task, head in heads.items()}
+    maps = {task: head.labels(outputs[task], frame) for task, head in heads.items()}
+    if contours and isinstance(head := heads.get("region"), RegionHead):
+        soft = head.contours(outputs["region"], frame)
+        maps |= {} if soft is None else {"contours": soft}
+    return fused(maps, names, classes, areas)
+
+
+def fused(
+    labels: Mapping[str, Tensor], names: Sequence[str], classes: Classes, areas: tuple[int, int] = (0, 0)
+) -> list[Prediction]:
+    """The same from the labels of each task (B, ...): these, and the fusion of classes and regions."""
+    maps = dict(labels)
     if "semantic" in maps and "region" in maps:
         maps["fused"] = region_vote(maps["semantic"], maps["region"], len(classes))
         maps["panoptic"] = panoptic(
@@ -66,9 +77,6 @@ def predictions(
             thing_area=areas[0],
             stuff_area=areas[1],
         )
-    if contours and isinstance(head := heads.get("region"), RegionHead):
-        soft = head.contours(outputs["region"], frame)
-        maps |= {} if soft is None else {"contours": soft}
     arrays = {task: labels.to(COMPACT.get(task, labels.dtype)).cpu().numpy() for task, labels in maps.items()}
     return [Prediction(name, {task: a[i] for task, a in arrays.items()}) for i, name in enumerate(names)]
 

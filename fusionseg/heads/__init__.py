@@ -9,6 +9,7 @@ from fusionseg.heads.distance import DistanceHead
 from fusionseg.heads.embedding import EmbeddingHead
 from fusionseg.heads.mask_query import MaskQueryHead
 from fusionseg.heads.normals import NormalsHead
+from fusionseg.heads.ranges import Range
 from fusionseg.heads.region import RegionHead
 from fusionseg.heads.scene import SceneHead
 from fusionseg.heads.semantic import SemanticHead
@@ -25,6 +26,7 @@ __all__ = [
     "Head",
     "MaskQueryHead",
     "NormalsHead",
+    "Range",
     "RegionHead",
     "SceneHead",
     "SemanticHead",

@@ -1,13 +1,14 @@
 """Regions from predicted affinities between pixels."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from fusionseg.heads.base import resized
+from fusionseg.heads.ranges import MIN_AREA, PROBABILITY, Range
 from fusionseg.heads.region import RegionHead
 from fusionseg.heads.region_graph import Offset, ends, partition
 from fusionseg.losses import BalancedBCE, Loss
@@ -62,17 +63,26 @@ class AffinityHead(RegionHead):
         super().__init__()
         self.offsets = [(down, right) for down, right in offsets]
         _check_offsets(self.offsets)
-        if not 0 < threshold < 1:
-            raise ValueError(f"expected a threshold in (0, 1), found {threshold}")
-        if cell < 2:
-            raise ValueError(f"expected cells of at least 2 pixels, found {cell}")
         reaches = [max(map(abs, offset)) for offset in self.offsets]
         self.groups = [[k for k, r in enumerate(reaches) if r == reach] for reach in dict.fromkeys(reaches)]
         self.threshold = threshold
         self.cell = cell
         self.min_area = min_area
+        self.check_decoding()
         self.layers = nn.Sequential(nn.Dropout2d(dropout), nn.Conv2d(in_channels, len(offsets), 1))
         self.criterion = loss()
+
+    @property
+    def tunable(self) -> Mapping[str, Range]:
+        """The threshold, the size of a cell and the smallest area."""
+        return {"threshold": PROBABILITY, "cell": Range(4, 64, log=True), "min_area": MIN_AREA}
+
+    def check_decoding(self) -> None:
+        """Raises a ValueError unless the threshold is in (0, 1) and the cell at least 2."""
+        if not 0 < self.threshold < 1:
+            raise ValueError(f"expected a threshold in (0, 1), found {self.threshold}")
+        if self.cell < 2:
+            raise ValueError(f"expected cells of at least 2 pixels, found {self.cell}")
 
     def forward(self, features: Tensor) -> Tensor:
         """The logits (B, K, h, w) from features (B, in_channels, h, w)."""

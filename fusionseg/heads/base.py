@@ -1,12 +1,13 @@
 """The base class of all heads, and the resizing of their outputs."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeAlias
 
 from torch import Tensor, nn
 
+from fusionseg.heads.ranges import Range
 from fusionseg.losses.enlarging import scaled
 from fusionseg.metrics import ImageMetric
 from fusionseg.sample import Array, Classes, Frame, Picture, Sample, Truth
@@ -74,6 +75,45 @@ class Head(nn.Module, ABC):
     @abstractmethod
     def ideal(self, target: Target) -> Output:
         """The output of a perfect network, at the resolution of the target."""
+
+    @property
+    def tunable(self) -> Mapping[str, Range]:
+        """Arguments of the constructor that only `labels` depends on, and where to look for better values.
+
+        Each is an attribute that `labels` reads when it is called. None by default.
+        """
+        return {}
+
+    def check_decoding(self) -> None:
+        """Raises a ValueError if `labels` cannot go by the parameters; constructors call it."""
+
+    def set_decoding(self, **values: float) -> None:
+        """Changes tunable parameters.
+
+        Args:
+            values: New values by the parameters' names.
+
+        Raises:
+            ValueError: If nothing of the name can be tuned, or the constructor would refuse a value; all
+                parameters are then as they were.
+        """
+        for name, value in values.items():
+            if name not in self.tunable:
+                known = ", ".join(self.tunable) or "nothing"
+                raise ValueError(f"{type(self).__name__} has {known} to tune, found {name}")
+            kinds = (int,) if self.tunable[name].whole else (int, float)
+            if isinstance(value, bool) or not isinstance(value, kinds):
+                kind = "an integer" if self.tunable[name].whole else "a number"
+                raise ValueError(f"expected {kind} as {name}, found {value!r}")
+        before = {name: getattr(self, name) for name in values}
+        try:
+            for name, value in values.items():
+                setattr(self, name, value)
+            self.check_decoding()
+        except ValueError:
+            for name, value in before.items():
+                setattr(self, name, value)
+            raise
 
     def metrics(self, classes: Classes) -> list[ImageMetric]:
         """The metrics of the predicted labels; none by default."""

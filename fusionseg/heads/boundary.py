@@ -1,12 +1,13 @@
 """Regions from predicted boundaries."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from fusionseg.heads.base import resized
+from fusionseg.heads.ranges import MIN_AREA, PROBABILITY, Range
 from fusionseg.heads.region import RegionHead
 from fusionseg.heads.region_decoding import watershed
 from fusionseg.heads.region_targets import boundaries
@@ -48,13 +49,22 @@ class BoundaryHead(RegionHead):
             raise ValueError(
                 f"a boundary has two sides of equal thickness: expected width 2, 4, 6 ..., found {width}"
             )
-        if not 0 < threshold < 1:
-            raise ValueError(f"expected a threshold in (0, 1), found {threshold}")
         self.width = width
         self.threshold = threshold
         self.min_area = min_area
+        self.check_decoding()
         self.layers = nn.Sequential(nn.Dropout2d(dropout), nn.Conv2d(in_channels, 1, 1))
         self.criterion = loss()
+
+    @property
+    def tunable(self) -> Mapping[str, Range]:
+        """The threshold and the smallest area."""
+        return {"threshold": PROBABILITY, "min_area": MIN_AREA}
+
+    def check_decoding(self) -> None:
+        """Raises a ValueError unless the threshold is in (0, 1)."""
+        if not 0 < self.threshold < 1:
+            raise ValueError(f"expected a threshold in (0, 1), found {self.threshold}")
 
     def forward(self, features: Tensor) -> Tensor:
         """The logits (B, 1, h, w) from features (B, in_channels, h, w)."""

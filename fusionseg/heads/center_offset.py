@@ -1,12 +1,13 @@
 """Regions from predicted centers and offsets to them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from fusionseg.heads.base import resized
+from fusionseg.heads.ranges import Range
 from fusionseg.heads.region import RegionHead
 from fusionseg.heads.region_decoding import check_grouping, group
 from fusionseg.heads.region_targets import center_heatmap, center_offsets
@@ -70,20 +71,30 @@ class CenterOffsetHead(RegionHead):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        if not 0 < threshold < 1 or sigma <= 0:
-            raise ValueError(
-                f"expected a threshold in (0, 1) and a positive sigma, found {threshold} and {sigma}"
-            )
-        check_grouping(kernel, max_centers)
         self.sigma = sigma
         self.threshold = threshold
         self.kernel = kernel
         self.max_centers = max_centers
+        self.check_decoding()
         self.center_weight = center_weight
         self.offset_weight = offset_weight
         self.layers = nn.Sequential(nn.Dropout2d(dropout), nn.Conv2d(in_channels, 3, 1))
         self.center_loss = center_loss()
         self.offset_loss = offset_loss()
+
+    @property
+    def tunable(self) -> Mapping[str, Range]:
+        """The threshold and the size of a window that has one center."""
+        return {"threshold": Range(0.01, 0.9, log=True), "kernel": Range(3, 63, step=2)}
+
+    def check_decoding(self) -> None:
+        """Raises a ValueError as the constructor does."""
+        if not 0 < self.threshold < 1 or self.sigma <= 0:
+            raise ValueError(
+                "expected a threshold in (0, 1) and a positive sigma, found "
+                f"{self.threshold} and {self.sigma}"
+            )
+        check_grouping(self.kernel, self.max_centers)
 
     def forward(self, features: Tensor) -> Tensor:
         """The output (B, 3, h, w) from features (B, in_channels, h, w)."""

@@ -1,18 +1,18 @@
 """Regions from predicted distances to their outlines."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from fusionseg.heads.base import resized
+from fusionseg.heads.ranges import MIN_AREA, Range
 from fusionseg.heads.region import RegionHead
-from fusionseg.heads.region_decoding import filled
+from fusionseg.heads.region_decoding import flooded
 from fusionseg.losses import AbsoluteError, Loss
 from fusionseg.losses.base import sums_and_weights
-from fusionseg.sample import Array, Frame, IntMap, Sample
+from fusionseg.sample import Frame, Sample
 
 _LOWEST = 1.2
 """The lowest level, in pixels.
@@ -59,13 +59,22 @@ class DistanceHead(RegionHead):
         super().__init__()
         if not 2 <= reach <= 128:
             raise ValueError(f"expected reach in 2..128, found {reach}")
-        if not _LOWEST <= seed < reach:
-            raise ValueError(f"expected seed in [{_LOWEST}, {reach}), found {seed}")
         self.reach = reach
-        self.levels = np.linspace(seed, _LOWEST, num=5) / reach
+        self.seed = seed
         self.min_area = min_area
+        self.check_decoding()
         self.layers = nn.Sequential(nn.Dropout2d(dropout), nn.Conv2d(in_channels, 1, 1))
         self.criterion = loss()
+
+    @property
+    def tunable(self) -> Mapping[str, Range]:
+        """The seed, below the reach, and the smallest area."""
+        return {"seed": Range(_LOWEST, 0.9 * self.reach, log=True), "min_area": MIN_AREA}
+
+    def check_decoding(self) -> None:
+        """Raises a ValueError unless the seed is in [1.2, reach)."""
+        if not _LOWEST <= self.seed < self.reach:
+            raise ValueError(f"expected seed in [{_LOWEST}, {self.reach}), found {self.seed}")
 
     def forward(self, features: Tensor) -> Tensor:
         """The distances as shares of `reach` (B, 1, h, w) from features (B, in_channels, h, w)."""
@@ -83,7 +92,8 @@ class DistanceHead(RegionHead):
     def labels(self, output: Tensor, frame: Frame) -> Tensor:
         """The region ids (B, H, W) int64 from 1, from an output (B, 1, h, w), computed on the CPU."""
         energy = resized(output.detach(), frame)[:, 0].cpu().numpy()
-        maps = np.stack([_flooded(image, self.levels, self.min_area) for image in energy])
+        levels = np.linspace(self.seed, _LOWEST, num=5) / self.reach
+        maps = np.stack([flooded(image, levels, self.min_area) for image in energy])
         return torch.from_numpy(maps.astype(np.int64)).to(output.device)
 
     def ideal(self, target: tuple[Tensor, Tensor]) -> Tensor:
@@ -127,24 +137,3 @@ def _lower(values: Tensor, axis: int, step: int, cost: int) -> None:
     for start, source in ((step, 0), (0, step)):
         part = values.narrow(axis, start, size)
         torch.minimum(part, raised.narrow(axis, source, size), out=part)
-
-
-def _flooded(energy: Array, levels: Array, min_area: int) -> IntMap:
-    """The region map, int32 (H, W) from 1, of what is 8-connected at falling levels of the energy (H, W)."""
-    labels = np.zeros(energy.shape, np.int32)
-    pixels = np.arange(energy.size)
-    seeds = pixels[:0]  # a pixel of each region
-    for level in levels:
-        number, parts = cv2.connectedComponents((energy >= level).astype(np.uint8))
-        regions = np.bincount(parts.flat[seeds], minlength=number)
-        new = (regions == 0) & (np.bincount(parts.ravel()) >= min_area)
-        new[0] = False  # the pixels below the level
-        if new.any():
-            some = np.zeros(number, np.int64)
-            some[parts.ravel()] = pixels
-            seeds = np.append(seeds, some[new])
-        owner = np.zeros(number, np.int32)
-        owner[parts.flat[seeds]] = np.arange(1, len(seeds) + 1)
-        shared = regions > 1
-        labels = np.where(shared[parts], filled(labels), owner[parts]) if shared.any() else owner[parts]
-    return filled(labels)

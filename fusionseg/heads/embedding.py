@@ -1,13 +1,14 @@
 """Regions from predicted embeddings of pixels, which are clustered."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from fusionseg.heads.base import resized
+from fusionseg.heads.ranges import MIN_AREA, Range
 from fusionseg.heads.region import RegionHead
 from fusionseg.heads.region_clustering import clustered
 from fusionseg.losses import Discriminative, Loss
@@ -51,21 +52,31 @@ class EmbeddingHead(RegionHead):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        if dimensions < 2 or bandwidth <= 0:
-            raise ValueError(
-                f"expected at least 2 dimensions and a positive bandwidth, found {dimensions} and {bandwidth}"
-            )
-        if min_area < 0 or not 0 < max_clusters < OFFSET:
-            raise ValueError(
-                f"expected min_area of at least 0 and max_clusters in 1..{OFFSET - 1}, "
-                f"found {min_area} and {max_clusters}"
-            )
         self.dimensions = dimensions
         self.bandwidth = bandwidth
         self.min_area = min_area
         self.max_clusters = max_clusters
+        self.check_decoding()
         self.layers = nn.Sequential(nn.Dropout2d(dropout), nn.Conv2d(in_channels, dimensions, 1))
         self.criterion = loss()
+
+    @property
+    def tunable(self) -> Mapping[str, Range]:
+        """The bandwidth and the smallest area."""
+        return {"bandwidth": Range(0.3, 4.0, log=True), "min_area": MIN_AREA}
+
+    def check_decoding(self) -> None:
+        """Raises a ValueError as the constructor does."""
+        if self.dimensions < 2 or not self.bandwidth > 0:
+            raise ValueError(
+                "expected at least 2 dimensions and a positive bandwidth, found "
+                f"{self.dimensions} and {self.bandwidth}"
+            )
+        if self.min_area < 0 or not 0 < self.max_clusters < OFFSET:
+            raise ValueError(
+                f"expected min_area of at least 0 and max_clusters in 1..{OFFSET - 1}, "
+                f"found {self.min_area} and {self.max_clusters}"
+            )
 
     def forward(self, features: Tensor) -> Tensor:
         """The embeddings (B, E, h, w) from features (B, in_channels, h, w)."""

@@ -1,6 +1,6 @@
 """Regions from queries, each of which answers with a mask."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 import numpy as np
@@ -11,6 +11,7 @@ from fusionseg.heads.query_decoder import HEADS, QueryDecoder, QueryOutput
 from fusionseg.heads.query_decoding import query_regions
 from fusionseg.heads.query_loss import QueryWeights, query_loss
 from fusionseg.heads.query_target import QueryTarget, query_target, warn_of_more
+from fusionseg.heads.ranges import MIN_AREA, PROBABILITY, Range
 from fusionseg.heads.region import RegionHead
 from fusionseg.sample import OFFSET, VOID, Frame, Sample
 
@@ -73,11 +74,6 @@ class MaskQueryHead(RegionHead):
                 f"expected queries in 1..{OFFSET - 1}, a width that is a multiple of {HEADS} and at least 1 "
                 f"layer, found {queries}, {width} and {layers}"
             )
-        if not 0 <= threshold <= 1 or not 0 <= overlap <= 1 or min_area < 0:
-            raise ValueError(
-                "expected threshold and overlap in [0, 1] and min_area of at least 0, "
-                f"found {threshold}, {overlap} and {min_area}"
-            )
         self.weights = QueryWeights(class_weight, mask_weight, dice_weight, no_object)
         if min(self.weights) < 0:
             raise ValueError(f"expected weights of at least 0, found {self.weights}")
@@ -87,7 +83,21 @@ class MaskQueryHead(RegionHead):
         self.threshold = threshold
         self.overlap = overlap
         self.min_area = min_area
+        self.check_decoding()
         self.decoder = QueryDecoder(in_channels, self.num_classes, queries, width, layers)
+
+    @property
+    def tunable(self) -> Mapping[str, Range]:
+        """Both thresholds and the smallest area."""
+        return {"threshold": PROBABILITY, "overlap": PROBABILITY, "min_area": MIN_AREA}
+
+    def check_decoding(self) -> None:
+        """Raises a ValueError unless thresholds are in [0, 1] and the smallest area is not negative."""
+        if not 0 <= self.threshold <= 1 or not 0 <= self.overlap <= 1 or self.min_area < 0:
+            raise ValueError(
+                "expected threshold and overlap in [0, 1] and min_area of at least 0, "
+                f"found {self.threshold}, {self.overlap} and {self.min_area}"
+            )
 
     def forward(self, features: Sequence[Tensor]) -> QueryOutput:
         """The answers from the maps (B, in_channels[i], h_i, w_i), fine to coarse."""

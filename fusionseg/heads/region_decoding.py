@@ -1,4 +1,4 @@
-"""Region maps from network outputs: grouping by predicted centers, and watershed by predicted boundaries."""
+"""Region maps from network outputs: grouping by centers, and watersheds by boundaries and by distances."""
 
 from typing import TypeVar
 
@@ -108,6 +108,27 @@ def watershed(
     """
     labels = connected(probability < threshold)
     return filled(numbered(labels, min_area))
+
+
+def flooded(energy: Array, levels: Array, min_area: int) -> npt.NDArray[np.int32]:
+    """The region map, int32 (H, W) from 1, of what is 8-connected at falling levels of the energy (H, W)."""
+    labels = np.zeros(energy.shape, np.int32)
+    pixels = np.arange(energy.size)
+    seeds = pixels[:0]  # a pixel of each region
+    for level in levels:
+        number, parts = cv2.connectedComponents((energy >= level).astype(np.uint8))
+        regions = np.bincount(parts.flat[seeds], minlength=number)
+        new = (regions == 0) & (np.bincount(parts.ravel()) >= min_area)
+        new[0] = False  # the pixels below the level
+        if new.any():
+            some = np.zeros(number, np.int64)
+            some[parts.ravel()] = pixels
+            seeds = np.append(seeds, some[new])
+        owner = np.zeros(number, np.int32)
+        owner[parts.flat[seeds]] = np.arange(1, len(seeds) + 1)
+        shared = regions > 1
+        labels = np.where(shared[parts], filled(labels), owner[parts]) if shared.any() else owner[parts]
+    return filled(labels)
 
 
 def connected(image: Array) -> npt.NDArray[np.int32]:

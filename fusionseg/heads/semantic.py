@@ -1,6 +1,6 @@
 """A class for every pixel."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import torch
@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fusionseg.heads.base import Head, resized
+from fusionseg.heads.ranges import PROBABILITY, Range
 from fusionseg.losses import CrossEntropy, Loss
 from fusionseg.losses.base import sums_and_weights
 from fusionseg.metrics import ImageMetric, SemanticMetrics
@@ -51,14 +52,23 @@ class SemanticHead(Head):
             raise ValueError(f"the binary form is for 2 classes, found {num_classes}: leave binary out")
         if not losses:
             raise ValueError("a semantic head needs at least one loss, found an empty list")
-        if not 0 < threshold < 1:
-            raise ValueError(f"expected a threshold in (0, 1), found {threshold}")
         self.num_classes = num_classes
         self.binary = binary
         self.threshold = threshold
+        self.check_decoding()
         channels = 1 if binary else num_classes
         self.layers = nn.Sequential(nn.Dropout2d(dropout), nn.Conv2d(in_channels, channels, 1))
         self.losses = nn.ModuleList(loss() for loss in losses)
+
+    @property
+    def tunable(self) -> Mapping[str, Range]:
+        """In the binary form the threshold."""
+        return {"threshold": PROBABILITY} if self.binary else {}
+
+    def check_decoding(self) -> None:
+        """Raises a ValueError unless the threshold is in (0, 1)."""
+        if not 0 < self.threshold < 1:
+            raise ValueError(f"expected a threshold in (0, 1), found {self.threshold}")
 
     def forward(self, features: Tensor) -> Tensor:
         """The logits (B, C or 1, h, w) from features (B, in_channels, h, w)."""

@@ -1,12 +1,13 @@
 """Regions from three classes of pixels: background, interior and border."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from fusionseg.heads.base import resized
+from fusionseg.heads.ranges import MIN_AREA, Range
 from fusionseg.heads.region import RegionHead
 from fusionseg.heads.region_decoding import connected, filled, numbered
 from fusionseg.heads.region_targets import boundaries
@@ -66,6 +67,11 @@ class TrinaryHead(RegionHead):
         self.min_area = min_area
         self.layers = nn.Sequential(nn.Dropout2d(dropout), nn.Conv2d(in_channels, 3, 1))
         self.criterion = loss()
+
+    @property
+    def tunable(self) -> Mapping[str, Range]:
+        """The smallest area."""
+        return {"min_area": MIN_AREA}
 
     def forward(self, features: Tensor) -> Tensor:
         """The logits (B, 3, h, w) from features (B, in_channels, h, w)."""

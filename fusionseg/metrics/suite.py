@@ -134,11 +134,25 @@ class MetricSuite(nn.Module):
         figures: dict[str, float] = {}
         for metric in self._measured(sums):
             figures |= metric.figures(sums)
-        leading = [m for m in self._measured(sums) if m.main and m.answer not in self.untrained]
-        primary = [metric for metric in leading if metric.answer in PRIMARY] or leading
-        parts = [figures[metric.main] for metric in primary if not math.isnan(figures[metric.main])]
+        mains = [figures[metric.main] for metric in self._scored(self._measured(sums))]
+        parts = [value for value in mains if not math.isnan(value)]
         figures["score"] = math.prod(parts) ** (1 / len(parts)) if parts else math.nan
         return figures
+
+    def behind(self, figure: str) -> list[ImageMetric]:
+        """The metrics that a figure or the `score` is computed by; none if there is no such figure.
+
+        >>> from fusionseg.metrics import FusedMetrics, MetricSuite, RegionMetrics, SemanticMetrics
+        >>> suite = MetricSuite([SemanticMetrics(num_classes=2), RegionMetrics(), FusedMetrics(2)])
+        >>> [[type(metric).__name__ for metric in suite.behind(name)] for name in ("voi", "score", "vio")]
+        [['RegionMetrics'], ['SemanticMetrics', 'RegionMetrics'], []]
+        """
+        return self._scored(self) if figure == "score" else [m for m in self if figure in _names(m)]
+
+    @property
+    def names(self) -> list[str]:
+        """The names of all figures."""
+        return [*(name for metric in self for name in _names(metric)), "score"]
 
     def per_class(self, sums: Counted | None = None) -> dict[str, list[float]]:
         """Figures of each class, in the order of the classes; NaN where a class does not occur.
@@ -174,6 +188,11 @@ class MetricSuite(nn.Module):
                 )
         return lines
 
+    def _scored(self, metrics: Iterable[ImageMetric]) -> list[ImageMetric]:
+        """Those metrics whose main figures make the score."""
+        leading = [m for m in metrics if m.main and m.answer not in self.untrained]
+        return [metric for metric in leading if metric.answer in PRIMARY] or leading
+
     def _measured(self, sums: Counted) -> list[ImageMetric]:
         """The metrics that the sums are of."""
         return [metric for metric in self if any(name in sums for name in metric.names)]
@@ -181,6 +200,11 @@ class MetricSuite(nn.Module):
     def _computed(self) -> Counted:
         """The sums of all processes at the last `compute`."""
         return {name: value for metric in self for name, value in metric.computed.items()}
+
+
+def _names(metric: ImageMetric) -> list[str]:
+    """The names of a metric's figures."""
+    return list(metric.figures({name: getattr(metric, name).cpu().numpy() for name in metric.names}))
 
 
 def total(many: Iterable[Counted]) -> Counted:

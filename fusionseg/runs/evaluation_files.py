@@ -52,6 +52,7 @@ def evaluate(
     precision: str,
     pictures: int = 4,
     checkpoint: str = "best",
+    decoder: Json | None = None,
     official: Official | None = None,
 ) -> Json:
     """Measures a model on a split and writes `<split>.json`, `.csv`, `.npz` and pictures into a folder.
@@ -65,12 +66,14 @@ def evaluate(
         pictures: How many of the best and of the worst images are drawn, each once; those of which nothing
             can be measured are neither.
         checkpoint: What the file is to say about where the weights come from.
+        decoder: What it is to say about a tuned decoder.
         official: What measures the official scores too.
 
     Returns:
         What the JSON file holds: `metrics`, `per_class`, `notes` (what the score does not show), `things`
         (the names of the countable classes), `region` (what a region is in the data), `split`, `checkpoint`,
-        `images`, and `official`, the figures of the official scores by their kind.
+        `images`, where it was tuned the `decoder`, and `official`, the figures of the official scores by
+        their kind.
     """
     with mendable():
         suite = suite_of(module, data.classes)
@@ -90,6 +93,7 @@ def evaluate(
                     heapq.heappop(heap)
         of_all = _result(suite, records.total, data.classes)
         result = of_all | {"split": split, "checkpoint": checkpoint, "images": records.count}
+        result |= {"decoder": decoder} if decoder else {}
         if official is not None:
             result["official"] = official.figures()
         records.write_csv(folder / f"{split}.csv")

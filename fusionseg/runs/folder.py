@@ -35,6 +35,7 @@ class RunFolder:
         self.summary = self.path / "summary.json"
         self.metrics = self.path / "metrics.csv"
         self.training_files = self.path / "training_files.txt"
+        self.decoder = self.path / "decoder.yaml"
         self.checkpoints = self.path / "checkpoints"
         self.best = self.checkpoints / "best.ckpt"
         self.last = self.checkpoints / "last.ckpt"

@@ -1,6 +1,5 @@
 """Predicts images in files and writes label maps, COCO panoptic JSON, scene scores and overlays."""
 
-import hashlib
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -26,6 +25,7 @@ from fusionseg.files.images import (
     write_semantic,
 )
 from fusionseg.files.photos import Photo, orientation, read_image
+from fusionseg.runs.decoder import Decoder, digest, tuned
 from fusionseg.runs.folder import RunFolder
 from fusionseg.runs.input_images import InputImage
 from fusionseg.runs.prediction_record import RECORD, PredictionRecord
@@ -58,19 +58,21 @@ def model_of(
     scale: float | None = None,
     value_range: tuple[float, float] | None = None,
     trust: Iterable[str] = (),
-) -> tuple[Any, Json]:
+    untuned: bool = False,
+) -> tuple[Any, Json, Decoder | None]:
     """A model of RGB images, and the settings that its answers depend on.
 
     Args:
-        run: A run folder, whose best checkpoint is taken.
+        run: A run folder, whose best checkpoint is taken, and its tuned decoder if there is one.
         checkpoint: A checkpoint instead.
         scale: Size at which the model sees images, relative to their files.
         value_range: The values that are black and white in images of more than 8 bits.
         trust: As in `restored`.
+        untuned: Whether the decoder is left out.
 
     Returns:
-        The model, and the digest of its `checkpoint`, the `scale` and the `value_range`; the latter two are
-        those of the training data where left out.
+        The model, its settings, and the decoder. The settings are the digest of the `checkpoint`, the `scale`
+        and the `value_range`, those of the training data where left out, and of a tuned `decoder` its record.
 
     Raises:
         UsageError: If not one of run and checkpoint is given, the size is not above 0 or the range is empty.
@@ -89,14 +91,14 @@ def model_of(
             f"expected a model of RGB images, found one of {channels} channels: use its predictions() "
             "in Python"
         )
-    with checkpoint.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    decoder = tuned(model, RunFolder(run), "best") if run and not untuned else None
     given = list(value_range) if value_range else data.get("value_range")
-    return model, {
-        "checkpoint": digest,
+    settings: Json = {
+        "checkpoint": digest(checkpoint),
         "scale": scale or float(data.get("scale", 1.0)),
         "value_range": given,
     }
+    return model, settings | ({"decoder": decoder.record} if decoder else {}), decoder
 
 
 def _checkpoint(run: Path | None, checkpoint: Path | None) -> Path:

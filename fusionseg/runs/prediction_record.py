@@ -39,7 +39,8 @@ class PredictionRecord:
                 file.truncate(len(whole))
         if lines := [json.loads(line) for line in whole.splitlines()]:
             if lines[0] != settings:
-                differing = [key for key in settings if settings[key] != lines[0].get(key)]
+                keys = dict.fromkeys([*settings, *lines[0]])
+                differing = [key for key in keys if settings.get(key) != lines[0].get(key)]
                 raise FileExistsError(
                     f"{folder} already holds predictions by another {' and '.join(differing)}: choose "
                     "another folder with --out, or remove it"

@@ -6,7 +6,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
 
@@ -46,9 +46,6 @@ def mapped(
     Raises:
         UserError: If there is less than one process, or one was killed.
     """
-    if jobs is not None and jobs < 1:
-        raise UserError(f"expected at least 1 process, found --jobs {jobs}")
-    count = min(jobs or cores(), len(items))
     columns = (
         TextColumn(title),
         BarColumn(24),
@@ -58,25 +55,70 @@ def mapped(
         TimeRemainingColumn(),
     )
     console = Console(stderr=True)
-    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
+    with (
+        Workers(function, len(items), jobs) as workers,
+        Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar,
+    ):
         row = bar.add_task(title, total=len(items))
-        if count > 1:
-            return _shared(function, items, count, lambda: bar.advance(row))
-        results = []
-        for item in items:
-            results.append(function(item))
-            bar.advance(row)
-        return results
+        return workers.results(function, items, lambda: bar.advance(row))
 
 
-def _shared(
-    function: Callable[[Item], Result], items: Sequence[Item], count: int, done: Callable[[], None]
-) -> list[Result]:
-    """The results of several processes."""
-    with pool_of(count, getattr(function, "func", function).__module__) as pool:
-        futures: list[Future[Result]] = []
+class Workers:
+    """Several processes, to compute with as often as one likes within a `with` block.
+
+    Args:
+        function: What is computed, a function of a module, which processes can import.
+        most: The largest number of items that there will be at a time.
+        jobs: Number of processes; by default one for each core. With one nothing is started.
+
+    Raises:
+        UserError: If there is less than one process.
+    """
+
+    def __init__(self, function: Callable[..., object], most: int, jobs: int | None = None) -> None:
+        if jobs is not None and jobs < 1:
+            raise UserError(f"expected at least 1 process, found --jobs {jobs}")
+        self.count = min(jobs or cores(), most)
+        self.module = getattr(function, "func", function).__module__
+        self.pool: ProcessPoolExecutor | None = None
+
+    def __enter__(self) -> "Workers":
+        if self.count > 1:
+            self.pool = pool_of(self.count, self.module)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if self.pool is None:
+            return
+        self.pool.shutdown(wait=kind is None, cancel_futures=True)
+        if kind is not None:  # not waiting for what they are at
+            for process in multiprocessing.active_children():
+                process.terminate()
+
+    def results(
+        self,
+        function: Callable[[Item], Result],
+        items: Sequence[Item],
+        done: Callable[[], object] = lambda: None,
+    ) -> list[Result]:
+        """The results of a function for each item, in their order.
+
+        Args:
+            function: A function of the module, or a `functools.partial` of one.
+            items: What it is called with.
+            done: Called after each item.
+
+        Raises:
+            UserError: If a process was killed.
+        """
+        if self.pool is None:
+            results = []
+            for item in items:
+                results.append(function(item))
+                done()
+            return results
         try:
-            futures += [pool.submit(function, item) for item in items]
+            futures = [self.pool.submit(function, item) for item in items]
             for future in as_completed(futures):
                 future.result()
                 done()
@@ -84,9 +126,6 @@ def _shared(
             raise UserError(
                 "a process was killed, for example because memory ran out: use fewer of them (--jobs)"
             ) from error
-        except BaseException:
-            _abandon(pool, futures)
-            raise
         return [future.result() for future in futures]
 
 
@@ -99,8 +138,12 @@ def pool_of(count: int, module: str) -> ProcessPoolExecutor:
 
 
 def _prepare() -> None:
-    """Leaves the other cores to the other workers, and ends with the process that started this one."""
+    """Leaves the other cores to the other workers, and ends with the process that started this one.
+
+    Ctrl-C in a terminal reaches all processes; what is to end is said by that one.
+    """
     cv2.setNumThreads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
@@ -109,10 +152,3 @@ def _end_with_parent() -> None:
     if (parent := multiprocessing.parent_process()) is not None:
         parent.join()
         os.kill(os.getpid(), signal.SIGTERM)
-
-
-def _abandon(pool: ProcessPoolExecutor, futures: Sequence[Future[Result]]) -> None:
-    """Ends the workers without waiting for what they are at."""
-    pool.shutdown(wait=False, cancel_futures=True)
-    for process in multiprocessing.active_children():
-        process.terminate()

@@ -33,6 +33,7 @@ class RunResult:
         point: The variant's place on the axes of its study, by the axes' names.
         figures: Figures by `split/name`, of the epoch that counts in the study.
         per_class: Figures of each class by split and class, as in `evaluation/<split>.json`.
+        tuned: The splits whose figures a tuned decoder has (`fusionseg tune`).
         summary: The run's `summary.json`.
         reason: The end of the log of a failed run.
     """
@@ -45,6 +46,7 @@ class RunResult:
     point: Mapping[str, Any] = field(default_factory=dict)
     figures: Mapping[str, float] = field(default_factory=dict)
     per_class: Mapping[str, Mapping[str, Mapping[str, float]]] = field(default_factory=dict)
+    tuned: frozenset[str] = frozenset()
     summary: Json = field(default_factory=dict)
     reason: str = ""
 
@@ -187,6 +189,7 @@ def _result(path: Path, variant: str, seed: int, status: Status, **more: Any) ->
     folder = RunFolder(path)
     figures: dict[str, float] = {}
     per_class: dict[str, Any] = {}
+    tuned: set[str] = set()
     if status == "finished":
         for split in ("val", "test"):
             file = folder.evaluated(split)
@@ -195,6 +198,7 @@ def _result(path: Path, variant: str, seed: int, status: Status, **more: Any) ->
                 measured = {k: float("nan") if v is None else v for k, v in evaluated["metrics"].items()}
                 figures |= {f"{split}/{name}": value for name, value in measured.items()}
                 per_class[split] = evaluated["per_class"]
+                tuned |= {split} if evaluated.get("decoder") else set()
         if not figures:
             figures = dict((folder.read_summary().get("best") or {}).get("metrics", {}))
     return RunResult(
@@ -204,6 +208,7 @@ def _result(path: Path, variant: str, seed: int, status: Status, **more: Any) ->
         status,
         figures=figures,
         per_class=per_class,
+        tuned=frozenset(tuned),
         summary=folder.read_summary(),
         **more,
     )

@@ -315,6 +315,72 @@ def test_outputs_in_bf16_are_scored_and_read_in_full_precision(
     assert torch.equal(head.labels(output, frame), head.labels(full, frame))
 
 
+def arguments(head: Head) -> dict[str, Any]:
+    """The numbers that a head was built with."""
+    known = {name: getattr(head, name, None) for name in inspect.signature(type(head)).parameters}
+    return {name: value for name, value in known.items() if isinstance(value, int | float)}
+
+
+def built(head: Head, **changed: Any) -> Head:
+    """A head like another with other arguments; weights and losses are of no concern."""
+    channels: Any = [8] * 4 if head.reads_pyramid else 8
+    return type(head)(channels, **{**arguments(head), **changed})  # type: ignore[call-arg]
+
+
+@head_and_view
+def test_tunable_parameters_are_arguments_that_the_labels_alone_go_by(
+    recipe: Callable[[int, int], Head], view: Callable[[Sample], Sample], scenes: Scenes
+) -> None:
+    head, batch, frame = recipe(8, CLASSES), view(scenes()), Frame.whole((64, 96))
+    ideal = head.ideal(head.target(batch))
+
+    def unsure(values: Tensor) -> Tensor:
+        """An image that is not sure of anything, and one that is sure of two answers, a few pixels apart."""
+        first = values[:1]
+        apart = first.roll(8, -1) if first.shape[-1] == 96 else first
+        return torch.cat([0.06 * first, 0.4 * (first + apart)]) + 0.1 * torch.randn(2, *first.shape[1:])
+
+    output = mapped(unsure, ideal)
+    loss = head.loss(output, head.target(batch))
+    for name, values in head.tunable.items():
+        assert values.low < values.high
+        assert values.step is None or (values.high - values.low) % values.step == 0
+        before = getattr(head, name)
+        found = []
+        for value in (before, values.low, values.high):
+            head.set_decoding(**{name: value})
+            found.append(head.labels(output, frame))
+            assert torch.equal(found[-1], built(head, **{name: value}).labels(output, frame))
+            for changed, known in zip(head.loss(output, head.target(batch)), loss, strict=True):
+                assert torch.equal(changed, known)
+        assert not all(torch.equal(labels, found[0]) for labels in found), f"{name} changes nothing"
+        head.set_decoding(**{name: before})
+
+
+@head_and_view
+def test_a_tunable_parameter_is_refused_as_the_constructor_refuses_it(
+    recipe: Callable[[int, int], Head], view: Callable[[Sample], Sample]
+) -> None:
+    head = recipe(8, CLASSES)
+    for name in head.tunable:
+        before = arguments(head)
+        for value in (-1, 0, 2, 10**6):
+            messages = []
+            for act in (built, lambda head, **changed: head.set_decoding(**changed)):
+                try:
+                    act(head, **{name: value})
+                    messages.append("")
+                except ValueError as error:
+                    messages.append(str(error))
+            assert messages[0] == messages[1]
+            assert arguments(head) == (before if messages[0] else {**before, name: value})
+            head.set_decoding(**{name: before[name]})
+        with pytest.raises(ValueError, match=f"expected an? (number|integer) as {name}, found 'wide'"):
+            head.set_decoding(**{name: "wide"})  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"to tune, found width$"):
+        head.set_decoding(width=4)
+
+
 @head_and_view
 def test_targets_do_not_wait_for_the_device(
     recipe: Callable[[int, int], Head], view: Callable[[Sample], Sample], scenes: Scenes

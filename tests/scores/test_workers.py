@@ -8,7 +8,7 @@ import psutil
 import pytest
 
 from fusionseg.config.errors import UserError
-from fusionseg.scores.workers import mapped
+from fusionseg.scores.workers import Workers, mapped
 
 
 def squared(value: int) -> tuple[int, int]:
@@ -23,6 +23,25 @@ def test_results_have_the_order_of_the_items_whoever_computes_them() -> None:
     assert [value for value, _ in alone] == [value for value, _ in shared] == [n**2 for n in range(7)]
     assert {process for _, process in alone} == {os.getpid()}
     assert os.getpid() not in {process for _, process in shared}
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_the_same_processes_compute_again_and_again(jobs: int) -> None:
+    done: list[None] = []
+    with Workers(squared, 5, jobs) as workers:
+        found = [workers.results(squared, range(5), lambda: done.append(None)) for _ in range(3)]
+    assert [[value for value, _ in one] for one in found] == [[n**2 for n in range(5)]] * 3
+    assert len({process for one in found for _, process in one}) <= jobs
+    assert len(done) == 15
+
+
+def signaled(value: int) -> int:
+    os.kill(os.getpid(), signal.SIGINT)
+    return value
+
+
+def test_control_c_is_left_to_the_process_that_started_the_others() -> None:
+    assert mapped(signaled, [1, 2, 3], 2) == [1, 2, 3]
 
 
 @pytest.mark.parametrize("jobs", [1, 2])

@@ -51,6 +51,10 @@ class Analysis:
         """Whether a figure is of images by which the epoch was chosen."""
         return self.asked.optimistic and split_of(figure) == "val"
 
+    def tuned(self, variant: str, figure: str) -> bool:
+        """Whether a figure of a variant is, in any run, of a decoder that validation images tuned."""
+        return True in self.asked.tuned(variant, split_of(figure))
+
     @cached_property
     def candidates(self) -> tuple[str, ...]:
         """The variants among which validation chooses: those of a search, or of a grid over axes."""

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from fusionseg.studies.report.figures import lower_is_better
+from fusionseg.studies.report.figures import lower_is_better, split_of
 from fusionseg.studies.report.question import Question
 from fusionseg.studies.statistics import (
     BootstrapInterval,
@@ -108,8 +108,12 @@ def comparisons(
 
 
 def _comparable(asked: Question, variant: str, metric: str) -> bool:
-    """Whether a figure compares two variants: both train its task, or have no run yet that would show it."""
-    return all(
+    """Whether a figure compares two variants.
+
+    Both train its task, or have no run yet that would show it; and all of their decoders are tuned, or none.
+    """
+    both = asked.tuned(variant, split_of(metric)) | asked.tuned(asked.reference, split_of(metric))
+    return len(both) < 2 and all(
         asked.counts(name, metric) or not any(run.figures for run in asked.finished(name))
         for name in (variant, asked.reference)
     )

@@ -68,6 +68,14 @@ class Question:
         """Whether a variant was evaluated on test images."""
         return any(name.startswith("test/") for run in self.finished(variant) for name in run.figures)
 
+    def tuned(self, variant: str, split: str) -> set[bool]:
+        """Whether the figures of a variant's runs are of tuned decoders; both where runs differ in that."""
+        return {split in run.tuned for run in self.finished(variant)}
+
+    def tuned_anywhere(self, variant: str) -> bool:
+        """Whether a variant has figures of tuned decoders, of any split."""
+        return any(run.tuned for run in self.finished(variant))
+
     def measured(self) -> list[str]:
         """The figures that any finished run of the variants has, in their order."""
         runs = (run for variant in self.variants for run in self.finished(variant))
@@ -122,7 +130,7 @@ def question(results: Results, metric: str | None = None, reference: str | None 
 
 
 def notices(asked: Question) -> list[str]:
-    """What keeps the study from an answer, one line each: single seeds, baselines that failed."""
+    """What keeps the study from an answer, one line each: single seeds, failed baselines, tuned decoders."""
     lines = []
     if len(asked.seeds) == 1:
         lines.append(f"one seed ({asked.seeds[0]}): no spread over trainings and no test; add seeds")
@@ -136,6 +144,13 @@ def notices(asked: Question) -> list[str]:
                 f"the {task} baseline {variant!r} failed with {count(len(failed), 'seed')} "
                 f"({listed(failed)}): its tests and Delta-m are withheld"
             )
+    tuned = {name: asked.tuned(name, asked.split) for name in asked.variants}
+    if len(set().union(*tuned.values())) > 1:
+        having = [name for name, kinds in tuned.items() if True in kinds]
+        lines.append(
+            f"tuned decoders ({listed(having)}) are not compared with untuned ones: tune all runs and "
+            "evaluate them again, or evaluate with --untuned"
+        )
     return lines
 
 

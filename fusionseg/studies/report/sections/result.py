@@ -174,6 +174,9 @@ def _choices(numbers: Analysis) -> str:
         chose.append("the epoch of each run")
     if numbers.chosen:
         chose.append(f"{numbers.chosen} among {count(len(numbers.candidates), 'variant')}")
+    decoded = [name for name in asked.variants if asked.tuned_anywhere(name)]
+    if decoded:
+        chose.append(f"parameters of the decoders of {listed(decoded, NAMED)}")
     if not chose:
         return "Validation images chose nothing: every run counts with its last epoch."
     text = f"Validation images chose {listed(chose)}, so that the validation scores of that are optimistic"

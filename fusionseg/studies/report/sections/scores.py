@@ -17,6 +17,10 @@ CHOSEN_NOTE = f"{CHOSEN} Optimistic: chosen among {{number}} variants by this ve
 OPTIMISTIC_NOTE = (
     f"{OPTIMISTIC} Optimistic: of the epoch with the best validation score, on the images that chose it."
 )
+TUNED = "\N{SECTION SIGN}"
+TUNED_NOTE = f"{TUNED} Of decoders with parameters that validation images chose{{optimistic}}."
+"""The mark of figures of tuned decoders."""
+
 BOLD_NOTE = "Bold: better than {reference} after Holm's correction (see the differences)."
 
 
@@ -53,6 +57,9 @@ def _headlines(numbers: Analysis, figures: Sequence[str], name: str) -> Table:
         notes.append(OPTIMISTIC_NOTE)
     if numbers.chosen and any(numbers.is_chosen_by(numbers.chosen, f) for f in figures):
         notes.append(CHOSEN_NOTE.format(number=len(numbers.candidates)))
+    if any(numbers.tuned(variant, f) for variant in asked.variants for f in figures):
+        on_val = any(split_of(f) == "val" for f in figures)
+        notes.append(TUNED_NOTE.format(optimistic=": optimistic on these" if on_val else ""))
     if name == "scores-test":
         notes.append("The test images chose nothing: each variant was evaluated on them once.")
     columns = [
@@ -82,6 +89,7 @@ def _cell(numbers: Analysis, variant: str, figure: str, digits: int) -> Cell:
     if not mean.count:
         return Cell(shown(None), float("-inf"), hint="not measured")
     mark = f" {CHOSEN}" if numbers.is_chosen_by(variant, figure) else ""
+    mark += f" {TUNED}" if numbers.tuned(variant, figure) else ""
     return Cell(
         f"{mean_and_spread(mean.mean, mean.spread, digits)}{mark}",
         mean.mean,
@@ -107,7 +115,9 @@ def _records(numbers: Analysis, figures: Sequence[str]) -> list[dict[str, Value]
                         "high": mean.high,
                         "seeds": mean.count,
                         "missing": " ".join(map(str, numbers.asked.missing(variant))),
-                        "optimistic": numbers.optimistic(figure),
+                        "optimistic": numbers.optimistic(figure)
+                        or (numbers.tuned(variant, figure) and split_of(figure) == "val"),
+                        "tuned": numbers.tuned(variant, figure),
                     }
                 )
     return records

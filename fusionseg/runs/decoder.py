@@ -1,0 +1,169 @@
+"""The tuned decoder of a run, `decoder.yaml`: parameters of its heads that validation images chose."""
+
+import dataclasses
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+import yaml
+
+from fusionseg.config.errors import UsageError, UserError, mapping
+from fusionseg.files.atomic import Json, write_text
+from fusionseg.heads import Head
+from fusionseg.runs.folder import RunFolder
+
+Parameters: TypeAlias = dict[str, dict[str, float]]
+"""Parameters of decodings by task and name."""
+
+Which: TypeAlias = Literal["best", "last"]
+
+HEADER = """\
+# Parameters that `fusionseg tune` chose on validation images. `evaluate` and `predict` decode with them;
+# `fusionseg tune --run DIR --reset` removes them.
+"""
+
+
+@dataclass(frozen=True)
+class Decoder:
+    """A tuned decoder.
+
+    Attributes:
+        parameters: The parameters by task and name.
+        untuned: What they are in the run's configuration.
+        metric: The figure that decided, such as `val/score`.
+        before: Validation figures without tuning.
+        after: Validation figures with these parameters.
+        images: How many images these are of.
+        trials: How many parameters were tried.
+        seed: What was drawn with.
+        checkpoint: The checkpoint whose outputs were decoded, `best` or `last`.
+        digest: The SHA-256 digest of its file.
+        fusionseg: The version that tuned.
+    """
+
+    parameters: Parameters
+    untuned: Parameters
+    metric: str
+    before: dict[str, float]
+    after: dict[str, float]
+    images: int
+    trials: int
+    seed: int
+    checkpoint: Which
+    digest: str
+    fusionseg: str = dataclasses.field(default_factory=lambda: version("fusionseg"))
+
+    @property
+    def record(self) -> Json:
+        """What results say that are decoded with it."""
+        return {"parameters": self.parameters, "metric": self.metric, "trials": self.trials}
+
+    def line(self, split: str = "") -> str:
+        """What a command says that decodes with it, and measures a split."""
+        warning = ", so that figures of these images are optimistic" if split == "val" else ""
+        chosen = f"chosen by {self.metric} among {self.trials} on validation images{warning}"
+        return f"tuned decoder ({shown(self.parameters)}): {chosen}"
+
+    def write(self, run: RunFolder) -> None:
+        """Writes it into a run folder, in place of an earlier one."""
+        write_text(run.decoder, HEADER + yaml.safe_dump(dataclasses.asdict(self), sort_keys=False))
+
+    @classmethod
+    def of(cls, run: RunFolder) -> "Decoder | None":
+        """The decoder of a run; None if it is not tuned.
+
+        Raises:
+            UserError: If its file holds something else.
+        """
+        if not run.decoder.is_file():
+            return None
+        content = mapping(run.decoder)
+        names = {field.name for field in dataclasses.fields(cls)}
+        tables = [content.get("parameters"), content.get("untuned")]
+        whole = names == content.keys() and all(
+            isinstance(table, dict) and all(isinstance(values, dict) for values in table.values())
+            for table in tables
+        )
+        if not whole:
+            found = ", ".join(map(str, content)) or "nothing"
+            raise UserError(
+                f"{run.decoder}: expected what `fusionseg tune` writes, {', '.join(sorted(names))}, found "
+                f"{found}: tune again, or remove the file"
+            )
+        return cls(**content)
+
+
+def shown(parameters: Parameters) -> str:
+    """Parameters in words.
+
+    >>> shown({"region": {"threshold": 0.8124, "min_area": 20}})
+    'region.threshold 0.812, region.min_area 20'
+    """
+    return ", ".join(
+        f"{task}.{name} {value:.3g}" if isinstance(value, float) else f"{task}.{name} {value}"
+        for task, values in parameters.items()
+        for name, value in values.items()
+    )
+
+
+def digest(checkpoint: Path) -> str:
+    """The SHA-256 digest of a file."""
+    with checkpoint.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def decode_with(heads: Mapping[str, Head], parameters: Parameters, source: Path) -> None:
+    """Changes parameters of the heads' decodings.
+
+    Args:
+        heads: The head of each task.
+        parameters: The parameters by task and name.
+        source: The file that they are from.
+
+    Raises:
+        UserError: If a head is missing or cannot be used with them.
+    """
+    for task, values in parameters.items():
+        if task not in heads:
+            known = ", ".join(heads) or "nothing"
+            raise UserError(f"{source}: expected a head of {task}, found heads of {known}")
+        try:
+            heads[task].set_decoding(**values)
+        except (ValueError, TypeError) as error:
+            raise UserError(f"{source}: {task}: {error}") from error
+
+
+def tuned(model: Any, run: RunFolder, which: Which | None = None) -> Decoder | None:
+    """Lets a model decode as the run's `decoder.yaml` says.
+
+    Args:
+        model: The run's model.
+        run: The run.
+        which: The checkpoint that its weights are from; left out where it has none.
+
+    Returns:
+        The decoder; None if the run is not tuned.
+
+    Raises:
+        UserError: If it was tuned for another checkpoint or other parameters, or cannot be used.
+    """
+    decoder = Decoder.of(run)
+    if decoder is None:
+        return None
+    heads: dict[str, Head] = getattr(model, "heads", {})
+    remedy = "tune again (fusionseg tune), or leave it out with --untuned true"
+    if which and decoder.digest != digest(run.checkpoint(which)):
+        other = "an earlier one" if decoder.checkpoint == which else f"{decoder.checkpoint}.ckpt"
+        raise UserError(f"{run.decoder} was tuned for {other}, not for this {which}.ckpt: {remedy}")
+    for task, values in decoder.untuned.items():
+        for name, value in values.items():
+            own = getattr(heads.get(task), name, value)
+            if own != value:
+                raise UsageError(
+                    f"is {own} here, and was {value} when {run.decoder} was tuned: {remedy}", f"{task}.{name}"
+                )
+    decode_with(heads, decoder.parameters, run.decoder)
+    return decoder

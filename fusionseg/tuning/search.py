@@ -1,0 +1,121 @@
+"""The search for better parameters of a model's decodings, on all cores."""
+
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from fusionseg.metrics.suite import total
+from fusionseg.module import FusionModule
+from fusionseg.runs.decoder import Parameters
+from fusionseg.scores.workers import Workers
+from fusionseg.tuning.measuring import measured
+from fusionseg.tuning.outputs import KeptOutputs, kept_outputs
+from fusionseg.tuning.plan import Plan
+from fusionseg.tuning.trials import Trial, best, trials
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a search tried.
+
+    Attributes:
+        tried: The trials, in order.
+        images: The number of images that they were scored on.
+        complete: Whether these are all trials; not after Ctrl-C.
+    """
+
+    tried: Sequence[Trial]
+    images: int
+    complete: bool
+
+
+def searched(
+    model: FusionModule,
+    data: Any,
+    precision: str,
+    plan: Plan,
+    first: Sequence[Parameters],
+    number: int,
+    seed: int,
+    jobs: int | None = None,
+) -> Found:
+    """Runs the network once over the validation images and tries parameters on its outputs.
+
+    Args:
+        model: The model.
+        data: The data.
+        precision: As Lightning's.
+        plan: What is tuned.
+        first: What is tried first.
+        number: How many trials there are, the first ones included.
+        seed: What the draws depend on.
+        jobs: Number of processes that decode; one for each core where left out.
+
+    Raises:
+        UserError: If the outputs cannot be kept or nothing can be measured.
+        KeyboardInterrupt: After Ctrl-C before the second trial has ended; later that ends the search.
+    """
+    with tempfile.TemporaryDirectory(prefix="fusionseg-tune-") as folder:
+        kept = kept_outputs(model, data, precision, plan, Path(folder))
+        taken = f"{kept.size / 1e6:.1f} MB in {folder} until the end"
+        print(f"outputs and labels of {kept.images} images take {taken}", file=sys.stderr)
+        tried: list[Trial] = []
+        with Workers(measured, len(kept.files), jobs) as workers, _shown(number) as show:
+            measure = partial(_figures, workers, kept, plan)
+            try:
+                for trial in trials(plan.ranges, first, measure, plan.figure, number, seed):
+                    tried.append(trial)
+                    leading = best(tried, plan.figure)
+                    show(f"val/{plan.figure} {leading.figures[plan.figure]:.4f}", leading is trial)
+            except KeyboardInterrupt:
+                if len(tried) < 2:
+                    raise
+    return Found(tried, kept.images, len(tried) == number)
+
+
+def _figures(workers: Workers, kept: KeptOutputs, plan: Plan, parameters: Parameters) -> dict[str, float]:
+    """The figures of all images with given parameters."""
+    each = workers.results(partial(measured, parameters=parameters), kept.files)
+    return plan.figures(kept.fixed | total(each))
+
+
+@contextmanager
+def _shown(number: int) -> Iterator[Callable[[str, bool], None]]:
+    """A progress bar with the time left, or a line for each better trial if there is no terminal.
+
+    Gives a function that counts a trial: of the best figure so far, and whether it is of this trial.
+    """
+    columns = (
+        TextColumn("trials"),
+        BarColumn(24),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[best]}"),
+    )
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
+        row = bar.add_task("trials", total=number, best="")
+
+        def show(figure: str, new: bool) -> None:
+            bar.update(row, advance=1, best=f"best {figure}")
+            if new and not console.is_terminal:
+                print(f"trial {bar.tasks[row].completed:.0f}/{number}  {figure}", file=sys.stderr, flush=True)
+
+        yield show
