@@ -17,7 +17,7 @@ from lightning.pytorch.profilers import PassThroughProfiler
 from torch.distributed import DistError
 
 from fusionseg.callbacks.checkpoints import BestCheckpoint, LastCheckpoint
-from fusionseg.callbacks.fitting import check_callbacks
+from fusionseg.callbacks.fitting import check_callbacks, check_monitor
 from fusionseg.callbacks.label_check import LabelCheck
 from fusionseg.callbacks.pictures import Pictures
 from fusionseg.callbacks.progress import FusionProgress
@@ -48,7 +48,7 @@ class NoProfiler(PassThroughProfiler):
 class Trainer(pl.Trainer):
     """Lightning's Trainer with a run folder for all results, and bf16 where the processor computes in it.
 
-    The folder holds `config.yaml`, `metrics.csv`, `checkpoints/` (`best` by `val/score`, and `last`),
+    The folder holds `config.yaml`, `metrics.csv`, `checkpoints/` (`best` by `monitor`, and `last`),
     `pictures/` and `summary.json`.
 
     Args:
@@ -59,10 +59,11 @@ class Trainer(pl.Trainer):
         callbacks: Further callbacks.
         log_every_n_steps: The device is asked for losses so often.
         save_every_n_minutes: `last` is written after each epoch, and within one if it is older than this.
+        monitor: The validation figure that decides what is best. Of losses and errors the lowest one is.
         num_sanity_val_steps: Batches of validation before training.
         enable_model_summary: Print the model's parts and sizes.
         sync_batchnorm: Let BatchNorm see the images of all ranks; by default if a rank has fewer than 8.
-        use_distributed_sampler: Not needed, as the data's own samplers divide images among ranks.
+        use_distributed_sampler: Not needed: the data divide images among ranks.
         kwargs: As Lightning's.
     """
 
@@ -76,6 +77,7 @@ class Trainer(pl.Trainer):
         callbacks: list[Callback] | Callback | None = None,
         log_every_n_steps: int = 50,
         save_every_n_minutes: float = 5.0,
+        monitor: str = "val/score",
         num_sanity_val_steps: int = 0,
         enable_model_summary: bool = False,
         sync_batchnorm: bool | None = None,
@@ -85,7 +87,8 @@ class Trainer(pl.Trainer):
         check_plan(max_epochs, **kwargs)
         self.run = RunFolder(default_root_dir) if default_root_dir else RunFolder.new("python")
         weakref.finalize(self, self.run.release)
-        self.record = RunRecord()
+        self.monitor = monitor
+        self.record = RunRecord(monitor)
         given = _several(callbacks)
         if kwargs.get("profiler") is None:
             kwargs["profiler"] = NoProfiler()
@@ -101,7 +104,11 @@ class Trainer(pl.Trainer):
                 max_epochs=max_epochs,
                 precision=precision,  # type: ignore[arg-type]
                 logger=_loggers(self.run, logger),
-                callbacks=[self.record, *given, *_callbacks(self.run, given, save_every_n_minutes, kwargs)],
+                callbacks=[
+                    self.record,
+                    *given,
+                    *_callbacks(self.run, given, save_every_n_minutes, monitor, kwargs),
+                ],
                 log_every_n_steps=log_every_n_steps,
                 num_sanity_val_steps=num_sanity_val_steps,
                 enable_model_summary=enable_model_summary,
@@ -135,7 +142,9 @@ class Trainer(pl.Trainer):
         handler = signal.getsignal(signal.SIGINT)
         try:
             with quiet(), self._claim(resume=bool(kwargs.get("ckpt_path"))):
-                check_callbacks(self.callbacks, args[0] if args else kwargs.get("model"))  # type: ignore[attr-defined]
+                model = args[0] if args else kwargs.get("model")
+                check_callbacks(self.callbacks, model)  # type: ignore[attr-defined]
+                check_monitor(self.monitor, model)
                 super().fit(*args, **kwargs)
         except Stopped as stop:
             if stop.signum == signal.SIGINT:
@@ -215,13 +224,13 @@ def _loggers(run: RunFolder, given: Logger | Iterable[Logger] | bool | None) -> 
 
 
 def _callbacks(
-    run: RunFolder, given: list[Callback], minutes: float, options: Mapping[str, object]
+    run: RunFolder, given: list[Callback], minutes: float, monitor: str, options: Mapping[str, object]
 ) -> list[Callback]:
     own: list[Callback] = [LabelCheck(), TrainingFiles(), Pictures(), Signals()]
     shown = options.get("enable_progress_bar", True) is not False
     if shown and not any(isinstance(callback, ProgressBar) for callback in given):
         own.append(FusionProgress())
     if options.get("enable_checkpointing", True) is not False:
-        own.append(BestCheckpoint(run.best))
+        own.append(BestCheckpoint(run.best, monitor))
         own.append(LastCheckpoint(run.last, minutes))
     return own

@@ -31,7 +31,7 @@ SHARED = {
     "query_decoder query_target query_loss query_decoding",
     "losses": "base additive parts enlarging",
     "balancing": "base gradient branch simplex task_adam checks",
-    "metrics": "base contingency edges thinning correspondence boundary_curve region_curve suppression mask_boundaries mean_ious "
+    "metrics": "base directions contingency edges thinning correspondence boundary_curve region_curve suppression mask_boundaries mean_ious "
     "instances benchmark_sums",
     "data": "base layout subset samples augmentation components samplers cache checks merged_classes surfaces "
     "declaration label_statistics mapped_classes photo_notices late_loader",

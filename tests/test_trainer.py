@@ -50,6 +50,40 @@ class Fails(Callback):
             raise self.error
 
 
+def test_the_best_checkpoint_is_that_of_the_figure_of_one_s_choice(
+    data: SegmentationDataModule, model: FusionModule, tmp_path: Path
+) -> None:
+    trainer = Trainer(max_epochs=3, default_root_dir=tmp_path / "run", monitor="val/loss")
+    trainer.fit(model, data)
+    lines = (tmp_path / "run" / "metrics.csv").read_text().splitlines()
+    column = lines[0].split(",").index("val/loss")
+    losses = [float(line.split(",")[column]) for line in lines[1:] if line.split(",")[column]]
+    best = json.loads((tmp_path / "run" / "summary.json").read_text())["best"]
+    assert best["epoch"] == losses.index(min(losses))
+    kept = torch.load(tmp_path / "run" / "checkpoints" / "best.ckpt", weights_only=True)
+    assert kept["epoch"] == best["epoch"]
+
+
+@pytest.mark.parametrize(
+    ("monitor", "message"),
+    [
+        (
+            "val/mio",
+            "expected a figure of the validation such as val/score, found 'val/mio'; did you mean val/miou?",
+        ),
+        ("test/miou", "found 'test/miou'"),
+        ("val/covering", "found 'val/covering'"),  # of a task that is not trained
+    ],
+)
+def test_a_figure_that_validation_does_not_log_is_refused_at_the_start(
+    monitor: str, message: str, data: SegmentationDataModule, model: FusionModule, tmp_path: Path
+) -> None:
+    trainer = Trainer(max_epochs=1, default_root_dir=tmp_path / "run", monitor=monitor)
+    with pytest.raises(UserError, match=f"^trainer.monitor: .*{re.escape(message)}"):
+        trainer.fit(model, data)
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_run_from_python_is_one_for_all_doors(
     data: SegmentationDataModule, model: FusionModule, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

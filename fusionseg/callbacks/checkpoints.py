@@ -14,6 +14,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from fusionseg.callbacks.signals import Signals, between_steps
+from fusionseg.metrics.directions import lower_is_better
 from fusionseg.runs.checkpoints import opened
 
 LOSS = "val/loss"
@@ -21,42 +22,44 @@ LOSS = "val/loss"
 
 
 def better(figures: Mapping[str, float], best: Mapping[str, float], monitor: str = "val/score") -> bool:
-    """Whether a validation beats the best so far: by a higher score, or by a lower loss at the same one.
+    """Whether a validation beats the best so far: by a better figure, or by a lower loss at the same one.
 
     Args:
         figures: The figures of the validation.
         best: Those of the best one so far; empty if there is none.
-        monitor: The name of the score.
+        monitor: The name of the figure; of losses and errors less is better.
 
     >>> better({"val/score": 1.0, "val/loss": 0.2}, {"val/score": 1.0, "val/loss": 0.3})
     True
     """
-    score = figures[monitor]
-    least = best.get(monitor, math.nan)
+    sign = -1 if lower_is_better(monitor) else 1
+    score = sign * figures[monitor]
+    least = sign * best.get(monitor, math.nan)
     if math.isnan(least):  # nothing was measured yet
         return not math.isnan(score)
     return score > least or (score == least and figures.get(LOSS, math.inf) < best.get(LOSS, -math.inf))
 
 
 class BestCheckpoint(ModelCheckpoint):
-    """Saves the checkpoint with the best validation score, `val/score`, also after the run folder was moved.
+    """Saves the checkpoint with the best figure of the validation, also after the run folder was moved.
 
-    Of equal scores, as a metric that has reached 1 gives them, that with the lowest `val/loss` is the best.
+    Of equal figures, as a metric that has reached 1 gives them, that with the lowest `val/loss` is the best.
     A checkpoint that is replaced is kept, hidden, until `LastCheckpoint` has written a state that knows of
     the new one: a training that goes on from an earlier state has the best checkpoint of that state.
 
     Args:
         path: The file.
+        monitor: The figure; of losses and errors less is better.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, monitor: str = "val/score") -> None:
         self.path = path
         # after validation, because an epoch may end without one
         super().__init__(
             path.parent,
             filename=path.stem,
-            monitor="val/score",
-            mode="max",
+            monitor=monitor,
+            mode="min" if lower_is_better(monitor) else "max",
             save_on_train_epoch_end=False,
             enable_version_counter=False,
         )

@@ -1,4 +1,4 @@
-"""Checks that callbacks of Lightning's can do their work here, before training starts."""
+"""Checks that callbacks can do their work with a model, before training starts."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -8,6 +8,8 @@ from lightning.pytorch.callbacks import BackboneFinetuning, LearningRateFinder, 
 from torch import nn
 
 from fusionseg.config.errors import UsageError
+from fusionseg.config.type_names import nearest
+from fusionseg.engine.evaluation import validation_figures
 from fusionseg.networks.encoder import Encoder
 
 
@@ -43,6 +45,17 @@ def check_callbacks(callbacks: Iterable[Callback], model: Any) -> None:
                 "optimizer's: leave it out, and set model.optimizer.lr",
                 "trainer.callbacks",
             )
+
+
+def check_monitor(monitor: str, model: Any) -> None:
+    """Raises a UsageError if validation does not log the figure that decides which epoch is the best."""
+    known = validation_figures(model)
+    if not monitor.startswith("val/") or (known and monitor not in known):
+        raise UsageError(
+            "expected a figure of the validation such as val/score, found "
+            f"{monitor!r}{nearest(monitor, known)}",
+            "trainer.monitor",
+        )
 
 
 def _lay_contiguous(model: Any) -> None:

@@ -31,7 +31,7 @@ class RunRecord(Callback):
     """Keeps `config.yaml` and `summary.json` in the run folder, and ends with a table of the metrics.
 
     Args:
-        monitor: The validation figure that the best epoch has the highest of; of equal ones the lowest loss.
+        monitor: The validation figure that the best epoch is best in; of equal ones that of the lowest loss.
         config: The complete configuration as YAML; made from the hyperparameters where left out.
     """
 

@@ -44,6 +44,15 @@ def suite_of(module: object, classes: Classes) -> MetricSuite:
     return getattr(module, "suite", None) or MetricSuite.standard(classes)
 
 
+def validation_figures(module: object) -> list[str]:
+    """The names of the figures that validation logs; none where a LightningModule does not say."""
+    suite = getattr(module, "suite", None)
+    if not isinstance(suite, MetricSuite):
+        return []
+    losses = ["loss", *(f"loss_{task}" for task in getattr(module, "tasks", ()))]
+    return [f"val/{name}" for name in (*suite.names, *losses)]
+
+
 def suite_for(heads: Mapping[str, Head], weights: Mapping[str, float], classes: Classes) -> MetricSuite:
     """The metrics of a set of heads: those of each head, and those of the fusion of classes and regions.
 

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from fusionseg.files.atomic import Json
+from fusionseg.metrics.directions import lower_is_better
 from fusionseg.runs.folder import RunFolder
 from fusionseg.studies.folder import StudyFolder
 from fusionseg.studies.launcher import Job, Launcher
 from fusionseg.studies.plan import PlannedRun
 from fusionseg.studies.progress import Progress
-from fusionseg.studies.report.figures import lower_is_better
 from fusionseg.studies.report.score_parts import score_parts
 from fusionseg.studies.slots import Slot
 from fusionseg.studies.sources import Source

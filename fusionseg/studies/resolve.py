@@ -97,6 +97,7 @@ def _resolved(args: list[str]) -> Json:
     from fusionseg.cli.configuration import experiment
     from fusionseg.cli.entry import message_of
     from fusionseg.config.remedies import remedied
+    from fusionseg.engine.evaluation import validation_figures
     from fusionseg.studies.plan_cli import PlanCLI
 
     try:
@@ -105,7 +106,7 @@ def _resolved(args: list[str]) -> Json:
             "config": experiment(cli.parser, cli.original),
             "precision": str(cli.original.trainer.precision),
             "parameters": sum(parameter.numel() for parameter in cli.model.parameters()),
-            "figures": _figures(cli.model),
+            "figures": validation_figures(cli.model),
             "steps": _steps(cli),
         }
     except SystemExit as stop:
@@ -130,16 +131,6 @@ def _steps(cli: Any) -> int | None:
         batches = min(batches, limit) if isinstance(limit, int) else int(limit * batches)
     accumulated: int = trainer.get("accumulate_grad_batches", 1)
     return int(trainer.max_epochs) * math.ceil(batches / accumulated)
-
-
-def _figures(model: Any) -> list[str]:
-    """The figures that validation logs, by their names."""
-    suite = getattr(model, "suite", None)
-    if suite is None:
-        return []
-    sums = {name: getattr(metric, name).numpy() for metric in suite for name in metric.names}
-    losses = ["loss", *(f"loss_{task}" for task in getattr(model, "tasks", ()))]
-    return [f"val/{name}" for name in (*suite.figures(sums), *losses)]
 
 
 if __name__ == "__main__":

@@ -48,7 +48,7 @@ class Study:
         variants: What is compared, beside the trials of a search.
         seeds: The seeds of each variant.
         metric: The validation figure that decides.
-        epoch: Which epoch counts: `last`, or `best` by `val/score`.
+        epoch: Which epoch counts: `last`, or `best` by `trainer.monitor`.
         reference: The variant that the others are compared with.
         baselines: The single-task variants by the task that they are trained on.
         budget: `{epochs: N}`, `{steps: N}` or `{minutes: M}`; empty where the configurations decide.

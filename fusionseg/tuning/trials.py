@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from fusionseg.config.errors import UsageError, UserError
 from fusionseg.heads import Range
+from fusionseg.metrics.directions import lower_is_better
 from fusionseg.runs.decoder import Parameters
-from fusionseg.studies.report.figures import lower_is_better
 from fusionseg.studies.search import space
 from fusionseg.studies.search.samplers import INSTALL, quiet
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from lightning.pytorch import LightningModule
 
-from fusionseg.callbacks.checkpoints import BestCheckpoint, LastCheckpoint
+from fusionseg.callbacks.checkpoints import BestCheckpoint, LastCheckpoint, better
 from fusionseg.callbacks.signals import Signals
 from fusionseg.data.datamodule import SegmentationDataModule
 from fusionseg.sample import Sample
@@ -82,6 +82,19 @@ def validated(checkpoint: BestCheckpoint, score: float, loss: float | None = Non
     if saves:
         checkpoint.best_k_models = {"best.ckpt": figures["val/score"]}
     return saves
+
+
+def test_of_losses_and_errors_the_lowest_is_the_best_and_of_other_figures_the_highest() -> None:
+    two = {"val/voi": 2.0, "val/miou": 0.2, "val/loss": 1.0}
+    three = {"val/voi": 3.0, "val/miou": 0.3, "val/loss": 0.5}
+    assert better(two, three, "val/voi")
+    assert not better(three, two, "val/voi")
+    assert better(three, two, "val/miou")
+    assert better(three, two, "val/loss")
+    assert not better({"val/voi": math.nan}, two, "val/voi")
+    assert better(two, {"val/voi": math.nan}, "val/voi")
+    assert BestCheckpoint(Path("run/best.ckpt"), "val/voi").mode == "min"
+    assert BestCheckpoint(Path("run/best.ckpt"), "val/miou").mode == "max"
 
 
 def test_of_equal_scores_the_lower_loss_is_the_best() -> None:

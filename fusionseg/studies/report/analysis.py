@@ -5,9 +5,10 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from math import nan
 
+from fusionseg.metrics.directions import lower_is_better
 from fusionseg.studies.report.comparisons import Comparison, comparisons
 from fusionseg.studies.report.data_variance import RESAMPLES, image_intervals
-from fusionseg.studies.report.figures import bare, headlines, lower_is_better, split_of
+from fusionseg.studies.report.figures import bare, headlines, split_of
 from fusionseg.studies.report.question import Question
 from fusionseg.studies.statistics import Interval, mean_interval
 

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from fusionseg.studies.report.figures import lower_is_better, split_of
+from fusionseg.metrics.directions import lower_is_better
+from fusionseg.studies.report.figures import split_of
 from fusionseg.studies.report.question import Question
 from fusionseg.studies.statistics import (
     BootstrapInterval,

@@ -37,12 +37,6 @@ HEADLINES = (
 )
 """The figures of the first table, as far as they are measured; all others are in the one of all figures."""
 
-ERRORS = (
-    *("loss", "voi", "rand_error", "depth_abs_error", "depth_rel_error", "depth_rmse"),
-    *("normals_mean", "normals_median"),
-)
-"""How the names of figures begin of which less is better."""
-
 
 def split_of(figure: str) -> str:
     """The split that a figure such as `val/miou` is of."""
@@ -63,11 +57,6 @@ def title(figure: str) -> str:
     split = split_of(figure)
     name = NAMES.get(bare(figure), bare(figure))
     return f"{split} {name}" if split != figure else name
-
-
-def lower_is_better(figure: str) -> bool:
-    """Whether less of a figure is better, as of losses, errors and the variation of information."""
-    return bare(figure).startswith(ERRORS)
 
 
 def headlines(figures: Iterable[str], first: Iterable[str], split: str) -> list[str]:

@@ -7,8 +7,9 @@ from typing import Any, Literal, TypeAlias
 from fusionseg.config.errors import UsageError
 from fusionseg.config.type_names import nearest
 from fusionseg.files.atomic import Json
+from fusionseg.metrics.directions import lower_is_better
 from fusionseg.studies.entries import a_list, a_mapping, a_number
-from fusionseg.studies.report.figures import bare, lower_is_better
+from fusionseg.studies.report.figures import bare
 from fusionseg.studies.search.space import Parameter, parameter
 
 KEYS = ("space", "trials", "sampler", "pruner", "objectives", "storage")

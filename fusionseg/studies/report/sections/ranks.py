@@ -1,8 +1,9 @@
 """The ranks of the variants, and how stable they are when seeds are resampled."""
 
+from fusionseg.metrics.directions import lower_is_better
 from fusionseg.pages.blocks import Cell, Column, Section, Table, Value
 from fusionseg.studies.report.analysis import Analysis
-from fusionseg.studies.report.figures import bare, lower_is_better, title
+from fusionseg.studies.report.figures import bare, title
 from fusionseg.studies.report.numbers import count, listed, shown
 from fusionseg.studies.report.score_parts import MAIN
 from fusionseg.studies.statistics import RankedVariant, ranking
