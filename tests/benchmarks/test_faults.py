@@ -15,7 +15,7 @@ def test_killed_and_resumed_it_is_the_same_run(
     data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(
-        sys, "argv", ["faults", "--root", str(data / "CamVid"), "--kills", "2", "--kills-alone"]
+        sys, "argv", ["faults", "--root", str(data / "CamVid"), "--kills", "1", "--kills-alone"]
     )
     with pytest.raises(SystemExit) as end:
         faults.main()
