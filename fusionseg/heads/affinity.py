@@ -148,7 +148,8 @@ class AffinityHead(RegionHead):
     def draw_target(self, batch: Sample, classes: Classes) -> Picture:
         """The share of a pixel's edges that stay in its region, from none (violet) to all (yellow)."""
         same, mask = (planes[0].cpu().numpy() for planes in self.target(batch))
-        return heat_colors((same & mask).sum(0) / mask.sum(0).clip(1), mask.any(0))
+        number = mask.sum(0)
+        return heat_colors((same & mask).sum(0) / number.clip(1), number > 0)
 
 
 def _check_offsets(offsets: Sequence[Offset]) -> None:

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping
 from typing import ClassVar, NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -15,7 +14,7 @@ from fusionseg.heads.region_targets import center_heatmap, center_offsets
 from fusionseg.losses import AbsoluteError, Loss, MeanSquaredError
 from fusionseg.losses.enlarging import scaled
 from fusionseg.sample import OFFSET, Classes, Frame, Picture, Sample
-from fusionseg.visualize import offset_colors
+from fusionseg.visualize import offset_colors, whitened
 
 
 class CenterTarget(NamedTuple):
@@ -141,5 +140,4 @@ class CenterOffsetHead(RegionHead):
     def draw_target(self, batch: Sample, classes: Classes) -> Picture:
         """Offsets to the center: the hue is their direction, brighter ones are longer; centers are white."""
         heat, offset, mask = (planes[0].cpu().numpy() for planes in self.target(batch))
-        share = (heat[0] * mask)[..., None]
-        return np.rint(255 * share + (1 - share) * offset_colors(offset, mask)).astype(np.uint8)
+        return whitened(offset_colors(offset, mask), heat[0] * mask)

@@ -1,6 +1,6 @@
 """Label maps and quantities in colors, and panels of pictures."""
 
-from fusionseg.visualize.fields import AMBER, SLATE, WHITE, heat_colors, kind_colors, offset_colors
+from fusionseg.visualize.fields import AMBER, SLATE, WHITE, heat_colors, kind_colors, offset_colors, whitened
 from fusionseg.visualize.label_maps import (
     color,
     overlay,
@@ -30,4 +30,5 @@ __all__ = [
     "sample_row",
     "semantic_colors",
     "shown",
+    "whitened",
 ]

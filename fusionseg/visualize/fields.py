@@ -54,3 +54,10 @@ def offset_colors(offsets: npt.NDArray[np.floating], labelled: npt.NDArray[np.bo
     hsv = np.dstack([turn, np.ones_like(turn), brightness]).astype(np.float32)
     colors = np.rint(255 * np.clip(cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB), 0, 1)).astype(np.uint8)
     return np.where(labelled[..., None], colors, np.uint8(0))
+
+
+def whitened(colors: Picture, shares: npt.NDArray[np.floating]) -> Picture:
+    """A picture (H, W, 3) with a share of white (H, W), from 0 to 1, mixed into each pixel."""
+    share = shares[..., None]
+    mixed: Picture = np.rint(255 * share + (1 - share) * colors).astype(np.uint8)
+    return mixed

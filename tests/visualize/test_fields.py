@@ -2,7 +2,7 @@ import colorsys
 
 import numpy as np
 
-from fusionseg.visualize import AMBER, SLATE, WHITE, heat_colors, kind_colors, offset_colors
+from fusionseg.visualize import AMBER, SLATE, WHITE, heat_colors, kind_colors, offset_colors, whitened
 
 LABELLED = np.array([[True, True, True, False]])
 
@@ -43,3 +43,8 @@ def test_offsets_of_unlabelled_pixels_count_for_nothing() -> None:
     assert drawn[0, 2].tolist() == [255, 0, 0]
     assert not offset_colors(offsets, np.zeros((1, 4), bool)).any()
     assert (offset_colors(0 * offsets, LABELLED)[0, :3] > 0).any()
+
+
+def test_white_is_mixed_in_by_its_share() -> None:
+    drawn = whitened(np.array([[SLATE, SLATE, SLATE]], np.uint8), np.array([[0.0, 0.5, 1.0]]))
+    assert drawn[0].tolist() == [list(SLATE), [158, 164, 174], list(WHITE)]
