@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from fusionseg.cli.arguments import with_switches
+from fusionseg.cli.arguments import switched
 from fusionseg.cli.configured_heads import configured_heads
 from fusionseg.cli.fusion_cli import FusionCLI
 from fusionseg.cli.help import options_manual
@@ -64,7 +64,7 @@ class InspectCLI(FusionCLI):
 
 def main(args: Sequence[str]) -> None:
     """Counts, draws, writes the page and prints its path."""
-    cli = InspectCLI(with_switches(args, ("test",)))
+    cli = InspectCLI(switched(args, ("test",)))
     given = cli.config
     data = cli.datamodule
     for name in ("images", "limit"):
