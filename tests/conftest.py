@@ -5,12 +5,15 @@ they wait for, reads this file too.
 """
 
 import gc
+import html
+import json
 import multiprocessing
 import os
 import random
 import re
 import shutil
 import struct
+import subprocess
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -246,3 +249,67 @@ def _trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def trained(_trained: Path, tmp_path: Path) -> Path:
     """A run folder of that training, to do with as one likes."""
     return shutil.copytree(_trained, tmp_path / "trained")
+
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+FLAGS = [
+    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run"),
+    *(
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--host-resolver-rules=MAP * ~NOTFOUND",
+    ),
+    *("--enable-logging=stderr", "--virtual-time-budget=60000"),
+]
+
+PROBE = """
+<script>
+(async () => {
+  const wait = () => new Promise(done => setTimeout(done, 100));
+  while (document.documentElement.dataset.drawn !== "true") await wait();
+  const column = (table, n) => [...document.getElementById(table).tBodies[0].rows]
+    .filter(row => !row.hidden).map(row => row.cells[n].dataset.key);
+  const press = (table, n) => document.getElementById(table).tHead.rows[0].cells[n].firstElementChild.click();
+  const found = await (async () => { %s })();
+  parent.postMessage(JSON.stringify(found), "*");
+})();
+</script>
+"""
+FRAME = """<!doctype html><iframe src="probed.html" width="{width}" height="900" style="border: 0"></iframe>
+<script>
+addEventListener("message", event => {{
+  const out = document.createElement("pre");
+  out.id = "probe";
+  out.textContent = event.data;
+  document.body.append(out);
+}});
+</script>
+"""
+
+
+@pytest.fixture
+def opened(tmp_path: Path) -> Callable[..., Any]:
+    """Runs a script in a page in headless Chromium."""
+    if CHROMIUM is None:
+        pytest.skip("no Chromium on the path: apt-get install -y chromium")
+
+    def found(page: Path, script: str, width: int = 1200) -> Any:
+        """What a script finds in the page, of a width in pixels, after its charts are drawn.
+
+        Fails on any message on the console. The page is in a frame, because a window is at least 500 pixels wide.
+        """
+        folder = tmp_path / "browser"
+        folder.mkdir(exist_ok=True)
+        before, _, after = page.read_text().rpartition("</body>")
+        (folder / "probed.html").write_text(f"{before}{PROBE % script}</body>{after}")
+        frame = folder / "frame.html"
+        frame.write_text(FRAME.format(width=width))
+        profile = f"--user-data-dir={folder / 'profile'}"
+        command = [str(CHROMIUM), *FLAGS, profile, "--dump-dom", frame.as_uri()]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+        assert not re.findall(r".*CONSOLE.*", done.stderr)
+        probe = re.search(r'<pre id="probe">(.*?)</pre>', done.stdout, re.DOTALL)
+        assert probe, "the charts were not drawn"
+        return json.loads(html.unescape(probe[1]))
+
+    return found

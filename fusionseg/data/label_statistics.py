@@ -61,14 +61,20 @@ def counted(
 
 def _added(found: LabelStatistics, labels: Labels) -> LabelStatistics:
     """The statistics with one more image."""
+    number = labelled_pixels(labels)
+    return found._replace(
+        class_pixels=found.class_pixels + class_pixels(labels.semantic, len(found.class_pixels)),
+        labelled={kind: n + number[kind] for kind, n in found.labelled.items()},
+        pixels=found.pixels + labels.semantic.size,
+        images=found.images + 1,
+    )
+
+
+def labelled_pixels(labels: Labels) -> dict[str, int]:
+    """The number of labelled pixels of an image by kind: `semantic`, `region`, and those of its maps."""
     valid = {
         "semantic": labels.semantic != VOID,
         "region": labels.region > 0,
         **{kind: plane.any(2) if plane.ndim == 3 else plane > 0 for kind, plane in labels.maps.items()},
     }
-    return found._replace(
-        class_pixels=found.class_pixels + class_pixels(labels.semantic, len(found.class_pixels)),
-        labelled={kind: n + int(np.count_nonzero(valid[kind])) for kind, n in found.labelled.items()},
-        pixels=found.pixels + labels.semantic.size,
-        images=found.images + 1,
-    )
+    return {kind: int(np.count_nonzero(plane)) for kind, plane in valid.items()}

@@ -14,7 +14,8 @@ from fusionseg.heads.region_graph import Offset, ends, partition
 from fusionseg.losses import BalancedBCE, Loss
 from fusionseg.losses.base import sums_and_weights
 from fusionseg.losses.enlarging import wide
-from fusionseg.sample import Frame, Sample
+from fusionseg.sample import Classes, Frame, Picture, Sample
+from fusionseg.visualize import heat_colors
 
 OFFSETS: tuple[Offset, ...] = tuple(
     offset for reach in (1, 3, 9, 27, 81) for offset in ((0, reach), (reach, 0))
@@ -143,6 +144,12 @@ class AffinityHead(RegionHead):
         """Logits (B, K, H, W) of +-20; unlabelled pixels belong to nothing."""
         same, mask = target
         return 40.0 * (same & mask).float() - 20.0
+
+    def draw_target(self, batch: Sample, classes: Classes) -> Picture:
+        """The share of a pixel's edges that stay in its region, from none (violet) to all (yellow)."""
+        same, mask = (planes[0].cpu().numpy() for planes in self.target(batch))
+        number = mask.sum(0)
+        return heat_colors((same & mask).sum(0) / number.clip(1), number > 0)
 
 
 def _check_offsets(offsets: Sequence[Offset]) -> None:

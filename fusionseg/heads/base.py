@@ -132,6 +132,20 @@ class Head(nn.Module, ABC):
         """
         return None
 
+    def draw_target(self, batch: Sample, classes: Classes) -> Picture | None:
+        """The labels that a perfect network's output is decoded to.
+
+        Heads whose target is something else than labels draw that instead, so that a wrong width or scale is
+        seen before it is trained on; the first line of their documentation says what is seen.
+
+        Args:
+            batch: A batch, of whose first image the target is drawn as an RGB picture (H, W, 3) uint8.
+            classes: The classes of the data set.
+        """
+        height, width = batch["image"].shape[-2:]
+        labels = self.labels(self.ideal(self.target(batch)), Frame.whole((height, width)))
+        return self.draw(labels[0].cpu().numpy(), classes)
+
 
 @dataclass(frozen=True)
 class ExtraHead:

@@ -13,7 +13,8 @@ from fusionseg.heads.region_decoding import watershed
 from fusionseg.heads.region_targets import boundaries
 from fusionseg.losses import BalancedBCE, Loss
 from fusionseg.losses.base import sums_and_weights
-from fusionseg.sample import Frame, Sample
+from fusionseg.sample import Classes, Frame, Picture, Sample
+from fusionseg.visualize import SLATE, WHITE, kind_colors
 
 
 class BoundaryHead(RegionHead):
@@ -102,3 +103,8 @@ class BoundaryHead(RegionHead):
         """
         boundary, mask = target
         return 40.0 * (boundary | ~mask)[:, None].float() - 20.0
+
+    def draw_target(self, batch: Sample, classes: Classes) -> Picture:
+        """Boundaries in white, as wide as they are learned."""
+        boundary, mask = (plane[0].cpu().numpy() for plane in self.target(batch))
+        return kind_colors(boundary, (SLATE, WHITE), mask)

@@ -13,7 +13,8 @@ from fusionseg.heads.region_decoding import check_grouping, group
 from fusionseg.heads.region_targets import center_heatmap, center_offsets
 from fusionseg.losses import AbsoluteError, Loss, MeanSquaredError
 from fusionseg.losses.enlarging import scaled
-from fusionseg.sample import OFFSET, Frame, Sample
+from fusionseg.sample import OFFSET, Classes, Frame, Picture, Sample
+from fusionseg.visualize import offset_colors, whitened
 
 
 class CenterTarget(NamedTuple):
@@ -135,3 +136,8 @@ class CenterOffsetHead(RegionHead):
     def ideal(self, target: CenterTarget) -> Tensor:
         """The output (B, 3, H, W) whose heat and offsets are the target's."""
         return torch.cat([target.heat.clamp(1e-6, 1 - 1e-6).logit(), target.offset / self.UNIT], 1)
+
+    def draw_target(self, batch: Sample, classes: Classes) -> Picture:
+        """Offsets to the center: the hue is their direction, brighter ones are longer; centers are white."""
+        heat, offset, mask = (planes[0].cpu().numpy() for planes in self.target(batch))
+        return whitened(offset_colors(offset, mask), heat[0] * mask)

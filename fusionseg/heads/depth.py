@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import ClassVar
 
-import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -14,6 +13,7 @@ from fusionseg.losses import AbsoluteError, Loss
 from fusionseg.losses.enlarging import scaled
 from fusionseg.metrics import DepthMetrics, ImageMetric
 from fusionseg.sample import Array, Classes, Frame, Picture, Sample
+from fusionseg.visualize import heat_colors
 
 
 class DepthHead(Head):
@@ -103,10 +103,11 @@ class DepthHead(Head):
         near = labels[valid].min()
         far = labels[valid].max()
         nearness = (far - np.where(valid, labels, far)) / max(far - near, np.finfo(np.float32).tiny)
-        # viridis is even to the eye, and its dark end is not black
-        levels = np.rint(255 * nearness).astype(np.uint8)
-        colors = cv2.cvtColor(cv2.applyColorMap(levels, cv2.COLORMAP_VIRIDIS), cv2.COLOR_BGR2RGB)
-        return np.where(valid[..., None], colors, 0).astype(np.uint8)
+        return heat_colors(nearness, valid)
+
+    def draw_target(self, batch: Sample, classes: Classes) -> Picture:
+        """The depth from near (yellow) to far (violet), black where invalid."""
+        return self.draw(self.target(batch)[0].cpu().numpy(), classes)
 
     def _depth(self, output: Tensor) -> Tensor:
         """The depth in meters of an output of the same shape."""

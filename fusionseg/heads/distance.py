@@ -12,7 +12,8 @@ from fusionseg.heads.region import RegionHead
 from fusionseg.heads.region_decoding import flooded
 from fusionseg.losses import AbsoluteError, Loss
 from fusionseg.losses.base import sums_and_weights
-from fusionseg.sample import Frame, Sample
+from fusionseg.sample import Classes, Frame, Picture, Sample
+from fusionseg.visualize import heat_colors
 
 _LOWEST = 1.2
 """The lowest level, in pixels.
@@ -99,6 +100,11 @@ class DistanceHead(RegionHead):
     def ideal(self, target: tuple[Tensor, Tensor]) -> Tensor:
         """The target's distances (B, 1, H, W)."""
         return target[0]
+
+    def draw_target(self, batch: Sample, classes: Classes) -> Picture:
+        """The distance to the outline, from 0 (violet) to `reach` (yellow)."""
+        shares, mask = (plane[0].cpu().numpy() for plane in self.target(batch))
+        return heat_colors(shares[0], mask)
 
 
 def distances(region: Tensor, reach: int) -> Tensor:

@@ -13,7 +13,7 @@ from fusionseg.heads.region import RegionHead
 from fusionseg.heads.region_clustering import clustered
 from fusionseg.losses import Discriminative, Loss
 from fusionseg.losses.base import sums_and_weights
-from fusionseg.sample import OFFSET, Frame, Sample
+from fusionseg.sample import OFFSET, Classes, Frame, Picture, Sample
 
 _SCATTER = 40503
 """Odd, so that multiplication by it permutes the 16-bit ids: 2^16 times the golden ratio's fraction."""
@@ -122,3 +122,7 @@ class EmbeddingHead(RegionHead):
         digits = code // torch.tensor(places, device=target.device).view(-1, 1, 1) % base
         embeddings: Tensor = (digits - (base - 1) / 2) * (6 * self.bandwidth)
         return embeddings
+
+    def draw_target(self, batch: Sample, classes: Classes) -> Picture:
+        """The regions themselves, black where unlabelled."""
+        return self.draw(self.target(batch)[0].cpu().numpy(), classes)

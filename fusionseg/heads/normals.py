@@ -94,3 +94,7 @@ class NormalsHead(Head):
         valid = (labels != 0).any(0)
         colors = np.rint(255 * (np.clip(labels, -1, 1) + 1) / 2)
         return np.where(valid, colors, 0).astype(np.uint8).transpose(1, 2, 0)
+
+    def draw_target(self, batch: Sample, classes: Classes) -> Picture:
+        """The normals as colors, black where invalid."""
+        return self.draw(self.target(batch)[0].cpu().numpy(), classes)

@@ -104,6 +104,10 @@ class SemanticHead(Head):
         one_hot = F.one_hot(ids, self.num_classes).permute(0, 3, 1, 2)
         return torch.where(labelled, 40.0 * one_hot - 20.0, 0.0)
 
+    def draw_target(self, batch: Sample, classes: Classes) -> Picture:
+        """The classes in their colors, black where unlabelled."""
+        return self.draw(self.target(batch)[0].cpu().numpy(), classes)
+
     def metrics(self, classes: Classes) -> list[ImageMetric]:
         """Mean intersection over union and its family."""
         return [SemanticMetrics(len(classes))]

@@ -13,7 +13,8 @@ from fusionseg.heads.region_decoding import connected, filled, numbered
 from fusionseg.heads.region_targets import boundaries
 from fusionseg.losses import CrossEntropy, Loss
 from fusionseg.losses.base import sums_and_weights
-from fusionseg.sample import VOID, Array, Frame, IntMap, Sample
+from fusionseg.sample import VOID, Array, Classes, Frame, IntMap, Picture, Sample
+from fusionseg.visualize import AMBER, SLATE, WHITE, kind_colors
 
 _BACKGROUND, _INTERIOR, _BORDER = range(3)
 
@@ -101,6 +102,11 @@ class TrinaryHead(RegionHead):
         kind, mask = target
         kind = kind.where(mask, _BACKGROUND).unsqueeze(1)
         return 40.0 * torch.cat([kind == k for k in (_BACKGROUND, _INTERIOR, _BORDER)], 1).float() - 20.0
+
+    def draw_target(self, batch: Sample, classes: Classes) -> Picture:
+        """Background in grey, interiors in amber, borders in white."""
+        kind, mask = (plane[0].cpu().numpy() for plane in self.target(batch))
+        return kind_colors(kind, (SLATE, AMBER, WHITE), mask)
 
 
 def _regions(kind: Array, min_area: int) -> IntMap:

@@ -20,6 +20,7 @@ class Cell:
         detail: What is shown below in small letters, such as an interval.
         bold: Whether the text is bold, which nothing is but what is significant.
         hint: What is shown where the pointer rests.
+        swatch: A color, such as `#804080`, that is shown before the text.
     """
 
     text: str
@@ -27,6 +28,7 @@ class Cell:
     detail: str = ""
     bold: bool = False
     hint: str = ""
+    swatch: str = ""
 
     @property
     def key(self) -> Value:

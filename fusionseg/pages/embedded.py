@@ -9,7 +9,7 @@ from PIL import Image
 from fusionseg.sample import Picture
 
 WIDTH = 320
-"""Pixels; wider pictures are made smaller."""
+"""Pixels; wider pictures are made smaller unless another width is named."""
 
 COLORS = 255
 """Pictures of no more colors are PNG files, others JPEG."""
@@ -17,7 +17,7 @@ COLORS = 255
 QUALITY = 82
 
 
-def data_address(picture: Picture) -> str:
+def data_address(picture: Picture, width: int = WIDTH) -> str:
     """A picture as a `data:` address: JPEG of photos, PNG with a palette of label maps.
 
     >>> data_address(np.zeros((2, 2, 3), np.uint8))[:22]
@@ -25,11 +25,12 @@ def data_address(picture: Picture) -> str:
 
     Args:
         picture: RGB (H, W, 3).
+        width: Wider pictures are made as wide as this, in pixels.
     """
     labels = _colors(picture) <= COLORS
     image = Image.fromarray(picture)
-    if image.width > WIDTH:
-        size = (WIDTH, max(1, round(image.height * WIDTH / image.width)))
+    if image.width > width:
+        size = (width, max(1, round(image.height * width / image.width)))
         # colors between two labels would mean a third
         image = image.resize(size, Image.Resampling.NEAREST if labels else Image.Resampling.LANCZOS)
     file = io.BytesIO()

@@ -1,5 +1,6 @@
-"""Label maps in colors, and panels of pictures."""
+"""Label maps and quantities in colors, and panels of pictures."""
 
+from fusionseg.visualize.fields import AMBER, SLATE, WHITE, heat_colors, kind_colors, offset_colors, whitened
 from fusionseg.visualize.label_maps import (
     color,
     overlay,
@@ -12,9 +13,15 @@ from fusionseg.visualize.label_maps import (
 from fusionseg.visualize.panels import Drawable, legend, panel, sample_row
 
 __all__ = [
+    "AMBER",
+    "SLATE",
+    "WHITE",
     "Drawable",
     "color",
+    "heat_colors",
+    "kind_colors",
     "legend",
+    "offset_colors",
     "overlay",
     "panel",
     "panoptic_colors",
@@ -23,4 +30,5 @@ __all__ = [
     "sample_row",
     "semantic_colors",
     "shown",
+    "whitened",
 ]

@@ -429,6 +429,27 @@ def test_truth_is_the_label_map_of_the_task_and_none_without_labels(
 
 
 @head_and_view
+def test_the_drawn_target_is_that_of_the_first_image(
+    recipe: Callable[[int, int], Head], view: Callable[[Sample], Sample], scenes: Scenes
+) -> None:
+    head, batch = recipe(4, CLASSES), view(scenes())
+    classes = Classes(tuple("abcdef"), tuple((40 * i, 255 - 40 * i, 99) for i in range(CLASSES)))
+    drawn, alone, other = (
+        head.draw_target({key: value[part] for key, value in batch.items()}, classes)
+        for part in (slice(None), slice(1), slice(1, None))
+    )
+    assert (head.draw_target.__doc__ or "").splitlines()[0].endswith(".")
+    if head.task == "scene":
+        assert drawn is None
+        return
+    assert drawn is not None
+    assert alone is not None
+    assert (drawn.shape, drawn.dtype) == ((64, 96, 3), np.uint8)
+    np.testing.assert_array_equal(drawn, alone)
+    assert not np.array_equal(drawn, other)
+
+
+@head_and_view
 def test_labels_and_truth_of_a_task_are_drawn_alike(
     recipe: Callable[[int, int], Head], view: Callable[[Sample], Sample], scenes: Scenes
 ) -> None:

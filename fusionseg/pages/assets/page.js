@@ -63,6 +63,8 @@
   }
 
   for (const button of document.querySelectorAll("thead button")) button.addEventListener("click", () => sort(button.parentNode));
+  for (const image of document.querySelectorAll(".picture img"))
+    image.addEventListener("click", () => image.closest(".pictures").classList.toggle("large"));
   for (const input of document.querySelectorAll("input[data-table]")) input.addEventListener("input", () => filter(input));
   dark.addEventListener("change", draw);
   draw();

@@ -1,11 +1,7 @@
 """The page in headless Chromium: no message on the console, tables that sort and filter, charts that are drawn."""
 
 import functools
-import html
-import json
 import re
-import shutil
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,63 +11,9 @@ import pytest
 from fusionseg.commands import report
 from fusionseg.studies.report.numbers import DASH
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-FLAGS = [
-    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run"),
-    *(
-        "--disable-background-networking",
-        "--disable-component-update",
-        "--host-resolver-rules=MAP * ~NOTFOUND",
-    ),
-    *("--enable-logging=stderr", "--virtual-time-budget=60000"),
-]
+pytestmark = pytest.mark.browser
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on the path: apt-get install -y chromium"),
-]
-
-PROBE = """
-<script>
-(async () => {
-  const wait = () => new Promise(done => setTimeout(done, 100));
-  while (document.documentElement.dataset.drawn !== "true") await wait();
-  const column = (table, n) => [...document.getElementById(table).tBodies[0].rows]
-    .filter(row => !row.hidden).map(row => row.cells[n].dataset.key);
-  const press = (table, n) => document.getElementById(table).tHead.rows[0].cells[n].firstElementChild.click();
-  const found = await (async () => { %s })();
-  parent.postMessage(JSON.stringify(found), "*");
-})();
-</script>
-"""
-FRAME = """<!doctype html><iframe src="probed.html" width="{width}" height="900" style="border: 0"></iframe>
-<script>
-addEventListener("message", event => {{
-  const out = document.createElement("pre");
-  out.id = "probe";
-  out.textContent = event.data;
-  document.body.append(out);
-}});
-</script>
-"""
-
-
-def opened(page: Path, folder: Path, script: str, width: int = 1200) -> Any:
-    """What a script finds in the page, of a width in pixels, after its charts are drawn.
-
-    Fails on any message on the console. The page is in a frame, because a window is at least 500 pixels wide.
-    """
-    before, _, after = page.read_text().rpartition("</body>")
-    (folder / "probed.html").write_text(f"{before}{PROBE % script}</body>{after}")
-    frame = folder / "frame.html"
-    frame.write_text(FRAME.format(width=width))
-    profile = f"--user-data-dir={folder / 'profile'}"
-    command = [str(CHROMIUM), *FLAGS, profile, "--dump-dom", frame.as_uri()]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
-    assert not re.findall(r".*CONSOLE.*", done.stderr)
-    probe = re.search(r'<pre id="probe">(.*?)</pre>', done.stdout, re.DOTALL)
-    assert probe, "the charts were not drawn"
-    return json.loads(html.unescape(probe[1]))
+Opened = Callable[..., Any]
 
 
 @pytest.fixture(scope="module")
@@ -99,10 +41,9 @@ def one(pages: Callable[[str], Path]) -> Path:
     return pages("heads")
 
 
-def test_charts_are_drawn_and_the_console_is_silent(written: Path, tmp_path: Path) -> None:
+def test_charts_are_drawn_and_the_console_is_silent(written: Path, opened: Opened) -> None:
     found = opened(
         written,
-        tmp_path,
         """return [...document.querySelectorAll(".plot")].map(plot => [
              plot.querySelectorAll("svg path, svg text, svg rect").length,
              plot.querySelector("svg").getBoundingClientRect().height,
@@ -112,10 +53,9 @@ def test_charts_are_drawn_and_the_console_is_silent(written: Path, tmp_path: Pat
     assert all(marks > 8 and height > 60 for marks, height in found)
 
 
-def test_a_click_on_a_heading_sorts_and_a_second_one_turns_around(one: Path, tmp_path: Path) -> None:
+def test_a_click_on_a_heading_sorts_and_a_second_one_turns_around(one: Path, opened: Opened) -> None:
     first, second, texts, sort = opened(
         one,
-        tmp_path,
         """press("runs-table", 3); const first = column("runs-table", 3);
            press("runs-table", 3); const second = column("runs-table", 3);
            const sort = document.querySelector("#runs-table th[aria-sort]").getAttribute("aria-sort");
@@ -137,10 +77,9 @@ def natural(text: str) -> list[str | float]:
     return [float(piece) if i % 2 else piece for i, piece in enumerate(pieces)]
 
 
-def test_a_filter_leaves_the_rows_with_all_its_words(one: Path, tmp_path: Path) -> None:
+def test_a_filter_leaves_the_rows_with_all_its_words(one: Path, opened: Opened) -> None:
     few, every = opened(
         one,
-        tmp_path,
         """const input = document.querySelector("input[data-table=runs-table]");
            const write = text => { input.value = text; input.dispatchEvent(new Event("input")); };
            write("FINISHED --out"); const few = column("runs-table", 2);
@@ -150,7 +89,7 @@ def test_a_filter_leaves_the_rows_with_all_its_words(one: Path, tmp_path: Path) 
     assert few
 
 
-def test_at_400_pixels_the_page_does_not_scroll_sideways(written: Path, tmp_path: Path) -> None:
+def test_at_400_pixels_the_page_does_not_scroll_sideways(written: Path, opened: Opened) -> None:
     size = "const page = document.documentElement; return [innerWidth, page.clientWidth, page.scrollWidth];"
-    width, visible, needed = opened(written, tmp_path, size, width=400)
+    width, visible, needed = opened(written, size, width=400)
     assert (width, needed) == (400, visible)
