@@ -28,7 +28,8 @@ LAYERS = [
 
 SHARED = {
     "heads": "base ranges region region_targets region_decoding region_graph region_clustering "
-    "query_decoder query_target query_loss query_decoding",
+    "query_decoder query_target query_loss query_decoding "
+    "region_boxes region_proposals region_samples region_rois region_pasting",
     "losses": "base additive parts enlarging",
     "balancing": "base gradient branch simplex task_adam checks",
     "metrics": "base directions contingency edges thinning correspondence boundary_curve region_curve suppression mask_boundaries mean_ious "

@@ -26,6 +26,7 @@ from lightning.pytorch.strategies import launchers
 from packaging.requirements import Requirement
 from torch import nn
 from torchmetrics import Metric
+from torchvision.models.detection.roi_heads import RoIHeads
 
 import fusionseg
 
@@ -111,7 +112,80 @@ def replacing() -> bool:
     )
 
 
+def detector(part: str, name: str) -> list[str]:
+    """The parameters of a method or function of torchvision's detectors."""
+    module = importlib.import_module(f"torchvision.models.detection.{part}")
+    kinds = [getattr(module, kind) for kind in ("RegionProposalNetwork", "RoIHeads") if hasattr(module, kind)]
+    return parameters(getattr(next((kind for kind in kinds if hasattr(kind, name)), module), name))
+
+
+DETECTORS = "the parts of torchvision's detectors, of which only the whole is documented"
+
 INTERNALS = [
+    Internal(
+        "concat_box_prediction_layers",
+        "torchvision",
+        "heads/region_proposals",
+        DETECTORS,
+        lambda: detector("rpn", "concat_box_prediction_layers") == ["box_cls", "box_regression"],
+    ),
+    Internal(
+        "filter_proposals",
+        "torchvision",
+        "heads/region_proposals",
+        DETECTORS,
+        lambda: (
+            detector("rpn", "filter_proposals")[1:]
+            == ["proposals", "objectness", "image_shapes", "num_anchors_per_level"]
+        ),
+    ),
+    Internal(
+        "assign_targets_to_anchors",
+        "torchvision",
+        "heads/region_proposals",
+        DETECTORS,
+        lambda: detector("rpn", "assign_targets_to_anchors")[1:] == ["anchors", "targets"],
+    ),
+    Internal(
+        "assign_targets_to_proposals",
+        "torchvision",
+        "heads/region_samples",
+        DETECTORS,
+        lambda: (
+            detector("roi_heads", "assign_targets_to_proposals")[1:] == ["proposals", "gt_boxes", "gt_labels"]
+        ),
+    ),
+    Internal(
+        "select_training_samples",
+        "torchvision",
+        "heads/region_samples",
+        DETECTORS,
+        lambda: detector("roi_heads", "select_training_samples")[1:] == ["proposals", "targets"],
+    ),
+    Internal(
+        "fg_bg_sampler",
+        "torchvision",
+        "heads/region_rois",
+        "replaced: torchvision's draws at random the boxes that are learned from",
+        lambda: "self.fg_bg_sampler(labels)" in inspect.getsource(RoIHeads.subsample),
+    ),
+    Internal(
+        "postprocess_detections",
+        "torchvision",
+        "heads/region_rois",
+        DETECTORS,
+        lambda: (
+            detector("roi_heads", "postprocess_detections")[1:]
+            == ["class_logits", "box_regression", "proposals", "image_shapes"]
+        ),
+    ),
+    Internal(
+        "maskrcnn_inference",
+        "torchvision",
+        "heads/region_rois",
+        DETECTORS,
+        lambda: detector("roi_heads", "maskrcnn_inference") == ["x", "labels"],
+    ),
     Internal(
         "_broadcast_sigterm_tensor",
         "lightning",

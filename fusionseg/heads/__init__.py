@@ -8,6 +8,7 @@ from fusionseg.heads.depth import DepthHead
 from fusionseg.heads.distance import DistanceHead
 from fusionseg.heads.embedding import EmbeddingHead
 from fusionseg.heads.mask_query import MaskQueryHead
+from fusionseg.heads.mask_rcnn import MaskRCNNHead
 from fusionseg.heads.normals import NormalsHead
 from fusionseg.heads.ranges import Range
 from fusionseg.heads.region import RegionHead
@@ -25,6 +26,7 @@ __all__ = [
     "ExtraHead",
     "Head",
     "MaskQueryHead",
+    "MaskRCNNHead",
     "NormalsHead",
     "Range",
     "RegionHead",
