@@ -34,8 +34,9 @@ class Options:
     Args:
         out: Run folder; `runs/<time>-<experiment>` where left out.
         resume: Run folder to continue exactly; limits, devices, loggers, workers and data roots may change.
-        weights: A model to start from: a run folder, a state dict of torchvision's DeepLabV3 or FCN, a model
-            folder of segmentation-models-pytorch, or a safetensors file. What does not fit is listed.
+        weights: A model to start from: a run folder, a state dict of torchvision's DeepLabV3, FCN or Mask
+            R-CNN, a model folder of segmentation-models-pytorch, or a safetensors file. What does not fit is
+            listed.
         wandb: Where W&B tracks the run; left out: as WANDB_MODE says, else online if the server answers.
         trust: With `--resume`: packages of your own to trust.
     """

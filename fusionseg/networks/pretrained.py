@@ -1,6 +1,7 @@
 """Loads pretrained weights from files: takes what fits, and lists what does not."""
 
 import os
+import re
 import socket
 from collections.abc import Mapping
 from pathlib import Path
@@ -58,8 +59,8 @@ def load_whole(model: nn.Module, path: Path, recorded: Mapping[str, Any] | None 
 
     Args:
         model: The module.
-        path: A checkpoint of fusionseg, a state dict of torchvision's DeepLabV3 or FCN, a saved model of
-            segmentation-models-pytorch, or a safetensors file of one of these.
+        path: A checkpoint of fusionseg, a state dict of torchvision's DeepLabV3, FCN or Mask R-CNN, a saved
+            model of segmentation-models-pytorch, or a safetensors file of one of these.
         recorded: Arguments of `Backbone` that the weights were trained with, if known: where the model's own
             leave them open, its encoder adopts their normalization and dilation, and torchvision's dilation
             with torchvision's weights.
@@ -88,7 +89,7 @@ def _is_torchvision(state: Mapping[str, Tensor]) -> bool:
 
 
 def renamed(name: str, decoder: str, among: Mapping[str, Tensor]) -> str:
-    """The name in our networks of a tensor of another project.
+    """The name in our networks of a tensor of another project, such as of torchvision's Mask R-CNN.
 
     Args:
         name: Its name there.
@@ -102,10 +103,28 @@ def renamed(name: str, decoder: str, among: Mapping[str, Tensor]) -> str:
     aspp = {"classifier.0.": f"{body}aspp.", "classifier.1.": f"{body}conv.", "classifier.2.": f"{body}bn."}
     fcn = {"classifier.0.": f"{body}0.", "classifier.1.": f"{body}1."}
     torchvision = {"backbone.": "network.encoder.body.", "classifier.4.": head, **(aspp if pyramid else fcn)}
+    region = "network.heads.region."
+    detector = {
+        "backbone.body.": "network.encoder.body.",
+        "backbone.fpn.": f"{region}fpn.",
+        "rpn.": f"{region}rpn.",
+        "roi_heads.": f"{region}roi_heads.",
+    }
+    for theirs, ours in detector.items():
+        if name.startswith(theirs):
+            return ours + _current(name.removeprefix(theirs))
     for theirs, ours in {**smp, **torchvision}.items():
         if name.startswith(theirs):
             return ours + name.removeprefix(theirs)
     return name
+
+
+def _current(name: str) -> str:
+    """The name of a layer of torchvision's detectors, of which the files that it offers have older ones."""
+    name = re.sub(r"^((inner|layer)_blocks\.\d)\.(weight|bias)$", r"\1.0.\3", name)
+    name = re.sub(r"^head\.conv\.(weight|bias)$", r"head.conv.0.0.\1", name)
+    old = re.match(r"mask_head\.mask_fcn(\d)\.(weight|bias)$", name)
+    return f"mask_head.{int(old[1]) - 1}.0.{old[2]}" if old else name
 
 
 def find_hub(weights: str) -> None:

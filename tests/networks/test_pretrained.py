@@ -1,3 +1,4 @@
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -12,6 +13,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torchvision.models import resnet50
 from torchvision.models._utils import IntermediateLayerGetter
+from torchvision.models.detection import maskrcnn_resnet50_fpn
+from torchvision.models.detection.image_list import ImageList
 from torchvision.models.segmentation import (
     deeplabv3_resnet50,
     deeplabv3_resnet101,
@@ -22,7 +25,7 @@ from torchvision.models.segmentation.fcn import FCN, FCNHead
 
 from fusionseg.balancing import UW, GradNorm
 from fusionseg.files.state_dicts import WeightsError, tensors
-from fusionseg.heads import SemanticHead
+from fusionseg.heads import MaskRCNNHead, SemanticHead
 from fusionseg.losses import CrossEntropy
 from fusionseg.module import FusionModule
 from fusionseg.networks import HardSharing
@@ -153,6 +156,60 @@ def test_dilation_of_torchvision_s_weights_stays_with_the_run_and_with_runs_that
         further = FusionModule(CLASSES, backbone=replace(backbone, late_dilation=chosen)).double().eval()
         start_from(further, tmp_path / "run.ckpt")
         assert same_logits(further, theirs) == same
+
+
+def mask_rcnn(**options: Any) -> Any:
+    """Torchvision's Mask R-CNN with random weights and batch statistics, which finds things of different scores."""
+    model = torchvisions(maskrcnn_resnet50_fpn, box_detections_per_img=10, **options).float()
+    nn.init.normal_(model.roi_heads.box_predictor.cls_score.weight, std=1e-3)
+    return model
+
+
+def detecting(**options: Any) -> FusionModule:
+    head = partial(MaskRCNNHead, nms=0.5, max_regions=10, **options)
+    return FusionModule(CLASSES, semantic_head=None, region_head=head, backbone=Backbone("resnet50")).eval()
+
+
+def older(name: str) -> str:
+    """The name of a tensor in the files of Mask R-CNN that torchvision offers."""
+    name = re.sub(r"(_blocks\.\d)\.0\.", r"\1.", name)
+    name = name.replace("rpn.head.conv.0.0.", "rpn.head.conv.")
+    return re.sub(r"mask_head\.(\d)\.0\.", lambda found: f"mask_head.mask_fcn{int(found[1]) + 1}.", name)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [str, older])
+def test_torchvision_s_mask_rcnn_finds_the_same_here(name: Callable[[str], str], tmp_path: Path) -> None:
+    theirs = mask_rcnn()
+    torch.save({name(key): value for key, value in theirs.state_dict().items()}, tmp_path / "theirs.pth")
+    model = detecting(kinds=4)
+    assert load_whole(model, tmp_path / "theirs.pth") == []
+    theirs.double()
+    model.double()
+    image = torch.rand(2, 3, 64, 96).double()
+    tensor = normalized(model, image)
+    with torch.no_grad():
+        maps = theirs.backbone(tensor)
+        proposals, _ = theirs.rpn(ImageList(tensor, [(64, 96)] * 2), maps)
+        expected, _ = theirs.roi_heads(maps, proposals, [(64, 96)] * 2)
+        found = model(image)[-1]["region"].detections
+    assert found.scores.shape == (2, 10)
+    for i, each in enumerate(expected):
+        assert each["scores"].unique().numel() == 10
+        torch.testing.assert_close(found.boxes[i], each["boxes"], rtol=1e-9, atol=1e-9)
+        torch.testing.assert_close(found.scores[i], each["scores"], rtol=1e-9, atol=1e-9)
+        torch.testing.assert_close(found.masks[i], each["masks"][:, 0], rtol=1e-9, atol=1e-9)
+
+
+def test_torchvision_s_mask_rcnn_of_other_kinds_loads_but_for_what_tells_them_apart(tmp_path: Path) -> None:
+    torch.save(maskrcnn_resnet50_fpn(weights_backbone=None).state_dict(), tmp_path / "theirs.pth")
+    missing = load_whole(detecting(), tmp_path / "theirs.pth")
+    parts = {name.removeprefix("network.heads.region.roi_heads.").rpartition(".")[0] for name in missing}
+    assert parts == {
+        "box_predictor.cls_score",
+        "box_predictor.bbox_pred",
+        "mask_predictor.mask_fcn_logits",
+    }
 
 
 def test_weights_of_a_run_bring_the_normalization_that_they_were_trained_with(tmp_path: Path) -> None:
