@@ -41,7 +41,15 @@ from fusionseg.data.samplers import TrainOrder
 from fusionseg.data.synthetic import SyntheticScenes
 from fusionseg.engine.objective import padded_terms
 from fusionseg.engine.sync_batch_norm import BatchNormSync
-from fusionseg.heads import BoundaryHead, CenterOffsetHead, DepthHead, ExtraHead, NormalsHead, SemanticHead
+from fusionseg.heads import (
+    BoundaryHead,
+    CenterOffsetHead,
+    DepthHead,
+    ExtraHead,
+    MaskRCNNHead,
+    NormalsHead,
+    SemanticHead,
+)
 from fusionseg.module import FusionModule
 from fusionseg.networks import HardSharing
 from fusionseg.networks.backbone import Backbone
@@ -51,6 +59,7 @@ HEADS: dict[str, tuple[str, Any]] = {
     "semantic": ("semantic_head", SemanticHead),
     "boundary": ("region_head", BoundaryHead),
     "center": ("region_head", CenterOffsetHead),
+    "boxes": ("region_head", partial(MaskRCNNHead, channels=16, samples=32, anchor=16)),
 }
 FURTHER = {"depth": ExtraHead(DepthHead, 0.5), "normals": ExtraHead(NormalsHead)}
 NARROW: dict[str, dict[str, Any]] = {

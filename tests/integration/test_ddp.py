@@ -19,6 +19,11 @@ FAST = (
     f"{SMALL} Unet semantic+boundary fixed double MGDA:branch apart",
     f"{SMALL} Unet semantic+boundary+depth+normals fixed double MGDA:branch apart",
 )
+BOXES = (
+    "boxes fixed double",
+    "semantic+boxes fixed double MGDA:branch",
+    "semantic+boxes fixed double CAGrad:parameters",
+)
 SINGLE = ("semantic fixed", "boundary fixed double", "center fixed")
 SHARING = (
     "MTAN MGDA:branch",
@@ -46,6 +51,7 @@ MATRIX = (
     *(f"{SMALL} Unet semantic+boundary fixed double {name}:parameters" for name in GRADIENT[1::2]),
     *(f"{SMALL} Unet semantic+boundary fixed double {way}" for way in FOREIGN),
     *(f"{SMALL} FPN semantic+center fixed double {way}" for way in SHARING),
+    *(f"{SMALL} FPN {way}" for way in BOXES),
 )
 WIDE = tuple(case for case in MATRIX if case not in FAST)
 
@@ -127,6 +133,7 @@ def test_two_ranks_measure_exactly_what_one_process_does(runs: Runs, case: str) 
         "semantic": {"miou"},
         "boundary": {"covering", "boundary_f"},
         "center": {"covering", "boundary_f"},
+        "boxes": {"covering", "boundary_f"},
         "depth": {"depth_rmse"},
         "normals": {"normals_mean"},
     }
@@ -145,7 +152,7 @@ def test_ranks_divide_by_the_weight_of_the_global_batch(runs: Runs, case: str) -
         semantic = 0
         assert first[1, semantic].max() == 0 < second[1, semantic].max()
     if heads != ["semantic"]:
-        region = next(i for i, head in enumerate(heads) if head in ("boundary", "center"))
+        region = next(i for i, head in enumerate(heads) if head in ("boundary", "center", "boxes"))
         assert second[0, region].max() == 0 < first[0, region].max()
         assert runs.one["shares"][2, region].max() == 0
     for task in set(heads) & {"depth", "normals"}:

@@ -24,7 +24,15 @@ from fusionseg.config.errors import UsageError, UserError
 from fusionseg.data.datamodule import SegmentationDataModule
 from fusionseg.data.synthetic import SyntheticScenes
 from fusionseg.engine import optimization
-from fusionseg.heads import BoundaryHead, CenterOffsetHead, DepthHead, ExtraHead, NormalsHead, SemanticHead
+from fusionseg.heads import (
+    BoundaryHead,
+    CenterOffsetHead,
+    DepthHead,
+    ExtraHead,
+    MaskRCNNHead,
+    NormalsHead,
+    SemanticHead,
+)
 from fusionseg.module import FusionModule
 from fusionseg.networks.backbone import Backbone
 from fusionseg.runs.resume import check_same
@@ -229,8 +237,11 @@ def test_a_state_between_epochs_is_enough(options: dict[str, Any], run: Runs) ->
         partial(
             FusionModule, backbone=SMALL, region_head=None, semantic_head=partial(SemanticHead, dropout=0.5)
         ),
+        partial(
+            FusionModule, backbone=SMALL, region_head=partial(MaskRCNNHead, channels=8, samples=16, anchor=16)
+        ),
     ],
-    ids=["held encoder", "centers", "regions", "classes"],
+    ids=["held encoder", "centers", "regions", "classes", "boxes"],
 )
 def test_so_do_other_heads_and_backbones(recipe: Any, run: Runs) -> None:
     whole = run("whole", model=recipe)
