@@ -36,7 +36,7 @@ SHARING = (
 )
 GRADIENT = ("MGDA", "PCGrad", "UPGrad", "CAGrad", "IMTLG", "AlignedMTL", "NashMTL", "GradVac", "GradNorm")
 FOREIGN = ("TorchJDWeighting:branch", "TorchJDWeighting:parameters")
-PAIRS = ("resnet18 Unet", "efficientnet-b0 FPN", "mobilenet_v2 DeepLabV3Plus", "efficientnet-b0 PSPNet")
+PAIRS = ("tu-test_resnet Unet", f"{SMALL} FPN", "mobilenet_v2 DeepLabV3Plus", "efficientnet-b0 PSPNet")
 REGIONS = ("boundary", "center", "boundary", "center")
 MATRIX = (
     *(f"{pair} semantic+{region} synced double held" for pair, region in zip(PAIRS, REGIONS, strict=True)),
@@ -171,7 +171,7 @@ def test_a_held_encoder_learns_in_step_on_both_ranks_afterwards(runs: Runs, case
         assert all(free[name] for name in run["learned"])
         unused = encoder - set(run["learned"])
         assert not any(free[name] for name in unused if name.endswith(("weight", "bias")))
-        assert ("efficientnet" in case) == any("_conv_head" in name for name in unused)
+        assert ("efficientnet-b0" in case) == any("_conv_head" in name for name in unused)
 
 
 def statistics(run: Path, *words: str) -> dict[str, torch.Tensor]:
