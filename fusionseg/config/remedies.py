@@ -24,6 +24,11 @@ REMEDIES = (
         "expected a figure that the run logs, such as val/score or val/miou (metrics.csv lists them)",
     ),
     (
+        r"AF_UNIX path too long",
+        "TMPDIR",
+        "expected a folder for temporary files whose path is shorter, as sockets lie there: set TMPDIR=/tmp",
+    ),
+    (
         r"Input (?:height|width) \(\d+\) doesn't match model \(\d+\)",
         "model.backbone.options",
         "expected {strict_img_size: false} for this encoder, which otherwise takes images of one size only",

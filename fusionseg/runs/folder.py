@@ -12,7 +12,7 @@ from typing import Literal
 from lightning_utilities.core.rank_zero import rank_zero_only
 
 from fusionseg.files.atomic import Json, remove_drafts
-from fusionseg.files.locks import locked
+from fusionseg.files.locks import locked, unlock
 
 PARENT = "runs"
 """The folder in which new run folders are made."""
@@ -44,6 +44,7 @@ class RunFolder:
         self.evaluation = self.path / "evaluation"
         self.tracking = self.path / "wandb"
         self._lock: int | None = None
+        self._owner = 0
         self._before: set[Path] = set()
         self._made: list[Path] = []
 
@@ -90,6 +91,7 @@ class RunFolder:
                 "(default_root_dir)"
             )
         self._lock, alone = lock
+        self._owner = os.getpid()
         died = alone and os.read(self._lock, 1) != b""  # a process that ends removes its claim
         if resume:
             remove_drafts(self.path)
@@ -109,8 +111,9 @@ class RunFolder:
         """Releases the lock, and removes the folder and those above that were made for it and are empty."""
         if self._lock is None:
             return
-        self._claim_file.unlink(missing_ok=True)
-        os.close(self._lock)
+        if self._owner == os.getpid():  # and no process that was forked from it
+            self._claim_file.unlink(missing_ok=True)
+            unlock(self._lock)
         self._lock = None
         for folder in self._made:
             try:
@@ -206,7 +209,7 @@ class RunFolder:
             return False
         lock = locked(self._claim_file)
         if lock is not None:
-            os.close(lock[0])
+            unlock(lock[0])
         return lock is None
 
     def readable_summary(self) -> Json:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from fusionseg.config.errors import UsageError
 from fusionseg.files.atomic import Json, write_json
-from fusionseg.files.locks import locked
+from fusionseg.files.locks import locked, unlock
 
 VERSION = 1
 """The version of what a study writes; a folder of another one is refused."""
@@ -114,7 +114,7 @@ class StudyFolder:
             os.write(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
             yield
         finally:
-            os.close(descriptor)
+            unlock(descriptor)
 
     def _record(self, key: str) -> Path:
         return self.records / f"{key}.json"

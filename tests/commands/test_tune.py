@@ -5,6 +5,8 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -224,15 +226,21 @@ def test_several_processes_find_what_one_finds(trained: Path, tuned: Path) -> No
     assert not multiprocessing.active_children()
 
 
+@pytest.fixture
+def temporary() -> Iterator[Path]:
+    """A folder with a short path, as sockets need it."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(folder)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("sent", "code"), [(signal.SIGKILL, -9), (signal.SIGTERM, 143), (signal.SIGINT, 130)]
 )
 def test_a_process_that_is_stopped_leaves_a_run_that_is_whole(
-    sent: signal.Signals, code: int, trained: Path, tmp_path: Path
+    sent: signal.Signals, code: int, trained: Path, temporary: Path
 ) -> None:
     before = contents(trained)
-    (tmp_path / "temporary").mkdir()
     words = [
         "-m",
         "fusionseg",
@@ -249,7 +257,7 @@ def test_a_process_that_is_stopped_leaves_a_run_that_is_whole(
         [sys.executable, *words],
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "TMPDIR": str(tmp_path / "temporary"), "PYTHONUNBUFFERED": "1"},
+        env={**os.environ, "TMPDIR": str(temporary), "PYTHONUNBUFFERED": "1"},
     )
     assert process.stderr is not None
     assert process.stderr.readline().startswith("outputs and labels of 8 images take")
@@ -263,4 +271,4 @@ def test_a_process_that_is_stopped_leaves_a_run_that_is_whole(
         assert decoder(trained)["after"]["voi"] < decoder(trained)["before"]["voi"]
         after.pop("decoder.yaml")
     assert after == before
-    assert sent == signal.SIGKILL or not list((tmp_path / "temporary").iterdir())
+    assert sent == signal.SIGKILL or not list(temporary.iterdir())

@@ -1,3 +1,4 @@
+import socket
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -76,6 +77,16 @@ def test_crops_that_are_too_small_for_a_decoder_name_their_size() -> None:
         crashed(lambda: nn.Conv2d(3, 1, 5)(torch.zeros(1, 3, 4, 4))),
     ]
     assert [str(remedied(error)).partition(":")[0] for error in errors] == ["data.crop_size"] * 2
+
+
+def test_a_folder_whose_path_is_too_long_for_sockets_is_named() -> None:
+    def bound() -> None:
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind("/tmp/" + 200 * "x")
+
+    found = remedied(crashed(bound))
+    assert isinstance(found, UsageError)
+    assert (found.key, "TMPDIR=/tmp" in found.reason) == ("TMPDIR", True)
 
 
 def test_a_figure_that_a_callback_waits_for_in_vain_is_named_with_its_setting() -> None:
