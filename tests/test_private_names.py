@@ -33,7 +33,7 @@ import fusionseg
 ROOT = Path(fusionseg.__file__).parent
 STRINGS = {"_path", "_stage", "_stuff", "_things"}
 """Strings of our own that look like private names."""
-DOCUMENTED = {"_replace"}
+DOCUMENTED = {"_asdict", "_replace"}
 """Public names in spite of their underscore: of named tuples."""
 
 
