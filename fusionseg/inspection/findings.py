@@ -59,7 +59,7 @@ class Findings(NamedTuple):
 
 def as_json(found: Findings) -> Json:
     """The numbers of the page."""
-    settings: Json = {key: value for key, value in found.data.hparams.items() if key != "_instantiator"}
+    settings: Json = {key: value for key, value in found.data.hparams.items() if not key.startswith("_")}
     classes = found.classes
     weights = balanced_weights(found.facts["train"])
     return {
