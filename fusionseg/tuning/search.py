@@ -1,7 +1,9 @@
 """The search for better parameters of a model's decodings, on all cores."""
 
+import signal
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -78,14 +80,41 @@ def searched(
         with Workers(measured, len(kept.files), jobs) as workers, _shown(number) as show:
             measure = partial(_figures, workers, kept, plan)
             try:
-                for trial in trials(plan.ranges, first, measure, plan.figure, number, seed):
-                    tried.append(trial)
-                    leading = best(tried, plan.figure)
-                    show(f"val/{plan.figure} {leading.figures[plan.figure]:.4f}", leading is trial)
+                with _interruptible() as interrupted:
+                    for trial in trials(plan.ranges, first, measure, plan.figure, number, seed):
+                        tried.append(trial)
+                        leading = best(tried, plan.figure)
+                        show(f"val/{plan.figure} {leading.figures[plan.figure]:.4f}", leading is trial)
+                        if interrupted():
+                            raise KeyboardInterrupt
             except KeyboardInterrupt:
                 if len(tried) < 2:
                     raise
     return Found(tried, kept.images, len(tried) == number)
+
+
+@contextmanager
+def _interruptible() -> Iterator[Callable[[], bool]]:
+    """Lets Ctrl-C wait for the end of a trial; the second one does not wait.
+
+    Raised anywhere, as in a finalizer or in a lock of the processes' pool, an interrupt may be lost or leave
+    the pool waiting forever. Gives a function that says whether there was one.
+    """
+    asked: list[int] = []
+
+    def note(signum: int, frame: object) -> None:
+        if asked:
+            raise KeyboardInterrupt
+        asked.append(signum)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: False  # which gets no signals
+        return
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield lambda: bool(asked)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _figures(workers: Workers, kept: KeptOutputs, plan: Plan, parameters: Parameters) -> dict[str, float]:

@@ -264,7 +264,10 @@ def test_a_process_that_is_stopped_leaves_a_run_that_is_whole(
     assert process.stderr.readline().startswith("trial 1/100000  val/voi ")
     assert process.stderr.readline().startswith("trial ")  # a better one
     process.send_signal(sent)
-    process.communicate(timeout=60)
+    try:
+        process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert process.returncode == code
     after = contents(trained)
     if sent == signal.SIGINT:
