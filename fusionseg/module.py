@@ -139,10 +139,7 @@ class FusionModule(LightningModule):
 
     @torch.no_grad()
     def predictions(self, batch: Sample, size: tuple[int, int], contours: bool = False) -> list[Prediction]:
-        """The predictions for a batch with images of any size, at the size of its label files (H, W).
-
-        With `contours` also soft boundaries, where the region head predicts them.
-        """
+        """The predictions for a batch at the size of its label files (H, W), with soft boundaries if asked."""
         last = self(padded(batch)["image"])[-1]
         frame = frame_of(batch, size)
         return predictions(last, self.heads, frame, batch["name"], self.classes, self.areas, contours)

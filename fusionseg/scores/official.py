@@ -53,8 +53,6 @@ class OfficialScores:
         self.pool = pool_of(self.jobs, __name__)
         self.pending: deque[Future[Kinds]] = deque()
         self.sums: Kinds = {}
-        self.soft = False
-        """Whether a head predicted boundaries."""
 
     def __enter__(self) -> "OfficialScores":
         return self
@@ -67,7 +65,6 @@ class OfficialScores:
     def add(self, prediction: Prediction, truth: Truth) -> None:
         """Hands an image to a process; waits where several images are ahead of each of them."""
         maps = {name: prediction[name] for name in USED if name in prediction}
-        self.soft = self.soft or "contours" in maps
         self.pending.append(self.pool.submit(self.measure, maps, truth))
         while len(self.pending) > 4 * self.jobs:
             self._take()

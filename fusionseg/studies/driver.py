@@ -21,9 +21,6 @@ from fusionseg.studies.slots import Slot
 from fusionseg.studies.sources import Source
 from fusionseg.studies.study_file import Study
 
-TAIL = 2000
-"""Characters of a log that a failed run's record keeps."""
-
 PATIENCE = 1.0
 """Seconds between looks at what is running."""
 
@@ -75,8 +72,7 @@ class Driver:
         self.show = show
         self.split = split
         self.trusting = ["--trust", ",".join(trust)] if trust else []
-        self.records = split == "val"
-        """Whether the runs' records are written: what became of a later evaluation is none of their state."""
+        self.records = split == "val"  # a later evaluation says nothing of what became of the runs
         self.progress = Progress(source.total, lower_is_better(study.metric))
         self.active: dict[str, _Active] = {}
         self.waiting: deque[PlannedRun] = deque()
@@ -188,7 +184,7 @@ class Driver:
             self._count(run, score)
             return
         attempts = self.attempts[run.key] = active.attempts + 1
-        reason = _tail(self.folder.log(run.folder)) or f"exit code {code}"
+        reason = self.folder.end_of_log(run.folder) or f"exit code {code}"
         if attempts <= self.study.retries:
             self._record(run, "interrupted", attempts, reason=reason)
             self.waiting.append(run)
@@ -243,12 +239,3 @@ def figures(run: Path, epoch: str, split: str = "val") -> Json | None:
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return measured if isinstance(measured, dict) else None
-
-
-def _tail(log: Path) -> str:
-    """The end of a log."""
-    try:
-        text = log.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""
-    return text[-TAIL:].strip()

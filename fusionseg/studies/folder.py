@@ -15,6 +15,9 @@ from fusionseg.files.locks import locked, unlock
 VERSION = 1
 """The version of what a study writes; a folder of another one is refused."""
 
+TAIL = 2000
+"""Characters of a log that a failed run's record keeps."""
+
 
 class StudyFolder:
     """The only place that knows what lies in a study folder.
@@ -92,6 +95,14 @@ class StudyFolder:
     def log(self, run: str) -> Path:
         """The file of what the run in a folder (relative to this one) printed."""
         return self.logs / f"{run.replace('/', '-')}.log"
+
+    def end_of_log(self, run: str) -> str:
+        """What a run printed last, as its record keeps it; empty where it has no log."""
+        try:
+            text = self.log(run).read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            return ""
+        return text[-TAIL:].strip()
 
     @contextmanager
     def held(self) -> Iterator[None]:
