@@ -139,7 +139,7 @@ class FusionModule(LightningModule):
 
     @torch.no_grad()
     def predictions(self, batch: Sample, size: tuple[int, int], contours: bool = False) -> list[Prediction]:
-        """The predictions for a batch at the size of its label files (H, W), with soft boundaries if asked."""
+        """The predictions for a batch at the size of its label files (H, W); soft boundaries if asked."""
         last = self(padded(batch)["image"])[-1]
         frame = frame_of(batch, size)
         return predictions(last, self.heads, frame, batch["name"], self.classes, self.areas, contours)
