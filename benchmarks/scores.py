@@ -1,16 +1,21 @@
-"""Times official scores: boundary matching against scipy's solver, and what a set of images takes.
+"""Times official scores: boundary matching against scipy's and pyEdgeEval's, and what a set of images takes.
 
 Needs the folder of BSDS500 with gPb's contour maps (`ucm2/test`), which FUSIONSEG_DATA/BSDS500 is by default.
+pyEdgeEval, which has Berkeley's C++ code, is built in a temporary folder; where that fails, a line says so.
 
 python -m benchmarks.scores [--root BSDS500] [--images 3] [--rounds 5] [--jobs 2]
 """
 
+import importlib
 import os
-from collections.abc import Sequence
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from time import perf_counter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.sparse import bmat, csr_array, eye_array
@@ -37,12 +42,17 @@ class Problem(NamedTuple):
     Args:
         predicted: Thinned boundary maps (N, H, W).
         true: Boundary maps of the annotators (M, H, W).
-        radius: Tolerance in pixels.
+        relative: Tolerance as a share of the diagonal.
     """
 
     predicted: Masks
     true: Masks
-    radius: float
+    relative: float = 0.0075
+
+    @property
+    def radius(self) -> float:
+        """The tolerance in pixels."""
+        return self.relative * float(np.hypot(*self.true.shape[1:]))
 
 
 def problem(prediction: Path, truth: Path) -> Problem:
@@ -52,12 +62,12 @@ def problem(prediction: Path, truth: Path) -> Problem:
         raise ValueError(f"expected ucm2 in {prediction}, found partitions")
     maps = thinned(np.stack([*levels(contours[2::2, 2::2], even_thresholds(99)[MATCHED])]))
     true = np.stack([annotation.boundaries for annotation in annotations(truth)])
-    return Problem(maps, true, 0.0075 * float(np.hypot(*true.shape[1:])))
+    return Problem(maps, true)
 
 
 def ours(problems: Sequence[Problem]) -> list[list[list[int]]]:
     """The sizes of all matchings."""
-    return [correspondence(*one).recalled.tolist() for one in problems]
+    return [correspondence(one.predicted, one.true, one.radius).recalled.tolist() for one in problems]
 
 
 def scipys(problems: Sequence[Problem]) -> list[list[list[int]]]:
@@ -86,20 +96,66 @@ def scipy_matching(first: Masks, second: Masks, radius: float) -> int:
     return int(((rows < sizes[0]) & (columns < sizes[1])).sum())
 
 
+def pyedgeeval_matching(folder: str) -> Callable[..., Any] | None:
+    """PyEdgeEval's matching, built in a folder; None, and a line, where it cannot be."""
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--no-deps",
+        "--target",
+        folder,
+        "pyEdgeEval",
+    ]
+    built = subprocess.run(command, capture_output=True, text=True)
+    if built.returncode:
+        reason = (built.stderr.strip().splitlines() or ["no reason given"])[-1]
+        print(f"pyEdgeEval cannot be built here, so that it is not timed: {reason}")
+        return None
+    sys.path.insert(0, folder)
+    try:
+        found: Callable[..., Any] = importlib.import_module("pyEdgeEval._lib").correspond_pixels
+    finally:
+        sys.path.remove(folder)
+    return found
+
+
+def pyedgeevals(problems: Sequence[Problem], match: Callable[..., Any]) -> list[list[list[int]]]:
+    """The same by pyEdgeEval, whose graph is thinned at random so that its matchings may be smaller."""
+    return [
+        [
+            [int((match(first, second, one.relative)[1] > 0).sum()) for second in one.true]
+            for first in one.predicted
+        ]
+        for one in problems
+    ]
+
+
 def matching(pairs: Sequence[tuple[Path, Path]], rounds: int) -> None:
-    """Prints the time of scipy's matching over ours.
+    """Prints the time of the others' matchings over ours.
 
     Raises:
-        RuntimeError: If the sizes of the matchings differ.
+        RuntimeError: If the sizes of the matchings differ; pyEdgeEval's by more than a hundredth.
     """
     problems = [problem(*pair) for pair in pairs]
-    if ours(problems) != scipys(problems):
-        raise RuntimeError("expected matchings of one size, found others: do not compare their times")
-    measured = ratios(
-        {"fusionseg": partial(ours, problems), "scipy": partial(scipys, problems)}, "fusionseg", rounds
-    )
+    variants: dict[str, Callable[[], list[list[list[int]]]]] = {
+        "fusionseg": partial(ours, problems),
+        "scipy": partial(scipys, problems),
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        if match := pyedgeeval_matching(folder):
+            variants["pyEdgeEval"] = partial(pyedgeevals, problems, match)
+        sizes = {name: np.concatenate([np.ravel(one) for one in call()]) for name, call in variants.items()}
+        for name, size in sizes.items():
+            tolerance = 0.01 if name == "pyEdgeEval" else 0
+            if (np.abs(size - sizes["fusionseg"]) > tolerance * sizes["fusionseg"]).any():
+                raise RuntimeError(f"expected matchings of one size, found others by {name}: not to be timed")
+        measured = ratios(variants, "fusionseg", rounds)
     count = sum(len(one.predicted) * len(one.true) for one in problems)
-    show(f"boundary matching, {count} pairs of maps", measured, {"scipy": Target(10, at_least=True)})
+    targets = {"scipy": Target(10, at_least=True), "pyEdgeEval": Target(5, at_least=True)}
+    show(f"boundary matching, {count} pairs of maps", measured, targets)
 
 
 def whole_set(root: Path, truth: Path, prediction: Path, jobs: int) -> None:

@@ -19,13 +19,7 @@ from fusionseg.engine.distributed import world_size
 from fusionseg.engine.evaluation import Evaluation, Scored, Truths, suite_for
 from fusionseg.engine.loss_log import LossLog, check_finite
 from fusionseg.engine.objective import Objective, Step, padded_terms
-from fusionseg.engine.optimization import (
-    WarmupPoly,
-    allows_fused,
-    balance_losses,
-    check_factors,
-    configured,
-)
+from fusionseg.engine.optimization import WarmupPoly, allows_fused, balance_losses, check_factors, configured
 from fusionseg.engine.precision import arrange
 from fusionseg.engine.predictions import frame_of, padded, predictions
 from fusionseg.engine.schedules import Schedule

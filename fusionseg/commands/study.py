@@ -55,7 +55,8 @@ class Options:
         cpus_per_run: Cores of each run on a cluster; left out: 4 with a GPU, 1 without.
         slurm: Parameters of submitit's SlurmExecutor: a YAML file, or one by one (--slurm.partition gpu).
         ray_address: Address of the Ray cluster; left out: RAY_ADDRESS, or this machine's.
-        dry_run: List the runs with their commands, time and disk, and run nothing; steps are measured.
+        dry_run: List the runs with their commands, time and disk, and run nothing; steps are measured, and
+            kept for the study where its budget is a time.
         plan: Say how many seeds a difference of so much needs in the metric, from the runs so far.
         wandb_sweep: Print the W&B sweep that starts the same runs, and run nothing.
         final: When all is run, measure these variants on the test split, once; with commas between.

@@ -10,17 +10,12 @@ from torch import Tensor, nn
 from fusionseg.heads.base import resized
 from fusionseg.heads.ranges import MIN_AREA, PROBABILITY, Range
 from fusionseg.heads.region import RegionHead
-from fusionseg.heads.region_graph import Offset, ends, partition
+from fusionseg.heads.region_graph import OFFSETS, Offset, check_offsets, ends, partition
 from fusionseg.losses import BalancedBCE, Loss
 from fusionseg.losses.base import sums_and_weights
 from fusionseg.losses.enlarging import wide
 from fusionseg.sample import Classes, Frame, Picture, Sample
 from fusionseg.visualize import heat_colors
-
-OFFSETS: tuple[Offset, ...] = tuple(
-    offset for reach in (1, 3, 9, 27, 81) for offset in ((0, reach), (reach, 0))
-)
-"""The offsets of Lee et al. within an image, and 81 pixels, which reach across what divides a region."""
 
 
 class AffinityHead(RegionHead):
@@ -63,7 +58,7 @@ class AffinityHead(RegionHead):
     ) -> None:
         super().__init__()
         self.offsets = [(down, right) for down, right in offsets]
-        _check_offsets(self.offsets)
+        check_offsets(self.offsets)
         reaches = [max(map(abs, offset)) for offset in self.offsets]
         self.groups = [[k for k, r in enumerate(reaches) if r == reach] for reach in dict.fromkeys(reaches)]
         self.threshold = threshold
@@ -150,13 +145,3 @@ class AffinityHead(RegionHead):
         same, mask = (planes[0].cpu().numpy() for planes in self.target(batch))
         number = mask.sum(0)
         return heat_colors((same & mask).sum(0) / number.clip(1), number > 0)
-
-
-def _check_offsets(offsets: Sequence[Offset]) -> None:
-    """Raises a ValueError unless every edge has one offset, and those between neighbors are there."""
-    if not {(0, 1), (1, 0)} <= set(offsets):
-        raise ValueError(
-            f"edges between neighbors are needed: expected offsets (0, 1), (1, 0), found {offsets}"
-        )
-    if len(set(offsets)) < len(offsets) or min(offsets) <= (0, 0):
-        raise ValueError(f"expected different offsets down or, within a row, to the right, found {offsets}")

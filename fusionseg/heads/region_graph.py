@@ -16,6 +16,11 @@ from fusionseg.heads.region_decoding import filled, numbered
 Offset: TypeAlias = tuple[int, int]
 """From the first end of an edge to the second, in pixels: down, then right."""
 
+OFFSETS: tuple[Offset, ...] = tuple(
+    offset for reach in (1, 3, 9, 27, 81) for offset in ((0, reach), (reach, 0))
+)
+"""The offsets of Lee et al. within an image, and 81 pixels, which reach across what divides a region."""
+
 Slices: TypeAlias = tuple[slice, slice]
 Labels: TypeAlias = npt.NDArray[np.int32]
 
@@ -27,6 +32,16 @@ _STEP = 3
 
 _UNDECIDED = 3
 """So many edges that neither attract nor repel are added to each mean, as few edges are weak evidence."""
+
+
+def check_offsets(offsets: Sequence[Offset]) -> None:
+    """Raises a ValueError unless every edge has one offset, and those between neighbors are there."""
+    if not {(0, 1), (1, 0)} <= set(offsets):
+        raise ValueError(
+            f"edges between neighbors are needed: expected offsets (0, 1), (1, 0), found {offsets}"
+        )
+    if len(set(offsets)) < len(offsets) or min(offsets) <= (0, 0):
+        raise ValueError(f"expected different offsets down or, within a row, to the right, found {offsets}")
 
 
 def ends(size: Sequence[int], offset: Offset) -> tuple[Slices, Slices]:

@@ -24,8 +24,8 @@ class StudyFolder:
 
     `studies/<name>.json` holds what each study declares and which run folder belongs to each variant and
     seed, `studies/<name>.journal` the trials of a search, `runs/<key>.json` what happened to the run of a
-    key, `logs/` what the runs printed, `slurm/` which jobs SLURM has. The runs themselves lie in
-    `<variant>/<seed>`.
+    key, `logs/` what the runs printed, `slurm/` which jobs SLURM has, `speeds.json` how long a step of each
+    command line takes. The runs themselves lie in `<variant>/<seed>`.
 
     Args:
         path: The folder, which need not exist.
@@ -37,6 +37,7 @@ class StudyFolder:
         self.records = self.path / "runs"
         self.logs = self.path / "logs"
         self.slurm = self.path / "slurm"
+        self.speeds = self.path / "speeds.json"
 
     def names(self) -> list[str]:
         """The names of the studies in the folder."""
@@ -87,6 +88,15 @@ class StudyFolder:
     def write_record(self, key: str, record: Json) -> None:
         """Replaces what is on record about the run of a key."""
         write_json(self._record(key), {"version": VERSION, **record})
+
+    def speed(self, command: str) -> float | None:
+        """The seconds of a training step of a command line that were measured here; None if none were."""
+        return self._read(self.speeds).get(command) if self.speeds.is_file() else None
+
+    def keep_speed(self, command: str, seconds: float) -> None:
+        """Keeps the seconds of a step, so that a study that is stopped before its first run measures on."""
+        known = self._read(self.speeds) if self.speeds.is_file() else {"version": VERSION}
+        write_json(self.speeds, {**known, command: seconds})
 
     def variant(self, name: str) -> Path:
         """The file of a variant's resolved configuration, which a W&B sweep names."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -56,8 +57,8 @@ def prepared(
     if minutes := study.budget.get("minutes"):
         for variant in study.variants:
             if variant.name not in steps:
-                report(f"{variant.name}: measuring how long its steps take, alone")
-                steps[variant.name] = steps_within(arguments(study, variant), minutes)
+                said = partial(report, f"{variant.name}: measuring how long its steps take, alone")
+                steps[variant.name] = steps_within(arguments(study, variant), minutes, folder, said)
         found = _resolved(study, steps, resolver)
         checked(study, found)
     return planned(study, found, steps, folder, point)

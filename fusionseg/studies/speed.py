@@ -1,14 +1,16 @@
 """How long a variant's steps take on this machine, measured alone."""
 
 import os
+import shlex
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from fusionseg.config.errors import UsageError
 from fusionseg.runs.folder import RunFolder
+from fusionseg.studies.folder import StudyFolder
 
 STEPS = 40
 
@@ -35,6 +37,21 @@ def seconds_per_step(arguments: Sequence[str], steps: int = STEPS) -> float:
         return float(seconds)
 
 
-def steps_within(arguments: Sequence[str], minutes: float) -> int:
-    """The steps that fit into a time of training, at least one."""
-    return max(1, round(60 * minutes / seconds_per_step(arguments)))
+def steps_within(
+    arguments: Sequence[str], minutes: float, folder: StudyFolder, report: Callable[[], None]
+) -> int:
+    """The steps that fit into a time of training, at least one.
+
+    Args:
+        arguments: Those of `fit`, without `--out`.
+        minutes: The time.
+        folder: Of the study, which keeps what was measured.
+        report: Called before steps are measured, if they were not yet.
+    """
+    command = shlex.join(arguments)
+    seconds = folder.speed(command)
+    if seconds is None:
+        report()
+        seconds = seconds_per_step(arguments)
+        folder.keep_speed(command, seconds)
+    return max(1, round(60 * minutes / seconds))

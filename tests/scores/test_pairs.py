@@ -17,7 +17,7 @@ def folders(root: Path, true: str, predicted: str) -> tuple[Path, Path]:
 
 def test_files_match_by_their_path_without_suffix(tmp_path: Path) -> None:
     true, predicted = folders(tmp_path, "b.mat a.mat in/a.mat notes.txt", "a.png in/a.PNG b.png")
-    found = pairs(true, predicted, {".mat"}, {".png"})
+    found = pairs(true, predicted, {".mat"}, {".png"}).files
     assert found == {
         name: (true / f"{name}.mat", predicted / file)
         for name, file in {"a": "a.png", "b": "b.png", "in/a": "in/a.PNG"}.items()
@@ -27,7 +27,7 @@ def test_files_match_by_their_path_without_suffix(tmp_path: Path) -> None:
 
 def test_two_files_are_a_pair_whatever_their_names_are(tmp_path: Path) -> None:
     true, predicted = folders(tmp_path, "a.mat", "b.png")
-    assert pairs(true / "a.mat", predicted / "b.png", {".mat"}, {".png"}) == {
+    assert pairs(true / "a.mat", predicted / "b.png", {".mat"}, {".png"}).files == {
         "a": (true / "a.mat", predicted / "b.png")
     }
 
@@ -52,13 +52,13 @@ def test_what_has_no_partner_is_named(true: str, predicted: str, message: str, t
         pairs(*folders(tmp_path, true, predicted), {".mat"}, {".png"})
 
 
-def test_common_files_can_be_scored_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_common_files_can_be_scored_alone(tmp_path: Path) -> None:
     true, predicted = folders(tmp_path, "a.mat b.mat", "b.png c.png d.png")
-    assert list(pairs(true, predicted, {".mat"}, {".png"}, common=True)) == ["b"]
-    assert (
-        "scoring what both have, 1 of the images; left out: 1 without prediction, 2 without truth"
-        in capsys.readouterr().err
-    )
+    found = pairs(true, predicted, {".mat"}, {".png"}, common=True)
+    assert list(found.files) == ["b"]
+    assert found.notices == [
+        "scored what both sides have, 1 image; left out: a without prediction; c, d without truth"
+    ]
     (predicted / "b.png").unlink()
     with pytest.raises(UserError, match="no prediction of a, b"):
         pairs(true, predicted, {".mat"}, {".png"}, common=True)

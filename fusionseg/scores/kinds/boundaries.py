@@ -96,7 +96,7 @@ def score(options: Options) -> Scores:
     if options.max_pixels is not None and not options.max_pixels >= 0:
         raise UserError(f"expected max_pixels of at least 0, found {options.max_pixels}")
     even = thresholds_of(options.thresholds)
-    found = pairs(
+    found, notices = pairs(
         options.truth, options.prediction, {".mat", *LABEL_SUFFIXES}, {".mat", *SOFT_SUFFIXES}, options.common
     )
     measured = mapped(
@@ -119,7 +119,7 @@ def score(options: Options) -> Scores:
         rows=_rows(names, thresholds, counts),
         images=len(names),
         curve=_curve(thresholds, counts, figures),
-        notices=_notices(names, measured, counts),
+        notices=[*notices, *_notices(names, measured, counts)],
     )
 
 

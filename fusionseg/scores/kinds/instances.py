@@ -91,7 +91,7 @@ def score(options: Options) -> Scores:
         UserError: If files are missing, cannot be read, or do not fit together.
     """
     _check(options)
-    images = _images(options)
+    images, notices = _images(options)
     measured = mapped(partial(_measure, options=options), images, options.jobs)
     names = [image.name for image in images]
     total = {name: np.sum([one.sums[name] for one in measured], 0) for name in measured[0].sums}
@@ -114,7 +114,7 @@ def score(options: Options) -> Scores:
         metrics=metrics,
         rows=_rows(names, measured),
         images=len(names),
-        notices=_notices(names, measured, metrics, options),
+        notices=[*notices, *_notices(names, measured, metrics, options)],
     )
 
 
@@ -130,21 +130,24 @@ def _check(options: Options) -> None:
         )
 
 
-def _images(options: Options) -> list[_Image]:
-    """The files of each image, sorted by name."""
+def _images(options: Options) -> tuple[list[_Image], list[str]]:
+    """The files of each image, sorted by name, and what is said of those that are left out."""
     if has_masks(options.truth) or has_masks(options.prediction):
         true = instance_files(options.truth)
         predicted = instance_files(options.prediction)
-        names = matched(true, predicted, options.truth, options.prediction, options.common)
+        names, notices = matched(true, predicted, options.truth, options.prediction, options.common)
         found = {name: (true[name], predicted[name]) for name in names}
     else:
-        found = pairs(options.truth, options.prediction, LABEL_SUFFIXES, LABEL_SUFFIXES, options.common)
+        found, notices = pairs(
+            options.truth, options.prediction, LABEL_SUFFIXES, LABEL_SUFFIXES, options.common
+        )
     if options.scores is None:
-        return [_Image(name, *files, None) for name, files in found.items()]
+        return [_Image(name, *files, None) for name, files in found.items()], notices
     confidences = read_confidences(options.scores)
     if not options.common:
         check_images(confidences, list(found), options.scores)
-    return [_Image(name, *files, confidences.get(name, {})) for name, files in found.items()]
+    images = [_Image(name, *files, confidences.get(name, {})) for name, files in found.items()]
+    return images, notices
 
 
 def _measure(image: _Image, options: Options) -> _Measured:

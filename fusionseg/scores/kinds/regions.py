@@ -67,7 +67,7 @@ def score(options: Options) -> Scores:
     """
     even = thresholds_of(options.thresholds)
     suffixes = {".mat", *LABEL_SUFFIXES}
-    found = pairs(options.truth, options.prediction, suffixes, suffixes, options.common)
+    found, notices = pairs(options.truth, options.prediction, suffixes, suffixes, options.common)
     measured = mapped(partial(_measure, thresholds=even), list(found.values()), options.jobs)
     labeled = {name: one for name, one in zip(found, measured, strict=True) if one.curve is not None}
     if not labeled:
@@ -77,7 +77,7 @@ def score(options: Options) -> Scores:
     each = [region_curve_sums(curve) for curve in curves.values()]
     total = {name: np.sum([sums[name] for sums in each], 0) for name in each[0]}
     void = [name for name in found if name not in labeled]
-    notices = [f"no labeled pixel in {some(void)}: left out"] if void else []
+    notices += [f"no labeled pixel in {some(void)}: left out"] if void else []
     return Scores(
         metrics=region_curve_figures(total, thresholds),
         rows=_rows(curves, thresholds),

@@ -81,7 +81,7 @@ def score(options: Options) -> Scores:
         raise UserError(
             f"expected boundary_share in (0, 1), a share of the diagonal, found {options.boundary_share}"
         )
-    found = pairs(options.truth, options.prediction, LABEL_SUFFIXES, LABEL_SUFFIXES, options.common)
+    found, notices = pairs(options.truth, options.prediction, LABEL_SUFFIXES, LABEL_SUFFIXES, options.common)
     names = _class_names(options, list(found.values()))
     measured = mapped(
         partial(_measure, options=options, num_classes=len(names)), list(found.values()), options.jobs
@@ -100,7 +100,7 @@ def score(options: Options) -> Scores:
             for i, name in enumerate(names)
             if occurs[i]
         },
-        notices=_notices(names, total, found, measured),
+        notices=[*notices, *_notices(names, total, found, measured)],
     )
 
 

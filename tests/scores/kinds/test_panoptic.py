@@ -251,3 +251,130 @@ def test_other_files_of_cityscapes_are_refused(kind: str, tmp_path: Path) -> Non
     Image.fromarray(np.full((2, 3), 7, np.uint8)).save(tmp_path / f"a/bonn_000000_000019_gtFine_{kind}.png")
     with pytest.raises(UserError, match=f"expected files of instanceIds in .*{kind}.png"):
         score(Options(tmp_path / "a", tmp_path / "a", layout="cityscapes", jobs=1))
+
+
+ADE_MAPPING = "ins_id\tsem_id\tfull_id\n" + "".join(
+    f"{category}\t{label}\t{label * 7}\n" for category, label in ((1, 8), (2, 13), (3, 21), (4, 44), (5, 127))
+)
+
+
+def write_ade(root: Path, name: str, semantic: np.ndarray, instances: np.ndarray) -> None:
+    for folder, pixels in (("annotations", semantic), ("annotations_instance", instances)):
+        (root / folder / "validation").mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels.astype(np.uint8)).save(root / folder / "validation" / f"{name}.png")
+
+
+def ade_segments(
+    semantic: np.ndarray, instances: np.ndarray
+) -> tuple[np.ndarray, list[tuple[int, int, int]]]:
+    """The segments of an image as COCO has them, one after the other: first stuff, then things over it."""
+    things = {1: 8, 2: 13, 3: 21, 4: 44, 5: 127}
+    ids = np.zeros(semantic.shape, np.int64)
+    categories = {}
+    for label in set(np.unique(semantic).tolist()) - {0, *things.values()}:
+        categories[len(categories) + 1] = label
+        ids[semantic == label] = len(categories)
+    for category, number in {tuple(color[:2]) for color in instances.reshape(-1, 3).tolist()}:
+        if number:
+            categories[len(categories) + 1] = things[category]
+            ids[(instances[..., 0] == category) & (instances[..., 1] == number)] = len(categories)
+    return ids, [(number, label, 0) for number, label in categories.items() if (ids == number).any()]
+
+
+@pytest.fixture
+def ade(data: Path, tmp_path: Path) -> Path:
+    """Real maps of classes, with instances that are blocks of their things, as truth and moved as prediction."""
+    random = np.random.default_rng(0)
+    (tmp_path / "true").mkdir()
+    (tmp_path / "true" / "ade20k_instance_catid_mapping.txt").write_text(ADE_MAPPING)
+    for file in sorted((data / "ade20k" / "ADEChallengeData2016" / "annotations").rglob("*.png")):
+        with Image.open(file) as image:
+            semantic = np.asarray(image)
+        rows, columns = np.indices(semantic.shape)
+        number = 1 + (rows // 150) * 5 + columns // 200
+        category = np.select([semantic == label for label in (8, 13, 21, 44, 127)], [1, 2, 3, 4, 5])
+        known = (category > 0) & (random.random(20)[number % 20] < 0.8)
+        instances = np.stack([np.where(known, category, 9), np.where(known, number, 0), 0 * number], 2)
+        write_ade(tmp_path / "true", file.stem, semantic, instances)
+        moved = (np.roll(maps, (7, 11), (0, 1)) for maps in (semantic, instances))
+        write_ade(tmp_path / "predicted", file.stem, *moved)
+    return tmp_path
+
+
+def test_id_files_of_ade20k_are_scored_as_their_segments_are(ade: Path) -> None:
+    sides = [ade / side / "annotations" / "validation" for side in ("true", "predicted")]
+    scores = score(Options(*sides, layout="ade20k", jobs=1))
+    assert 0.2 < scores.metrics["pq"] < 0.95
+    contents: list[dict[int, Any]] = []
+    for side in ("true", "predicted"):
+        files = sorted((ade / side / "annotations" / "validation").iterdir())
+        maps = [
+            [np.asarray(Image.open(ade / side / folder / "validation" / file.name)) for file in files]
+            for folder in ("annotations", "annotations_instance")
+        ]
+        contents.append({i: ade_segments(*pair) for i, pair in enumerate(zip(*maps, strict=True))})
+    more = {
+        "images": [{"id": i, "file_name": f"{i}.jpg"} for i in contents[0]],
+        "categories": [
+            {"id": label, "name": str(label), "isthing": int(label in (8, 13, 21, 44, 127))}
+            for label in range(1, 151)
+        ],
+    }
+    files = [write_side(ade / side, content, **more) for side, content in zip("ab", contents, strict=True)]
+    assert scores.metrics == pytest.approx(official(*files), rel=1e-12)
+    expected = score(Options(*files, jobs=1))
+    assert scores.classes == expected.classes
+    (ade / "true" / "objectInfo150.txt").write_text(
+        "Idx\tRatio\tTrain\tVal\tName\n" + "".join(f"{i}\t0.1\t5\t5\tname {i}\n" for i in range(1, 151))
+    )
+    named = score(Options(*sides, layout="ade20k", jobs=1))
+    assert named.classes == {f"name {name}": figures for name, figures in scores.classes.items()}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            "no mapping",
+            r"expected ade20k_instance_catid_mapping.txt in a folder above .*: name it with --mapping",
+        ),
+        ("no instances", "instances of .*predicted.*name it with --prediction-masks"),
+        ("no file", "a file of instances for each file of .*true.* found no one in"),
+        ("other mapping", "categories from 1 to 255 of classes from 1 to 150 in .*, found others"),
+        ("no numbers", "a header and lines of ins_id, sem_id, full_id in"),
+        ("other category", r"the categories of ade.*, found \[77\] in .*one.png"),
+        ("other class", r"class ids from 0 \(void\) to 150, found 0 to 151 in .*one.png"),
+        ("other size", "classes and instances of one size"),
+        ("a file", "expected a folder of id files, found the file .*--layout coco"),
+    ],
+)
+def test_what_does_not_fit_in_ade20k_is_named(change: str, message: str, tmp_path: Path) -> None:
+    semantic = np.array([[0, 8, 8, 1, 1, 1]])
+    instances = np.array([[[0, 0, 0], [1, 1, 0], [1, 2, 0], [0, 0, 0], [0, 0, 0], [0, 0, 0]]])
+    mapping = tmp_path / "ade20k_instance_catid_mapping.txt"
+    mapping.write_text(ADE_MAPPING)
+    for side in ("true", "predicted"):
+        write_ade(tmp_path / side, "one", semantic, instances)
+    truth, prediction = (tmp_path / side / "annotations" / "validation" for side in ("true", "predicted"))
+    assert score(Options(truth, prediction, layout="ade20k", jobs=1)).metrics["pq"] == 1
+    if change == "no mapping":
+        mapping.unlink()
+    elif change == "no instances":
+        (tmp_path / "predicted/annotations_instance").rename(tmp_path / "elsewhere")
+    elif change == "no file":
+        file = tmp_path / "true/annotations_instance/validation/one.png"
+        file.rename(file.with_name("two.png"))
+    elif change == "other mapping":
+        mapping.write_text("header\n1 151\n")
+    elif change == "no numbers":
+        mapping.write_text("header\nwall 8\n")
+    elif change == "other category":
+        write_ade(tmp_path / "predicted", "one", semantic, instances + np.array([76, 0, 0]) * (instances > 0))
+    elif change == "other class":
+        write_ade(tmp_path / "predicted", "one", np.where(semantic == 1, 151, semantic), instances)
+    elif change == "other size":
+        write_ade(tmp_path / "predicted", "one", semantic[:, :3], instances)
+    else:
+        truth = mapping
+    with pytest.raises(UserError, match=message):
+        score(Options(truth, prediction, layout="ade20k", jobs=1))

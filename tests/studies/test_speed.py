@@ -1,0 +1,26 @@
+from pathlib import Path
+
+import pytest
+
+from fusionseg.studies import speed
+from fusionseg.studies.folder import StudyFolder
+
+
+def test_steps_are_measured_once_for_each_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seconds = {"--model.beta=1": 0.5, "--model.beta=a b": 1000.0}
+    measured: list[str] = []
+
+    def one_step(arguments: list[str]) -> float:
+        measured.append(arguments[0])
+        return seconds[arguments[0]]
+
+    monkeypatch.setattr(speed, "seconds_per_step", one_step)
+    reports: list[str] = []
+    for _ in range(2):  # the second time as after the driver was killed while it measured
+        folder = StudyFolder(tmp_path)
+        steps = [
+            speed.steps_within([word], 2, folder, lambda word=word: reports.append(word)) for word in seconds
+        ]
+        assert steps == [240, 1]
+    assert measured == reports == list(seconds)
+    assert StudyFolder(tmp_path).names() == []
