@@ -99,13 +99,14 @@ class EmbeddingHead(RegionHead):
         """The region ids (B, H, W) int64 from 1, from embeddings (B, E, h, w); clustered on the CPU."""
         output = output.detach()
         height, width = (
-            math.ceil(length * valid / padded)
+            length * valid / padded
             for length, valid, padded in zip(output.shape[-2:], frame.valid, frame.padded, strict=True)
         )
-        unpadded = output[..., :height, :width].float().cpu().numpy()
+        unpadded = output[..., : math.ceil(height), : math.ceil(width)].float().cpu().numpy()
         enlarged = resized(output, frame).cpu().numpy()
+        reach = 1 if frame.size == frame.valid else 2  # as it is enlarged twice
         maps = [
-            clustered(*image, self.bandwidth, self.min_area, self.max_clusters)
+            clustered(*image, self.bandwidth, self.min_area, self.max_clusters, (height, width), reach)
             for image in zip(enlarged, unpadded, strict=True)
         ]
         return torch.from_numpy(np.stack(maps).astype(np.int64)).to(output.device)

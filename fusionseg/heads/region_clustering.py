@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -33,6 +34,8 @@ def clustered(
     bandwidth: float = 1.0,
     min_area: int = 1,
     max_clusters: int = 4096,
+    extent: tuple[float, float] | None = None,
+    reach: int = 1,
 ) -> Numbers:
     """The region map, int32 (H, W) from 1, of the clusters of embeddings, which need not be connected.
 
@@ -51,6 +54,9 @@ def clustered(
         bandwidth: Radius of a cluster.
         min_area: Regions of fewer pixels are merged into their neighbors.
         max_clusters: At most this many leaders are chosen, spread over the image.
+        extent: The height and width of what the embeddings show of the output, by default all of it.
+        reach: Each of the embeddings is a mean of those of the output at most so many rows and columns from
+            its place there.
     """
     step = math.ceil((output[0].size / _SAMPLES) ** 0.5)
     grid = output[:, step // 2 :: step, step // 2 :: step]
@@ -61,7 +67,8 @@ def clustered(
         for _ in range(_SHIFTS):
             centers = _shifted(samples[finite], centers, bandwidth)
         guess = _nearest(samples, centers, _REACH * bandwidth).reshape(grid.shape[1:])
-        region = filled(_joined(embeddings, centers, guess, _REACH * bandwidth))
+        numbers = _joined(embeddings, output, centers, guess, _REACH * bandwidth, extent, reach)
+        region = filled(numbers)
     kept = np.bincount(region.ravel()) >= min_area
     kept[0] = False
     return filled(np.where(kept, kept.cumsum(), 0).astype(np.int32)[region])
@@ -92,14 +99,14 @@ def _leaders(samples: Vectors, bandwidth: float, max_clusters: int) -> Vectors:
 
 def _shifted(samples: Vectors, centers: Vectors, bandwidth: float) -> Vectors:
     """The means of the samples (N, E) within the bandwidth of each center (K, E), without near-duplicates."""
-    sums = np.zeros_like(centers)
-    counts = np.zeros(len(centers), np.float32)
+    sums = np.zeros((len(centers), centers.shape[1] + 1), np.float32)
+    counted = np.pad(samples, ((0, 0), (0, 1)), constant_values=1)
     for part, squares in _distances(samples, centers):
-        near = (squares < bandwidth**2).astype(np.float32)
-        sums += near.T @ samples[part]
-        counts += near.sum(0)
+        near = np.less(squares, bandwidth**2, out=squares)  # as numbers, 1 where it is near
+        sums += near.T @ counted[part]
+    counts = sums[:, -1]
     order = np.argsort(-counts, kind="stable")[: np.count_nonzero(counts)]
-    means = sums[order] / counts[order, None]
+    means = np.asarray(sums[order, :-1] / counts[order, None], np.float32)
     return means[_distinct(means, bandwidth)]
 
 
@@ -122,30 +129,67 @@ def _nearest(points: Vectors, centers: Vectors, radius: float) -> Numbers:
     return numbers
 
 
-def _joined(embeddings: Vectors, centers: Vectors, guess: Numbers, radius: float) -> Numbers:
+def _joined(
+    embeddings: Vectors,
+    output: Vectors,
+    centers: Vectors,
+    guess: Numbers,
+    radius: float,
+    extent: tuple[float, float] | None,
+    reach: int,
+) -> Numbers:
     """The number (H, W) of the nearest center of every pixel, as `_nearest` has it.
+
+    A point nearer to a center than half the way to the next center is nearer to it than to any other. Such
+    points are a ball, so that all means of points in it lie in it too: where the pixels of the output around
+    a place do so, which is almost everywhere, no distance is computed.
 
     Args:
         embeddings: Embeddings (E, H, W).
+        output: The same embeddings (E, h, w) before they were enlarged.
         centers: Centers (K, E).
-        guess: A guess at the result, of any size (h, w). Where it is evidently right, which is almost
-            everywhere, only one distance is computed.
+        guess: A guess at the result, of any size.
         radius: Largest distance to a center.
+        extent: See `clustered`.
+        reach: See `clustered`.
     """
-    _, height, width = embeddings.shape
-    rows = np.arange(height) * guess.shape[0] // height
-    columns = np.arange(width) * guess.shape[1] // width
-    numbers: Numbers = guess[rows[:, None], columns]
-    squares = np.zeros((height, width), np.float32)
-    for channel, values in zip(embeddings, centers.T, strict=True):
-        squares += np.square(channel - np.append(np.float32(0), values)[numbers])
-    # A point nearer to a center than half the way to the next center is nearer to it than to any other.
     between = _squares(centers, centers)
     np.fill_diagonal(between, np.inf)
-    evident = np.minimum(between.min(0, initial=np.inf) / 4, radius**2)
-    rest = np.flatnonzero(~(squares < np.append(np.float32(0), evident)[numbers]))
-    np.put(numbers, rest, _nearest(embeddings.reshape(len(embeddings), -1)[:, rest].T, centers, radius))
+    # the first stands for pixels of no center, of which nothing is evident
+    evident = np.append(np.float32(0), np.minimum(between.min(0, initial=np.inf) / 4, radius**2))
+    places = np.concatenate([np.zeros_like(centers, shape=(1, len(output))), centers])
+    low = _taken(guess, output.shape[1:])
+    low[~_within(output.reshape(len(output), -1).T, places, evident, low.ravel()).reshape(low.shape)] = 0
+    numbers = _taken(_unanimous(low, reach), embeddings.shape[1:], extent)
+    rest = np.flatnonzero(numbers == 0)
+    points = np.ascontiguousarray(embeddings.reshape(len(embeddings), -1)[:, rest].T)
+    guessed = _taken(guess, embeddings.shape[1:]).ravel()[rest]
+    doubtful = np.flatnonzero(~_within(points, places, evident, guessed))
+    guessed[doubtful] = _nearest(points[doubtful], centers, radius)
+    np.put(numbers, rest, guessed)
     return numbers
+
+
+def _within(points: Vectors, places: Vectors, squares: Vectors, numbers: Numbers) -> npt.NDArray[np.bool_]:
+    """Whether the squared distance of each point (N, E) to the place of its number is below the number's."""
+    return np.asarray(_lengths(points - places[numbers]) < squares[numbers])
+
+
+def _unanimous(numbers: Numbers, reach: int) -> Numbers:
+    """The numbers (h, w), 0 where one at most `reach` rows and columns away is another."""
+    window = np.ones((2 * reach + 1,) * 2, np.uint8)
+    shown = numbers.astype(np.uint16)
+    return np.where(cv2.erode(shown, window) == cv2.dilate(shown, window), numbers, 0).astype(np.int32)
+
+
+def _taken(numbers: Numbers, size: tuple[int, ...], extent: tuple[float, float] | None = None) -> Numbers:
+    """The nearest numbers (h, w) at another size (H, W), which takes up a part of theirs."""
+    rows, columns = (
+        ((np.arange(new) + 0.5) * (part / new)).astype(np.intp).clip(max=old - 1)
+        for new, old, part in zip(size, numbers.shape, extent or numbers.shape, strict=True)
+    )
+    taken: Numbers = numbers[rows[:, None], columns]
+    return taken
 
 
 def _distances(points: Vectors, centers: Vectors) -> Iterator[tuple[slice, Vectors]]:
@@ -160,10 +204,10 @@ def _distances(points: Vectors, centers: Vectors) -> Iterator[tuple[slice, Vecto
 
 def _squares(points: Vectors, centers: Vectors) -> Vectors:
     """The squared distances (N, K) of points (N, E) to centers (K, E), within rounding."""
-    squares: Vectors = points @ np.ascontiguousarray(-2 * centers.T)
-    squares += _lengths(centers)
-    squares += _lengths(points)[:, None]
-    return squares
+    # |p|^2 - 2 p . c + |c|^2 as one product
+    left = np.column_stack([points, _lengths(points), np.ones(len(points), np.float32)])
+    right = np.column_stack([-2 * centers, np.ones(len(centers), np.float32), _lengths(centers)])
+    return np.asarray(left @ right.T)
 
 
 def _lengths(vectors: Vectors) -> Vectors:

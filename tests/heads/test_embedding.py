@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from fusionseg.heads import EmbeddingHead
+from fusionseg.heads import EmbeddingHead, region_clustering
 from fusionseg.losses import Discriminative
 from fusionseg.sample import Frame
 
@@ -115,3 +115,35 @@ def test_equal_embeddings_are_one_region(value: float) -> None:
 def test_impossible_arguments_are_refused(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         EmbeddingHead(4, **arguments)
+
+
+@pytest.mark.parametrize(
+    ("padded", "valid", "size"),
+    [
+        ((96, 128), (96, 128), (96, 128)),
+        ((96, 128), (75, 101), (75, 101)),
+        ((96, 128), (75, 101), (150, 202)),
+        ((96, 128), (90, 128), (61, 77)),
+    ],
+)
+def test_pixels_between_pixels_of_one_region_need_no_distance(
+    padded: tuple[int, int], valid: tuple[int, int], size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(0)
+    coarse = torch.randint(0, 5, (1, 8, 3, 4)).float()
+    output = interpolate(coarse, (24, 32)) + 0.25 * torch.randn(1, 8, 24, 32)
+    head = EmbeddingHead(4, min_area=1)
+    frame = Frame(padded=padded, valid=valid, size=size)
+    sure: list[float] = []
+    unanimous = region_clustering._unanimous
+
+    def counted(numbers: Any, reach: int) -> Any:
+        found = unanimous(numbers, reach)
+        sure.append((found > 0).mean())
+        return found
+
+    monkeypatch.setattr(region_clustering, "_unanimous", counted)
+    found = head.labels(output, frame)
+    monkeypatch.setattr(region_clustering, "_unanimous", lambda numbers, _: 0 * numbers)
+    assert sure[0] > 0.2
+    assert torch.equal(found, head.labels(output, frame))
