@@ -42,7 +42,7 @@ class TorchJDBackward:
 
     def __call__(self, _: Tensor) -> None:
         """Computes the gradients of all parameters, in place of the `backward` of a loss."""
-        parts = self.module.current_step.task_losses
+        parts = self.module.current_step.task_losses()
         if not self.shared:
             self._sort(parts)
         if self.features:

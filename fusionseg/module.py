@@ -101,7 +101,6 @@ class FusionModule(LightningModule):
         self.task_gradients = TaskGradients(self.network, self.balancer, self.objective)
         self.evaluation = Evaluation(self.suite, weights)
         self.loss_log = LossLog(self.tasks)
-        self.current_step = Step()
         self.optimizer = optimizer
         self.schedule = Schedule(schedule)
         self.encoder_lr = encoder_lr
@@ -109,6 +108,11 @@ class FusionModule(LightningModule):
         self.areas = (thing_area, stuff_area)
         if compile:
             self.network.compile_parts()
+
+    @property
+    def current_step(self) -> Step:
+        """The state of the last training step."""
+        return self.objective.current
 
     @property
     def tasks(self) -> list[str]:
@@ -175,7 +179,6 @@ class FusionModule(LightningModule):
     def training_step(self, batch: Sample, batch_idx: int) -> Tensor:
         step = self.objective.step(self(batch["image"]), batch, (self.current_epoch, batch_idx))
         self.loss_log.add(step.total, step.losses, self.global_step, batch["name"])
-        self.current_step = step
         return step.loss
 
     @override

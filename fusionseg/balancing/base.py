@@ -75,9 +75,8 @@ class Balancer(nn.Module, ABC):
 
     def begin(self) -> None:
         """Starts an optimizer step with the last micro-batch; earlier ones led to no step and are dropped."""
-        self.seen = self.seen[-1:]
+        del self.seen[:-1]
 
-    @torch.no_grad()
     def stepped(self, skipped: Tensor | None = None, again: Tensor | None = None) -> None:
         """Updates the state after an optimizer step.
 
@@ -85,14 +84,19 @@ class Balancer(nn.Module, ABC):
             skipped: A scalar on the device, positive if a gradient scaler skipped the step.
             again: The losses of the last micro-batch after the step (T,), if `looks_again`.
         """
-        self.again = again
-        before = {} if skipped is None else {name: value.clone() for name, value in self.named_buffers()}
+        if self.looks_again:
+            self.again = again
         if self.seen and type(self).learn is not Balancer.learn:
-            losses = torch.stack([losses for losses, _ in self.seen])
-            active = torch.stack([active for _, active in self.seen])
-            mean = (losses * active).sum(0) / active.sum(0).clamp(min=1)
-            self.learn(mean, active.any(0))
-        self.seen = []
+            self._learn_from_seen(skipped)
+        self.seen.clear()
+
+    @torch.no_grad()
+    def _learn_from_seen(self, skipped: Tensor | None) -> None:
+        before = {} if skipped is None else {name: value.clone() for name, value in self.named_buffers()}
+        losses = torch.stack([losses for losses, _ in self.seen])
+        active = torch.stack([active for _, active in self.seen])
+        mean = (losses * active).sum(0) / active.sum(0).clamp(min=1)
+        self.learn(mean, active.any(0))
         if skipped is not None:
             # on the device, so that the host need not wait to learn whether the step was skipped
             for name, value in self.named_buffers():

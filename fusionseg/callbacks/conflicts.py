@@ -82,7 +82,7 @@ class Conflicts(Callback):
         if self.shared_maps is not None:
             module = _balanced(pl_module)
             (scale,) = torch.autograd.grad(loss, module.current_step.loss, retain_graph=True)
-            products = self.shared_maps.gramians(module.current_step.task_losses, scale)
+            products = self.shared_maps.gramians(module.current_step.task_losses(), scale)
             self.sample = trainer.global_step, *products
             self._close()
 

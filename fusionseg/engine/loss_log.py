@@ -9,6 +9,9 @@ from fusionseg.config.errors import UserError
 from fusionseg.engine.distributed import gathered, gathered_objects, lowest, reduced, world_size
 from fusionseg.files.state_dicts import Checkpoint, not_finite
 
+_AT_ONCE = 64
+"""Micro-batches whose losses are added up together, as a few operations in each step take their time."""
+
 
 class NotFiniteError(UserError):
     """The losses or weights of a training are NaN or infinite."""
@@ -29,12 +32,14 @@ class LossLog:
         self._reset(0)
 
     def _reset(self, step: int) -> None:
+        self.waiting: list[tuple[int, Tensor]] = []
+        """The step and the losses (1 + T,) of micro-batches that are not in the sums yet."""
         self.total: Tensor | None = None
         """The sums of the weighted loss and of the losses of the tasks (1 + T,), on the device."""
         self.first: Tensor | None = None
         """The first step at which each task's loss was not finite (T,), infinity if there is none."""
         self.count = 0
-        """Number of micro-batches in the sums."""
+        """Number of micro-batches since the losses were last read."""
         self.logged = step
         """The step at which the losses were last read."""
         self.images: dict[int, list[str]] = {}
@@ -67,12 +72,11 @@ class LossLog:
             step: Number of optimizer steps so far.
             images: The names of the images of the micro-batch.
         """
-        values = torch.cat([loss[None], losses]).detach()
-        not_finite = torch.where(losses.detach().isfinite(), torch.inf, float(step))
-        self.total = values if self.total is None else self.total + values
-        self.first = not_finite if self.first is None else torch.minimum(self.first, not_finite)
+        self.waiting.append((step, torch.cat([loss[None], losses]).detach()))
         self.count += 1
         self.images.setdefault(step, []).extend(images)
+        if len(self.waiting) == _AT_ONCE:
+            self._add_up()
 
     def check(self) -> None:
         """Checks that all losses were finite; synchronizes with the device, and must be called by all ranks.
@@ -80,6 +84,7 @@ class LossLog:
         Raises:
             NotFiniteError: If one was not; the message names the task, the step and its images.
         """
+        self._add_up()
         if self.first is None:
             return
         step, task = min(zip(lowest(self.first).tolist(), self.tasks, strict=True))
@@ -114,8 +119,8 @@ class LossLog:
         Raises:
             NotFiniteError: If a loss was not finite.
         """
-        assert self.total is not None, "nothing was added"
         self.check()
+        assert self.total is not None, "nothing was added"
         means = (reduced(self.total) / (self.count * world_size())).tolist()
         self.total = None
         self.count = 0
@@ -133,6 +138,18 @@ class LossLog:
         self.check()
         total = None if self.total is None else gathered(self.total).cpu()
         return {"total": total, "count": self.count, "logged": self.logged}
+
+    def _add_up(self) -> None:
+        """Adds what waits to the sums, one by one, so that they do not depend on when that happens."""
+        if not self.waiting:
+            return
+        for _, values in self.waiting:
+            self.total = values if self.total is None else self.total + values
+        losses = torch.stack([values[1:] for _, values in self.waiting])
+        steps = torch.tensor([[float(step)] for step, _ in self.waiting], device=losses.device)
+        first = torch.where(losses.isfinite(), torch.inf, steps).amin(0)
+        self.first = first if self.first is None else torch.minimum(self.first, first)
+        self.waiting = []
 
 
 def check_finite(state: Mapping[str, object], step: int) -> None:

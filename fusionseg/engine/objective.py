@@ -31,7 +31,9 @@ class Step:
         position: The epoch, and the batch within it.
         loss: What the backward pass begins with: the task losses, weighted by the balancer, and the L1
             penalty.
-        task_losses: The loss of each task times its weight: this rank's share times the number of ranks.
+        terms: The (sums, weights) (K_t,) of each task's terms on this rank.
+        divisors: The weights over the global batch (T, K), 1 where nothing is labelled.
+        factors: The weight of each task's loss (T,).
         losses: The loss of each task over the global batch (T,), without a gradient.
         total: The weighted sum of `losses` and the L1 penalty, without a gradient.
         batch: The batch, if the balancer wants its losses again after the update.
@@ -39,14 +41,27 @@ class Step:
 
     position: tuple[int, int] = (0, 0)
     loss: Tensor = field(default_factory=lambda: torch.zeros(()))
-    task_losses: list[Tensor] = field(default_factory=list)
+    terms: Sequence[tuple[Tensor, Tensor]] = ()
+    divisors: Tensor = field(default_factory=lambda: torch.zeros(0, 0))
+    factors: Tensor = field(default_factory=lambda: torch.zeros(0))
     losses: Tensor = field(default_factory=lambda: torch.zeros(0))
     total: Tensor = field(default_factory=lambda: torch.zeros(()))
     batch: Sample | None = None
 
+    def task_losses(self) -> list[Tensor]:
+        """The loss of each task times its weight: this rank's share times the number of ranks.
+
+        DDP takes the mean of the ranks' gradients, so that this gives the gradient of the global loss. They
+        have no part of their graphs in common behind the terms, which `loss` has.
+        """
+        scales = world_size() * self.factors[:, None] / self.divisors
+        return [
+            (sums * scale[: len(sums)]).sum() for (sums, _), scale in zip(self.terms, scales, strict=True)
+        ]
+
     def free(self) -> None:
         """Lets go of the graph, which would otherwise be in memory during the next forward pass."""
-        self.task_losses = []
+        self.terms = ()
         self.loss = self.loss.detach()
 
 
@@ -67,6 +82,8 @@ class Objective:
         self.balancer = balancer
         self.weights = dict(weights)
         self.l1 = l1
+        self.current = Step()
+        """The state of the last step."""
         self._factors = torch.tensor(list(weights.values()), dtype=torch.float64)
 
     @property
@@ -94,24 +111,29 @@ class Objective:
             position: The epoch, and the batch within it.
         """
         terms = self.terms(refinements, batch)
+        own = padded_terms(terms)
         with torch.no_grad():
-            sums, weights = reduced(padded_terms(terms))
-            losses = divided(sums, weights)
+            sums, weights = reduced(own)
+            labelled = weights > 0
+            divisors = torch.where(labelled, weights, 1)
+            losses = (sums / divisors).sum(1)
             factors = self.factors(losses)
             weighted = losses * factors
         if self.balancer.draws:
             reseed(losses.device, *position, BALANCING)
-        balance = self.balancer(weighted, (weights > 0).any(1))
-        task_losses = local_shares(terms, weights, factors, world_size())
-        stacked = torch.stack(task_losses)
-        loss = (stacked * balance.to(stacked.dtype)).sum()
+        balance = self.balancer(weighted, labelled.any(1))
+        # all tasks at once, as each operation takes its time
+        shares = (own[0] / divisors).sum(1)
+        scale = factors * balance.to(factors.dtype)
+        loss = torch.dot(shares, scale * world_size())
         total = weighted.sum()
         if self.l1:
             penalty = self.penalty()
             loss = loss + penalty
             total = total + penalty.detach()
         again = batch if self.balancer.looks_again else None
-        return Step(position, loss, task_losses, losses, total, again)
+        self.current = Step(position, loss, terms, divisors, factors, losses, total, again)
+        return self.current
 
     def terms(self, refinements: Sequence[Outputs], batch: Sample) -> list[tuple[Tensor, Tensor]]:
         """For each task the (sums, weights) of its loss terms on this rank, (K_t,) each, of all refinements.
@@ -172,23 +194,7 @@ def divided(sums: Tensor, weights: Tensor) -> Tensor:
 
 def padded_terms(terms: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
     """The (sums, weights) of all tasks (2, T, K) from those of each (K_t,), padded with zeros."""
-    sums = pad_sequence([s for s, _ in terms], batch_first=True)
-    weights = pad_sequence([w for _, w in terms], batch_first=True)
-    return torch.stack([sums, weights])
-
-
-def local_shares(
-    terms: Sequence[tuple[Tensor, Tensor]], weights: Tensor, factors: Tensor, ranks: int
-) -> list[Tensor]:
-    """This rank's share of each task's weighted loss over the global batch, times the number of ranks.
-
-    DDP takes the mean of the ranks' gradients, so that this gives the gradient of the global loss.
-
-    Args:
-        terms: The (sums, weights) (K_t,) of each task's terms on this rank.
-        weights: The weights over the global batch (T, K).
-        factors: The weight of each task's loss (T,).
-        ranks: Number of ranks.
-    """
-    scales = (ranks * factors[:, None] / torch.where(weights > 0, weights, 1)).unbind()
-    return [(sums * scale[: len(sums)]).sum() for (sums, _), scale in zip(terms, scales, strict=True)]
+    sums, weights = zip(*terms, strict=True)
+    if len({len(each) for each in sums}) > 1:
+        return torch.stack([pad_sequence(list(each), batch_first=True) for each in (sums, weights)])
+    return torch.stack(sums + weights).view(2, len(terms), -1)

@@ -1,8 +1,8 @@
 """Random numbers that are a function of the run's seed and the step alone."""
 
 import os
+from hashlib import blake2b
 
-import numpy as np
 import torch
 
 
@@ -20,8 +20,8 @@ def reseed(device: torch.device, *key: int) -> None:
         key: Integers of at least 0, such as epoch and step, which are combined with the run's seed
             (`PL_GLOBAL_SEED`).
     """
-    entropy = (int(os.environ.get("PL_GLOBAL_SEED", 0)), *key)
-    seed = int(np.random.SeedSequence(entropy).generate_state(1)[0])
+    words = (int(os.environ.get("PL_GLOBAL_SEED", 0)), *key)
+    seed = int.from_bytes(blake2b(repr(words).encode(), digest_size=4).digest(), "little")
     # torch.manual_seed queries every kind of device, which costs 60 times as much
     torch.default_generator.manual_seed(seed)
     if device.type == "cuda":

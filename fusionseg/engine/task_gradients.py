@@ -89,11 +89,13 @@ class TaskGradients:
     def _gradients(self, step: Step) -> list[dict[nn.Parameter, Tensor]]:
         """The gradients of each task, averaged over ranks; the graph is freed."""
         gradients = []
-        last = step.task_losses[-1]
-        for loss in step.task_losses:
+        losses = step.task_losses()
+        for loss in losses:
             wanted = reached(loss)  # anew in each step, because parameters are frozen and thawed
             scale = self.scale.to(loss.dtype)
-            found = torch.autograd.grad(loss, wanted, scale, retain_graph=loss is not last, allow_unused=True)
+            found = torch.autograd.grad(
+                loss, wanted, scale, retain_graph=loss is not losses[-1], allow_unused=True
+            )
             own = {p: g for p, g in zip(wanted, found, strict=True) if g is not None}
             average_over_ranks(list(own.values()))
             gradients.append(own)

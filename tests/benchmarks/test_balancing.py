@@ -50,7 +50,7 @@ def test_torchjds_gradient_from_the_losses_balances_all_parameters(chunk: int | 
     named = {name: p for name, p in alone.named_parameters() if p.requires_grad}
     rows = [
         torch.autograd.grad(part, list(named.values()), retain_graph=True, materialize_grads=True)
-        for part in alone.current_step.task_losses
+        for part in alone.current_step.task_losses()
     ]
     a, b, c = (
         sum((p * q).sum() for p, q in zip(rows[i], rows[j], strict=True)) for i, j in ((0, 0), (0, 1), (1, 1))

@@ -126,7 +126,7 @@ def at_shared_map(module: FusionModule, batch: Any, task: int) -> Tensor:
     hook = module.network.decoders["shared"].register_forward_hook(lambda _, __, output: maps.append(output))
     module.training_step(batch, 0)
     hook.remove()
-    return torch.autograd.grad(module.current_step.task_losses[task], maps)[0].flatten()
+    return torch.autograd.grad(module.current_step.task_losses()[task], maps)[0].flatten()
 
 
 @pytest.mark.parametrize(

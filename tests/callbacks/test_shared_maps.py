@@ -38,7 +38,7 @@ def tapped(
     shared_maps = SharedMaps(module.network)
     loss = module.training_step(batch, 0)
     pairs, products = shared_maps.gramians(
-        module.current_step.task_losses, torch.tensor(scale, dtype=loss.dtype)
+        module.current_step.task_losses(), torch.tensor(scale, dtype=loss.dtype)
     )
     shared_maps.close()
     return pairs, dict(zip(pairs, products, strict=True))
@@ -54,7 +54,7 @@ def by_hand(module: FusionModule, batch: Sample, levels: int) -> dict[str, Tenso
         module.training_step(batch, 0)
         learned = [m for m in maps if m.requires_grad]
         given = iter(
-            torch.autograd.grad(module.current_step.task_losses[task], learned, materialize_grads=True)
+            torch.autograd.grad(module.current_step.task_losses()[task], learned, materialize_grads=True)
         )
         rows.append([next(given).flatten() if m.requires_grad else torch.zeros(0) for m in maps])
     hook.remove()

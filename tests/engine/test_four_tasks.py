@@ -55,7 +55,7 @@ def each(module: FusionModule, batch: Sample) -> list[dict[str, Tensor]]:
     named = {name: p for name, p in module.named_parameters() if p.requires_grad}
     rows = [
         torch.autograd.grad(loss, list(named.values()), retain_graph=True, allow_unused=True)
-        for loss in module.current_step.task_losses
+        for loss in module.current_step.task_losses()
     ]
     return [{name: g for name, g in zip(named, row, strict=True) if g is not None} for row in rows]
 

@@ -54,6 +54,20 @@ def test_losses_go_on_from_where_they_were_kept() -> None:
     assert second.pop_means(8) == added(values).pop_means(8)
 
 
+@pytest.mark.parametrize("read", [3, 64, 70, 128])
+def test_sums_do_not_depend_on_when_they_are_added_up(read: int) -> None:
+    values = torch.rand(150, 3)
+    expected = values[0]
+    for row in values[1:]:
+        expected = expected + row
+    log = LossLog(["a", "b"])
+    for step, row in enumerate(values):
+        log.add(row[0], row[1:], step, [f"photo {step}"])
+        if step == read:
+            log.state()  # as for a checkpoint
+    assert list(log.pop_means(150).values()) == (expected / 150).tolist()
+
+
 def test_another_number_of_ranks_goes_on_with_the_mean() -> None:
     log = LossLog(["a"])
     log.resume({"total": torch.tensor([[2.0, 4.0], [4.0, 8.0]]), "count": 3, "logged": 0})

@@ -1,9 +1,13 @@
 import math
+from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
-from fusionseg.engine.objective import divided, local_shares, padded_terms, target_of
+from fusionseg.balancing import Sum
+from fusionseg.engine import objective
+from fusionseg.engine.objective import Objective, Step, divided, padded_terms, target_of
 from fusionseg.engine.tasks import factor_of, loss_weights
 from fusionseg.heads import DepthHead
 from fusionseg.sample import Sample
@@ -17,20 +21,46 @@ def test_a_task_s_loss_is_the_sum_of_its_terms_over_their_weights() -> None:
 
 def test_what_nothing_is_labelled_for_is_an_exact_zero_with_a_gradient_of_zero() -> None:
     sums = torch.zeros(1, requires_grad=True)
-    (loss,) = local_shares([(sums * 3, torch.zeros(1))], torch.zeros(1, 1), torch.ones(1), 2)
-    assert loss == 0
-    (gradient,) = torch.autograd.grad(loss, sums)
-    assert gradient.isfinite().all()
+    step = stepped([(sums * 3, torch.zeros(1))])
+    for loss in (step.loss, *step.task_losses()):
+        assert loss == 0
+        (gradient,) = torch.autograd.grad(loss, sums, retain_graph=True)
+        assert gradient.isfinite().all()
 
 
-def test_the_mean_of_the_ranks_shares_is_the_loss_of_the_global_batch() -> None:
+def stepped(terms: list[tuple[Tensor, Tensor]]) -> Step:
+    """The state of a step with these (sums, weights) of each task's terms."""
+    network: Any = None
+    made = Objective(network, Sum(len(terms)), dict.fromkeys("abc"[: len(terms)], 1.0), 0.0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(made, "terms", lambda *_: terms)
+        return made.step([], {}, (0, 0))
+
+
+def test_the_mean_of_the_ranks_shares_is_the_loss_of_the_global_batch(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     ranks = [
         [(torch.tensor([6.0, 1.0]), torch.tensor([3.0, 4.0])), (torch.tensor([5.0]), torch.tensor([10.0]))],
         [(torch.tensor([2.0, 7.0]), torch.tensor([1.0, 0.0])), (torch.tensor([0.0]), torch.tensor([0.0]))],
     ]
-    sums, weights = torch.stack([padded_terms(rows) for rows in ranks]).sum(0)
-    mean = torch.stack([torch.stack(local_shares(rows, weights, torch.ones(2), 2)) for rows in ranks]).mean(0)
-    assert mean.tolist() == divided(sums, weights).tolist() == [8 / 4 + 8 / 4, 0.5]
+    whole = torch.stack([padded_terms(rows) for rows in ranks]).sum(0)
+    monkeypatch.setattr(objective, "world_size", lambda: 2)
+    monkeypatch.setattr(objective, "reduced", lambda _: whole)
+    steps = [stepped(rows) for rows in ranks]
+    mean = torch.stack([torch.stack(step.task_losses()) for step in steps]).mean(0)
+    assert mean.tolist() == divided(*whole).tolist() == steps[0].losses.tolist() == [8 / 4 + 8 / 4, 0.5]
+    assert torch.stack([step.loss for step in steps]).mean() == mean.sum() == steps[1].total
+
+
+@pytest.mark.parametrize("lengths", [(1, 1), (2, 2), (1, 3)])
+def test_terms_are_padded_with_zeros(lengths: tuple[int, int]) -> None:
+    terms = [(torch.rand(length), torch.rand(length)) for length in lengths]
+    padded = padded_terms(terms)
+    assert padded.shape == (2, 2, max(lengths))
+    for task, length in enumerate(lengths):
+        assert torch.equal(padded[:, task, :length], torch.stack(terms[task]))
+        assert not padded[:, task, length:].any()
 
 
 def test_weights_of_tasks_without_a_head_do_not_count() -> None:

@@ -108,7 +108,7 @@ class ByHand:
         hook = module.network.branch.register_forward_pre_hook(self._tapped)  # type: ignore[union-attr]
         module.training_step(batch, 0)
         hook.remove()
-        self.losses = module.current_step.task_losses
+        self.losses = module.current_step.task_losses()
         each = [
             torch.autograd.grad(part, self.maps, retain_graph=True, materialize_grads=True)
             for part in self.losses
@@ -151,7 +151,7 @@ def jacobian_of(module: FusionModule, batch: Sample) -> Jacobian:
     named = [(name, p) for name, p in module.named_parameters() if p.requires_grad]
     rows = [
         torch.autograd.grad(part, [p for _, p in named], retain_graph=True, allow_unused=True)
-        for part in module.current_step.task_losses
+        for part in module.current_step.task_losses()
     ]
     common = [i for i in range(len(named)) if all(row[i] is not None for row in rows)]
     jacobian = torch.stack([torch.cat([row[i].flatten() for i in common]) for row in rows])  # type: ignore[union-attr]

@@ -105,7 +105,7 @@ def test_famo_looks_again_at_the_losses_of_its_step_and_touches_nothing(
     optimizer: Any = once.configure_optimizers()
     once.on_train_batch_start(batch, 5)
     once.backward(once.training_step(batch, 5))
-    first = torch.stack(once.current_step.task_losses).detach()
+    first = torch.stack(once.current_step.task_losses()).detach()
     before = {name: value.clone() for name, value in once.network.named_buffers()}
     optimizer.step()
     assert all(torch.equal(value, before[name]) for name, value in once.network.named_buffers())
