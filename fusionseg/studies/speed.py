@@ -5,7 +5,7 @@ import shlex
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from fusionseg.config.errors import UsageError
@@ -37,16 +37,13 @@ def seconds_per_step(arguments: Sequence[str], steps: int = STEPS) -> float:
         return float(seconds)
 
 
-def steps_within(
-    arguments: Sequence[str], minutes: float, folder: StudyFolder, report: Callable[[], None]
-) -> int:
-    """The steps that fit into a time of training, at least one.
+def step_seconds(arguments: Sequence[str], folder: StudyFolder, report: Callable[[], None]) -> float:
+    """Seconds of a training step, measured once for each command line in a study folder, which keeps them.
 
     Args:
         arguments: Those of `fit`, without `--out`.
-        minutes: The time.
-        folder: Of the study, which keeps what was measured.
-        report: Called before steps are measured, if they were not yet.
+        folder: Of the study.
+        report: Called before steps are measured.
     """
     command = shlex.join(arguments)
     seconds = folder.speed(command)
@@ -54,4 +51,18 @@ def steps_within(
         report()
         seconds = seconds_per_step(arguments)
         folder.keep_speed(command, seconds)
-    return max(1, round(60 * minutes / seconds))
+    return seconds
+
+
+def run_seconds(folder: StudyFolder, runs: Iterable[str]) -> float | None:
+    """The mean seconds of those of some runs, by their folders, that are finished; None if none is."""
+    summaries = [RunFolder(folder.path / run).readable_summary() for run in runs]
+    known = [one["seconds"] for one in summaries if one.get("status") == "finished" and one.get("seconds")]
+    return sum(known) / len(known) if known else None
+
+
+def steps_within(
+    arguments: Sequence[str], minutes: float, folder: StudyFolder, report: Callable[[], None]
+) -> int:
+    """The steps that fit into a time of training, at least one; otherwise as `step_seconds`."""
+    return max(1, round(60 * minutes / step_seconds(arguments, folder, report)))

@@ -1,12 +1,13 @@
 """What a study asks for: its runs with their commands, and how much time and disk they take."""
 
 from collections.abc import Callable
+from functools import partial
 
 from fusionseg.studies.driver import figures
 from fusionseg.studies.folder import StudyFolder
 from fusionseg.studies.live import duration
 from fusionseg.studies.plan import Plan, arguments
-from fusionseg.studies.speed import seconds_per_step
+from fusionseg.studies.speed import run_seconds, step_seconds
 
 CHECKPOINTS = 2
 COPIES = 3
@@ -16,8 +17,8 @@ COPIES = 3
 def workload(plan: Plan, folder: StudyFolder, jobs: int, report: Callable[[str], None]) -> str:
     """The runs that are left, with their commands, and the time and disk that they take.
 
-    Time is that of training alone: the steps of a variant, times what one takes on this machine (measured, or
-    on record from runs that are finished), divided by the runs at once.
+    A variant's time is that of its runs that are finished, validations included, or its steps times what one
+    takes on this machine, which is measured once. It is divided by the runs at once.
 
     Args:
         plan: The study.
@@ -33,16 +34,19 @@ def workload(plan: Plan, folder: StudyFolder, jobs: int, report: Callable[[str],
     seconds: dict[str, float | None] = {}
     for variant in plan.study.variants:
         if any(run.variant == variant.name for run in left):
-            report(f"{variant.name}: measuring how long its steps take")
+            seconds[variant.name] = run_seconds(
+                folder, (run.folder for run in plan.runs if run.variant == variant.name)
+            )
             steps = plan.steps[variant.name]
-            each = seconds_per_step(arguments(plan.study, variant))
-            seconds[variant.name] = steps * each if steps else None
+            if steps and seconds[variant.name] is None:
+                said = partial(report, f"{variant.name}: measuring how long its steps take")
+                seconds[variant.name] = steps * step_seconds(arguments(plan.study, variant), folder, said)
     known = [value for run in left if (value := seconds[run.variant]) is not None]
     total = sum(known) / jobs if len(known) == len(left) else None
     disk = sum(4 * COPIES * CHECKPOINTS * plan.parameters[run.variant] for run in left)
-    lines += [f"{name}: {duration(value)} of training a run" for name, value in seconds.items()]
+    lines += [f"{name}: {duration(value)} a run" for name, value in seconds.items()]
     lines.append(
-        f"{len(left)} of {len(plan.runs)} runs left: {duration(total)} of training, {jobs} at once; "
+        f"{len(left)} of {len(plan.runs)} runs left: {duration(total)}, {jobs} at once; "
         f"{disk / 2**30:.1f} GiB of checkpoints"
     )
     return "\n".join(lines)

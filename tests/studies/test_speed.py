@@ -22,5 +22,6 @@ def test_steps_are_measured_once_for_each_command(tmp_path: Path, monkeypatch: p
             speed.steps_within([word], 2, folder, lambda word=word: reports.append(word)) for word in seconds
         ]
         assert steps == [240, 1]
+        assert [speed.step_seconds([word], folder, reports.clear) for word in seconds] == [0.5, 1000.0]
     assert measured == reports == list(seconds)
     assert StudyFolder(tmp_path).names() == []

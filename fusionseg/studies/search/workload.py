@@ -1,8 +1,8 @@
 """What a search asks for: its trials, and how much time they take."""
 
 from collections.abc import Callable
+from functools import partial
 
-from fusionseg.runs.folder import RunFolder
 from fusionseg.studies.axes import Variant
 from fusionseg.studies.driver import figures
 from fusionseg.studies.folder import StudyFolder
@@ -11,7 +11,7 @@ from fusionseg.studies.plan import Plan, arguments
 from fusionseg.studies.report.numbers import count
 from fusionseg.studies.resolve import Resolver
 from fusionseg.studies.search.space import as_text
-from fusionseg.studies.speed import seconds_per_step
+from fusionseg.studies.speed import run_seconds, step_seconds
 
 
 def search_workload(
@@ -47,14 +47,13 @@ def _seconds(
     plan: Plan, folder: StudyFolder, resolver: Resolver, report: Callable[[str], None]
 ) -> tuple[float | None, str]:
     """Seconds of a run and where they are from: finished trials, or steps in the middle of the space."""
-    summaries = [RunFolder(folder.path / run["folder"]).readable_summary() for run in plan.trial_runs]
-    known = [one["seconds"] for one in summaries if one.get("status") == "finished" and one.get("seconds")]
-    if known:
-        return sum(known) / len(known), f"the mean of {count(len(known), 'finished run')}"
+    if known := run_seconds(folder, (run["folder"] for run in plan.trial_runs)):
+        return known, "the mean of finished runs"
     assert plan.study.search is not None
-    report("measuring how long steps take in the middle of the space")
     words = arguments(plan.study, Variant("middle", plan.study.search.middle))
     [outcome] = resolver([words])
     if not outcome.get("steps"):
         return None, "because the middle of the space cannot be built, or its steps are not known before"
-    return outcome["steps"] * seconds_per_step(words), "in the middle of the space: training alone"
+    said = partial(report, "measuring how long steps take in the middle of the space")
+    each = step_seconds(words, folder, said)
+    return outcome["steps"] * each, "in the middle of the space: training alone"

@@ -14,7 +14,7 @@ def test_the_time_is_measured_in_the_middle_of_the_space_and_then_that_of_finish
         asked.append(words)
         return 12.0
 
-    monkeypatch.setattr("fusionseg.studies.search.workload.seconds_per_step", measured)
+    monkeypatch.setattr("fusionseg.studies.speed.seconds_per_step", measured)
     study = searching.study(seeds=(0, 1), trials=10)
     text = search_workload(searching.plan(study), searching.folder, 2, fakes.resolver(), lambda _: None)
     assert (
@@ -30,7 +30,7 @@ def test_the_time_is_measured_in_the_middle_of_the_space_and_then_that_of_finish
     searching.run(searching.study(seeds=(0, 1), trials=4))
     plan = searching.plan(searching.study(seeds=(0, 1), trials=6))
     text = search_workload(plan, searching.folder, 1, fakes.resolver(), lambda _: None)
-    assert text.splitlines()[-2] == "0 min 30 s a run, the mean of 8 finished runs"
+    assert text.splitlines()[-2] == "0 min 30 s a run, the mean of finished runs"
     assert (
         text.splitlines()[-1]
         == "2 of 6 trials left, 2 runs each, and 0 runs of others: 2 min 00 s, 1 at once"
