@@ -5,12 +5,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fusionseg.data.datamodule import SegmentationDataModule
+    from fusionseg.inference.predictor import Predictor
     from fusionseg.module import FusionModule
     from fusionseg.trainer import Trainer
 
-__all__ = ["FusionModule", "SegmentationDataModule", "Trainer"]
+__all__ = ["FusionModule", "Predictor", "SegmentationDataModule", "Trainer"]
 
-_HOMES = {"FusionModule": "module", "SegmentationDataModule": "data.datamodule", "Trainer": "trainer"}
+_HOMES = {
+    "FusionModule": "module",
+    "Predictor": "inference.predictor",
+    "SegmentationDataModule": "data.datamodule",
+    "Trainer": "trainer",
+}
 
 
 def __getattr__(name: str) -> Any:

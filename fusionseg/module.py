@@ -1,6 +1,6 @@
 """The LightningModule that trains several tasks with one weighted loss."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import torch
@@ -136,11 +136,13 @@ class FusionModule(LightningModule):
         return self.network(image)  # type: ignore[no-any-return]
 
     @torch.no_grad()
-    def predictions(self, batch: Sample, size: tuple[int, int], contours: bool = False) -> list[Prediction]:
-        """The predictions for a batch at the size of its label files (H, W); soft boundaries if asked."""
+    def predictions(
+        self, batch: Sample, size: tuple[int, int], extras: Collection[str] = ()
+    ) -> list[Prediction]:
+        """The predictions for a batch at the size of its label files (H, W); see `engine.predictions`."""
         last = self(padded(batch)["image"])[-1]
         frame = frame_of(batch, size)
-        return predictions(last, self.heads, frame, batch["name"], self.classes, self.areas, contours)
+        return predictions(last, self.heads, frame, batch["name"], self.classes, self.areas, extras)
 
     @override
     def setup(self, stage: str) -> None:

@@ -141,7 +141,8 @@ class Prediction:
             ids (H, W), positive; `scene` the probability (C,) of each class to be present; those of further
             tasks by their names. Where there are both classes and regions, also `fused`, the class ids after
             the region vote, and `panoptic`, the panoptic ids (`fusionseg.engine.fusion.panoptic`).
-            `contours`, the probability (H, W) of a boundary, only where it was asked for and is predicted.
+            Only where they were asked for and are predicted: `contours`, the probability (H, W) of a
+            boundary, `probabilities` (C, H, W) of the classes, and `confidence`, that of the predicted one.
     """
 
     name: str

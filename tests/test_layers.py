@@ -9,7 +9,7 @@ LAYERS = [
     "__init__ fit evaluate predict __main__",
     "commands",
     "tuning inspection",
-    "studies scores",
+    "studies scores inference",
     "cli",
     "trainer",
     "callbacks",

@@ -8,9 +8,9 @@ from pathlib import Path
 from fusionseg.cli.arguments import switched, values
 from fusionseg.cli.help import options_manual
 from fusionseg.cli.parser import Parser
-from fusionseg.config.errors import mendable
-from fusionseg.runs.input_images import InputImages
-from fusionseg.runs.prediction_record import PredictionRecord
+from fusionseg.config.errors import UsageError, mendable
+from fusionseg.inference.input_images import InputImages
+from fusionseg.inference.prediction_record import PredictionRecord
 
 ABOUT = """Writes for each image a semantic PNG (palette), a region PNG (16 bit), a panoptic PNG with COCO
 panoptic JSON, an overlay, and in scenes.json how likely it shows each class, all on the grid of the stored
@@ -63,19 +63,44 @@ def main(args: Sequence[str]) -> None:
     """Predicts as the arguments say and prints the folder."""
     given = options(args)
     # here, so that --help is quick
-    from fusionseg.runs.prediction_files import check_folder, model_of, predict
+    from fusionseg.inference.prediction_files import check_folder, predict
+    from fusionseg.inference.predictor import Predictor
 
     with mendable():
         check_folder(given.out)
         images = InputImages(given.images, given.out)
         if images.notice:
             print(images.notice, file=sys.stderr)
-        trust = values(args, "--trust")
-        model, settings, decoder = model_of(
-            given.run, given.checkpoint, given.scale, given.value_range, trust, given.untuned
+        predictor = Predictor(
+            _source(given),
+            precision=given.precision,
+            scale=given.scale,
+            value_range=given.value_range,
+            untuned=given.untuned,
+            trust=values(args, "--trust"),
         )
-        record = PredictionRecord(given.out, settings)
-    if decoder:
-        print(decoder.line(), file=sys.stderr)
-    predict(model, images.by_name, record, given.precision)
+        record = PredictionRecord(given.out, predictor.settings)
+    if predictor.decoder:
+        print(predictor.decoder.line(), file=sys.stderr)
+    predict(predictor, images.by_name, record)
     print(given.out)
+
+
+def _source(given: Options) -> Path:
+    """The run folder or the checkpoint, of which exactly one is given.
+
+    Raises:
+        UsageError: If that is not so, or the other one is meant.
+    """
+    if given.run is not None and given.checkpoint is None:
+        if given.run.is_file():
+            raise UsageError(f"expected a run folder, found the file {given.run}: a --checkpoint?", "run")
+        return given.run
+    if given.checkpoint is not None and given.run is None:
+        if given.checkpoint.is_dir():
+            raise UsageError(
+                f"expected a checkpoint, found the folder {given.checkpoint}: a --run?", "checkpoint"
+            )
+        return given.checkpoint
+    found = "neither" if given.run is None else "both"
+    raise UsageError(f"expected --run or --checkpoint, found {found}")

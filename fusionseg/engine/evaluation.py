@@ -3,7 +3,6 @@
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from inspect import signature
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -18,6 +17,7 @@ from fusionseg.config.errors import UserError, mendable
 from fusionseg.engine.distributed import gathered_objects
 from fusionseg.engine.objective import divided
 from fusionseg.engine.precision import placed
+from fusionseg.engine.predictions import answering
 from fusionseg.heads import Head
 from fusionseg.metrics import FusedMetrics, MetricSuite, PanopticQuality
 from fusionseg.metrics.suite import total
@@ -129,9 +129,7 @@ def evaluated(
         suite: What is measured.
         contours: Whether soft boundaries are predicted too, by a module that has them.
     """
-    answer = module.predictions
-    if contours and "contours" in signature(answer).parameters:
-        answer = functools.partial(answer, contours=True)
+    answer = answering(module, ["contours"] if contours else [])
     for batch, dataset, truths, predictions in answered(module, data, split, precision, answer):
         groups = _groups(batch, dataset)
         for i, (prediction, truth) in enumerate(zip(predictions, truths, strict=True)):

@@ -34,24 +34,27 @@ def arrange(module: LightningModule, precision: str) -> None:
         network.arrange(module.device.type, precision)
 
 
-def placed(module: LightningModule, precision: str) -> Fabric:
+def placed(module: LightningModule, precision: str, device: str | None = None) -> Fabric:
     """Moves a module to the device that it is to predict on, laid out as is fast there.
 
     Args:
         module: A LightningModule.
         precision: As Lightning's.
+        device: As torch's; the fastest that there is where left out.
 
     Returns:
         What knows the device and its autocast.
 
     Raises:
-        UsageError: If there is no such precision, or it is not installed.
+        UsageError: If there is no such device or precision, or it is not installed.
     """
+    kind, _, number = (device or "auto").partition(":")
     try:
+        devices = [int(number)] if number else 1
         with quiet():
-            fabric = Fabric(devices=1, precision=precision)  # type: ignore[arg-type]
-    except (ValueError, ImportError) as error:
-        raise UsageError(str(error), "precision") from error
+            fabric = Fabric(accelerator=kind, devices=devices, precision=precision)  # type: ignore[arg-type]
+    except (ValueError, ImportError, RuntimeError) as error:
+        raise UsageError(str(error), "precision" if device is None else "device") from error
     module.to(fabric.device).eval()
     arrange(module, precision)
     return fabric

@@ -1,6 +1,9 @@
 """Decodes a network's outputs to predictions at the size of the label files."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
+from inspect import signature
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -15,6 +18,10 @@ from fusionseg.visualize import Drawable
 
 COMPACT = {"semantic": torch.uint8, "fused": torch.uint8, "region": torch.int32, "panoptic": torch.int32}
 """The type of label maps on the host; the maps of other tasks keep their own."""
+
+
+EXTRAS = ("contours", "probabilities", "confidence")
+"""What predictions have besides labels where it is asked for."""
 
 
 def padded(batch: Sample) -> Sample:
@@ -42,7 +49,7 @@ def predictions(
     names: Sequence[str],
     classes: Classes,
     areas: tuple[int, int] = (0, 0),
-    contours: bool = False,
+    extras: Collection[str] = (),
 ) -> list[Prediction]:
     """The predictions for the images of a batch, on the host.
 
@@ -53,12 +60,19 @@ def predictions(
         names: The names of the images.
         classes: The classes of the data set.
         areas: The numbers of pixels that a thing and a stuff segment have at least.
-        contours: Whether soft boundaries are wanted too, where a head predicts them.
+        extras: Those of `EXTRAS` that are wanted too, where a head predicts them.
     """
     maps = {task: head.labels(outputs[task], frame) for task, head in heads.items()}
-    if contours and isinstance(head := heads.get("region"), RegionHead):
+    head = heads.get("region")
+    if "contours" in extras and isinstance(head, RegionHead):
         soft = head.contours(outputs["region"], frame)
         maps |= {} if soft is None else {"contours": soft}
+    head = heads.get("semantic")
+    if {"probabilities", "confidence"} & set(extras) and isinstance(head, SemanticHead):
+        probabilities = head.probabilities(outputs["semantic"], frame)
+        chosen = probabilities.gather(1, maps["semantic"].unsqueeze(1)).squeeze(1)
+        both = {"probabilities": probabilities, "confidence": chosen}
+        maps |= {name: values for name, values in both.items() if name in extras}
     return fused(maps, names, classes, areas)
 
 
@@ -79,6 +93,14 @@ def fused(
         )
     arrays = {task: labels.to(COMPACT.get(task, labels.dtype)).cpu().numpy() for task, labels in maps.items()}
     return [Prediction(name, {task: a[i] for task, a in arrays.items()}) for i, name in enumerate(names)]
+
+
+def answering(module: Any, extras: Collection[str]) -> Callable[[Sample, tuple[int, int]], list[Prediction]]:
+    """The `predictions` of a LightningModule, with those of `EXTRAS` that are wanted if it knows of any."""
+    answer: Callable[..., list[Prediction]] = module.predictions
+    if extras and "extras" in signature(answer).parameters:
+        return partial(answer, extras=extras)
+    return answer
 
 
 def frame_of(batch: Sample, size: tuple[int, int]) -> Frame:

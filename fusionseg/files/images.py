@@ -116,11 +116,17 @@ def write_panoptic(path: str | Path, panoptic: IntMap, classes: Classes) -> Json
     first = 0 if ids.size and ids[0] == -1 else 1
     number = inverse.reshape(panoptic.shape) + first
     write_png(path, np.stack([number >> shift & 255 for shift in (0, 8, 16)], axis=2).astype(np.uint8))
-    boxes, areas = _boxes(inverse.reshape(panoptic.shape), len(ids))
+    places, areas = boxes(inverse.reshape(panoptic.shape), len(ids))
     segments = []
     for i in range(1 - first, len(ids)):
         category = classes.file_ids[ids[i] // OFFSET]
-        segment = {"id": i + first, "category_id": category, "area": areas[i], "bbox": boxes[i], "iscrowd": 0}
+        segment = {
+            "id": i + first,
+            "category_id": category,
+            "area": areas[i],
+            "bbox": places[i],
+            "iscrowd": 0,
+        }
         segments.append(segment)
     return {"file_name": path.name, "segments_info": segments}
 
@@ -176,8 +182,8 @@ def _grey_factor(image: Image.Image) -> int:
     return {"L;2": 85, "L;4": 17}.get(raw_mode(image), 1)
 
 
-def _boxes(index: IntMap, count: int) -> tuple[list[list[int]], list[int]]:
-    """The bounding box [x, y, width, height] and the area in pixels of each index in [0, count)."""
+def boxes(index: IntMap, count: int) -> tuple[list[list[int]], list[int]]:
+    """The bounding box [x, y, width, height] and the area in pixels of each index (H, W) in [0, count)."""
     corners = []
     for where in np.indices(index.shape)[::-1]:  # x, then y
         low = np.full(count, max(index.shape))

@@ -95,6 +95,14 @@ class SemanticHead(Head):
             return (logits[:, 0].sigmoid() >= self.threshold).long()
         return logits.max(1).indices
 
+    def probabilities(self, output: Tensor, frame: Frame) -> Tensor:
+        """The probability of each class at every pixel (B, C, H, W), from logits (B, C or 1, h, w)."""
+        logits = resized(output, frame)
+        if self.binary:
+            positive = logits.sigmoid()
+            return torch.cat([1 - positive, positive], 1)
+        return logits.softmax(1)
+
     def ideal(self, target: Tensor) -> Tensor:
         """Logits (B, C or 1, H, W) of +-20, and 0 where unlabelled."""
         labelled = (target != VOID)[:, None]

@@ -1,6 +1,6 @@
 """A LightningModule for methods that nothing has to train."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import cv2
@@ -42,17 +42,19 @@ class UntrainedModule(LightningModule):
         self.steps = nn.Parameter(torch.zeros(()))
         """The one number that is trained, since a run without a step leaves no checkpoint."""
 
-    def predictions(self, batch: Sample, size: tuple[int, int], contours: bool = False) -> list[Prediction]:
+    def predictions(
+        self, batch: Sample, size: tuple[int, int], extras: Collection[str] = ()
+    ) -> list[Prediction]:
         """The regions of a batch of images, at the size of its label files (H, W).
 
-        With `contours` also soft boundaries, where the method finds them.
+        With `contours` among the extras also soft boundaries, where the method finds them.
         """
         height, width = size
         found = []
         for name, image in zip(batch["name"], batch["image"], strict=True):
             photo = _photo(image)
             maps: dict[str, Array] = {"region": _sized(self.method.regions(photo), size)}
-            if contours and (soft := self.method.contours(photo)) is not None:
+            if "contours" in extras and (soft := self.method.contours(photo)) is not None:
                 maps["contours"] = cv2.resize(soft, (width, height), interpolation=cv2.INTER_LINEAR)
             found.append(Prediction(name, maps))
         return found

@@ -50,10 +50,13 @@ def test_labels_of_another_size_get_regions_of_their_size() -> None:
 
 
 def test_soft_boundaries_are_there_where_they_are_asked_for_and_found() -> None:
-    assert "contours" not in UntrainedModule(SCENES.classes).predictions(batch(), (64, 96), contours=True)[0]
+    assert (
+        "contours"
+        not in UntrainedModule(SCENES.classes).predictions(batch(), (64, 96), extras=["contours"])[0]
+    )
     canny = UntrainedModule(SCENES.classes, Canny)
     assert "contours" not in canny.predictions(batch(), (64, 96))[0]
-    soft = canny.predictions(batch(), (128, 192), contours=True)[0]["contours"]
+    soft = canny.predictions(batch(), (128, 192), extras=["contours"])[0]["contours"]
     assert soft.shape == (128, 192)
     assert soft.min() == 0
     assert soft.max() <= 1

@@ -4,7 +4,7 @@ from unicodedata import normalize
 import pytest
 
 from fusionseg.config.errors import UsageError
-from fusionseg.runs.input_images import InputImages
+from fusionseg.inference.input_images import InputImages
 
 DECOMPOSED = normalize("NFD", "\u00fcber")
 

@@ -11,7 +11,7 @@ from unicodedata import normalize
 from fusionseg.config.errors import UsageError, UserError
 from fusionseg.files.folders import files_below
 from fusionseg.files.photos import photo_suffixes
-from fusionseg.runs.prediction_record import RECORD
+from fusionseg.inference.prediction_record import RECORD
 
 
 class InputImage(NamedTuple):

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from fusionseg.runs.prediction_record import PredictionRecord
+from fusionseg.inference.prediction_record import PredictionRecord
 from fusionseg.sample import Classes
 
 SETTINGS = {"checkpoint": "abc", "scale": 1.0, "value_range": None}

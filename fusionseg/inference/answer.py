@@ -1,0 +1,182 @@
+"""What a model says of one image."""
+
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+
+from fusionseg.config.errors import UsageError, UserError
+from fusionseg.files.images import boxes
+from fusionseg.files.photos import Photo
+from fusionseg.inference.answer_files import write_answer
+from fusionseg.metrics.contingency import totals
+from fusionseg.sample import OFFSET, Array, Classes, Picture, Prediction
+from fusionseg.visualize import (
+    Drawable,
+    overlay,
+    panoptic_colors,
+    region_colors,
+    semantic_colors,
+    shown,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+COLUMNS = ("id", "class", "thing", "area", "left", "top", "width", "height", "score")
+"""Of the table of segments."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a model says of one image, at the image's own size.
+
+    The maps are attributes: `semantic` class ids (H, W); `region` ids (H, W) from 1; `fused`, the class ids
+    after each region's vote; `panoptic` ids (H, W), class * 65536 + instance, -1 where void; `scene`, how
+    likely each class is present (C,); `confidence`, the probability (H, W) of the predicted class;
+    `boundaries`, that of a boundary (H, W); `probabilities` (C, H, W), where they were asked for; and those
+    of further tasks by the tasks' names. One that the model does not have is an AttributeError.
+
+    Attributes:
+        name: Of the image's file, without suffix, or its number.
+        image: The image (H, W, C).
+        classes: The classes, with names and colors.
+        maps: All maps by name.
+        further: What draws the maps of further tasks.
+    """
+
+    name: str
+    image: Photo
+    classes: Classes
+    maps: Mapping[str, Array]
+    further: Mapping[str, Drawable] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls, prediction: Prediction, image: Photo, classes: Classes, drawables: Mapping[str, Drawable]
+    ) -> "Answer":
+        """The answer that a prediction is.
+
+        Args:
+            prediction: The prediction.
+            image: Its image.
+            classes: The classes.
+            drawables: What draws the maps of tasks.
+        """
+        maps = {"boundaries" if task == "contours" else task: m for task, m in prediction.maps.items()}
+        known = ("semantic", "region", "scene")
+        further = {task: each for task, each in drawables.items() if task in maps and task not in known}
+        return cls(prediction.name, image, classes, maps, further)
+
+    def __getattr__(self, name: str) -> Array:
+        if name.startswith("_") or name == "maps":  # while it is copied or unpickled
+            raise AttributeError(name)
+        if name in self.maps:
+            return self.maps[name]
+        asked = ": ask for probabilities=True" if name == "probabilities" else ""
+        raise AttributeError(f"no {name!r} in this answer, which has {', '.join(self.maps)}{asked}")
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *self.maps]
+
+    def __repr__(self) -> str:
+        height, width = self.image.shape[:2]
+        return f"Answer({self.name!r}, {width} x {height}, {', '.join(self.maps)})"
+
+    def overlay(self, opacity: float = 0.5) -> Picture:
+        """The image under the colors of its panoptic map, else of its classes, else of its regions.
+
+        Args:
+            opacity: Share of the colors, from 0 to 1.
+
+        Raises:
+            ValueError: If there is nothing to draw.
+        """
+        colors = self.colors()
+        if colors is None:
+            raise UserError(f"expected classes or regions to draw, found {', '.join(self.maps) or 'nothing'}")
+        return overlay(self.picture(), colors, opacity)
+
+    def picture(self) -> Picture:
+        """The image as RGB (H, W, 3): its first three channels, or its first one as grey."""
+        return shown(self.image[..., :3] if self.image.shape[2] >= 3 else self.image[..., :1].repeat(3, 2))
+
+    def colors(self) -> Picture | None:
+        """The colors that `overlay` lays over the image; None if there is nothing to draw."""
+        if "panoptic" in self.maps:
+            return panoptic_colors(self.maps["panoptic"], self.classes)
+        if "semantic" in self.maps:
+            return semantic_colors(self.maps["semantic"], self.classes)
+        return region_colors(self.maps["region"]) if "region" in self.maps else None
+
+    def segments(self) -> "pd.DataFrame":
+        """A table of the segments of the panoptic map, else of the regions, or else of the classes.
+
+        Columns are the `id` in that map, `class` and `thing` (None for regions without classes), `area` in
+        pixels, the box by `left`, `top`, `width` and `height`, and `score`, the mean confidence, NaN without.
+
+        Raises:
+            UsageError: If pandas is missing.
+            ValueError: If there are no segments.
+        """
+        try:
+            import pandas as pd
+        except ImportError as error:
+            raise UsageError('a table needs pandas: pip install "fusionseg[study]"') from error
+        return pd.DataFrame(self.rows(), columns=list(COLUMNS))
+
+    def rows(self) -> list[dict[str, Any]]:
+        """The rows of the table of segments.
+
+        Raises:
+            ValueError: If there are no segments.
+        """
+        kind = next((kind for kind in ("panoptic", "region", "semantic") if kind in self.maps), None)
+        if kind is None:
+            raise UserError(f"expected a map of segments, found {', '.join(self.maps) or 'nothing'}")
+        ids, index = np.unique(self.maps[kind], return_inverse=True)
+        index = index.reshape(self.maps[kind].shape)
+        places, areas = boxes(index, len(ids))
+        scores = np.full(len(ids), np.nan)
+        if "confidence" in self.maps:
+            scores = totals(index.ravel(), self.maps["confidence"].ravel().astype(float), len(ids)) / areas
+        found = []
+        for number, area, place, score in zip(ids.tolist(), areas, places, scores.tolist(), strict=True):
+            if number >= 0:  # void is -1
+                box = dict(zip(("left", "top", "width", "height"), place, strict=True))
+                found.append({**_named(number, kind, self.classes), "area": area, **box, "score": score})
+        return found
+
+    def save(self, folder: str | Path) -> None:
+        """Writes the maps, the overlay and the table of segments, each into a folder of its kind.
+
+        `semantic` PNG with a palette, `region` of 16 bits, `panoptic` in COCO's colors, `overlay`, and
+        `segments` as CSV; soft maps and further tasks as `.npy`.
+
+        Args:
+            folder: The folder; files of the same name are replaced.
+
+        Raises:
+            OSError: If a file cannot be written.
+        """
+        write_answer(Path(folder), self)
+
+    def _repr_png_(self) -> bytes | None:
+        """What notebooks show."""
+        if self.colors() is None:
+            return None
+        buffer = io.BytesIO()
+        Image.fromarray(self.overlay()).save(buffer, "PNG")
+        return buffer.getvalue()
+
+
+def _named(number: int, kind: str, classes: Classes) -> dict[str, Any]:
+    """The id, class and kind of a segment."""
+    if kind == "region":
+        return {"id": number, "class": None, "thing": None}
+    label = number // OFFSET if kind == "panoptic" else number
+    return {"id": number, "class": classes.names[label], "thing": label in classes.things}

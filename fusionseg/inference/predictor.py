@@ -1,0 +1,198 @@
+"""A trained model as a function of images."""
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Any, overload
+
+import cv2
+import torch
+
+from fusionseg.config.errors import UsageError
+from fusionseg.engine.precision import fast_precision, placed
+from fusionseg.engine.predictions import answering, drawables
+from fusionseg.files.atomic import Json
+from fusionseg.files.photos import Photo, ValueRange
+from fusionseg.inference.answer import Answer
+from fusionseg.inference.inputs import AnyImage, NamedPhoto, is_image, named_photo
+from fusionseg.runs.decoder import digest, tuned
+from fusionseg.runs.folder import RunFolder
+from fusionseg.runs.restore import restored
+from fusionseg.sample import Classes
+
+SOFT = ("contours", "confidence")
+"""What an answer has beside labels unless it is not wanted."""
+
+
+class Predictor:
+    """Answers images of any size by a trained model, preprocessed as in its training.
+
+    >>> p = Predictor("runs/camvid")  # doctest: +SKIP
+    >>> p("photo.jpg").segments()  # doctest: +SKIP
+
+    Args:
+        source: A run folder, whose best checkpoint is taken with its tuned decoder if there is one, or a
+            checkpoint. It may be anybody's: only classes of trusted packages are built.
+        device: As torch's, such as `cuda:1`; the fastest that there is where left out.
+        precision: As Lightning's; bf16-mixed where left out and that is fast.
+        threads: Threads of torch and OpenCV, for this whole process; theirs where left out.
+        batch_size: Consecutive images of one size and type that the network sees at once.
+        scale: Size at which the network sees an image, relative to the image; as in training where left out.
+        value_range: The values that are black and white in images of more than 8 bits; as in training where
+            left out.
+        untuned: Whether a tuned decoder is left out.
+        trust: Packages to trust beside those of `fusionseg.config.trust`.
+
+    Attributes:
+        model: The LightningModule.
+        settings: What answers depend on: the digest of the `checkpoint`, the `scale`, the `value_range` and,
+            of a tuned `decoder`, its record.
+        decoder: The tuned decoder, if there is one.
+        channels: The channels of an image.
+
+    Raises:
+        UsageError: If an argument is out of its range.
+        ValueError: If there is no such model.
+        OSError: If there is no such file.
+    """
+
+    def __init__(
+        self,
+        source: str | Path,
+        *,
+        device: str | None = None,
+        precision: str | None = None,
+        threads: int | None = None,
+        batch_size: int = 1,
+        scale: float | None = None,
+        value_range: ValueRange | None = None,
+        untuned: bool = False,
+        trust: Iterable[str] = (),
+    ) -> None:
+        _check(threads, batch_size, scale, value_range)
+        if not Path(source).exists():
+            raise FileNotFoundError(f"expected a run folder or a checkpoint, found no {source}")
+        run = RunFolder(source) if Path(source).is_dir() else None
+        checkpoint = Path(source)
+        if run:
+            run.configuration()
+            checkpoint = run.checkpoint()
+        model, data = restored(checkpoint, run.path if run else None, trust)
+        self.model: Any = model
+        self.decoder = tuned(model, run, "best") if run and not untuned else None
+        self.settings: Json = {
+            "checkpoint": digest(checkpoint),
+            "scale": scale or float(data.get("scale", 1.0)),
+            "value_range": list(value_range) if value_range else data.get("value_range"),
+        }
+        if self.decoder:
+            self.settings["decoder"] = self.decoder.record
+        backbone: Any = model.hparams.get("backbone", {})
+        self.channels: int = backbone.get("in_channels", 3)
+        self.batch_size = batch_size
+        if threads is not None:
+            torch.set_num_threads(threads)
+            cv2.setNumThreads(threads)
+        self.fabric = placed(model, precision or fast_precision(), device)
+
+    @property
+    def classes(self) -> Classes:
+        """The classes that the model tells apart."""
+        return self.model.classes  # type: ignore[no-any-return]
+
+    @overload
+    def __call__(self, images: AnyImage, *, probabilities: bool = False) -> Answer: ...
+
+    @overload
+    def __call__(
+        self, images: list[AnyImage] | tuple[AnyImage, ...], *, probabilities: bool = False
+    ) -> list[Answer]: ...
+
+    @overload
+    def __call__(self, images: Iterator[AnyImage], *, probabilities: bool = False) -> Iterator[Answer]: ...
+
+    def __call__(
+        self, images: AnyImage | Iterable[AnyImage], *, probabilities: bool = False
+    ) -> Answer | list[Answer] | Iterator[Answer]:
+        """The answer for an image, those for a list or tuple of images, or one after the other for others.
+
+        Args:
+            images: A path, a PIL image, an array (H, W, C) or (H, W), a tensor (C, H, W), or several of them.
+            probabilities: Whether answers have the probabilities of all classes too.
+
+        Raises:
+            OSError: If there is no such file.
+            ValueError: If something is no image, or of other channels or values than the model takes.
+        """
+        extras = (*SOFT, "probabilities") if probabilities else SOFT
+        if is_image(images):
+            one: Any = images
+            return next(self._answers([one], extras))
+        several: Any = images
+        found = self._answers(several, extras)
+        return list(found) if isinstance(images, list | tuple) else found
+
+    def answers(self, photos: Sequence[NamedPhoto], extras: Collection[str] = SOFT) -> list[Answer]:
+        """The answers for images (H, W, C) of one size and type, at once.
+
+        Args:
+            photos: The images.
+            extras: Those of `engine.predictions.EXTRAS` that are wanted.
+        """
+        height, width = photos[0].photo.shape[:2]
+        seen = [self._seen(photo) for _, photo in photos]
+        names = [name for name, _ in photos]
+        batch = {"image": torch.stack(seen).to(self.fabric.device), "name": names}
+        answer = answering(self.model, extras)
+        with torch.no_grad(), self.fabric.autocast():
+            predictions = answer(batch, (height, width))
+        return [
+            Answer.of(prediction, photo, self.classes, drawables(self.model))
+            for prediction, (_, photo) in zip(predictions, photos, strict=True)
+        ]
+
+    def _answers(self, images: Iterable[AnyImage], extras: Sequence[str]) -> Iterator[Answer]:
+        value_range = self.settings["value_range"]
+        photos = (
+            named_photo(image, number, self.channels, value_range) for number, image in enumerate(images)
+        )
+        for _, alike in groupby(photos, key=lambda one: (one.photo.shape, one.photo.dtype)):
+            for batch in _batches(alike, self.batch_size):
+                yield from self.answers(batch, extras)
+
+    def _seen(self, photo: Photo) -> torch.Tensor:
+        """An image (C, H, W) at the size at which the network sees it."""
+        scale = self.settings["scale"]
+        height, width = photo.shape[:2]
+        size = (max(1, round(width * scale)), max(1, round(height * scale)))
+        method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+        scaled = photo if scale == 1 else cv2.resize(photo, size, interpolation=method)
+        return torch.from_numpy(scaled.reshape(*scaled.shape[:2], -1)).permute(2, 0, 1)
+
+
+def _batches(photos: Iterator[NamedPhoto], size: int) -> Iterator[list[NamedPhoto]]:
+    """The images, so many at a time."""
+    batch: list[NamedPhoto] = []
+    for photo in photos:
+        batch.append(photo)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _check(threads: int | None, batch_size: int, scale: float | None, value_range: ValueRange | None) -> None:
+    """Checks the arguments.
+
+    Raises:
+        UsageError: If one is out of its range.
+    """
+    if scale is not None and not scale > 0:
+        raise UsageError(f"expected a size above 0, found {scale}", "scale")
+    if value_range is not None and not value_range[0] < value_range[1]:
+        raise UsageError(f"expected two numbers, low and high, found {list(value_range)}", "value_range")
+    if batch_size < 1:
+        raise UsageError(f"expected at least 1 image, found {batch_size}", "batch_size")
+    if threads is not None and threads < 1:
+        raise UsageError(f"expected at least 1 thread, found {threads}", "threads")

@@ -1,0 +1,245 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from fusionseg import Predictor
+from fusionseg.commands import evaluate, predict
+from fusionseg.config.errors import UsageError, UserError
+from fusionseg.data.synthetic import SyntheticScenes
+from fusionseg.inference.answer import Answer
+from fusionseg.metrics import MetricSuite
+
+MAPS = ("semantic", "region", "fused", "panoptic", "confidence", "boundaries")
+
+
+@pytest.fixture(scope="module")
+def predictor(_trained: Path) -> Predictor:
+    return Predictor(_trained, precision="32-true")
+
+
+@pytest.fixture
+def scene() -> np.ndarray:
+    return SyntheticScenes("test", 1, (50, 70)).read(0).image
+
+
+def same(one: Answer, other: Answer) -> bool:
+    return one.maps.keys() == other.maps.keys() and all(
+        np.array_equal(one.maps[name], other.maps[name]) for name in one.maps
+    )
+
+
+def test_an_answer_has_all_maps_at_the_image_s_size(predictor: Predictor, scene: np.ndarray) -> None:
+    answer = predictor(scene, probabilities=True)
+    for name in MAPS:
+        assert getattr(answer, name).shape == (50, 70), name
+    assert answer.probabilities.shape == (6, 50, 70)
+    np.testing.assert_allclose(answer.probabilities.sum(0), 1, rtol=1e-5)
+    np.testing.assert_array_equal(answer.probabilities.argmax(0), answer.semantic)
+    np.testing.assert_array_equal(answer.probabilities.max(0), answer.confidence)
+    assert 0 <= answer.boundaries.min() < answer.boundaries.max() <= 1
+    assert answer.classes.names == SyntheticScenes.classes.names
+    assert answer.overlay().shape == (50, 70, 3)
+    assert "probabilities" in dir(answer)
+
+
+def test_an_image_is_the_same_in_every_form(predictor: Predictor, scene: np.ndarray, tmp_path: Path) -> None:
+    path = tmp_path / "scene.png"
+    Image.fromarray(scene).save(path)
+    expected = predictor(str(path))
+    assert expected.name == "scene"
+    forms: list[Any] = [
+        path,
+        scene,
+        Image.fromarray(scene),
+        Image.fromarray(scene).convert("RGBA"),
+        torch.from_numpy(scene).permute(2, 0, 1),
+    ]
+    for form in forms:
+        assert same(predictor(form), expected)
+    answers = predictor(forms)
+    assert [answer.name for answer in answers] == ["scene", "image_1", "image_2", "image_3", "image_4"]
+    assert all(same(answer, expected) for answer in answers)
+    deep = predictor(scene.astype(np.uint16) * 257)
+    assert (deep.semantic == expected.semantic).mean() > 0.99
+    real = predictor(scene.astype(np.float64) / 255)
+    assert (real.semantic == expected.semantic).mean() > 0.99
+
+
+def test_grey_images_are_grey_in_all_channels(predictor: Predictor, scene: np.ndarray) -> None:
+    grey = scene[..., 0]
+    expected = predictor(np.stack([grey] * 3, 2))
+    assert same(predictor(grey), expected)
+    assert same(predictor(grey[..., None]), expected)
+    assert same(predictor(Image.fromarray(grey)), expected)
+
+
+def test_several_images_are_answered_one_after_the_other(predictor: Predictor, scene: np.ndarray) -> None:
+    read = []
+
+    def images() -> Any:
+        for crop in (scene, scene[:33], scene[:33, :31]):
+            read.append(crop.shape)
+            yield crop
+
+    answers = predictor(images())
+    first = next(answers)
+    assert len(read) == 1
+    assert same(first, predictor(scene))
+    assert [answer.image.shape for answer in answers] == [(33, 70, 3), (33, 31, 3)]
+
+
+def test_a_batch_is_of_images_of_one_size(
+    trained: Path, predictor: Predictor, scene: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batched = Predictor(trained, precision="32-true", batch_size=2)
+    sizes = []
+    predictions = batched.model.predictions
+
+    def counted(batch: Any, size: Any, extras: Any = ()) -> Any:
+        sizes.append(tuple(batch["image"].shape))
+        return predictions(batch, size, extras)
+
+    monkeypatch.setattr(batched.model, "predictions", counted)
+    images = [scene, scene[::-1], scene[:, ::-1], scene[:32], scene[:32]]
+    answers = batched(images)
+    assert sizes == [(2, 3, 50, 70), (1, 3, 50, 70), (2, 3, 32, 70)]
+    for answer, image in zip(answers, images, strict=True):
+        alone = predictor(np.ascontiguousarray(image))
+        assert (answer.semantic == alone.semantic).mean() > 0.999
+
+
+def test_the_answer_is_that_of_predict_and_of_evaluate(
+    trained: Path, scene: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Image.fromarray(scene).save(tmp_path / "a.png")
+    answer = Predictor(trained)(tmp_path / "a.png")
+    predict.main(["--run", str(trained), "--images", str(tmp_path / "a.png"), "--out", str(tmp_path / "out")])
+    answer.save(tmp_path / "saved")
+    for kind in ("semantic", "region", "panoptic", "overlay"):
+        files = [tmp_path / folder / kind / "a.png" for folder in ("out", "saved")]
+        assert files[0].read_bytes() == files[1].read_bytes()
+    # evaluate's own predictions, as it scores them
+    scored: list[Any] = []
+    sums = MetricSuite.sums
+
+    def kept(self: Any, prediction: Any, truth: Any) -> Any:
+        scored.append(prediction)
+        return sums(self, prediction, truth)
+
+    monkeypatch.setattr(MetricSuite, "sums", kept)
+    evaluate.main(["--run", str(trained), "--pictures", "0"])
+    length = len(scored)
+    assert length == json.loads((trained / "evaluation" / "val.json").read_text())["images"]
+    scenes = SyntheticScenes("val", length, scored[0]["semantic"].shape)
+    answers = Predictor(trained)([scenes.read(i).image for i in range(length)])
+    for prediction, one in zip(scored, answers, strict=True):
+        for task in ("semantic", "region", "fused", "panoptic"):
+            assert np.array_equal(prediction[task], one.maps[task])
+
+
+def test_segments_are_those_of_the_panoptic_map(predictor: Predictor, scene: np.ndarray) -> None:
+    answer = predictor(scene)
+    table = answer.segments()
+    assert list(table.columns) == [
+        "id", "class", "thing", "area", "left", "top", "width", "height", "score",
+    ]  # fmt: skip
+    assert table["area"].sum() == (answer.panoptic >= 0).sum()
+    for row in table.itertuples():
+        mask = answer.panoptic == row.id
+        rows, columns = np.nonzero(mask)
+        assert (row.left, row.top) == (columns.min(), rows.min())
+        assert (row.width, row.height) == (np.ptp(columns) + 1, np.ptp(rows) + 1)
+        assert row.area == mask.sum()
+        assert row.score == pytest.approx(answer.confidence[mask].mean())
+        label = answer.classes.names.index(row[2])
+        assert row.id // 65536 == label
+        assert row.thing == (label in answer.classes.things)
+
+
+def test_an_answer_is_saved_and_shown(predictor: Predictor, scene: np.ndarray, tmp_path: Path) -> None:
+    answer = predictor(scene, probabilities=True)
+    answer.save(tmp_path)
+    assert sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.*")) == [
+        "boundaries/image_0.png",
+        "confidence/image_0.png",
+        "overlay/image_0.png",
+        "panoptic/image_0.png",
+        "probabilities/image_0.npz",
+        "region/image_0.png",
+        "segments/image_0.csv",
+        "semantic/image_0.png",
+    ]
+    soft = np.asarray(Image.open(tmp_path / "boundaries/image_0.png")) / 65535
+    np.testing.assert_allclose(soft, answer.boundaries, atol=1e-5)
+    stored = np.load(tmp_path / "probabilities/image_0.npz")["probabilities"]
+    np.testing.assert_allclose(stored, answer.probabilities, atol=1e-3)
+    assert answer._repr_png_()[:4] == b"\x89PNG"
+    assert repr(answer).startswith("Answer('image_0', 70 x 50, semantic")
+
+
+def test_what_an_answer_lacks_is_named(scene: np.ndarray, trained: Path) -> None:
+    predictor = Predictor(trained)
+    answer = predictor(scene)
+    with pytest.raises(AttributeError, match=r"no 'probabilities' .*: ask for probabilities=True"):
+        answer.probabilities  # noqa: B018
+    with pytest.raises(AttributeError, match="no 'depth' in this answer, which has semantic, region"):
+        answer.depth  # noqa: B018
+    empty = Answer("a", scene, answer.classes, {})
+    assert empty._repr_png_() is None
+    for ask in (empty.overlay, empty.segments):
+        with pytest.raises(UserError, match="found nothing"):
+            ask()
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("nothing.png", "found no file nothing.png"),
+        (3, "expected a path, a PIL image, an array .* found int"),
+        (np.zeros((4, 5, 4), np.uint8), r"numbers \(H, W, 3\) in image_0, found uint8 \(4, 5, 4\)"),
+        (np.zeros((3, 4, 5), np.uint8), r"found uint8 \(3, 4, 5\) \(a tensor is \(C, H, W\)\)"),
+        (torch.zeros(1, 3, 4, 5), r"a tensor \(C, H, W\) in image_0, found \(1, 3, 4, 5\)"),
+        (np.zeros((0, 5, 3), np.uint8), r"found uint8 \(0, 5, 3\)"),
+        (np.full((4, 5, 3), np.nan), r"floats in \[0, 1\] in image_0, found nan"),
+        (np.full((4, 5, 3), 255.0), "found 255 to 255: give value_range"),
+        (np.zeros((4, 5, 3), np.int64), "found int64, which has no range"),
+        (np.zeros((4, 5, 3), bool), "found bool"),
+    ],
+)
+def test_what_is_no_image_is_named(predictor: Predictor, given: Any, message: str) -> None:
+    with pytest.raises((UserError, FileNotFoundError), match=message):
+        predictor([given])
+
+
+def test_values_have_the_range_that_is_given(trained: Path, scene: np.ndarray) -> None:
+    expected = Predictor(trained)(scene.astype(np.float32) / 255)
+    ranged = Predictor(trained, value_range=(-1, 1))
+    assert (ranged(scene / 127.5 - 1).semantic == expected.semantic).mean() > 0.99
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"scale": 0}, "scale: expected a size above 0"),
+        ({"value_range": (3, 3)}, "value_range: expected two numbers"),
+        ({"batch_size": 0}, "batch_size: expected at least 1"),
+        ({"threads": 0}, "threads: expected at least 1"),
+        ({"precision": "8-bit"}, "precision"),
+        ({"device": "toaster"}, "device"),
+    ],
+)
+def test_arguments_out_of_range_are_named(trained: Path, arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        Predictor(trained, **arguments)
+
+
+def test_no_model_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"expected a run folder or a checkpoint, found no .*nowhere"):
+        Predictor(tmp_path / "nowhere")
+    with pytest.raises(FileNotFoundError, match=r"config\.yaml"):
+        Predictor(tmp_path)
