@@ -33,7 +33,7 @@ def main(args: Sequence[str]) -> None:
     kind = importlib.import_module(f"fusionseg.scores.kinds.{name}")
     given = options(kind, name, rest)
     if given.out is not None:
-        check_out(given.out)
+        check_out(given.out, [value for name, value in vars(given).items() if name != "out"])
     scores = kind.score(given)
     # first, because who reads what is printed may go away
     paths = [] if given.out is None else write(scores, name, given)

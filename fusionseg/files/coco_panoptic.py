@@ -63,7 +63,12 @@ def _parsed(path: Path, modified: int, given: str | None) -> PanopticFile:
         content = json.loads(path.read_bytes())
         listed = content["categories"] if given is None else json.loads(given)
         categories = sorted(_with(listed, "category", "id", "name", "isthing"), key=itemgetter("id"))
+        for category in categories:
+            _check_whole(category, "isthing", most=1)
         position = {category["id"]: i for i, category in enumerate(categories)}
+        own = content.get("categories", [])
+        if given is not None and (other := _differing(own, categories)):
+            raise UserError(f"categories that are not the truth's, {other}")
         if len(position) < len(categories):
             raise UserError(f"a category id twice among {[category['id'] for category in categories]}"[:200])
         if len(categories) > 255:
@@ -87,16 +92,36 @@ def _parsed(path: Path, modified: int, given: str | None) -> PanopticFile:
     return PanopticFile(categories, photos, segments, labels)
 
 
+def _differing(own: Sequence[Json], categories: Sequence[Json]) -> str:
+    """What a prediction's own categories say else than those of the truth; empty if nothing."""
+    known = {category["id"]: category["name"] for category in categories}
+    for category in own:
+        number, name = category.get("id"), category.get("name")
+        if number in known and name is not None and name != known[number]:
+            return f"{number} is {name!r} and not {known[number]!r}"
+    return ""
+
+
 def _segments(entry: Json, position: Mapping[int, int]) -> npt.NDArray[np.void]:
     """The ids, classes and crowds of the segments of an image."""
     listed = _with(entry["segments_info"], "segment", "id", "category_id")
     if unknown := sorted({s["category_id"] for s in listed} - position.keys(), key=str):
         raise UserError(f"the unknown category {unknown[0]!r} in image {entry['image_id']}")
+    for segment in listed:
+        _check_whole(segment, "id")
+        _check_whole(segment, "iscrowd", most=1)
     segments = np.array([(s["id"], position[s["category_id"]], s.get("iscrowd", 0)) for s in listed], SEGMENT)
     ids, counts = np.unique(segments["id"], return_counts=True)
     if (counts > 1).any():
         raise UserError(f"segment id {ids[counts > 1][0]} twice in image {entry['image_id']}")
     return segments
+
+
+def _check_whole(entry: Json, key: str, most: int = 2**24 - 1) -> None:
+    """Raises a UserError if a number in the JSON file is there and not a whole one from 0 to `most`."""
+    value = entry.get(key, 0)
+    if not isinstance(value, int) or not 0 <= value <= most:
+        raise UserError(f"{key} {value!r} in {str(entry)[:100]}")
 
 
 def _with(entries: Sequence[Json], kind: str, *keys: str) -> Sequence[Json]:

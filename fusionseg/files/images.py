@@ -172,7 +172,7 @@ def _array_labels(path: str | Path) -> IntMap:
         ids = np.load(path, allow_pickle=False)
     if ids.ndim != 2 or ids.dtype.kind not in "iub":
         raise UserError(f"expected integer ids (H, W) in {path}, found {ids.dtype} {ids.shape}")
-    if ids.size and ids.max() >= 2**63:
+    if ids.size and ids.dtype.kind == "u" and ids.max() >= 2**63:
         raise UserError(f"expected ids below 2^63 in {path}, found {ids.max()}: number them from 1")
     return ids.astype(np.uint8) if ids.dtype == bool else ids  # type: ignore[no-any-return]
 

@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from scipy.io import loadmat
+from scipy.sparse import issparse
 
 from fusionseg.config.errors import UserError
 from fusionseg.sample import Array, IntMap
@@ -31,9 +32,12 @@ def annotations(path: Path) -> list[Annotation]:
         UserError: If the file has another content.
     """
     try:
-        people = [person[0, 0] for person in loadmat(path)["groundTruth"][0]]
+        cells = np.ravel(loadmat(path)["groundTruth"])
+        people = [person for cell in cells for person in np.ravel(cell)]
         regions = [person["Segmentation"] for person in people]
-        boundaries = [np.asarray(person["Boundaries"]) > 0 for person in people]
+        boundaries = [_drawn(person["Boundaries"]) for person in people]
+    except UserError as error:
+        raise UserError(f"{error} in {path}") from error
     except Exception as error:  # the reader of MATLAB's formats does not document what it raises
         raise UserError(
             "expected BSDS500's cell array groundTruth with Segmentation and Boundaries from each annotator, "
@@ -45,6 +49,24 @@ def annotations(path: Path) -> list[Annotation]:
     if len(shapes) > 1:
         raise UserError(f"expected maps of one size, found {sorted(shapes)} in {path}")
     return [Annotation(_ids(region, path), drawn) for region, drawn in zip(regions, boundaries, strict=True)]
+
+
+def _drawn(boundaries: Any) -> npt.NDArray[np.bool_]:
+    """A map of MATLAB as boundary pixels.
+
+    Raises:
+        UserError: If it is none.
+    """
+    values = np.asarray(boundaries.toarray() if issparse(boundaries) else boundaries)
+    if values.ndim != 2 or values.dtype.kind not in "biuf" or not np.isfinite(values).all():
+        raise UserError(f"expected Boundaries of finite numbers, found {values.dtype} {values.shape}")
+    drawn = values > 0
+    if drawn.size and drawn.mean() > 0.5:
+        raise UserError(
+            f"expected Boundaries, 0 where there is none, found {drawn.mean():.0%} of the pixels to be "
+            "boundary: they may be inverted,"
+        )
+    return drawn
 
 
 def _remedy(path: Path) -> str:

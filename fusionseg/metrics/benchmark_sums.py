@@ -14,14 +14,15 @@ from fusionseg.metrics.region_curve import (
     region_curve_sums,
     ultrametric_partitions,
 )
-from fusionseg.metrics.thinning import Masks
+from fusionseg.metrics.thinning import Masks, thinned
 from fusionseg.sample import VOID, Array, Counted, IntMap, Truth
 
 
 def boundary_benchmark_sums(answer: Array, truth: Truth, thresholds: Floats, max_distance: float) -> Counted:
     """The counts of one image at all thresholds (`curve`), and at the best one for it (`own`).
 
-    All annotators count; their boundaries are those of their regions. Zeros where nobody labeled a pixel.
+    All annotators count; their boundaries are those of their regions, thinned, as BSDS500 has drawn them.
+    Zeros where nobody labeled a pixel.
 
     Args:
         answer: A soft map in [0, 1], or region ids, whose boundaries are the same at all thresholds, (H, W).
@@ -29,14 +30,16 @@ def boundary_benchmark_sums(answer: Array, truth: Truth, thresholds: Floats, max
         thresholds: Where a soft map is cut.
         max_distance: Largest distance of two matched pixels, as a fraction of the image's diagonal.
     """
-    true = [boundaries(region, region != 0) for region in annotators(truth)]
-    if not true:
+    drawn = [boundaries(region, region != 0) for region in annotators(truth)]
+    if not drawn:
         curve = np.zeros((len(thresholds), len(CURVE_COLUMNS)), np.int64)
         return {"curve": curve, "own": curve[0]}
     predicted: Iterable[Masks] = levels(answer, thresholds)
     if not np.issubdtype(answer.dtype, np.floating):
         predicted = [boundaries(answer, np.ones(answer.shape, bool))] * len(thresholds)
-    counts = boundary_counts(predicted, true, max_distance * float(np.hypot(*answer.shape)))
+    counts = boundary_counts(
+        predicted, list(thinned(np.stack(drawn))), max_distance * float(np.hypot(*answer.shape))
+    )
     return {"curve": counts, "own": own_best(counts)}
 
 

@@ -20,7 +20,7 @@ class BoundaryBenchmark(ImageMetric):
 
     It takes a tenth of a second to a second for each image: to evaluate with, not to watch a training. The
     figures are those of `boundary_curve_figures`. All annotators of a truth count; their boundaries are those
-    of their regions, two pixels wide where drawn ones are thinner.
+    of their regions, thinned, as BSDS500 has drawn them.
 
     Args:
         thresholds: Number of thresholds, evenly from 0 to 1.

@@ -31,7 +31,8 @@ def semantic_table(
     """Compares the classes of one image.
 
     The band of a class are its pixels within a distance of its contour (Boundary IoU, Cheng et al., CVPR
-    2021); the rim of the image is contour. Void pixels of the truth are left out of everything.
+    2021); the rim of the image is contour, and so is that of void. Void pixels of the truth are left out of
+    everything.
 
     Args:
         prediction: Class ids (H, W), `num_classes` where none is predicted.
@@ -43,9 +44,9 @@ def semantic_table(
         ValueError: If the sizes differ or an id is out of range.
     """
     table = contingency(truth, prediction, num_classes + 1, num_classes + 1)[:num_classes]
-    known = truth < num_classes
+    prediction = np.where(truth < num_classes, prediction, num_classes)
     distance = boundary_distance(truth.shape, share)
-    bands = [label_boundaries(ids, distance) & known for ids in (truth, prediction)]
+    bands = [label_boundaries(ids, distance) for ids in (truth, prediction)]
     sizes = [
         np.bincount(ids[band], minlength=num_classes + 1)[:num_classes]
         for ids, band in zip((truth, prediction), bands, strict=True)

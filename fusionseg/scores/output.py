@@ -3,7 +3,7 @@
 import csv
 import math
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from io import StringIO
 from pathlib import Path
@@ -34,12 +34,18 @@ def _shown(value: float) -> str:
     return "-" if math.isnan(value) else f"{value:.6g}"
 
 
-def check_out(path: Path) -> None:
+def check_out(path: Path, inputs: Iterable[object] = ()) -> None:
     """Checks where to write, before anything is computed.
 
+    Args:
+        path: The JSON file to write.
+        inputs: The arguments, of which none may be that file.
+
     Raises:
-        UserError: If the path is no JSON file, or lies in a file.
+        UserError: If the path is no JSON file, lies in a file, or is one of the inputs.
     """
+    if any(isinstance(given, Path) and given.resolve() == path.resolve() for given in inputs):
+        raise UserError(f"expected a file to write the scores to, found {path}, which is read")
     if path.suffix.lower() != ".json" or path.is_dir():
         raise UserError(f"expected the path of a .json file to write, found {path}")
     if above := next((folder for folder in path.parents if folder.exists() and not folder.is_dir()), None):

@@ -23,7 +23,7 @@ def thresholds_of(given: int | list[float]) -> Floats:
             raise UserError(f"expected 1 to 9999 thresholds, found {given}")
         return even_thresholds(given)
     values = np.array(given, float)
-    if not values.size or (np.diff(values) <= 0).any() or values[0] < 0 or values[-1] > 1:
+    if not values.size or not (np.diff(values) > 0).all() or not 0 <= values[0] <= values[-1] <= 1:
         raise UserError(f"expected thresholds in ascending order within [0, 1], found {given}")
     return values
 
@@ -38,7 +38,12 @@ def shared_thresholds(thresholds: Mapping[str, Floats]) -> Floats:
     for name, own in others:
         if not np.array_equal(own, common):
             raise UserError(
-                f"expected the same number of partitions in every file, found {len(common)} of {first} and "
-                f"{len(own)} of {name}"
+                f"expected soft maps, or the same number of partitions, in every file, found "
+                f"{_several(common)} of {first} and {_several(own)} of {name}"
             )
     return common
+
+
+def _several(thresholds: Floats) -> str:
+    """What has these thresholds: partitions are numbered, and soft maps are cut within [0, 1]."""
+    return f"{len(thresholds)} partitions" if thresholds[0] == 1 else "a soft map"

@@ -107,3 +107,12 @@ def test_a_place_that_cannot_be_written_is_refused_before_anything_is_scored(
     (tmp_path / "file.txt").write_text("")
     with pytest.raises(UserError, match=r"a .json file to write|found the file .*file.txt"):
         main(["boundaries", *folders, "--out", str(tmp_path / out)])
+
+
+def test_what_is_read_is_not_written_over(tmp_path: Path) -> None:
+    for name in ("truth", "prediction"):
+        (tmp_path / f"{name}.json").write_text("{}")
+    words = ["--truth", str(tmp_path / "truth.json"), "--prediction", str(tmp_path / "prediction.json")]
+    with pytest.raises(UserError, match=r"a file to write the scores to, found .*truth.json, which is read"):
+        main(["panoptic", *words, "--out", str(tmp_path / "x" / ".." / "truth.json")])
+    assert (tmp_path / "truth.json").read_text() == "{}"

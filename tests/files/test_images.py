@@ -205,3 +205,8 @@ def test_damaged_and_missing_files_have_different_errors(tmp_path: Path, random:
         read_labels(tmp_path / "flipped.png")
     with pytest.raises(FileNotFoundError, match=r"missing\.png"):
         read_image(tmp_path / "missing.png")
+
+
+def test_arrays_of_yes_and_no_are_ids_0_and_1(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", np.eye(3) > 0)
+    np.testing.assert_array_equal(read_labels(tmp_path / "a.npy"), np.eye(3))

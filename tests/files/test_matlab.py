@@ -4,6 +4,7 @@ from typing import Any
 import numpy as np
 import pytest
 from scipy.io import savemat
+from scipy.sparse import csc_matrix
 
 from fusionseg.config.errors import UserError
 from fusionseg.files.matlab import annotations, segmentation
@@ -31,9 +32,11 @@ def test_each_annotator_is_read(tmp_path: Path) -> None:
     [
         ([], "at least one annotator"),
         ([{"Segmentation": np.ones((2, 3), int)}], "Boundaries"),
-        ([{"Segmentation": np.ones((2, 3)), "Boundaries": np.ones((2, 3))}], "integer region ids"),
-        ([{"Segmentation": np.full((2, 3), 65536), "Boundaries": np.ones((2, 3))}], "with 0..65536"),
-        ([{"Segmentation": np.ones((2, 3), int), "Boundaries": np.ones((3, 2))}], "one size"),
+        ([{"Segmentation": np.ones((2, 3)), "Boundaries": np.eye(2, 3)}], "integer region ids"),
+        ([{"Segmentation": np.full((2, 3), 65536), "Boundaries": np.eye(2, 3)}], "with 0..65536"),
+        ([{"Segmentation": np.ones((2, 3), int), "Boundaries": np.eye(3, 2)}], "one size"),
+        ([{"Segmentation": np.ones((2, 3), int), "Boundaries": 1 - np.eye(2, 3)}], "may be inverted"),
+        ([{"Segmentation": np.ones((2, 3), int), "Boundaries": np.full((2, 3), np.nan)}], "finite numbers"),
     ],
 )
 def test_another_ground_truth_is_named(people: list[dict[str, Any]], message: str, tmp_path: Path) -> None:
@@ -41,6 +44,28 @@ def test_another_ground_truth_is_named(people: list[dict[str, Any]], message: st
     with pytest.raises(UserError, match=message) as caught:
         annotations(path)
     assert str(path) in str(caught.value)
+
+
+def test_annotators_count_however_their_cells_are_laid_out(tmp_path: Path) -> None:
+    people = [
+        {"Segmentation": np.full((2, 3), k + 1, np.uint16), "Boundaries": csc_matrix(np.eye(2, 3))}
+        for k in range(3)
+    ]
+    column = np.empty((3, 1), object)
+    column[:, 0] = people
+    savemat(tmp_path / "column.mat", {"groundTruth": column})
+    one = np.empty((1, 1), object)
+    one[0, 0] = np.array(
+        [tuple(person.values()) for person in people], [("Segmentation", object), ("Boundaries", object)]
+    ).reshape(1, 3)
+    savemat(tmp_path / "one.mat", {"groundTruth": one})
+    savemat(tmp_path / "none.mat", {"groundTruth": np.empty((0, 0), object)})
+    for name in ("column", "one"):
+        found = annotations(tmp_path / f"{name}.mat")
+        assert [annotation.region[0, 0] for annotation in found] == [1, 2, 3]
+        assert all(annotation.boundaries.sum() == 2 for annotation in found)
+    with pytest.raises(UserError, match="at least one annotator"):
+        annotations(tmp_path / "none.mat")
 
 
 @pytest.mark.parametrize("content", [b"", b"MATLAB 5.0", b"\x89PNG"])

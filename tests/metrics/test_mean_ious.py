@@ -89,7 +89,7 @@ def test_boundary_iou_compares_the_bands_of_each_class() -> None:
     for prediction, truth in PAIRS:
         known = truth < CLASSES
         for number in range(CLASSES):
-            first, second = (band(ids == number, distance) & known for ids in (prediction, truth))
+            first, second = (band((ids == number) & known, distance) for ids in (prediction, truth))
             both[number] += (first & second).sum()
             either[number] += (first | second).sum()
     tables = [semantic_table(*pair, CLASSES, share) for pair in PAIRS]
@@ -98,6 +98,15 @@ def test_boundary_iou_compares_the_bands_of_each_class() -> None:
     )
     assert found["boundary_iou"][:5] == pytest.approx(both[:5] / either[:5])
     assert np.isnan(found["boundary_iou"][5])
+
+
+def test_the_contour_of_void_is_no_mistake() -> None:
+    truth = np.zeros((32, 32), int)
+    truth[:, 20:] = 1
+    predicted = truth.copy()
+    truth[10:15] = 2  # void
+    table = semantic_table(predicted, truth, 2)
+    assert class_figures(table.table, table.boundary)["boundary_iou"].tolist() == [1, 1]
 
 
 def test_pixels_without_a_predicted_class_are_missed() -> None:

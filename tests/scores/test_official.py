@@ -1,12 +1,15 @@
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from fusionseg.data import SyntheticScenes
 from fusionseg.engine.fusion import panoptic
+from fusionseg.files.matlab import annotations, segmentation
 from fusionseg.metrics import BoundaryBenchmark, InstanceScores, RegionBenchmark, SemanticBenchmark
-from fusionseg.metrics.boundary_curve import even_thresholds
+from fusionseg.metrics.benchmark_sums import boundary_benchmark_sums
+from fusionseg.metrics.boundary_curve import boundary_counts, curve, even_thresholds, levels
 from fusionseg.sample import OFFSET, VOID, Classes, Prediction, Truth
 from fusionseg.scores.official import OfficialScores, official_sums
 
@@ -80,3 +83,20 @@ def test_an_error_of_a_process_is_raised_here() -> None:
         official.add(prediction, small)
         with pytest.raises(ValueError, match=r"shape|size"):
             official.figures()
+
+
+def test_boundaries_of_regions_are_those_that_people_drew(data: Path) -> None:
+    folder = data / "BSDS500"
+    files = sorted((folder / "ucm2" / "test").glob("*.mat"))[:2]
+    for file in files:
+        people = annotations(folder / "data" / "groundTruth" / "test" / file.name)
+        strength = segmentation(file).ultrametric
+        assert strength is not None
+        soft = strength[2::2, 2::2]
+        cuts = even_thresholds(5)
+        regions = [person.region for person in people]
+        truth = Truth(np.full(soft.shape, VOID), regions[0], others=tuple(regions[1:]))
+        found = boundary_benchmark_sums(soft, truth, cuts, 0.0075)["curve"]
+        radius = 0.0075 * float(np.hypot(*soft.shape))
+        drawn = boundary_counts(levels(soft, cuts), [person.boundaries for person in people], radius)
+        np.testing.assert_allclose(curve(found)[2], curve(drawn)[2], atol=2e-4)

@@ -220,7 +220,12 @@ def _notices(names: Sequence[str], measured: Sequence[_Counted], counts: Counts)
     if empty := [name for name, own in zip(names, counts, strict=True) if not own[0, 1]]:
         notices.append(
             f"no true boundary in {some(empty)}: what is predicted there is wrong, nothing is missed"
+            + (": no figure is defined" if len(empty) == len(names) else "")
         )
     if silent := [name for name, own in zip(names, counts, strict=True) if not own[:, 3].any()]:
         notices.append(f"no predicted boundary at any threshold in {some(silent)}: they count as missed")
+    if len(np.unique(counts.sum(0), axis=0)) == 1:
+        notices.append(
+            "predictions are the same at all thresholds: they have no curve, and ap is 0 as in the benchmark"
+        )
     return notices

@@ -120,7 +120,7 @@ def score(options: Options) -> Scores:
 
 def _check(options: Options) -> None:
     """Checks the numbers among the arguments."""
-    if options.background < 0:
+    if not 0 <= options.background < 2**63:
         raise UserError(f"expected a background of 0 or a positive id, found {options.background}")
     if options.max_detections is not None and options.max_detections < 1:
         raise UserError(f"expected max_detections of at least 1, found {options.max_detections}")
@@ -138,6 +138,8 @@ def _images(options: Options) -> tuple[list[_Image], list[str]]:
         names, notices = matched(true, predicted, options.truth, options.prediction, options.common)
         found = {name: (true[name], predicted[name]) for name in names}
     else:
+        for folder in (options.truth, options.prediction):
+            instance_files(folder)  # which names what is no folder of images
         found, notices = pairs(
             options.truth, options.prediction, LABEL_SUFFIXES, LABEL_SUFFIXES, options.common
         )

@@ -148,7 +148,7 @@ def _classes(truth: Path) -> list[str]:
     names = [str(number) for number in range(1, CLASSES + 1)]
     if path := _found(truth, NAMES):
         for line in path.read_text(encoding="utf-8-sig", errors="replace").splitlines()[1:]:
-            number, *_, name = line.split("\t")
+            number, *_, name = line.split("\t") if "\t" in line else ("", "")
             if number.strip().isdigit() and 1 <= int(number) <= CLASSES:
                 names[int(number) - 1] = name.strip()
     return names

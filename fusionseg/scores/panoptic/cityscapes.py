@@ -21,6 +21,9 @@ CLASSES = {
 """The ids of the classes that Cityscapes' benchmark evaluates; those from 24 on are things."""
 
 FIRST_THING = 24
+LAST = 33
+"""The last of the ids that Cityscapes gives to classes, among them those that are not evaluated."""
+
 NAME = re.compile(r"(?:.*/)?([^/_]+_\d{6}_\d{6})")
 """The part of the name of a file of Cityscapes that says which image it is."""
 
@@ -31,9 +34,19 @@ class CityscapesSide(NamedTuple):
     path: Path
 
     def codes(self, num_classes: int, crowds: bool) -> IntMap:
-        """See `Side`; a thing without instance is a crowd, as Cityscapes' own evaluation has it."""
+        """See `Side`; a thing without instance is a crowd, as Cityscapes' own evaluation has it.
+
+        Raises:
+            UserError: If an id is of no class.
+        """
         ids = read_labels(self.path)
         values, place = np.unique(ids, return_inverse=True)
+        numbers = np.where(values >= 1000, values // 1000, values)
+        if strange := values[(numbers < 0) | (numbers > LAST)].tolist():
+            raise UserError(
+                f"expected ids of classes from 0 to {LAST}, or class * 1000 + instance, found {strange[:5]} "
+                f"in {self.path}: they may be train ids"
+            )
         position = {number: i for i, number in enumerate(CLASSES)}
         codes = np.zeros(len(values), np.int64)
         for at, value in enumerate(values.tolist()):

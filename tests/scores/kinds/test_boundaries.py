@@ -88,7 +88,7 @@ def test_partitions_have_their_numbers_as_thresholds(folders: tuple[Path, Path])
     assert "crispness" not in metrics
     cells = cells[:, :1]
     savemat(predicted / "b.mat", {"segs": cells})
-    with pytest.raises(UserError, match="found 2 of a and 1 of b"):
+    with pytest.raises(UserError, match="found 2 partitions of a and 1 partitions of b"):
         score(Options(true, predicted, jobs=1))
 
 
@@ -97,7 +97,8 @@ def test_inverted_and_empty_maps_are_said(folders: tuple[Path, Path]) -> None:
     Image.fromarray(255 - LINE).save(predicted / "a.png")
     Image.fromarray(LINE * 0).save(predicted / "b.png")
     notices = score(Options(true, predicted, jobs=1)).notices
-    assert [notice.split(" in ")[-1][:1] for notice in notices] == ["a", "b"]
+    assert [notice.split(" in ")[-1][:1] for notice in notices[:2]] == ["a", "b"]
+    assert "the same at all thresholds: they have no curve, and ap is 0" in notices[2]
     assert "may be an inverted map" in notices[0]
     assert "no predicted boundary at any threshold in b" in notices[1]
     Image.fromarray(255 - LINE).save(true / "a.png")
@@ -112,7 +113,9 @@ def test_a_truth_without_boundaries_is_said(folders: tuple[Path, Path]) -> None:
     assert scores.metrics["ods"] == 1
     assert "no true boundary in b" in scores.notices[0]
     Image.fromarray(LINE * 0).save(true / "a.png")
-    assert np.isnan(score(Options(true, predicted, jobs=1)).metrics["ods"])
+    nothing = score(Options(true, predicted, jobs=1))
+    assert np.isnan(nothing.metrics["ods"])
+    assert "no figure is defined" in nothing.notices[0]
 
 
 @pytest.mark.parametrize(
@@ -121,6 +124,8 @@ def test_a_truth_without_boundaries_is_said(folders: tuple[Path, Path]) -> None:
         ({"thresholds": 0}, "1 to 9999 thresholds"),
         ({"thresholds": [0.5, 0.2]}, "ascending order"),
         ({"thresholds": []}, "ascending order"),
+        ({"thresholds": [float("nan")]}, "ascending order"),
+        ({"thresholds": [0.1, float("nan"), 0.5]}, "ascending order"),
         ({"thresholds": [0.5, 1.2]}, "within"),
         ({"max_distance": 4}, "share of the diagonal, found 4"),
         ({"max_pixels": -1}, "max_pixels of at least 0"),

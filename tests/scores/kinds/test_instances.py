@@ -213,3 +213,17 @@ def test_real_nuclei_are_read_as_they_are_stored(data: Path, tmp_path: Path) -> 
     assert worse.metrics["predictions"] < worse.metrics["instances"]
     for figure in FIGURES:
         assert 0 < worse.metrics[figure] < 1
+
+
+def test_a_folder_of_one_image_is_no_folder_of_images(tmp_path: Path) -> None:
+    for name in ("true", "predicted"):
+        folder = tmp_path / name / "image" / "masks"
+        folder.mkdir(parents=True)
+        Image.fromarray(np.eye(4, dtype=np.uint8)).save(folder / "a.png")
+    with pytest.raises(UserError, match="name the folder that holds the folders of the images"):
+        score(Options(tmp_path / "true" / "image", tmp_path / "predicted" / "image", jobs=1))
+
+
+def test_a_background_that_no_map_can_have_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="expected a background of 0 or a positive id"):
+        score(Options(tmp_path, tmp_path, background=2**70, jobs=1))

@@ -325,7 +325,9 @@ def test_id_files_of_ade20k_are_scored_as_their_segments_are(ade: Path) -> None:
     expected = score(Options(*files, jobs=1))
     assert scores.classes == expected.classes
     (ade / "true" / "objectInfo150.txt").write_text(
-        "Idx\tRatio\tTrain\tVal\tName\n" + "".join(f"{i}\t0.1\t5\t5\tname {i}\n" for i in range(1, 151))
+        "Idx\tRatio\tTrain\tVal\tName\n"
+        + "".join(f"{i}\t0.1\t5\t5\tname {i}\n" for i in range(1, 151))
+        + "\nno table\n"
     )
     named = score(Options(*sides, layout="ade20k", jobs=1))
     assert named.classes == {f"name {name}": figures for name, figures in scores.classes.items()}
@@ -378,3 +380,43 @@ def test_what_does_not_fit_in_ade20k_is_named(change: str, message: str, tmp_pat
         truth = mapping
     with pytest.raises(UserError, match=message):
         score(Options(truth, prediction, layout="ade20k", jobs=1))
+
+
+@pytest.mark.parametrize("number", [34, 99, 65535, 255])
+def test_ids_that_no_class_of_cityscapes_has_are_refused(number: int, tmp_path: Path) -> None:
+    name = "frankfurt_000000_000294_gtFine_instanceIds.png"
+    for folder, ids in (("true", [7, 26001]), ("predicted", [7, number])):
+        (tmp_path / folder).mkdir()
+        Image.fromarray(np.array([ids], np.uint16)).save(tmp_path / folder / name)
+    with pytest.raises(UserError, match=rf"classes from 0 to 33, .* found \[{number}\] in .*train ids"):
+        score(Options(tmp_path / "true", tmp_path / "predicted", layout="cityscapes", jobs=1))
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("iscrowd", "0"), ("iscrowd", 2), ("id", 1.7), ("id", "1"), ("id", -1)]
+)
+def test_numbers_of_segments_are_whole(key: str, value: object, sides: tuple[Path, Path]) -> None:
+    content = json.loads(sides[1].read_text())
+    content["annotations"][0]["segments_info"][0][key] = value
+    sides[1].write_text(json.dumps(content))
+    with pytest.raises(UserError, match=f"found {key} {value!r} in .*side.json"):
+        score(Options(*sides, jobs=1))
+
+
+def test_kinds_of_categories_are_whole(sides: tuple[Path, Path]) -> None:
+    content = json.loads(sides[0].read_text())
+    content["categories"][0]["isthing"] = "0"
+    sides[0].write_text(json.dumps(content))
+    with pytest.raises(UserError, match=r"found isthing '0' in .*side.json"):
+        score(Options(*sides, jobs=1))
+
+
+def test_categories_of_a_prediction_are_the_truth_s(sides: tuple[Path, Path]) -> None:
+    expected = score(Options(*sides, jobs=1)).metrics
+    content = json.loads(sides[1].read_text())
+    sides[1].write_text(json.dumps({**content, "categories": CATEGORIES}))
+    assert score(Options(*sides, jobs=1)).metrics == expected
+    swapped = [{**CATEGORIES[0], "name": "sky"}, {**CATEGORIES[1], "name": "car"}]
+    sides[1].write_text(json.dumps({**content, "categories": swapped}))
+    with pytest.raises(UserError, match="categories that are not the truth's, 3 is 'sky' and not 'car'"):
+        score(Options(*sides, jobs=1))

@@ -75,5 +75,5 @@ def test_what_cannot_be_compared_is_refused(folders: tuple[Path, Path]) -> None:
     cells = np.empty((1, 2), object)
     cells[0, 0] = cells[0, 1] = HALVES
     savemat(folders[1] / "b.mat", {"segs": cells})
-    with pytest.raises(UserError, match="found 1 of a and 2 of b"):
+    with pytest.raises(UserError, match="found 1 partitions of a and 2 partitions of b"):
         score(Options(*folders, jobs=1))
