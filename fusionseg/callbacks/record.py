@@ -53,7 +53,7 @@ class RunRecord(Callback):
         """Whether a batch was asked for: what was raised before kept the training from starting."""
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        self.start = time.time()
+        self.start = time.monotonic()
         self.begun = False
         if stage != "fit":
             return
@@ -99,7 +99,7 @@ class RunRecord(Callback):
             "best": self.best,
             "images": self.images,
             "seconds": self.seconds + self._running(),
-            "spent": self.spent + time.time() - self.start,
+            "spent": self.spent + time.monotonic() - self.start,
             "metrics": self.metrics,
             "rows": [len(table.rows) for table in tables],
             "ranks": trainer.world_size,
@@ -215,7 +215,7 @@ class RunRecord(Callback):
         kept = self.run.best.relative_to(self.run.path).as_posix()
         best = {**self.best, "checkpoint": kept if self.run.best.is_file() else None} if self.best else {}
         summary = {"status": status, "metrics": metrics, "best": best, **self.facts}
-        seconds = self.spent + time.time() - self.start
+        seconds = self.spent + time.monotonic() - self.start
         per_step = self.seconds / self.steps if self.steps else None
         cost = {"seconds": seconds, "seconds_per_step": per_step, "images_per_second": rate}
         write_json(self.run.summary, {**summary, **cost, "peak_memory": peak_memory()})

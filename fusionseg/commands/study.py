@@ -102,11 +102,7 @@ def main(args: Sequence[str]) -> None:
     with Resolver() as resolver:
         if given.dry_run or given.wandb_sweep:
             plan = prepared(given.file, folder, _report, resolver, settings)
-            print(
-                _sweep(plan, folder)
-                if given.wandb_sweep
-                else _workload(plan, folder, given.jobs or 1, resolver)
-            )
+            print(_sweep(plan, folder) if given.wandb_sweep else _workload(plan, folder, given, resolver))
             return
         command = shlex.join(["python", "-m", "fusionseg", "study", *args])
         progress = _run(given, command, folder, resolver, settings)
@@ -133,12 +129,14 @@ def _run(
         folder.declare({"final": known.get("final", []), "command": command, **plan.declared()})
         source = _source(plan, folder, resolver)
         progress = _driven(plan, folder, runner, places, source, "val")
-        if chosen and not progress.failed:
+        if chosen and progress.failed:
+            _report("nothing is measured on the test split, as runs failed")
+        elif chosen:
             final = FixedRuns(final_runs(plan, folder, chosen))
-            folder.declare(
-                {**folder.declared(plan.study.name), "final": sorted({*known.get("final", []), *chosen})}
-            )
             progress = _driven(plan, folder, runner, places, final, "test")
+            if not progress.failed:
+                measured = sorted({*known.get("final", []), *chosen})
+                folder.declare({**folder.declared(plan.study.name), "final": measured})
     return progress
 
 
@@ -169,7 +167,8 @@ def _driven(
         return Driver(plan.study, source, folder, runner, places, display.show, split, trust).run()
 
 
-def _workload(plan: Plan, folder: StudyFolder, jobs: int, resolver: Resolver) -> str:
+def _workload(plan: Plan, folder: StudyFolder, given: Options, resolver: Resolver) -> str:
+    jobs = len(slots_for(given.launcher, given.jobs, given.gpus_per_run)) or 1
     if plan.study.search:
         return search_workload(plan, folder, jobs, resolver, _report)
     return workload(plan, folder, jobs, _report)
@@ -190,9 +189,15 @@ def _chosen(plan: Plan, folder: StudyFolder, final: str | None) -> list[str]:
         runs = [run for run in plan.trial_runs if run["variant"] == trial["name"]]
         if runs and all(folder.record(run["key"]).get("status") == "finished" for run in runs):
             names.append(trial["name"])
-    chosen = final.split(",") if final and final not in names else [final] if final else []
-    if unknown := [name for name in chosen if name not in names]:
-        raise UsageError(f"expected variants of the study or finished trials, found {unknown[0]!r}", "final")
+    chosen = []
+    rest = f"{final}," if final else ""
+    while rest:  # names may hold commas themselves
+        fitting = [name for name in names if rest.startswith(f"{name},")]
+        if not fitting:
+            found = rest.split(",")[0]
+            raise UsageError(f"expected variants of the study or finished trials, found {found!r}", "final")
+        chosen.append(max(fitting, key=len))
+        rest = rest.removeprefix(f"{chosen[-1]},")
     return chosen
 
 

@@ -120,6 +120,25 @@ def with_place(reason: str) -> str:
     return f"{reason}: start this in the folder that holds it, or add that folder to PYTHONPATH"
 
 
+class _Loader(yaml.SafeLoader):
+    """Refuses a mapping with a key twice, of which YAML's readers silently keep the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """The mapping of a node.
+
+        Raises:
+            yaml.MarkedYAMLError: If a key occurs twice.
+        """
+        seen = set()
+        for key, _ in node.value:
+            if key.value in seen and isinstance(key, yaml.ScalarNode):
+                raise yaml.MarkedYAMLError(
+                    problem=f"expected every key once, found {key.value!r} twice", problem_mark=key.start_mark
+                )
+            seen.add(key.value if isinstance(key, yaml.ScalarNode) else None)
+        return super().construct_mapping(node, deep)
+
+
 def mapping(path: Path) -> dict[str, Any]:
     """What a configuration file holds.
 
@@ -127,7 +146,7 @@ def mapping(path: Path) -> dict[str, Any]:
         UsageError: If there is no such file, or it is no YAML, or no mapping.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)
     except OSError as error:
         raise UsageError(f"{path}: expected a configuration file: {error.strerror}") from error
     except RecursionError as error:

@@ -1,17 +1,16 @@
 """Runs a study: starts each run, evaluates it, tries failed ones again, and keeps a record of each."""
 
-import json
 import sys
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from fusionseg.files.atomic import Json
 from fusionseg.metrics.directions import lower_is_better
 from fusionseg.runs.folder import RunFolder
+from fusionseg.studies.evaluations import figures
 from fusionseg.studies.folder import StudyFolder
 from fusionseg.studies.launcher import Job, Launcher
 from fusionseg.studies.plan import PlannedRun
@@ -104,7 +103,7 @@ class Driver:
             return self.launcher.ended(PATIENCE)
         except ChildProcessError as error:
             print(f"{error}; its runs are started again", file=sys.stderr)
-            return {name: -9 for name, active in self.active.items() if len(active.slot.devices) <= 1}
+            return {name: -9 for name, active in self.active.items() if active.slot.processes == 1}
 
     def _take(self) -> bool:
         """Takes runs from the source while there is room for more; whether there is anything left to do."""
@@ -172,7 +171,8 @@ class Driver:
             self.progress.pruned.append(run.folder)
             return
         score = self._figures(run)
-        if code == 0 and score is None and active.stage == "fit":
+        trained = RunFolder(self.folder.path / run.folder).readable_summary().get("status") == "finished"
+        if code == 0 and score is None and active.stage == "fit" and trained:
             self._start(active)
             return
         self.free.append(active.slot)
@@ -228,14 +228,3 @@ class Driver:
             self.folder.write_record(run.key, record)
         except OSError as error:  # of a full disk, for example; the run folder decides
             print(f"{self.folder.path}: {error.strerror}", file=sys.stderr)
-
-
-def figures(run: Path, epoch: str, split: str = "val") -> Json | None:
-    """The figures of an evaluation of the epoch that counts; None if there is none that can be read."""
-    path = RunFolder(run).evaluated(split)
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        measured = content["metrics"] if content["checkpoint"] == epoch else None
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return measured if isinstance(measured, dict) else None

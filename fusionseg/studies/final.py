@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 from fusionseg.config.errors import UsageError
 from fusionseg.runs.folder import RunFolder
-from fusionseg.studies.driver import figures
+from fusionseg.studies.evaluations import figures
 from fusionseg.studies.folder import StudyFolder
 from fusionseg.studies.plan import Plan, PlannedRun
 from fusionseg.studies.search.runs import trial_runs

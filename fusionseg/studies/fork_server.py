@@ -114,6 +114,8 @@ def _run(request: dict[str, Any]) -> None:
     command = request["command"]
     module = importlib.import_module(f"fusionseg.{command}")
     sys.argv = [str(module.__file__), *request["arguments"]]
+    # by which Lightning starts further ranks
+    sys.modules["__main__"].__spec__ = module.__spec__
     from fusionseg.cli.entry import run
 
     run(command, request["arguments"])

@@ -18,8 +18,8 @@ FREE = re.compile(
 
 def settings_of(config: str) -> dict[str, Any]:
     """The settings of a resolved configuration (YAML) by keys with dots, without those that are free."""
-    leaves = dict(_leaves(yaml.safe_load(config)))
-    return {key: value for key, value in leaves.items() if not FREE.match(key)}
+    found = leaves(yaml.safe_load(config))
+    return {key: value for key, value in found.items() if not FREE.match(key)}
 
 
 def key_of(settings: Mapping[str, Any], seed: int) -> str:
@@ -36,6 +36,11 @@ def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str
         for key in keys
         if before.get(key) != after.get(key)
     ]
+
+
+def leaves(tree: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a configuration by keys with dots."""
+    return dict(_leaves(tree))
 
 
 def _leaves(tree: Any, key: str = "") -> Iterator[tuple[str, Any]]:

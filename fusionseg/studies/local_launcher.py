@@ -6,6 +6,7 @@ import selectors
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from typing import Any
 
 from fusionseg.studies.launcher import Job, Launcher
@@ -29,7 +30,7 @@ class LocalLauncher(Launcher):
     def start(self, job: Job) -> None:
         """Starts a job."""
         job.log.parent.mkdir(parents=True, exist_ok=True)
-        if len(job.slot.devices) > 1:
+        if job.slot.processes > 1:
             self._programs[job.name] = _program(job)
             return
         self._send(
@@ -98,8 +99,9 @@ class LocalLauncher(Launcher):
                 start_new_session=True,  # so that Ctrl-C reaches the driver alone
             )
         input: Any = self._server.stdin
-        input.write(json.dumps(request).encode() + b"\n")
-        input.flush()
+        with suppress(BrokenPipeError):  # it died, which `ended` reports
+            input.write(json.dumps(request).encode() + b"\n")
+            input.flush()
 
 
 def _program(job: Job) -> subprocess.Popen[bytes]:

@@ -97,9 +97,9 @@ def arguments(study: Study, variant: Variant, steps: int | None = None) -> list[
     if study.precision:
         words.append(f"--trainer.precision={study.precision}")
     if epochs := study.budget.get("epochs"):
-        words.append(f"--trainer.max_epochs={epochs:g}")
+        words.append(f"--trainer.max_epochs={epochs}")
     if number := steps or study.budget.get("steps"):
-        words += ["--trainer.max_epochs=-1", f"--trainer.max_steps={number:g}"]
+        words += ["--trainer.max_epochs=-1", f"--trainer.max_steps={number}"]
     settings = {**study.settings, **variant.settings}
     return words + [f"--{key}={as_text(value)}" for key, value in settings.items()]
 

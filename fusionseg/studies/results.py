@@ -1,6 +1,7 @@
 """The results of a study, or of any run folders: a row for each run."""
 
-import json
+import math
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -12,6 +13,7 @@ import yaml
 from fusionseg.config.errors import UsageError
 from fusionseg.files.atomic import Json
 from fusionseg.runs.folder import RunFolder
+from fusionseg.studies.evaluations import evaluation, figures
 from fusionseg.studies.folder import StudyFolder
 
 if TYPE_CHECKING:
@@ -57,7 +59,7 @@ class RunResult:
     @cached_property
     def command(self) -> str:
         """The command that repeats the run."""
-        return f"python -m fusionseg.fit --config {self.folder}/config.yaml --out OUT"
+        return f"python -m fusionseg.fit --config {shlex.quote(f'{self.folder}/config.yaml')} --out OUT"
 
 
 @dataclass(frozen=True)
@@ -106,10 +108,12 @@ class Results:
         return {run.seed: run for run in self.runs if run.variant == variant}
 
     def figures(self, variant: str, name: str) -> dict[int, float]:
-        """A figure of the finished runs of a variant, by their seeds."""
-        runs = self.of(variant).items()
+        """A figure of the finished runs of a variant, by their seeds; where it is undefined there is none."""
+        finished = {seed: run for seed, run in self.of(variant).items() if run.status == "finished"}
         return {
-            seed: run.figures[name] for seed, run in runs if run.status == "finished" and name in run.figures
+            seed: run.figures[name]
+            for seed, run in finished.items()
+            if not math.isnan(run.figures.get(name, math.nan))
         }
 
     def frame(self) -> "pd.DataFrame":
@@ -145,6 +149,14 @@ def collect(paths: Iterable[str | Path], name: str | None = None) -> Results:
     if len(folders) == 1 and not RunFolder(folders[0]).config.is_file():
         return _of_study(StudyFolder(folders[0]), name)
     runs = [_bare(folder) for folder in folders]
+    places: dict[tuple[str, int], Path] = {}
+    for run in runs:
+        other = places.setdefault((run.variant, run.seed), run.folder)
+        if other is not run.folder:
+            raise UsageError(
+                f"expected runs of different variants or seeds, found {other} and {run.folder}, both "
+                f"{run.variant!r} with seed {run.seed}: rename the folder above one of them"
+            )
     return Results(runs, {"name": "runs", "metric": "val/score", "epoch": "best"})
 
 
@@ -160,13 +172,16 @@ def _of_study(folder: StudyFolder, name: str | None) -> Results:
     for run in declared["runs"]:
         variant = by_name[run["variant"]]
         record = folder.record(run["key"])
-        status = record.get("status", "missing")
+        path = folder.path / run["folder"]
+        # a driver may have died, or a disk have been full, before it was recorded
+        status: Any = "finished" if figures(path, declared["epoch"]) else record.get("status", "missing")
         runs.append(
             _result(
-                folder.path / run["folder"],
+                path,
                 run["variant"],
                 run["seed"],
                 status,
+                epoch=declared["epoch"],
                 settings=variant["settings"],
                 point=variant.get("point", {}),
                 reason=record.get("reason", ""),
@@ -185,30 +200,31 @@ def _bare(path: Path) -> RunResult:
     return _result(path, variant, seed if isinstance(seed, int) else 0, status)
 
 
-def _result(path: Path, variant: str, seed: int, status: Status, **more: Any) -> RunResult:
+def _result(
+    path: Path, variant: str, seed: int, status: Status, epoch: str | None = None, **more: Any
+) -> RunResult:
+    """A run with its evaluations, in a study those of the epoch that counts there."""
     folder = RunFolder(path)
-    figures: dict[str, float] = {}
+    measured: dict[str, float] = {}
     per_class: dict[str, Any] = {}
     tuned: set[str] = set()
     if status == "finished":
         for split in ("val", "test"):
-            file = folder.evaluated(split)
-            if file.is_file():
-                evaluated = json.loads(file.read_text(encoding="utf-8"))
-                measured = {k: float("nan") if v is None else v for k, v in evaluated["metrics"].items()}
-                figures |= {f"{split}/{name}": value for name, value in measured.items()}
-                per_class[split] = evaluated["per_class"]
-                tuned |= {split} if evaluated.get("decoder") else set()
-        if not figures:
-            figures = dict((folder.read_summary().get("best") or {}).get("metrics", {}))
+            if found := evaluation(path, split, epoch):
+                values = {k: float("nan") if v is None else v for k, v in found["metrics"].items()}
+                measured |= {f"{split}/{name}": value for name, value in values.items()}
+                per_class[split] = found.get("per_class", {})
+                tuned |= {split} if found.get("decoder") else set()
+        if not measured and epoch is None:
+            measured = dict((folder.readable_summary().get("best") or {}).get("metrics", {}))
     return RunResult(
         variant,
         seed,
         path,
         status,
-        figures=figures,
+        figures=measured,
         per_class=per_class,
         tuned=frozenset(tuned),
-        summary=folder.read_summary(),
+        summary=folder.readable_summary(),
         **more,
     )

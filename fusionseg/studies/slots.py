@@ -13,17 +13,24 @@ class Slot:
 
     Attributes:
         cores: Numbers of processor cores; empty where the system does not tell.
-        devices: GPUs by number or id; empty for none.
+        devices: GPUs by number or id; empty for none, None where something else hands them out.
     """
 
     cores: tuple[int, ...] = ()
-    devices: tuple[str, ...] = ()
+    devices: tuple[str, ...] | None = None
 
     @property
     def environment(self) -> dict[str, str]:
         """The environment variables of its processes."""
-        threads = {"OMP_NUM_THREADS": str(max(1, len(self.cores)))} if self.cores else {}
-        return threads | ({"CUDA_VISIBLE_DEVICES": ",".join(self.devices)} if self.devices else {})
+        threads = {}
+        if self.cores:
+            threads = {"OMP_NUM_THREADS": str(max(1, len(self.cores) // self.processes))}
+        return threads | ({} if self.devices is None else {"CUDA_VISIBLE_DEVICES": ",".join(self.devices)})
+
+    @property
+    def processes(self) -> int:
+        """How many ranks train on it."""
+        return max(1, len(self.devices or ()))
 
 
 def slots(jobs: int | None = None, per_run: float | None = None) -> list[Slot]:
@@ -58,7 +65,8 @@ def _groups(found: list[str], per_run: float | None) -> list[tuple[str, ...]]:
     if share == 0:
         return []
     if share < 1:
-        return [(device,) for device in found for _ in range(int(1 / share + 1e-9))]
+        # first one on each GPU, so that fewer runs than there is room for do not share one
+        return [(device,) for _ in range(int(1 / share + 1e-9)) for device in found]
     size = int(share)
     return [tuple(found[i : i + size]) for i in range(0, len(found) - size + 1, size)]
 

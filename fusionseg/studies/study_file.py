@@ -11,6 +11,7 @@ from fusionseg.config.type_names import nearest
 from fusionseg.files.atomic import Json
 from fusionseg.studies.axes import Variant, crossed
 from fusionseg.studies.entries import a_list, a_mapping, a_name, a_number, one_of
+from fusionseg.studies.identity import leaves
 from fusionseg.studies.search.declaration import Search, read_search
 
 KEYS = (
@@ -176,11 +177,12 @@ def _checked(settings: Any, key: str) -> dict[str, Any]:
     """The settings with dots, none of which the study decides otherwise."""
     if not isinstance(settings, dict):
         raise UsageError(f"expected settings such as model.beta: 0.3, found {settings!r}", key)
-    for name in settings:
+    for name in leaves(settings):
         if name in OWN:
             raise UsageError(
                 "a study decides that by its own keys seeds, precision and budget", f"{key}.{name}"
             )
+    for name in settings:
         if str(name).split(".")[0] not in ("model", "data", "trainer"):
             raise UsageError(f"expected a setting of model, data or trainer, found {name!r}", key)
     return {str(name): value for name, value in settings.items()}
@@ -193,7 +195,7 @@ def _settings(content: Mapping[str, Any], key: str) -> dict[str, Any]:
 def _seeds(content: Mapping[str, Any]) -> tuple[int, ...]:
     given = content.get("seeds", 3)
     seeds = list(range(given)) if isinstance(given, int) and not isinstance(given, bool) else given
-    fine = isinstance(seeds, list) and seeds and all(isinstance(seed, int) and seed >= 0 for seed in seeds)
+    fine = isinstance(seeds, list) and seeds and all(type(seed) is int and seed >= 0 for seed in seeds)
     if not fine or len(set(seeds)) < len(seeds):
         raise UsageError(f"expected a number of seeds, or a list of different ones, found {given!r}", "seeds")
     return tuple(seeds)
@@ -207,6 +209,8 @@ def _metric(content: Mapping[str, Any]) -> str:
             "nothing",
             "metric",
         )
+    if name.startswith("val/loss"):
+        raise UsageError(f"expected a figure that `evaluate` measures, found {name!r}", "metric")
     return name
 
 

@@ -3,6 +3,7 @@
 import yaml
 
 from fusionseg.files.atomic import write_text
+from fusionseg.metrics.directions import lower_is_better
 from fusionseg.studies.folder import StudyFolder
 from fusionseg.studies.plan import Plan
 
@@ -22,11 +23,12 @@ def sweep(plan: Plan, folder: StudyFolder) -> str:
         path = folder.variant(variant)
         write_text(path, config)
         files.append(str(path.resolve()))
+    goal = "minimize" if lower_is_better(plan.study.metric) else "maximize"
     content = {
         "program": "fusionseg.fit",
         "method": "grid",
         "name": plan.study.name,
-        "metric": {"name": plan.study.metric, "goal": "maximize"},
+        "metric": {"name": plan.study.metric, "goal": goal},
         "parameters": {"config": {"values": files}, "seed_everything": {"values": list(plan.study.seeds)}},
         "command": COMMAND,
     }

@@ -1,9 +1,10 @@
 """What a study asks for: its runs with their commands, and how much time and disk they take."""
 
+import shlex
 from collections.abc import Callable
 from functools import partial
 
-from fusionseg.studies.driver import figures
+from fusionseg.studies.evaluations import figures
 from fusionseg.studies.folder import StudyFolder
 from fusionseg.studies.live import duration
 from fusionseg.studies.plan import Plan, arguments
@@ -28,7 +29,8 @@ def workload(plan: Plan, folder: StudyFolder, jobs: int, report: Callable[[str],
     """
     left = [run for run in plan.runs if not figures(folder.path / run.folder, plan.study.epoch)]
     lines = [
-        f"{run.folder}: python -m fusionseg.fit {' '.join(run.arguments)} --out {folder.path / run.folder}"
+        f"{run.folder}: python -m fusionseg.fit "
+        + shlex.join([*run.arguments, "--out", str(folder.path / run.folder)])
         for run in left
     ]
     seconds: dict[str, float | None] = {}

@@ -92,10 +92,11 @@ def suite_of(variant: Variant) -> MetricSuite:
 
 
 def write_evaluation(
-    folder: Path, split: str, variant: Variant, seed: int, images: int, groups: int
+    folder: Path, split: str, variant: Variant, seed: int, options: Mapping[str, Any]
 ) -> dict[str, float]:
     """Writes an evaluation of made-up predictions and returns its figures."""
     suite = suite_of(variant)
+    images, groups = options["images"], options["groups"]
     # a seed is a little better or worse with every image
     luck = np.random.default_rng((2, seed)).normal(0, 0.01, 2) + np.random.default_rng(
         (3, seed, *variant.key)
@@ -115,6 +116,7 @@ def write_evaluation(
             name: {key: values[i] for key, values in columns.items()} for i, name in enumerate(CLASSES)
         }
         result = {"metrics": figures, "per_class": per_class, "notes": [], "split": split, "images": images}
+        result["checkpoint"] = options["epoch"]
         things = {"things": [CLASSES[i] for i in THINGS], "region": "a block"}
         write_json(folder / "evaluation" / f"{split}.json", result | things)
         records.write_csv(folder / "evaluation" / f"{split}.csv")
@@ -142,9 +144,9 @@ def write_run(folder: Path, name: str, variant: Variant, seed: int, options: Map
     """Writes the folder of a finished run."""
     folder.mkdir(parents=True)
     (folder / "config.yaml").write_text(yaml.safe_dump({"seed_everything": seed, **variant.settings}))
-    figures = write_evaluation(folder, "val", variant, seed, options["images"], options["groups"])
+    figures = write_evaluation(folder, "val", variant, seed, options)
     if options["test"]:
-        write_evaluation(folder, "test", variant, seed, options["images"], options["groups"])
+        write_evaluation(folder, "test", variant, seed, options)
     write_curves(folder / "metrics.csv", figures, options["epochs"], seed)
     measured = {f"val/{key}": value for key, value in figures.items()}
     write_json(
@@ -185,6 +187,7 @@ def write_study(
     """
     options = {"images": 12, "groups": 0, "epochs": 8, "test": False}
     options |= {key: declared.pop(key) for key in tuple(declared) if key in options}
+    options["epoch"] = declared.get("epoch", "last")
     study = StudyFolder(path)
     runs = []
     for name, variant in variants.items():

@@ -91,6 +91,7 @@ def _volume(numbers: Analysis, names: Sequence[str], figures: tuple[str, str]) -
     volumes = [
         hypervolume([(first[name][seed], second[name][seed]) for name in names], (0, 0))
         for seed in numbers.asked.seeds
+        if all(seed in figure[name] for figure in (first, second) for name in names)
     ]
     return mean_interval(volumes)
 
