@@ -123,7 +123,7 @@ def _run(
     with folder.held(), stoppable():
         check_left(given.launcher, folder)
         plan = prepared(given.file, folder, _report, resolver, settings)
-        chosen = _chosen(plan, folder, given.final)
+        chosen = chosen_variants(plan, folder, given.final)
         places = places or _room(plan)
         known = folder.declared(plan.study.name) if plan.study.name in folder.names() else {}
         folder.declare({"final": known.get("final", []), "command": command, **plan.declared()})
@@ -178,7 +178,7 @@ def _sweep(plan: Plan, folder: StudyFolder) -> str:
     return search_sweep(plan, folder) if plan.study.search else sweep(plan, folder)
 
 
-def _chosen(plan: Plan, folder: StudyFolder, final: str | None) -> list[str]:
+def chosen_variants(plan: Plan, folder: StudyFolder, final: str | None) -> list[str]:
     """The variants that are measured on the test split; of trials, those that are finished can be.
 
     Raises:

@@ -3,10 +3,13 @@ from pathlib import Path
 
 import pytest
 
-from fusionseg.commands.study import divided, main, options
+from fusionseg.commands.study import chosen_variants, divided, main, options
 from fusionseg.config.errors import UsageError, UserError
 from fusionseg.studies import collect, load
+from fusionseg.studies.axes import Variant
 from fusionseg.studies.folder import StudyFolder
+from fusionseg.studies.plan import planned
+from fusionseg.studies.study_file import Study
 
 
 def test_settings_of_all_runs_are_told_from_the_command_s_own() -> None:
@@ -67,3 +70,19 @@ def test_a_study_from_its_file_to_its_table(
         UserError, match=r"variant 'joint' is not what began .*model.beta: 1.0 before, 2.0 now"
     ):
         main([str(changed), "--out", str(out)])
+
+
+def test_names_with_commas_can_be_chosen_together(tmp_path: Path) -> None:
+    names = ["ratio=1,scale=2", "ratio=1", "single"]
+    study = Study("s", (), tuple(Variant(name, {"model.beta": i}) for i, name in enumerate(names)), (0,))
+    found = {name: {"config": f"beta: {i}", "parameters": 1, "steps": 1} for i, name in enumerate(names)}
+    folder = StudyFolder(tmp_path)
+    plan = planned(study, found, {}, folder)
+    assert chosen_variants(plan, folder, "single,ratio=1,scale=2,ratio=1") == [
+        "single",
+        "ratio=1,scale=2",
+        "ratio=1",
+    ]
+    assert chosen_variants(plan, folder, None) == []
+    with pytest.raises(UsageError, match="found 'scale=2'"):
+        chosen_variants(plan, folder, "ratio=1,single,scale=2")

@@ -272,3 +272,16 @@ def test_runs_have_their_names_and_groups_in_tracking(tmp_path: Path) -> None:
     driven(tmp_path, launcher)
     assert {job.environment["WANDB_NAME"] for job in launcher.started} == {run.folder for run in RUNS}
     assert {job.environment["WANDB_RUN_GROUP"] for job in launcher.started} == {"s/a", "s/b"}
+
+
+def test_a_training_that_ends_without_a_result_has_failed(tmp_path: Path) -> None:
+    class Silent(FakeLauncher):
+        def _write(self, job: Job) -> None:
+            if job.name != "a/1":
+                super()._write(job)
+
+    launcher = Silent()
+    progress = driven(tmp_path, launcher)
+    assert progress.failed == ["a/1"]
+    assert progress.finished == 5
+    assert [job.name for job in launcher.started].count("a/1") == 1 + STUDY.retries

@@ -133,3 +133,9 @@ def test_values_travel_as_yaml() -> None:
         "--data.crop_size=[64, 96]",
         "--model.beta=0.5",
     ]
+
+
+@pytest.mark.parametrize("budget", [{"steps": 1_234_567}, {"epochs": 1_234_567}])
+def test_large_budgets_keep_their_digits(budget: dict[str, float]) -> None:
+    words = arguments(replace(STUDY, budget=budget), STUDY.variants[0])
+    assert any(word.endswith("=1234567") for word in words)

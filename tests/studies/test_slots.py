@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from fusionseg.config.errors import UsageError
-from fusionseg.studies.slots import devices, slots
+from fusionseg.studies.slots import Slot, devices, slots
 
 
 @pytest.fixture
@@ -18,8 +18,9 @@ def cores(monkeypatch: pytest.MonkeyPatch) -> None:
         ("0,1,2,3", None, None, [("0",), ("1",), ("2",), ("3",)]),
         ("0,1,2,3", None, 2, [("0", "1"), ("2", "3")]),
         ("0,1,2", None, 2, [("0", "1")]),
-        ("4,GPU-ab", None, 0.5, [("4",), ("4",), ("GPU-ab",), ("GPU-ab",)]),
+        ("4,GPU-ab", None, 0.5, [("4",), ("GPU-ab",), ("4",), ("GPU-ab",)]),
         ("0", 2, 0.25, [("0",), ("0",)]),
+        ("0,1,2,3", 2, 0.5, [("0",), ("1",)]),
         ("0", 8, None, [("0",)]),
         ("", 3, None, [(), (), ()]),
         ("0,1", 2, 0, [(), ()]),
@@ -32,6 +33,18 @@ def test_devices_are_handed_out(
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
     found = slots(jobs, per_run)
     assert [slot.devices for slot in found] == groups
+
+
+@pytest.mark.usefixtures("cores")
+def test_a_run_without_devices_sees_none_and_ranks_share_their_cores(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,2,3")
+    assert slots(2, 0)[0].environment == {"OMP_NUM_THREADS": "4", "CUDA_VISIBLE_DEVICES": ""}
+    pair = slots(None, 2)[0]
+    assert pair.environment == {"OMP_NUM_THREADS": "2", "CUDA_VISIBLE_DEVICES": "0,1"}
+    assert (pair.processes, slots(2, 0)[0].processes) == (2, 1)
+    assert Slot().environment == {}  # of a cluster, which hands out its devices
 
 
 @pytest.mark.usefixtures("cores")

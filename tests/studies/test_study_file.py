@@ -49,6 +49,10 @@ def test_settings_of_the_command_line_go_to_all_runs(tmp_path: Path) -> None:
         ({"budget": {"hours": 1}}, "^budget: expected one of"),
         ({"budget": {"steps": 1.5}}, "^budget.steps: expected a number"),
         ({"variants": {"a": {"seed_everything": 1}}}, "^variants.a.seed_everything: a study decides that"),
+        ({"variants": {"a": {"trainer": {"max_epochs": 3}}}}, "^variants.a.trainer.max_epochs: a study"),
+        ({"settings": {"trainer": {"precision": "bf16-mixed"}}}, "^settings.trainer.precision: a study"),
+        ({"metric": "val/loss"}, "^metric: expected a figure that `evaluate` measures, found 'val/loss'"),
+        ({"seeds": [True]}, "^seeds: "),
         ({"variants": {"a": {"beta": 1}}}, "^variants.a: expected a setting of model, data or trainer"),
         ({"variants": {"a/b": {}}}, "^variants: expected a name that can be a folder"),
         ({"variants": {}}, "^variants: expected `axes`, `variants` or `search`"),
@@ -60,3 +64,10 @@ def test_settings_of_the_command_line_go_to_all_runs(tmp_path: Path) -> None:
 def test_what_is_no_study_is_refused_by_its_key(content: dict, message: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=message):
         read_study(written(tmp_path, **content))
+
+
+def test_a_variant_of_a_name_that_is_given_twice_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "s.yaml"
+    path.write_text("variants:\n  a: {}\n  b: {model.beta: 2}\n  a: {model.beta: 3}\n")
+    with pytest.raises(UsageError, match=r"line 4, column 3: .*expected every key once, found 'a' twice"):
+        read_study(path)

@@ -29,3 +29,11 @@ def test_a_sweep_has_the_variants_as_files_and_the_seeds(tmp_path: Path) -> None
     read = [yaml.safe_load(Path(file).read_text()) for file in files]
     assert [config["model"]["init_args"]["beta"] for config in read] == [0, 1]
     assert content["command"][-1] == "${args}"
+
+
+def test_what_is_better_when_it_is_lower_is_minimized(tmp_path: Path) -> None:
+    study = Study("s", (), (Variant("a", {}),), (0,), metric="val/voi")
+    found: dict[str, Any] = {"a": {"config": "model: {}", "parameters": 1, "steps": 1}}
+    folder = StudyFolder(tmp_path)
+    content = yaml.safe_load(sweep(planned(study, found, {}, folder), folder))
+    assert content["metric"] == {"name": "val/voi", "goal": "minimize"}
