@@ -6,6 +6,7 @@ from statistics import median
 from fusionseg.config.errors import UsageError
 from fusionseg.studies.folder import StudyFolder
 from fusionseg.studies.live import duration
+from fusionseg.studies.report.comparisons import compared
 from fusionseg.studies.report.numbers import count
 from fusionseg.studies.report.question import Question, question
 from fusionseg.studies.results import collect
@@ -13,6 +14,8 @@ from fusionseg.studies.statistics import plan, smallest_difference, spread_inter
 
 LEAST = 2
 """So many seeds make a spread."""
+
+_EQUAL = "  all differences are equal so far, so that this pilot says nothing of their spread"
 
 SHOWN = (3, 4, 5, 6, 8, 10, 12, 15, 20)
 
@@ -31,19 +34,19 @@ def seed_plan(folder: StudyFolder, name: str, effect: float) -> str:
         UsageError: If there are fewer than 2 seeds of the reference and another variant.
     """
     asked = question(collect([folder.path], name))
+    pairs = compared(asked)
     found = {
         (variant, metric): differences
-        for metric in asked.metrics
-        for variant in asked.others
+        for variant, metric in pairs
         if len(differences := _differences(asked, variant, metric)) >= LEAST
     }
     if not found:
         raise UsageError(f"{folder.path}: expected 2 finished seeds of two variants: run a pilot of 3 seeds")
-    family = count(len(found), "comparison")
+    family = count(len(pairs), "comparison")
     lines = [f"differences from {asked.reference}; power to find {effect:g} at level 0.05, of {family}"]
     for (variant, metric), differences in found.items():
         seconds = _seconds(asked, variant) + _seconds(asked, asked.reference)
-        lines += ["", *_table(f"{variant}, {metric}", differences, effect, len(found), seconds)]
+        lines += ["", *_table(f"{variant}, {metric}", differences, effect, len(pairs), seconds)]
     return "\n".join(lines)
 
 
@@ -63,6 +66,7 @@ def _table(
     return [
         f"{title}: spread of the difference {spread.spread:.4f} from {number} seeds (95 % interval "
         f"{spread.low:.4f} to {spread.high:.4f}); {number} seeds could show {least:.4f} with power 0.8",
+        *([_EQUAL] if spread.spread == 0 else []),
         "  seeds   power   at the upper 80 % bound of the spread   time of both variants",
         *(
             f"  {planned.seeds:5}   {planned.power:5.2f}   {planned.power_at_upper_spread:37.2f}   "

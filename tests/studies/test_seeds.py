@@ -57,3 +57,23 @@ def test_the_cost_is_that_of_an_undisturbed_run(tmp_path: Path) -> None:
 def test_one_seed_is_no_pilot(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="expected 2 finished seeds of two variants: run a pilot of 3 seeds"):
         seed_plan(written(tmp_path, seeds=1), "s", 0.02)
+
+
+def test_a_pilot_of_some_variants_is_planned_for_all(tmp_path: Path) -> None:
+    folder = written(tmp_path)
+    for seed in range(3):
+        (tmp_path / f"region/{seed}/evaluation/val.json").unlink()
+        folder.write_record(f"region{seed}", {"status": "missing"})
+    text = seed_plan(folder, "s", 0.02)
+    assert "of 3 comparisons" in text  # its task is not known yet
+    assert "region" not in text
+
+
+def test_equal_differences_are_said(tmp_path: Path) -> None:
+    folder = written(tmp_path)
+    for seed in range(3):
+        path = tmp_path / f"semantic/{seed}/evaluation/val.json"
+        content = json.loads(path.read_text())
+        content["metrics"]["miou"] = FIGURES["joint"]["miou"][seed]
+        path.write_text(json.dumps(content))
+    assert "all differences are equal so far" in seed_plan(folder, "s", 0.02)

@@ -88,12 +88,7 @@ def comparisons(
         images: The intervals over images, by variant and figure.
     """
     results = asked.results
-    pairs = [
-        (variant, metric)
-        for metric in asked.metrics
-        for variant in asked.others
-        if _comparable(asked, variant, metric)
-    ]
+    pairs = compared(asked)
     tests = [
         paired(
             results.figures(variant, metric), results.figures(asked.reference, metric), planned=asked.seeds
@@ -105,6 +100,16 @@ def comparisons(
     return [
         Comparison(variant, metric, test, t, flips, images[variant, metric], len(tests))
         for (variant, metric), test, t, flips in zip(pairs, tests, by_t, by_flips, strict=True)
+    ]
+
+
+def compared(asked: Question) -> list[tuple[str, str]]:
+    """The variants, each with a figure, that are compared with the reference."""
+    return [
+        (variant, metric)
+        for metric in asked.metrics
+        for variant in asked.others
+        if _comparable(asked, variant, metric)
     ]
 
 
