@@ -4,7 +4,13 @@ from collections.abc import Iterable
 from typing import Any
 
 from lightning.pytorch import Callback
-from lightning.pytorch.callbacks import BackboneFinetuning, LearningRateFinder, ModelCheckpoint, ModelPruning
+from lightning.pytorch.callbacks import (
+    BackboneFinetuning,
+    BatchSizeFinder,
+    LearningRateFinder,
+    ModelCheckpoint,
+    ModelPruning,
+)
 from torch import nn
 
 from fusionseg.config.errors import UsageError
@@ -35,6 +41,12 @@ def check_callbacks(callbacks: Iterable[Callback], model: Any) -> None:
             raise UsageError(
                 f"found {name}, but the model has no module `backbone`: leave it out, and set "
                 "model.freeze_encoder_epochs and model.encoder_lr",
+                "trainer.callbacks",
+            )
+        if isinstance(callback, BatchSizeFinder):
+            raise UsageError(
+                f"found {name}, which changes the batch size that config.yaml and a resumed run have: leave "
+                "it out, and set data.batch_size",
                 "trainer.callbacks",
             )
         if isinstance(callback, ModelPruning):

@@ -21,7 +21,7 @@ from fusionseg.runs.evaluation_files import evaluate, track
 from fusionseg.runs.folder import RunFolder
 from fusionseg.runs.restore import arguments
 from fusionseg.runs.run_classes import with_run_classes
-from fusionseg.runs.training_files import check_unseen
+from fusionseg.runs.training_files import check_unseen, namesakes
 from fusionseg.scores.official import OfficialScores
 
 ABOUT = """Measures the best checkpoint of a run on a split, at the label files' own resolution, and writes
@@ -124,3 +124,5 @@ def check_images(run: RunFolder, data: Any, split: Literal["val", "test"], remed
     if isinstance(data, SegmentationDataModule):
         remedies = ["choose other data", *([remedy] if remedy else [])]
         check_unseen(run.training_files, data.dataset(split), ", or ".join(remedies))
+        if line := namesakes(run.training_files, data.dataset(split)):
+            print(line, file=sys.stderr)

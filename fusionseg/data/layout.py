@@ -101,8 +101,8 @@ def class_map(path: Path, classes: Classes, void: int) -> npt.NDArray[np.uint8]:
     """The class ids (H, W) of a label file, its own void id replaced by 255.
 
     Raises:
-        DataError: The file has an id that is neither a class nor void, or a palette that gives most of its
-            ids the colors of other classes.
+        DataError: The file has an id that is neither a class nor void, or a palette that gives its ids the
+            colors of other classes.
         ValueError: The file is damaged.
     """
     labels, palette = read_palette_labels(path)
@@ -121,14 +121,18 @@ def class_map(path: Path, classes: Classes, void: int) -> npt.NDArray[np.uint8]:
 
 
 def _check_palette(ids: list[int], palette: list[Color], classes: Classes, path: Path) -> None:
-    """Raises a DataError if most ids that occur in a file have there the color of another class."""
+    """Raises a DataError if ids that occur in a file have there the colors of other classes.
+
+    That is so where most of them do, or some have each other's colors. Others may share a color by chance.
+    """
     named = dict(zip(classes.colors, classes.names, strict=True))
     others = {
         i: named[palette[i]]
         for i in ids
         if i < len(palette) and palette[i] in named and palette[i] not in (classes.colors[i], (i, i, i))
     }
-    if 2 * len(others) > len(ids):
+    exchanged = len(others) > 1 and set(others.values()) == {classes.names[i] for i in others}
+    if exchanged or 2 * len(others) > len(ids):
         found = some([f"{i} in the color of {name} and not {classes.names[i]}" for i, name in others.items()])
         raise DataError(
             f"expected palette indices that are class ids in {path}, found {found}: save the ids, or "

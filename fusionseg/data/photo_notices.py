@@ -62,13 +62,11 @@ def fits_range(image: Photo, declared: bool) -> bool:
 
 
 def _images(dataset: SegmentationDataset) -> Iterator[Photo]:
-    """Some images; one alone if it has 8 bits, as the others then will too."""
+    """Some images."""
     for index in _spread(len(dataset), _IMAGES):
         with unmendable():
             image = dataset.read(index).image
         yield image
-        if image.dtype == np.uint8 and index == 0:
-            return
 
 
 def _spread(count: int, most: int) -> range:

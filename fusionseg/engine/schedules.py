@@ -14,6 +14,7 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from fusionseg.config.errors import UsageError
 from fusionseg.config.recipe import made
 from fusionseg.files.state_dicts import Checkpoint
+from fusionseg.metrics.directions import lower_is_better
 
 Interval = Literal["step", "epoch"]
 
@@ -49,6 +50,8 @@ class Schedule:
         if self.recipe is None:
             return optimizer
         schedule, interval = scheduled(self.recipe, optimizer, total_steps)
+        if isinstance(schedule, ReduceLROnPlateau):
+            check_direction(schedule)
         if self.saved.get("planned_steps", total_steps) != total_steps:
             self._extend(optimizer, schedule, interval)
         self.saved = {}
@@ -85,7 +88,7 @@ class Schedule:
         for schedule in (plan.scheduler for plan in plans):
             if not isinstance(schedule, ReduceLROnPlateau):
                 continue
-            monitor = getattr(schedule, "monitor", "val/loss")
+            monitor = monitored(schedule)
             if monitor not in figures:
                 raise UsageError(
                     f"expected one of {', '.join(figures)}, found {monitor}", "model.schedule.monitor"
@@ -115,6 +118,22 @@ class Schedule:
             f"{type(schedule).__name__} goes on as one of {self.total_steps} steps instead of "
             f"{self.saved['planned_steps']}: the rate is {groups[-1]['lr']:.3g} now, and was {before:.3g}",
             file=sys.stderr,
+        )
+
+
+def monitored(schedule: ReduceLROnPlateau) -> str:
+    """The figure that a schedule follows."""
+    return str(getattr(schedule, "monitor", "val/loss"))
+
+
+def check_direction(schedule: ReduceLROnPlateau) -> None:
+    """Raises a UsageError if a schedule takes a figure for better where it is worse."""
+    figure = monitored(schedule)
+    mode, better = ("min", "lower") if lower_is_better(figure) else ("max", "higher")
+    if schedule.mode != mode:
+        raise UsageError(
+            f"expected {mode}, as {figure} is better where it is {better}, found {schedule.mode}: set it",
+            "model.schedule.mode",
         )
 
 

@@ -41,14 +41,14 @@ class InputImages:
     Raises:
         UsageError: If images are to be taken from the folder to write to.
         FileNotFoundError: If a path names no image.
-        ValueError: If several images have the same name.
+        ValueError: If a folder holds predictions, or several images have the same name.
     """
 
     def __init__(self, paths: Sequence[str], out: Path) -> None:
         self.out = out.resolve()
         self.others: Counter[str] = Counter()
         self.hidden = 0
-        self.predictions = 0
+        self.predictions: set[Path] = set()
         files: dict[Path, str] = {}
         for path in paths:
             if Path(path).resolve() == self.out:
@@ -80,7 +80,7 @@ class InputImages:
         counts = {
             f"files of other kinds ({kinds})": sum(self.others.values()),
             "hidden": self.hidden,
-            "folders of predictions": self.predictions,
+            "folders of predictions": len(self.predictions),
         }
         passed = [f"{count} {what}" for what, count in counts.items() if count]
         return f"passed over: {', '.join(passed)}" if passed else ""
@@ -90,6 +90,8 @@ class InputImages:
         path = Path(text)
         if path.is_file():
             return {path: path.name}
+        if (path / RECORD).is_file():
+            raise UserError(f"expected images, found predictions in {path}: name the folder of the photos")
         if path.is_dir():
             inside = files_below(path, self._enters, self._count_hidden)
             return {file: file.relative_to(path).as_posix() for file in inside if self._is_photo(file)}
@@ -113,7 +115,8 @@ class InputImages:
         labels = (folder / "semantic").is_dir() or (folder / "region").is_dir()
         written = (folder / RECORD).is_file() or ((folder / "overlay").is_dir() and labels)
         skipped = written or folder.resolve() == self.out
-        self.predictions += skipped
+        if skipped:
+            self.predictions.add(folder.resolve())
         return not skipped
 
     def _count_hidden(self, _: Path) -> None:

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
+import cv2
 import numpy as np
 from rich.console import Console
 from rich.progress import track
@@ -66,14 +67,19 @@ def predict(
             continue
         try:
             photo = read_image(path, record.settings["value_range"], predictor.channels)
-        except (ValueError, OSError, MemoryError) as error:
-            failures.append(str(error) or f"{path}: out of memory where it is read: make it smaller")
+        except (ValueError, OSError) as error:
+            failures.append(str(error))
+            continue
+        except (MemoryError, cv2.error) as error:
+            if not is_out_of_memory(error):
+                raise
+            failures.append(f"{path}: out of memory where it is read: make it smaller")
             continue
         seen.add(path, photo)
         try:
             [answer] = predictor.answers([NamedPhoto(name, photo)], extras)
             entry = _written(record.folder, answer)
-        except (MemoryError, RuntimeError) as error:
+        except (MemoryError, RuntimeError, cv2.error) as error:
             if not is_out_of_memory(error):
                 raise
             failures.append(_too_large(path, photo, record.settings["scale"]))

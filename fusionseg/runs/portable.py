@@ -26,8 +26,8 @@ def portable(value: Any, key: str = "") -> Any:
     >>> portable({"best": np.float64(0.5), "steps": [1, 2]})
     {'best': 0.5, 'steps': [1, 2]}
     """
-    if isinstance(value, np.generic):
-        return value.item()
+    if isinstance(value, np.generic) and not isinstance(value.item(), np.generic):
+        return portable(value.item(), key)  # which may be a date
     if type(value) in (dict, OrderedDict):
         pairs = [(portable(name, key), portable(inner, f"{key}.{name}")) for name, inner in value.items()]
         same = all(a is b and c is d for (a, c), (b, d) in zip(pairs, value.items(), strict=True))

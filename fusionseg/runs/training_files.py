@@ -56,6 +56,25 @@ def check_unseen(path: Path, dataset: SegmentationDataset, remedy: str) -> None:
         raise DataError(f"expected images that the run was not trained on, found {seen} in {path}: {remedy}")
 
 
+def namesakes(path: Path, dataset: SegmentationDataset) -> str:
+    """Which of a dataset's images have names of others that were trained on, in a line; empty if none.
+
+    They may be the same images in another encoding, or others: who knows the data decides.
+
+    Args:
+        path: The list of the run's training files.
+        dataset: The split that is to be scored.
+    """
+    names = set(read(path).values())
+    found = [name for index in range(len(dataset)) if (name := dataset.name(index)) in names]
+    if not found:
+        return ""
+    return (
+        f"{len(found)} of {len(dataset)} images have names of training images, with other content "
+        f"({some(found)}): if they are the same images in another encoding, their scores are no test"
+    )
+
+
 def read(path: Path) -> dict[str, str]:
     """The names by digests that `write` wrote; empty if there is no such file.
 

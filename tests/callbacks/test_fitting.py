@@ -14,6 +14,7 @@ from fusionseg.config.errors import UsageError
 MISFITS = {
     "ModelCheckpoint": r"trainer.callbacks.dirpath: expected a folder for ModelCheckpoint, found null: name one",
     "BackboneFinetuning": r"trainer.callbacks: found BackboneFinetuning, .* set model.freeze_encoder_epochs",
+    "BatchSizeFinder": r"trainer.callbacks: found BatchSizeFinder, .* and set data.batch_size",
     "LearningRateFinder": r"trainer.callbacks: found LearningRateFinder, .* and set model.optimizer.lr",
 }
 

@@ -260,6 +260,16 @@ def test_a_palette_of_the_classes_colors_in_another_order_is_refused(
         Folder("train", root, val_fraction=0.0).labels(0)
 
 
+def test_two_of_many_classes_with_each_other_s_colors_are_refused(folder: Writer) -> None:
+    root = folder("a", regions=False)
+    more = "{name: d, color: [0, 0, 200]}, {name: e, color: [90, 90, 0]}]"
+    (root / "classes.yaml").write_text(THREE.removesuffix("]") + ", " + more)
+    palette = [A, C, B, (0, 0, 200), (90, 90, 0)]
+    palette_png(root / "semantic/a.png", np.arange(600).reshape(20, 30) % 5, palette)
+    with pytest.raises(DataError, match="found 1 in the color of c and not b, 2 in the color of b and not c"):
+        Folder("train", root, val_fraction=0.0).labels(0)
+
+
 @pytest.mark.parametrize(
     "palette", [[A, B, C], [OTHER, OTHER, OTHER], [A, B, A], [(i, i, i) for i in range(256)]]
 )

@@ -51,6 +51,17 @@ def test_values_that_do_not_fit_their_range_are_noticed(
     )
 
 
+def test_the_first_image_does_not_speak_for_the_others(folder: Writer) -> None:
+    root = folder("abc")
+    for name in "bc":
+        next((root / "images").glob(f"{name}.*")).unlink()
+        Image.fromarray(np.linspace(0, 4095, 600).reshape(20, 30).astype(np.uint16)).save(
+            root / f"images/{name}.tif"
+        )
+    (notice,) = of(root)
+    assert notice.startswith("2 of 3 train images looked at fill less than a tenth")
+
+
 @pytest.mark.parametrize("declared", ["[0, 4095]", "[4000, 4100]"])
 def test_a_range_that_is_filled_is_no_news(folder: Writer, declared: str) -> None:
     root = folder("a")

@@ -117,7 +117,7 @@ FIGURES = {"val/loss": 2.0, "val/miou": 0.5}
     ("recipe", "best"),
     [
         (ReduceLROnPlateau, 2.0),
-        (partial(OwnMonitor, monitor="val/miou"), 0.5),
+        (partial(OwnMonitor, monitor="val/miou", mode="max"), 0.5),
         (partial(StepLR, step_size=1), None),
     ],
 )
@@ -196,3 +196,15 @@ def test_steps_beyond_the_end_of_a_schedule_are_refused(recipe: Any) -> None:
         ValueError, match=r"model.schedule: \w+ has ended at a rate of 0|ends after its total_steps of 12"
     ):
         extended(recipe, done, done, 20)
+
+
+@pytest.mark.parametrize(
+    ("monitor", "mode", "message"),
+    [
+        ("val/miou", "min", "expected max, as val/miou is better where it is higher, found min"),
+        ("val/voi", "max", "expected min, as val/voi is better where it is lower, found max"),
+    ],
+)
+def test_a_plateau_that_takes_worse_for_better_is_refused(monitor: str, mode: str, message: str) -> None:
+    with pytest.raises(UsageError, match=f"model.schedule.mode: {message}"):
+        Schedule(partial(OwnMonitor, monitor=monitor, mode=mode)).configured(two_groups(), 10)

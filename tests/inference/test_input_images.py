@@ -3,7 +3,7 @@ from unicodedata import normalize
 
 import pytest
 
-from fusionseg.config.errors import UsageError
+from fusionseg.config.errors import UsageError, UserError
 from fusionseg.inference.input_images import InputImages
 
 DECOMPOSED = normalize("NFD", "\u00fcber")
@@ -101,3 +101,19 @@ def test_links_are_followed_and_circles_are_not(photos: Path, tmp_path: Path) ->
 def test_names_are_in_unicodes_composed_form(photos: Path) -> None:
     touch(photos / f"{DECOMPOSED}.png")
     assert "\u00fcber" in found(photos)
+
+
+def test_a_folder_of_predictions_that_is_named_is_no_input(photos: Path, tmp_path: Path) -> None:
+    (photos / "predictions.jsonl").write_text("{}\n")
+    with pytest.raises(UserError, match=f"expected images, found predictions in {photos}"):
+        InputImages([str(photos)], tmp_path / "out")
+
+
+def test_a_folder_that_is_passed_over_counts_once(photos: Path, tmp_path: Path) -> None:
+    earlier = photos / "earlier"
+    (earlier / "overlay").mkdir(parents=True)
+    (earlier / "predictions.jsonl").write_text("{}\n")
+    for name in "abc":
+        (earlier / "overlay" / f"{name}.png").write_bytes(b"")
+    found = InputImages([str(photos / "**" / "*.png")], tmp_path / "out")
+    assert "1 folders of predictions" in found.notice

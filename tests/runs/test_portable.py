@@ -23,6 +23,7 @@ from fusionseg.runs.portable import portable
         (np.str_("a"), "a"),
         ({np.int64(1): [np.float64(2), (np.uint8(3), None)]}, {1: [2.0, (3, None)]}),
         (OrderedDict(a=np.float64(1)), OrderedDict(a=1.0)),
+        (np.datetime64(3, "ns"), 3),
     ],
 )
 def test_numbers_of_numpy_become_those_of_python(value: Any, expected: Any) -> None:
@@ -48,7 +49,18 @@ def test_what_is_portable_is_the_same_object() -> None:
     assert portable(state) is state
 
 
-@pytest.mark.parametrize("value", [np.zeros(2), Path("a"), Decimal(1), defaultdict(int), object(), lambda: 0])
+@pytest.mark.parametrize(
+    "value",
+    [
+        np.zeros(2),
+        Path("a"),
+        Decimal(1),
+        defaultdict(int),
+        object(),
+        lambda: 0,
+        np.longdouble(1),
+    ],
+)
 def test_what_only_code_can_rebuild_is_named(value: object) -> None:
     name = type(value).__qualname__
     with pytest.raises(
@@ -65,3 +77,9 @@ def test_a_checkpoint_with_numbers_of_numpy_can_be_read(tmp_path: Path) -> None:
         files.save_checkpoint({"state_dict": {}, "callbacks": {"Mine": {"best": np.zeros(1)}}}, path)
     assert files.load_checkpoint(path)["callbacks"] == {"Mine": {"best": 0.5}}
     assert [entry.name for entry in tmp_path.iterdir()] == ["last.ckpt"]
+
+
+@pytest.mark.parametrize("value", [np.datetime64("2026-01-01"), np.timedelta64(3, "D")])
+def test_dates_of_numpy_are_named(value: np.generic) -> None:
+    with pytest.raises(UserError, match=r"found a datetime\.\w+ in when, which only code can rebuild"):
+        portable({"when": value})

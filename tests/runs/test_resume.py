@@ -334,7 +334,7 @@ SCHEDULERS: dict[str, dict[str, Any]] = {
     "OneCycleLR": {"max_lr": 1e-3},
     "SWALR": {"swa_lr": 1e-4},
     "WarmupPoly": {},
-    "ReduceLROnPlateau": {"patience": 0, "threshold": 10.0, "monitor": "val/miou"},
+    "ReduceLROnPlateau": {"patience": 0, "threshold": 10.0, "monitor": "val/miou", "mode": "max"},
 }
 """The arguments of every scheduler that a recipe can build; Lightning's where torch has one of the same name."""
 

@@ -3,7 +3,8 @@ from pathlib import Path
 import pytest
 
 from fusionseg.data.base import DataError
-from fusionseg.runs.training_files import CHUNK, digest, read, write
+from fusionseg.data.synthetic import SyntheticScenes
+from fusionseg.runs.training_files import CHUNK, digest, namesakes, read, write
 
 
 def file(folder: Path, content: bytes) -> Path:
@@ -44,3 +45,13 @@ def test_the_list_is_read_as_it_was_written(tmp_path: Path) -> None:
 def test_a_list_of_something_else_is_refused(content: bytes, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"a digest and a name in each line of .*/image: "):
         read(file(tmp_path, content))
+
+
+def test_names_of_training_images_with_other_content_are_said(tmp_path: Path) -> None:
+    scenes = SyntheticScenes("val", 3)
+    assert namesakes(tmp_path / "none", scenes) == ""
+    write(tmp_path / "list", {"0a": scenes.name(1), "0b": "another"})
+    line = namesakes(tmp_path / "list", scenes)
+    assert line.startswith(
+        f"1 of 3 images have names of training images, with other content ({scenes.name(1)})"
+    )
