@@ -76,6 +76,10 @@ class Head(nn.Module, ABC):
     def ideal(self, target: Target) -> Output:
         """The output of a perfect network, at the resolution of the target."""
 
+    def kept(self, output: Output) -> Output:
+        """What `labels` needs of an output, which is kept while the decoding is tuned."""
+        return output
+
     @property
     def tunable(self) -> Mapping[str, Range]:
         """Arguments of the constructor that only `labels` depends on, and where to look for better values.

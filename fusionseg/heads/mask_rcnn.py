@@ -1,7 +1,7 @@
 """Regions from detected boxes and the masks within them."""
 
-from collections.abc import Sequence
-from typing import ClassVar, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -9,11 +9,11 @@ from torchvision.ops import FeaturePyramidNetwork
 from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 
 from fusionseg.config.errors import UserError
+from fusionseg.heads.ranges import PROBABILITY, Range
 from fusionseg.heads.region import RegionHead
 from fusionseg.heads.region_boxes import RegionBoxes, region_boxes
 from fusionseg.heads.region_pasting import region_maps
 from fusionseg.heads.region_proposals import (
-    Anchored,
     anchor_targets,
     anchored,
     image_size,
@@ -24,6 +24,7 @@ from fusionseg.heads.region_proposals import (
 )
 from fusionseg.heads.region_rois import (
     Detections,
+    MaskRCNNOutput,
     PerfectReader,
     PooledReader,
     Reader,
@@ -33,20 +34,6 @@ from fusionseg.heads.region_rois import (
 )
 from fusionseg.heads.region_samples import samples
 from fusionseg.sample import Frame, Sample
-
-
-class MaskRCNNOutput(NamedTuple):
-    """The output of `MaskRCNNHead`.
-
-    Args:
-        anchored: Feature maps, and what they say of the anchors.
-        truth: What a perfect network reads boxes from instead of the maps; None of any other.
-        detections: The regions found; None in training, where nobody reads them.
-    """
-
-    anchored: Anchored
-    truth: RegionBoxes | None = None
-    detections: Detections | None = None
 
 
 class MaskRCNNHead(RegionHead):
@@ -97,11 +84,17 @@ class MaskRCNNHead(RegionHead):
                 f"found {channels}, {kinds}, {samples} and {max_regions}"
             )
         self.kinds = kinds
+        self.threshold = threshold
         self.gap = gap
         levels = len(in_channels)
         self.fpn = FeaturePyramidNetwork(list(in_channels), channels, LastLevelMaxPool())
         self.rpn = proposal_network(levels + 1, channels, anchor)
         self.roi_heads = roi_heads(levels, channels, kinds, samples, threshold, nms, max_regions)
+
+    @property
+    def tunable(self) -> Mapping[str, Range]:
+        """The threshold, which has no effect below the one of the training, and the gap."""
+        return {"threshold": PROBABILITY, "gap": Range(1, 256, log=True)}
 
     def forward(self, features: Sequence[Tensor]) -> MaskRCNNOutput:
         """The output, from features (B, in_channels[i], h_i, w_i) at strides 4, 8 ..."""
@@ -130,7 +123,12 @@ class MaskRCNNHead(RegionHead):
 
     def labels(self, output: MaskRCNNOutput, frame: Frame) -> Tensor:
         """The region ids (B, H, W) int64 from 1; pasted on the CPU."""
-        return region_maps(output.detections or self.detected(output), frame, self.gap)
+        return region_maps(output.detections or self.detected(output), frame, self.threshold, self.gap)
+
+    def kept(self, output: MaskRCNNOutput) -> MaskRCNNOutput:
+        """What was found, without the feature maps."""
+        found = output.detections or self.detected(output)
+        return output._replace(anchored=output.anchored._replace(maps=[]), detections=found)
 
     def ideal(self, target: RegionBoxes) -> MaskRCNNOutput:
         """The output of a network that has learned its targets, with what it finds."""

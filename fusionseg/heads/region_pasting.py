@@ -14,19 +14,20 @@ Numbers = npt.NDArray[np.int32]
 Floats = npt.NDArray[np.float32]
 
 
-def region_maps(found: Detections, frame: Frame, gap: int) -> Tensor:
+def region_maps(found: Detections, frame: Frame, threshold: float, gap: int) -> Tensor:
     """The region ids (B, H, W) int64 from 1 of what was found in a batch; pasted on the CPU.
 
     Args:
         found: The regions that were found.
         frame: The sizes of the network's input and of the map.
+        threshold: Smallest probability of a region.
         gap: See `pasted`.
     """
     rows, columns = (size / valid for size, valid in zip(frame.size, frame.valid, strict=True))
     boxes, scores, masks = (each.float().cpu().numpy() for each in found)
     boxes = boxes * np.array([columns, rows, columns, rows], np.float32)
     maps = [
-        pasted(box[score > 0], mask[score > 0], frame.size, gap)
+        pasted(box[score > threshold], mask[score > threshold], frame.size, gap)
         for box, score, mask in zip(boxes, scores, masks, strict=True)
     ]
     return torch.from_numpy(np.stack(maps).astype(np.int64)).to(found.boxes.device)

@@ -13,7 +13,7 @@ from torchvision.models.detection.roi_heads import RoIHeads, maskrcnn_inference
 from torchvision.ops import MultiScaleRoIAlign
 
 from fusionseg.heads.region_boxes import RegionBoxes
-from fusionseg.heads.region_proposals import CERTAIN, image_size
+from fusionseg.heads.region_proposals import CERTAIN, Anchored, image_size
 from fusionseg.heads.region_samples import MASK, EvenSampler, Samples, mask_targets, matched
 from fusionseg.losses.enlarging import wide
 
@@ -30,6 +30,20 @@ class Detections(NamedTuple):
     boxes: Tensor
     scores: Tensor
     masks: Tensor
+
+
+class MaskRCNNOutput(NamedTuple):
+    """The output of `MaskRCNNHead`.
+
+    Args:
+        anchored: Feature maps, and what they say of the anchors.
+        truth: What a perfect network reads boxes from instead of the maps; None of any other.
+        detections: The regions found; None in training, where nobody reads them.
+    """
+
+    anchored: Anchored
+    truth: RegionBoxes | None = None
+    detections: Detections | None = None
 
 
 class Reader(Protocol):

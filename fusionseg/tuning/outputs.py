@@ -81,7 +81,7 @@ def _answers(model: FusionModule, plan: Plan, batch: Sample, size: tuple[int, in
     outputs = model(padded(batch)["image"])[-1]
     frame = frame_of(batch, size)
     labels = {task: model.heads[task].labels(outputs[task], frame) for task in plan.decoded_once}
-    kept = {task: outputs[task] for task in plan.tasks}
+    kept = {task: model.heads[task].kept(outputs[task]) for task in plan.tasks}
     return move_data_to_device(kept, torch.device("cpu")), labels, frame
 
 

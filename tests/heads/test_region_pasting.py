@@ -97,7 +97,7 @@ def test_where_nothing_is_found_all_is_one_region() -> None:
 def test_boxes_of_the_network_s_input_are_pasted_at_the_label_file_s_size() -> None:
     boxes = torch.tensor([[[0.0, 0, 15, 20], [15, 0, 30, 20], [0, 0, 30, 20]]])
     found = Detections(boxes, torch.tensor([[0.9, 0.8, 0.0]]), torch.ones(1, 3, 28, 28))
-    region = region_maps(found, Frame((32, 32), (20, 30), SIZE), gap=16)
+    region = region_maps(found, Frame((32, 32), (20, 30), SIZE), threshold=0.05, gap=16)
     assert (region.shape, region.dtype) == ((1, *SIZE), torch.int64)
     assert (region[..., :30] == 1).all()
     assert (region[..., 30:] == 2).all()

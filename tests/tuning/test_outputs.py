@@ -16,6 +16,9 @@ from fusionseg.heads import (
     CenterOffsetHead,
     DistanceHead,
     EmbeddingHead,
+    MaskQueryHead,
+    MaskRCNNHead,
+    TrinaryHead,
 )
 from fusionseg.metrics.suite import total
 from fusionseg.module import FusionModule
@@ -47,8 +50,11 @@ def expected(model: FusionModule, data: Any) -> dict[str, float]:
         (partial(DistanceHead, reach=8), "covering", {"seed": 1.5, "min_area": 3}),
         (AffinityHead, "miou_fused", {"threshold": 0.45, "cell": 8, "min_area": 5}),
         (EmbeddingHead, "boundary_f", {"bandwidth": 0.4, "min_area": 2}),
+        (TrinaryHead, "covering", {"min_area": 1}),
+        (partial(MaskQueryHead, queries=10), "covering", {"threshold": 0.1, "overlap": 0.1}),
+        (partial(MaskRCNNHead, channels=16), "covering", {"threshold": 0.3, "gap": 4}),
     ],
-    ids=["boundary", "center and offset", "distance", "affinity", "embedding"],
+    ids=["boundary", "center and offset", "distance", "affinity", "embedding", "trinary", "query", "boxes"],
 )
 def test_kept_outputs_have_the_figures_of_the_model(
     head: Any, metric: str, changed: dict[str, float], small: Small, datamodule: Data, tmp_path: Path
