@@ -8,6 +8,7 @@ import numpy as np
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 
+from fusionseg.data.components import REGION
 from fusionseg.data.label_statistics import LabelStatistics
 from fusionseg.engine.distributed import from_first_rank
 from fusionseg.engine.tasks import factor_of
@@ -84,7 +85,9 @@ def fault(found: LabelStatistics, needed: Mapping[str, str], classes: Classes) -
         needed: The kind of labels that each task learns from.
         classes: The classes of the data.
     """
-    several = len(classes) > 1 and "semantic" in needed.values()
+    learned = set(needed.values())
+    derived = "region" in learned and classes.region == REGION  # from the classes
+    several = len(classes) > 1 and ("semantic" in learned or derived)
     labelled = found.labelled["semantic"]
     for task, kind in needed.items():
         if (

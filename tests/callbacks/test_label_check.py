@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,6 +11,7 @@ from PIL import Image
 
 from fusionseg.callbacks.label_check import LabelCheck, fault, warnings
 from fusionseg.commands import fit
+from fusionseg.data.components import REGION
 from fusionseg.data.label_statistics import LabelStatistics
 from fusionseg.module import FusionModule
 from fusionseg.sample import Classes
@@ -68,6 +70,13 @@ def test_other_unequal_labels_are_none(found: LabelStatistics) -> None:
 def test_void_beside_the_only_class_is_no_fault() -> None:
     one = Classes(("cell",), ((9, 0, 0),))
     assert fault(statistics([40], void=60), BOTH, one) == ""
+
+
+def test_regions_that_come_from_the_classes_are_looked_at_as_these_are() -> None:
+    labels = statistics([50, 0, 0], void=50)
+    assert not fault(labels, {"region": "region"}, CLASSES)
+    derived = replace(CLASSES, region=REGION)
+    assert "found only ground (id 0) and void" in fault(labels, {"region": "region"}, derived)
 
 
 def test_classes_without_a_pixel_are_named() -> None:
