@@ -17,6 +17,13 @@ from typing import Any
 
 PARTS = ("commands.fit", "commands.evaluate")
 PR_SET_PDEATHSIG = 1
+LIBC: Any = ctypes.CDLL(None) if sys.platform == "linux" else None
+
+
+def die_with_parent() -> None:
+    """Has the system end this process with SIGTERM when the one that started it dies."""
+    if LIBC is not None:
+        LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def import_all() -> None:
@@ -97,10 +104,9 @@ def _run(request: dict[str, Any]) -> None:
     os.setsid()
     for number in (signal.SIGCHLD, signal.SIGINT):
         signal.signal(number, signal.SIG_DFL if number == signal.SIGCHLD else signal.default_int_handler)
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-        if os.getppid() != server:  # it died before that
-            sys.exit(1)
+    die_with_parent()
+    if os.getppid() != server:  # it died before that
+        sys.exit(1)
     null = os.open(os.devnull, os.O_RDONLY)
     log = os.open(request["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     for source, target in ((null, 0), (log, 1), (log, 2)):

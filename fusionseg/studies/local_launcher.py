@@ -9,6 +9,7 @@ import time
 from contextlib import suppress
 from typing import Any
 
+from fusionseg.studies.fork_server import die_with_parent
 from fusionseg.studies.launcher import Job, Launcher
 
 QUIET = {"PYTORCH_NVML_BASED_CUDA_CHECK": "1", "OPENBLAS_NUM_THREADS": "1"}
@@ -113,4 +114,5 @@ def _program(job: Job) -> subprocess.Popen[bytes]:
             stderr=log,
             env={**os.environ, **job.slot.environment, **job.environment},
             start_new_session=True,
+            preexec_fn=die_with_parent,  # or its devices would be given to others
         )

@@ -1,6 +1,5 @@
 """Runs a job's command on a node of a cluster, as a process of its own that is asked to stop."""
 
-import ctypes
 import os
 import signal
 import subprocess
@@ -8,15 +7,13 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from fusionseg.studies.fork_server import PR_SET_PDEATHSIG
+from fusionseg.studies.fork_server import die_with_parent
 from fusionseg.studies.launcher import Job
 
 HIDDEN = ("SLURM_NTASKS", "SLURM_PROCID", "SLURM_LOCALID")
 """What makes Lightning take a process for one of several ranks that SLURM started."""
 
-LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 PATIENCE = 0.2
 """Seconds between looks at the process."""
 
@@ -78,6 +75,4 @@ class NodeProcess:
 
 def _prepare() -> None:
     signal.signal(signal.SIGUSR2, signal.SIG_IGN)
-    libc: Any = LIBC
-    if libc is not None:
-        libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    die_with_parent()

@@ -66,6 +66,7 @@ class SlurmLauncher(Launcher):
         self.grace = grace
         self._running: dict[str, _Submitted] = {}
         self._waiting: dict[str, Job] = {}  # for a refusal to be over, or an earlier driver's job to end
+        self._dropped: dict[str, int] = {}  # stopped before SLURM had them
         self._left: dict[str, SlurmRecord] | None = None
         self._missing: dict[str, float] = {}
         self._next_look = 0.0
@@ -96,15 +97,19 @@ class SlurmLauncher(Launcher):
         until = time.monotonic() + seconds
         while True:
             self._submit_waiting()
-            if (codes := self._codes()) or time.monotonic() >= until:
+            codes = {**self._codes(), **self._dropped}
+            self._dropped.clear()
+            if codes or time.monotonic() >= until:
                 return codes
             time.sleep(min(PATIENCE, seconds))
 
     def stop(self, name: str) -> None:
         """Asks a job to stop; one that waits in the queue is canceled."""
-        self._waiting.pop(name, None)
+        waiting = self._waiting.pop(name, None)
         if name in self._running:
             self.queue.stop([self._running[name].record.name])
+        elif waiting is not None:
+            self._dropped[name] = -signal.SIGTERM
 
     def close(self) -> None:
         """Stops all jobs and waits until SLURM has none of them.

@@ -212,6 +212,20 @@ def test_a_later_job_that_slurm_refuses_is_submitted_later(
     assert len(slurm.queued) == 2
 
 
+def test_what_is_stopped_before_slurm_takes_it_has_ended(
+    slurm: FakeSlurm, driver: Callable[[], SlurmLauncher], tmp_path: Path
+) -> None:
+    launcher = driver()
+    launcher.start(job(tmp_path, "a/0"))
+    slurm.refuses = True
+    launcher.start(job(tmp_path, "b/0"))
+    launcher.stop("b/0")
+    assert launcher.ended(0) == {"b/0": -15}
+    slurm.refuses = False
+    assert launcher.ended(0) == {}
+    assert len(slurm.queued) == 1
+
+
 def test_what_is_stopped_is_canceled_by_its_name(
     slurm: FakeSlurm, driver: Callable[[], SlurmLauncher], tmp_path: Path
 ) -> None:
