@@ -13,8 +13,8 @@ from typing_extensions import override
 
 from fusionseg.balancing import Balancer, Sum
 from fusionseg.balancing.checks import check_weights
-from fusionseg.config.errors import unstopped
 from fusionseg.config.recipe import record
+from fusionseg.engine.batch_errors import of_batch
 from fusionseg.engine.distributed import world_size
 from fusionseg.engine.evaluation import Evaluation, Scored, Truths, suite_for
 from fusionseg.engine.loss_log import LossLog, check_finite
@@ -177,7 +177,7 @@ class FusionModule(LightningModule):
         reseed(self.device, self.current_epoch, batch_idx, self.global_rank)
 
     @override
-    @unstopped
+    @of_batch
     def training_step(self, batch: Sample, batch_idx: int) -> Tensor:
         step = self.objective.step(self(batch["image"]), batch, (self.current_epoch, batch_idx))
         self.loss_log.add(step.total, step.losses, self.global_step, batch["name"])
@@ -257,7 +257,7 @@ class FusionModule(LightningModule):
             rate = self.trainer.optimizers[0].param_groups[-1]["lr"]
             self._log_now({**self.loss_log.pop_means(self.global_step), "train/lr": rate})
 
-    @unstopped
+    @of_batch
     def _evaluate(self, batch: Sample, loader: Any) -> list[Scored]:
         truths = Truths(batch, loader.dataset)
         extended = padded(batch)

@@ -64,9 +64,10 @@ data.scale, in predict --scale), or choose a smaller model.backbone.encoder
     if isinstance(error, UserError):
         return None
     if is_out_of_memory(error):
+        images = "".join(f" at {note}" for note in getattr(error, "__notes__", ()))
         return UserError(
-            f"out of memory{_wanted(str(error))}: lower data.batch_size or data.crop_size (in evaluation "
-            "data.scale, in predict --scale), or choose a smaller model.backbone.encoder"
+            f"out of memory{images}{_wanted(str(error))}: lower data.batch_size or data.crop_size (in "
+            "evaluation data.scale, in predict --scale), or choose a smaller model.backbone.encoder"
         )
     for pattern, key, remedy in REMEDIES:
         if found := re.search(pattern, str(error)):
