@@ -65,7 +65,7 @@ class LocalLauncher(Launcher):
                 return ended
         read = os.read(output.fileno(), 1 << 16)
         if not read:
-            self._server = None
+            self._forget()
             raise ChildProcessError("the process that forks the runs died")
         *lines, self._rest = (self._rest + read).split(b"\n")
         reports = [json.loads(line) for line in lines]
@@ -89,6 +89,15 @@ class LocalLauncher(Launcher):
             self._server = None
         for program in self._programs.values():
             program.wait()
+
+    def _forget(self) -> None:
+        """Lets go of the process that forks the jobs, which is dead."""
+        server: Any = self._server
+        self._server = None
+        server.wait()
+        server.stdout.close()
+        with suppress(BrokenPipeError):  # of a request that it did not read
+            server.stdin.close()
 
     def _send(self, request: dict[str, Any]) -> None:
         if self._server is None:
