@@ -64,6 +64,10 @@ class UntrainedModule(LightningModule):
         return SGD(self.parameters())
 
     @override
+    def on_fit_start(self) -> None:
+        self.trainer.check_val_every_n_epoch = 1  # as there is no other epoch
+
+    @override
     def training_step(self, batch: Sample, batch_idx: int) -> Tensor:
         self.trainer.should_stop = True
         return -self.steps

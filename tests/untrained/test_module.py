@@ -86,7 +86,7 @@ def test_fit_evaluate_and_predict_take_it(tmp_path: Path) -> None:
         "--model.method.clusters",
         "4",
     ]
-    fit([*model, *data, "--out", str(run)])
+    fit([*model, *data, "--trainer.check_val_every_n_epoch", "10", "--out", str(run)])
     summary = json.loads((run / "summary.json").read_text())
     assert summary["status"] == "finished"
     evaluate(["--run", str(run), "--split", "val", "--pictures", "1"])
