@@ -160,7 +160,8 @@ def matching(pairs: Sequence[tuple[Path, Path]], rounds: int) -> None:
 
 def whole_set(root: Path, truth: Path, prediction: Path, jobs: int) -> None:
     """Prints how long scoring takes, and how long 200 images would take at that rate."""
-    for kind, minutes in ((boundaries, 8), (regions, 10)):
+    kinds = ((boundaries, 8), (regions, 10))
+    for kind, minutes in kinds if any(prediction.glob("*.mat")) else kinds[:1]:  # soft maps have no regions
         start = perf_counter()
         scores = kind.score(kind.Options(truth, prediction, common=True, jobs=jobs))
         taken = perf_counter() - start
@@ -177,14 +178,19 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=3, help="that scipy's matching is timed on")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument(
+        "--prediction",
+        type=Path,
+        help="folder of the set that is scored whole, in place of gPb's contour maps",
+    )
     parser.add_argument("--skip-set", action="store_true", help="only time the matching")
     args = parser.parse_args()
     truth = args.root / "data" / "groundTruth" / "test"
-    prediction = args.root / "ucm2" / "test"
-    files = sorted(prediction.glob("*.mat"))[: args.images]
+    contours = args.root / "ucm2" / "test"
+    files = sorted(contours.glob("*.mat"))[: args.images]
     matching([(file, truth / file.name) for file in files], args.rounds)
     if not args.skip_set:
-        whole_set(args.root, truth, prediction, args.jobs)
+        whole_set(args.root, truth, args.prediction or contours, args.jobs)
 
 
 if __name__ == "__main__":
