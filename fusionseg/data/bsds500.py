@@ -24,8 +24,9 @@ class BSDS500(SegmentationDataset):
     It has regions only and every pixel's class is void: train on it alone with `--model.semantic_head null`.
     Training sees the regions of one annotator, drawn anew in every epoch. In expectation, a loss that is
     linear in the target, such as cross-entropy of boundaries, is then that of the mean of all annotators'
-    boundary maps; `BalancedBCE` also weighs by the number of boundary pixels, and is so only nearly. Evaluation scores against all of them, by the rules of the Berkeley benchmark (Arbelaez et
-    al., TPAMI 2011): tune on val, report on test once.
+    boundary maps; `BalancedBCE` also weighs by the number of boundary pixels, and is so only nearly.
+    Evaluation scores against all of them, by the rules of the Berkeley benchmark (Arbelaez et al., TPAMI
+    2011): tune on val, report on test once.
 
     Args:
         split: Which photos; the official split.
