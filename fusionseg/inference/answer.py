@@ -1,5 +1,6 @@
 """What a model says of one image."""
 
+import csv
 import io
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,9 +11,9 @@ import numpy as np
 from PIL import Image
 
 from fusionseg.config.errors import UsageError, UserError
-from fusionseg.files.images import boxes
+from fusionseg.files.atomic import Json, replacing, write_text
+from fusionseg.files.images import boxes, write_panoptic, write_png, write_region, write_semantic
 from fusionseg.files.photos import Photo
-from fusionseg.inference.answer_files import write_answer
 from fusionseg.metrics.contingency import totals
 from fusionseg.sample import OFFSET, Array, Classes, Picture, Prediction
 from fusionseg.visualize import (
@@ -26,6 +27,9 @@ from fusionseg.visualize import (
 
 if TYPE_CHECKING:
     import pandas as pd
+
+SOFT = ("confidence", "boundaries")
+"""Probabilities of one value a pixel, which become grey PNG files of 16 bits."""
 
 COLUMNS = ("id", "class", "thing", "area", "left", "top", "width", "height", "score")
 """Of the table of segments."""
@@ -163,7 +167,51 @@ class Answer:
         Raises:
             OSError: If a file cannot be written.
         """
-        write_answer(Path(folder), self)
+        self.write(Path(folder))
+        if rows := self.rows():
+            text = io.StringIO()
+            writer = csv.DictWriter(text, list(COLUMNS), lineterminator="\n")
+            writer.writeheader()
+            writer.writerows({**row, "score": f"{row['score']:.6g}"} for row in rows)
+            write_text(Path(folder) / "segments" / f"{self.name}.csv", text.getvalue())
+
+    def write(self, folder: Path) -> Json | None:
+        """Writes what `save` does, but for the table of segments.
+
+        Args:
+            folder: The folder, in which each kind of map has its own.
+
+        Returns:
+            The annotation in COCO's panoptic JSON, without `image_id`; None where there is no panoptic map.
+
+        Raises:
+            OSError: If a file cannot be written.
+        """
+        annotation = None
+        if "region" in self.maps:
+            write_region(folder / "region" / f"{self.name}.png", self.maps["region"])
+        if "semantic" in self.maps:
+            write_semantic(folder / "semantic" / f"{self.name}.png", self.maps["semantic"], self.classes)
+        if "panoptic" in self.maps:
+            path = folder / "panoptic" / f"{self.name}.png"
+            annotation = write_panoptic(path, self.maps["panoptic"], self.classes)
+            annotation["file_name"] = f"{self.name}.png"
+        if (colors := self.colors()) is not None:
+            write_png(folder / "overlay" / f"{self.name}.png", overlay(self.picture(), colors))
+        for kind in SOFT:
+            if kind in self.maps:
+                grey = np.rint(self.maps[kind] * 65535).astype(np.uint16)
+                write_png(folder / kind / f"{self.name}.png", grey)
+        if "probabilities" in self.maps:
+            with (
+                replacing(folder / "probabilities" / f"{self.name}.npz") as draft,
+                draft.open("wb") as file,
+            ):
+                np.savez_compressed(file, probabilities=self.maps["probabilities"].astype(np.float16))
+        for task, drawing in self.further.items():
+            picture = drawing.draw(self.maps[task], self.classes)
+            _write_map(folder / task / self.name, self.maps[task], picture)
+        return annotation
 
     def _repr_png_(self) -> bytes | None:
         """What notebooks show."""
@@ -180,3 +228,12 @@ def _named(number: int, kind: str, classes: Classes) -> dict[str, Any]:
         return {"id": number, "class": None, "thing": None}
     label = number // OFFSET if kind == "panoptic" else number
     return {"id": number, "class": classes.names[label], "thing": label in classes.things}
+
+
+def _write_map(path: Path, values: Array, picture: Picture | None) -> None:
+    """Writes the answer of a further task: an array (`.npy`) and, if it can be drawn, a picture (`.png`)."""
+    array = path.with_name(f"{path.name}.npy")
+    with replacing(array) as draft:
+        np.save(draft, values)
+    if picture is not None:
+        write_png(path.with_name(f"{path.name}.png"), picture)

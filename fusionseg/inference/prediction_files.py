@@ -15,7 +15,6 @@ from fusionseg.data.photo_notices import MISFIT, fits_range
 from fusionseg.files.atomic import Json
 from fusionseg.files.photos import Photo, orientation, read_image
 from fusionseg.inference.answer import Answer
-from fusionseg.inference.answer_files import write_answer
 from fusionseg.inference.input_images import InputImage
 from fusionseg.inference.inputs import NamedPhoto
 from fusionseg.inference.prediction_record import RECORD, PredictionRecord
