@@ -137,7 +137,7 @@ def _written(folder: Path, answer: Answer) -> Json:
     entry: Json = {
         "height": height,
         "width": width,
-        "annotation": write_answer(folder, answer, segments=False),
+        "annotation": answer.write(folder),
     }
     if "scene" in answer.maps:
         scores = answer.maps["scene"].astype(float).round(6).tolist()
