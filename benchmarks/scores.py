@@ -117,6 +117,9 @@ def pyedgeeval_matching(folder: str) -> Callable[..., Any] | None:
     sys.path.insert(0, folder)
     try:
         found: Callable[..., Any] = importlib.import_module("pyEdgeEval._lib").correspond_pixels
+    except ImportError as error:
+        print(f"pyEdgeEval cannot be imported here, so that it is not timed: {error}")
+        return None
     finally:
         sys.path.remove(folder)
     return found

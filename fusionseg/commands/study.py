@@ -15,6 +15,7 @@ from fusionseg.cli.help import options_manual
 from fusionseg.cli.parser import Parser
 from fusionseg.config.errors import UsageError, UserError
 from fusionseg.studies.driver import Driver
+from fusionseg.studies.evaluations import figures
 from fusionseg.studies.final import final_runs
 from fusionseg.studies.folder import StudyFolder
 from fusionseg.studies.launcher import Launcher
@@ -132,11 +133,13 @@ def _run(
         if chosen and progress.failed:
             _report("nothing is measured on the test split, as runs failed")
         elif chosen:
-            final = FixedRuns(final_runs(plan, folder, chosen))
-            progress = _driven(plan, folder, runner, places, final, "test")
-            if not progress.failed:
-                measured = sorted({*known.get("final", []), *chosen})
-                folder.declare({**folder.declared(plan.study.name), "final": measured})
+            runs = final_runs(plan, folder, chosen)
+            progress = _driven(plan, folder, runner, places, FixedRuns(runs), "test")
+            measured = {
+                run.variant for run in runs if figures(folder.path / run.folder, plan.study.epoch, "test")
+            }
+            seen = sorted({*known.get("final", []), *measured})
+            folder.declare({**folder.declared(plan.study.name), "final": seen})
     return progress
 
 

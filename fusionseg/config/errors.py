@@ -131,7 +131,7 @@ class _Loader(yaml.SafeLoader):
         """
         seen = set()
         for key, _ in node.value:
-            if key.value in seen and isinstance(key, yaml.ScalarNode):
+            if isinstance(key, yaml.ScalarNode) and key.value in seen:
                 raise yaml.MarkedYAMLError(
                     problem=f"expected every key once, found {key.value!r} twice", problem_mark=key.start_mark
                 )

@@ -146,7 +146,8 @@ class LossLog:
         for _, values in self.waiting:
             self.total = values if self.total is None else self.total + values
         losses = torch.stack([values[1:] for _, values in self.waiting])
-        steps = torch.tensor([[float(step)] for step, _ in self.waiting], device=losses.device)
+        steps = torch.tensor([[float(step)] for step, _ in self.waiting])
+        steps = steps.to(losses.device, non_blocking=True)
         first = torch.where(losses.isfinite(), torch.inf, steps).amin(0)
         self.first = first if self.first is None else torch.minimum(self.first, first)
         self.waiting = []

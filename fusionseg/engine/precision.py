@@ -1,5 +1,7 @@
 """Chooses the fastest numerical precision of a device, and the memory format that goes with it."""
 
+from typing import Any
+
 import torch
 from lightning.fabric import Fabric
 from lightning.pytorch import LightningModule
@@ -34,7 +36,7 @@ def arrange(module: LightningModule, precision: str) -> None:
         network.arrange(module.device.type, precision)
 
 
-def placed(module: LightningModule, precision: str, device: str | None = None) -> Fabric:
+def placed(module: LightningModule, precision: str, device: str | torch.device | None = None) -> Fabric:
     """Moves a module to the device that it is to predict on, laid out as is fast there.
 
     Args:
@@ -48,16 +50,35 @@ def placed(module: LightningModule, precision: str, device: str | None = None) -
     Raises:
         UsageError: If there is no such device or precision, or it is not installed.
     """
-    kind, _, number = (device or "auto").partition(":")
+    chosen: dict[str, Any] = {"devices": 1}
+    if device is not None:
+        chosen = _chosen(device)
     try:
-        devices = [int(number)] if number else 1
         with quiet():
-            fabric = Fabric(accelerator=kind, devices=devices, precision=precision)  # type: ignore[arg-type]
-    except (ValueError, ImportError, RuntimeError) as error:
-        raise UsageError(str(error), "precision" if device is None else "device") from error
+            fabric = Fabric(**chosen, precision=precision)  # type: ignore[arg-type]
+    except (ValueError, ImportError) as error:
+        raise UsageError(str(error), "precision") from error
     module.to(fabric.device).eval()
     arrange(module, precision)
     return fabric
+
+
+def _chosen(device: str | torch.device) -> dict[str, Any]:
+    """What Fabric takes in place of a device of torch's.
+
+    Raises:
+        UsageError: If there is no such device.
+    """
+    try:
+        found = torch.device(device)
+        torch.empty(0, device=found)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0]
+        raise UsageError(
+            f"expected a device of torch's that is there, found {device}: {reason}", "device"
+        ) from error
+    alone = found.type in ("cpu", "mps") or found.index is None
+    return {"accelerator": found.type, "devices": 1 if alone else [found.index]}
 
 
 def precision_notice(chosen: str, module: LightningModule | None = None) -> str:

@@ -14,7 +14,7 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from fusionseg.config.errors import UsageError
 from fusionseg.config.recipe import made
 from fusionseg.files.state_dicts import Checkpoint
-from fusionseg.metrics.directions import lower_is_better
+from fusionseg.metrics.directions import higher_is_better, lower_is_better
 
 Interval = Literal["step", "epoch"]
 
@@ -127,10 +127,11 @@ def monitored(schedule: ReduceLROnPlateau) -> str:
 
 
 def check_direction(schedule: ReduceLROnPlateau) -> None:
-    """Raises a UsageError if a schedule takes a figure for better where it is worse."""
+    """Raises a UsageError if a schedule takes a figure for better where it is known to be worse."""
     figure = monitored(schedule)
-    mode, better = ("min", "lower") if lower_is_better(figure) else ("max", "higher")
-    if schedule.mode != mode:
+    known = {"min": lower_is_better(figure), "max": higher_is_better(figure)}
+    if known["max" if schedule.mode == "min" else "min"]:
+        mode, better = ("min", "lower") if known["min"] else ("max", "higher")
         raise UsageError(
             f"expected {mode}, as {figure} is better where it is {better}, found {schedule.mode}: set it",
             "model.schedule.mode",

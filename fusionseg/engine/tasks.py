@@ -12,7 +12,10 @@ from fusionseg.networks.base import HeadRecipe
 FACTORS = {"semantic": "alpha", "region": "beta", "scene": "gamma"}
 """The module's argument that weighs a task's loss; for further tasks it is `extra_heads.<task>.weight`."""
 
-TAKEN = ("semantic", "region", "scene", "fused", "panoptic", "image", "name", "index")
+TAKEN = (
+    *("semantic", "region", "scene", "fused", "panoptic", "image", "name", "index"),
+    *("confidence", "probabilities", "contours", "boundaries", "overlay", "segments", "classes", "maps"),
+)
 """Names that further tasks cannot have: heads, predictions or entries of a sample have them."""
 
 

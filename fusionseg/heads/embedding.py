@@ -104,9 +104,10 @@ class EmbeddingHead(RegionHead):
         )
         unpadded = output[..., : math.ceil(height), : math.ceil(width)].float().cpu().numpy()
         enlarged = resized(output, frame).cpu().numpy()
+        cut = (frame.valid[0] < frame.padded[0], frame.valid[1] < frame.padded[1])
         reach = 1 if frame.size == frame.valid else 2  # as it is enlarged twice
         maps = [
-            clustered(*image, self.bandwidth, self.min_area, self.max_clusters, (height, width), reach)
+            clustered(*image, self.bandwidth, self.min_area, self.max_clusters, (height, width), reach, cut)
             for image in zip(enlarged, unpadded, strict=True)
         ]
         return torch.from_numpy(np.stack(maps).astype(np.int64)).to(output.device)

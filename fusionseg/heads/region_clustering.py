@@ -36,6 +36,7 @@ def clustered(
     max_clusters: int = 4096,
     extent: tuple[float, float] | None = None,
     reach: int = 1,
+    cut: tuple[bool, bool] = (False, False),
 ) -> Numbers:
     """The region map, int32 (H, W) from 1, of the clusters of embeddings, which need not be connected.
 
@@ -57,6 +58,7 @@ def clustered(
         extent: The height and width of what the embeddings show of the output, by default all of it.
         reach: Each of the embeddings is a mean of those of the output at most so many rows and columns from
             its place there.
+        cut: Whether the output had more rows, and more columns, of which the last embeddings are means too.
     """
     step = math.ceil((output[0].size / _SAMPLES) ** 0.5)
     grid = output[:, step // 2 :: step, step // 2 :: step]
@@ -67,7 +69,7 @@ def clustered(
         for _ in range(_SHIFTS):
             centers = _shifted(samples[finite], centers, bandwidth)
         guess = _nearest(samples, centers, _REACH * bandwidth).reshape(grid.shape[1:])
-        numbers = _joined(embeddings, output, centers, guess, _REACH * bandwidth, extent, reach)
+        numbers = _joined(embeddings, output, centers, guess, _REACH * bandwidth, extent, reach, cut)
         region = filled(numbers)
     kept = np.bincount(region.ravel()) >= min_area
     kept[0] = False
@@ -137,6 +139,7 @@ def _joined(
     radius: float,
     extent: tuple[float, float] | None,
     reach: int,
+    cut: tuple[bool, bool],
 ) -> Numbers:
     """The number (H, W) of the nearest center of every pixel, as `_nearest` has it.
 
@@ -152,6 +155,7 @@ def _joined(
         radius: Largest distance to a center.
         extent: See `clustered`.
         reach: See `clustered`.
+        cut: See `clustered`.
     """
     between = _squares(centers, centers)
     np.fill_diagonal(between, np.inf)
@@ -160,7 +164,11 @@ def _joined(
     places = np.concatenate([np.zeros_like(centers, shape=(1, len(output))), centers])
     low = _taken(guess, output.shape[1:])
     low[~_within(output.reshape(len(output), -1).T, places, evident, low.ravel()).reshape(low.shape)] = 0
-    numbers = _taken(_unanimous(low, reach), embeddings.shape[1:], extent)
+    sure = _unanimous(low, reach)
+    rows, columns = (slice(-reach, None) if more else slice(0) for more in cut)
+    sure[rows] = 0
+    sure[:, columns] = 0
+    numbers = _taken(sure, embeddings.shape[1:], extent)
     rest = np.flatnonzero(numbers == 0)
     points = np.ascontiguousarray(embeddings.reshape(len(embeddings), -1)[:, rest].T)
     guessed = _taken(guess, embeddings.shape[1:]).ravel()[rest]

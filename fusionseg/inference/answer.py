@@ -3,7 +3,7 @@
 import csv
 import io
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +35,7 @@ COLUMNS = ("id", "class", "thing", "area", "left", "top", "width", "height", "sc
 """Of the table of segments."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Answer:
     """What a model says of one image, at the image's own size.
 
@@ -155,25 +155,28 @@ class Answer:
                 found.append({**_named(number, kind, self.classes), "area": area, **box, "score": score})
         return found
 
-    def save(self, folder: str | Path) -> None:
+    def save(self, folder: str | Path, name: str | None = None) -> None:
         """Writes the maps, the overlay and the table of segments, each into a folder of its kind.
 
-        `semantic` PNG with a palette, `region` of 16 bits, `panoptic` in COCO's colors, `overlay`, and
-        `segments` as CSV; soft maps and further tasks as `.npy`.
+        `semantic` PNG with a palette, `region` of 16 bits, `panoptic` in COCO's colors, `overlay`,
+        `confidence` and `boundaries` as grey PNG of 16 bits, `probabilities` as NPZ, `segments` as CSV, and
+        the maps of further tasks as NPY.
 
         Args:
             folder: The folder; files of the same name are replaced.
+            name: The name of the files, the answer's own where left out.
 
         Raises:
             OSError: If a file cannot be written.
         """
-        self.write(Path(folder))
+        named = self if name is None else replace(self, name=name)
+        named.write(Path(folder))
         if rows := self.rows():
             text = io.StringIO()
             writer = csv.DictWriter(text, list(COLUMNS), lineterminator="\n")
             writer.writeheader()
             writer.writerows({**row, "score": f"{row['score']:.6g}"} for row in rows)
-            write_text(Path(folder) / "segments" / f"{self.name}.csv", text.getvalue())
+            write_text(Path(folder) / "segments" / f"{named.name}.csv", text.getvalue())
 
     def write(self, folder: Path) -> Json | None:
         """Writes what `save` does, but for the table of segments.

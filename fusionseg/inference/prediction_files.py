@@ -1,7 +1,7 @@
 """Predicts images in files and writes label maps, COCO panoptic JSON, scene scores and overlays."""
 
 import sys
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import cv2
@@ -43,7 +43,6 @@ def predict(
     predictor: Predictor,
     images: Mapping[str, InputImage],
     record: PredictionRecord,
-    extras: Collection[str] = (),
 ) -> None:
     """Writes the answers of a model for images in files, but for those that the record has.
 
@@ -51,7 +50,6 @@ def predict(
         predictor: The model.
         images: The images by the names of their output.
         record: What is done in the folder to write to, and the settings.
-        extras: What answers have beside labels: `engine.predictions.EXTRAS`.
 
     Raises:
         ValueError: If there are images without an answer; all others are predicted before.
@@ -76,7 +74,7 @@ def predict(
             continue
         seen.add(path, photo)
         try:
-            [answer] = predictor.answers([NamedPhoto(name, photo)], extras)
+            [answer] = predictor.answers([NamedPhoto(name, photo)], ())
             entry = _written(record.folder, answer)
         except (MemoryError, RuntimeError, cv2.error) as error:
             if not is_out_of_memory(error):

@@ -1,7 +1,7 @@
 """A trained model as a function of images."""
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from itertools import groupby
+from itertools import count, groupby
 from pathlib import Path
 from typing import Any, overload
 
@@ -21,7 +21,7 @@ from fusionseg.runs.restore import restored
 from fusionseg.sample import Classes
 
 SOFT = ("contours", "confidence")
-"""What an answer has beside labels unless it is not wanted."""
+"""What an answer has beside labels where soft maps are wanted."""
 
 
 class Predictor:
@@ -60,7 +60,7 @@ class Predictor:
         self,
         source: str | Path,
         *,
-        device: str | None = None,
+        device: str | torch.device | None = None,
         precision: str | None = None,
         threads: int | None = None,
         batch_size: int = 1,
@@ -90,6 +90,7 @@ class Predictor:
         backbone: Any = model.hparams.get("backbone", {})
         self.channels: int = backbone.get("in_channels", 3)
         self.batch_size = batch_size
+        self._numbers = count()
         if threads is not None:
             torch.set_num_threads(threads)
             cv2.setNumThreads(threads)
@@ -101,30 +102,34 @@ class Predictor:
         return self.model.classes  # type: ignore[no-any-return]
 
     @overload
-    def __call__(self, images: AnyImage, *, probabilities: bool = False) -> Answer: ...
+    def __call__(self, images: AnyImage, *, probabilities: bool = False, soft: bool = True) -> Answer: ...
 
     @overload
     def __call__(
-        self, images: list[AnyImage] | tuple[AnyImage, ...], *, probabilities: bool = False
+        self, images: list[AnyImage] | tuple[AnyImage, ...], *, probabilities: bool = False, soft: bool = True
     ) -> list[Answer]: ...
 
     @overload
-    def __call__(self, images: Iterator[AnyImage], *, probabilities: bool = False) -> Iterator[Answer]: ...
+    def __call__(
+        self, images: Iterator[AnyImage], *, probabilities: bool = False, soft: bool = True
+    ) -> Iterator[Answer]: ...
 
     def __call__(
-        self, images: AnyImage | Iterable[AnyImage], *, probabilities: bool = False
+        self, images: AnyImage | Iterable[AnyImage], *, probabilities: bool = False, soft: bool = True
     ) -> Answer | list[Answer] | Iterator[Answer]:
         """The answer for an image, those for a list or tuple of images, or one after the other for others.
 
         Args:
             images: A path, a PIL image, an array (H, W, C) or (H, W), a tensor (C, H, W), or several of them.
             probabilities: Whether answers have the probabilities of all classes too.
+            soft: Whether they have confidence and soft boundaries; while these are made, they take as much
+                memory as the probabilities of all classes at the image's size.
 
         Raises:
             OSError: If there is no such file.
             ValueError: If something is no image, or of other channels or values than the model takes.
         """
-        extras = (*SOFT, "probabilities") if probabilities else SOFT
+        extras = (*(SOFT if soft else ()), *(("probabilities",) if probabilities else ()))
         if is_image(images):
             one: Any = images
             return next(self._answers([one], extras))
@@ -153,9 +158,7 @@ class Predictor:
 
     def _answers(self, images: Iterable[AnyImage], extras: Sequence[str]) -> Iterator[Answer]:
         value_range = self.settings["value_range"]
-        photos = (
-            named_photo(image, number, self.channels, value_range) for number, image in enumerate(images)
-        )
+        photos = (named_photo(image, next(self._numbers), self.channels, value_range) for image in images)
         for _, alike in groupby(photos, key=lambda one: (one.photo.shape, one.photo.dtype)):
             for batch in _batches(alike, self.batch_size):
                 yield from self.answers(batch, extras)

@@ -7,6 +7,22 @@ ERRORS = (
 """How the names of figures begin of which less is better."""
 
 
+SCORES = (
+    *("score", "miou", "iou", "accuracy", "mean_accuracy", "f1", "precision", "recall", "fused", "covering"),
+    *("boundary_f", "boundary_precision", "boundary_recall", "pq", "sq", "rq", "scene_map", "depth_delta"),
+)
+"""How the names of figures begin of which more is better; those of own metrics may be of neither."""
+
+
+def higher_is_better(figure: str) -> bool:
+    """Whether more of a figure is known to be better.
+
+    >>> higher_is_better("val/miou_fused"), higher_is_better("val/voi"), higher_is_better("val/own")
+    (True, False, False)
+    """
+    return figure.rpartition("/")[2].startswith(SCORES)
+
+
 def lower_is_better(figure: str) -> bool:
     """Whether less of a figure is better, as of losses, errors and the variation of information.
 

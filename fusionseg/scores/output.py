@@ -13,6 +13,9 @@ from fusionseg.config.errors import UsageError, UserError
 from fusionseg.files.atomic import write_json, write_text
 from fusionseg.scores.result import Curve, Scores, Value
 
+ENDS = ("images.csv", "curve.csv", "curve.png", "curve.html")
+"""How the names of the files end that are written beside the JSON file."""
+
 
 def printed(scores: Scores) -> str:
     """The figures of the set, and of each class where there are classes, as a table."""
@@ -44,8 +47,10 @@ def check_out(path: Path, inputs: Iterable[object] = ()) -> None:
     Raises:
         UserError: If the path is no JSON file, lies in a file, or is one of the inputs.
     """
-    if any(isinstance(given, Path) and given.resolve() == path.resolve() for given in inputs):
-        raise UserError(f"expected a file to write the scores to, found {path}, which is read")
+    beside = [path.with_name(f"{path.stem}_{end}") for end in ENDS]
+    read = [given.resolve() for given in inputs if isinstance(given, Path)]
+    if same := next((one for one in (path, *beside) if one.resolve() in read), None):
+        raise UserError(f"expected a file to write the scores to, found {same}, which is read")
     if path.suffix.lower() != ".json" or path.is_dir():
         raise UserError(f"expected the path of a .json file to write, found {path}")
     if above := next((folder for folder in path.parents if folder.exists() and not folder.is_dir()), None):

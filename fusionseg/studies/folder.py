@@ -25,7 +25,7 @@ class StudyFolder:
     `studies/<name>.json` holds what each study declares and which run folder belongs to each variant and
     seed, `studies/<name>.journal` the trials of a search, `runs/<key>.json` what happened to the run of a
     key, `logs/` what the runs printed, `slurm/` which jobs SLURM has, `speeds.json` how long a step of each
-    command line takes. The runs themselves lie in `<variant>/<seed>`.
+    configuration takes on each machine. The runs themselves lie in `<variant>/<seed>`.
 
     Args:
         path: The folder, which need not exist.
@@ -89,14 +89,14 @@ class StudyFolder:
         """Replaces what is on record about the run of a key."""
         write_json(self._record(key), {"version": VERSION, **record})
 
-    def speed(self, command: str) -> float | None:
-        """The seconds of a training step of a command line that were measured here; None if none were."""
-        return self._read(self.speeds).get(command) if self.speeds.is_file() else None
+    def speed(self, key: str) -> float | None:
+        """The seconds of a training step that are kept under a key; None if none are."""
+        return self._read(self.speeds).get(key) if self.speeds.is_file() else None
 
-    def keep_speed(self, command: str, seconds: float) -> None:
+    def keep_speed(self, key: str, seconds: float) -> None:
         """Keeps the seconds of a step, so that a study that is stopped before its first run measures on."""
         known = self._read(self.speeds) if self.speeds.is_file() else {"version": VERSION}
-        write_json(self.speeds, {**known, command: seconds})
+        write_json(self.speeds, {**known, key: seconds})
 
     def variant(self, name: str) -> Path:
         """The file of a variant's resolved configuration, which a W&B sweep names."""

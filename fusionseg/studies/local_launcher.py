@@ -83,7 +83,8 @@ class LocalLauncher(Launcher):
         for program in self._programs.values():
             program.terminate()
         if self._server is not None and self._server.stdin is not None and self._server.stdout is not None:
-            self._server.stdin.close()
+            with suppress(BrokenPipeError):  # of a request that it did not read
+                self._server.stdin.close()
             self._server.wait()
             self._server.stdout.close()
             self._server = None

@@ -58,7 +58,9 @@ def prepared(
         for variant in study.variants:
             if variant.name not in steps:
                 said = partial(report, f"{variant.name}: measuring how long its steps take, alone")
-                steps[variant.name] = steps_within(arguments(study, variant), minutes, folder, said)
+                steps[variant.name] = steps_within(
+                    arguments(study, variant), found[variant.name]["config"], minutes, folder, said
+                )
         found = _resolved(study, steps, resolver)
         checked(study, found)
     return planned(study, found, steps, folder, point)

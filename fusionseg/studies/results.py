@@ -148,14 +148,14 @@ def collect(paths: Iterable[str | Path], name: str | None = None) -> Results:
     folders = [Path(path) for path in paths]
     if len(folders) == 1 and not RunFolder(folders[0]).config.is_file():
         return _of_study(StudyFolder(folders[0]), name)
-    runs = [_bare(folder) for folder in folders]
+    runs = [_bare(folder) for folder in {folder.resolve(): folder for folder in folders}.values()]
     places: dict[tuple[str, int], Path] = {}
     for run in runs:
         other = places.setdefault((run.variant, run.seed), run.folder)
         if other is not run.folder:
             raise UsageError(
                 f"expected runs of different variants or seeds, found {other} and {run.folder}, both "
-                f"{run.variant!r} with seed {run.seed}: rename the folder above one of them"
+                f"{run.variant!r} with seed {run.seed}: rename one of the folders"
             )
     return Results(runs, {"name": "runs", "metric": "val/score", "epoch": "best"})
 

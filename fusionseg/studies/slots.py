@@ -50,7 +50,8 @@ def slots(jobs: int | None = None, per_run: float | None = None) -> list[Slot]:
         raise UsageError(f"expected at least 1, found {jobs}", "jobs")
     number = jobs or len(groups) or max(1, (len(cores) or os.cpu_count() or 1) // 2)
     number = min(number, len(groups) or number)
-    return [Slot(_share(cores, i, number), groups[i] if groups else ()) for i in range(number)]
+    none = () if per_run == 0 else None
+    return [Slot(_share(cores, i, number), groups[i] if groups else none) for i in range(number)]
 
 
 def _groups(found: list[str], per_run: float | None) -> list[tuple[str, ...]]:

@@ -1,7 +1,8 @@
 """How long a variant's steps take on this machine, measured alone."""
 
+import hashlib
 import os
-import shlex
+import platform
 import subprocess
 import sys
 import tempfile
@@ -37,20 +38,23 @@ def seconds_per_step(arguments: Sequence[str], steps: int = STEPS) -> float:
         return float(seconds)
 
 
-def step_seconds(arguments: Sequence[str], folder: StudyFolder, report: Callable[[], None]) -> float:
-    """Seconds of a training step, measured once for each command line in a study folder, which keeps them.
+def step_seconds(
+    arguments: Sequence[str], config: str, folder: StudyFolder, report: Callable[[], None]
+) -> float:
+    """Seconds of a training step, measured once on a machine for each configuration; the folder keeps them.
 
     Args:
         arguments: Those of `fit`, without `--out`.
+        config: The configuration that they resolve to.
         folder: Of the study.
         report: Called before steps are measured.
     """
-    command = shlex.join(arguments)
-    seconds = folder.speed(command)
+    key = f"{platform.node()} {hashlib.sha256(config.encode()).hexdigest()[:16]}"
+    seconds = folder.speed(key)
     if seconds is None:
         report()
         seconds = seconds_per_step(arguments)
-        folder.keep_speed(command, seconds)
+        folder.keep_speed(key, seconds)
     return seconds
 
 
@@ -62,7 +66,7 @@ def run_seconds(folder: StudyFolder, runs: Iterable[str]) -> float | None:
 
 
 def steps_within(
-    arguments: Sequence[str], minutes: float, folder: StudyFolder, report: Callable[[], None]
+    arguments: Sequence[str], config: str, minutes: float, folder: StudyFolder, report: Callable[[], None]
 ) -> int:
     """The steps that fit into a time of training, at least one; otherwise as `step_seconds`."""
-    return max(1, round(60 * minutes / step_seconds(arguments, folder, report)))
+    return max(1, round(60 * minutes / step_seconds(arguments, config, folder, report)))

@@ -40,9 +40,13 @@ def workload(plan: Plan, folder: StudyFolder, jobs: int, report: Callable[[str],
                 folder, (run.folder for run in plan.runs if run.variant == variant.name)
             )
             steps = plan.steps[variant.name]
-            if steps and seconds[variant.name] is None:
+            if seconds[variant.name] is None and (minutes := plan.study.budget.get("minutes")):
+                seconds[variant.name] = 60 * minutes
+            elif seconds[variant.name] is None and steps:
                 said = partial(report, f"{variant.name}: measuring how long its steps take")
-                seconds[variant.name] = steps * step_seconds(arguments(plan.study, variant), folder, said)
+                words = arguments(plan.study, variant)
+                config = plan.configs[variant.name]
+                seconds[variant.name] = steps * step_seconds(words, config, folder, said)
     known = [value for run in left if (value := seconds[run.variant]) is not None]
     total = sum(known) / jobs if len(known) == len(left) else None
     disk = sum(4 * COPIES * CHECKPOINTS * plan.parameters[run.variant] for run in left)

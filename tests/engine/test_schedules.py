@@ -208,3 +208,8 @@ def test_steps_beyond_the_end_of_a_schedule_are_refused(recipe: Any) -> None:
 def test_a_plateau_that_takes_worse_for_better_is_refused(monitor: str, mode: str, message: str) -> None:
     with pytest.raises(UsageError, match=f"model.schedule.mode: {message}"):
         Schedule(partial(OwnMonitor, monitor=monitor, mode=mode)).configured(two_groups(), 10)
+
+
+@pytest.mark.parametrize("mode", ["min", "max"])
+def test_a_figure_of_one_s_own_may_go_either_way(mode: str) -> None:
+    Schedule(partial(OwnMonitor, monitor="val/class_error", mode=mode)).configured(two_groups(), 10)

@@ -124,6 +124,8 @@ def test_impossible_arguments_are_refused(arguments: dict[str, Any], message: st
         ((96, 128), (75, 101), (75, 101)),
         ((96, 128), (75, 101), (150, 202)),
         ((96, 128), (90, 128), (61, 77)),
+        ((96, 128), (64, 96), (64, 96)),
+        ((96, 128), (63, 97), (63, 97)),
     ],
 )
 def test_pixels_between_pixels_of_one_region_need_no_distance(

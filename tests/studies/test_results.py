@@ -67,4 +67,5 @@ def test_run_folders_of_one_variant_and_seed_are_not_mixed(tmp_path: Path) -> No
 def test_the_command_of_a_run_can_be_pasted(tmp_path: Path) -> None:
     path = evaluated(tmp_path / "a b" / "0", 0.5)
     other = evaluated(tmp_path / "c" / "0", 0.5)
+    assert len(collect([path, path, other]).runs) == 2
     assert f"--config '{path}/config.yaml'" in collect([path, other]).runs[0].command

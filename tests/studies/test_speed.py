@@ -19,9 +19,12 @@ def test_steps_are_measured_once_for_each_command(tmp_path: Path, monkeypatch: p
     for _ in range(2):  # the second time as after the driver was killed while it measured
         folder = StudyFolder(tmp_path)
         steps = [
-            speed.steps_within([word], 2, folder, lambda word=word: reports.append(word)) for word in seconds
+            speed.steps_within([word], word, 2, folder, lambda word=word: reports.append(word))
+            for word in seconds
         ]
         assert steps == [240, 1]
-        assert [speed.step_seconds([word], folder, reports.clear) for word in seconds] == [0.5, 1000.0]
+        assert [speed.step_seconds([word], word, folder, reports.clear) for word in seconds] == [0.5, 1000.0]
     assert measured == reports == list(seconds)
+    assert speed.step_seconds(["--model.beta=1"], "changed", folder, reports.clear) == 0.5
+    assert measured[2:] == ["--model.beta=1"]
     assert StudyFolder(tmp_path).names() == []

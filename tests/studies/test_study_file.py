@@ -71,3 +71,11 @@ def test_a_variant_of_a_name_that_is_given_twice_is_refused(tmp_path: Path) -> N
     path.write_text("variants:\n  a: {}\n  b: {model.beta: 2}\n  a: {model.beta: 3}\n")
     with pytest.raises(UsageError, match=r"line 4, column 3: .*expected every key once, found 'a' twice"):
         read_study(path)
+
+
+@pytest.mark.parametrize("content", ["variants: {{x}}", "variants: {? [a] : {}}"])
+def test_a_key_that_is_no_text_is_refused(content: str, tmp_path: Path) -> None:
+    path = tmp_path / "s.yaml"
+    path.write_text(content)
+    with pytest.raises(UsageError, match=r"s\.yaml, line 1, column \d+: expected YAML: "):
+        read_study(path)

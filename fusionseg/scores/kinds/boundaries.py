@@ -224,7 +224,7 @@ def _notices(names: Sequence[str], measured: Sequence[_Counted], counts: Counts)
         )
     if silent := [name for name, own in zip(names, counts, strict=True) if not own[:, 3].any()]:
         notices.append(f"no predicted boundary at any threshold in {some(silent)}: they count as missed")
-    if len(np.unique(counts.sum(0), axis=0)) == 1:
+    if counts.shape[1] > 1 and len(np.unique(counts.sum(0), axis=0)) == 1:
         notices.append(
             "predictions are the same at all thresholds: they have no curve, and ap is 0 as in the benchmark"
         )
