@@ -22,7 +22,6 @@ from torch.optim import AdamW
 from benchmarks.timing import command_line
 from benchmarks.training import Setting, Training
 from fusionseg import heads as public
-from fusionseg.data.augmentation import Augmentation
 from fusionseg.data.coco_panoptic import CocoPanoptic
 from fusionseg.data.datamodule import SegmentationDataModule
 from fusionseg.engine.oracle import ideal
@@ -66,7 +65,7 @@ def photos(root: Path, number: int, size: int) -> tuple[Sample, Classes]:
         partial(CocoPanoptic, root=root),
         batch_size=number,
         crop_size=(size, size),
-        augmentation=Augmentation.none,
+        augmentation=None,
         workers=0,
         seed=0,
     )
