@@ -1,6 +1,5 @@
 """What a model says of one image."""
 
-import csv
 import io
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -12,6 +11,7 @@ from PIL import Image
 
 from fusionseg.config.errors import UsageError, UserError
 from fusionseg.files.atomic import Json, replacing, write_text
+from fusionseg.files.csv_text import as_csv
 from fusionseg.files.images import boxes, write_panoptic, write_png, write_region, write_semantic
 from fusionseg.files.photos import Photo
 from fusionseg.metrics.contingency import totals
@@ -172,11 +172,7 @@ class Answer:
         named = self if name is None else replace(self, name=name)
         named.write(Path(folder))
         if rows := self.rows():
-            text = io.StringIO()
-            writer = csv.DictWriter(text, list(COLUMNS), lineterminator="\n")
-            writer.writeheader()
-            writer.writerows({**row, "score": f"{row['score']:.6g}"} for row in rows)
-            write_text(Path(folder) / "segments" / f"{named.name}.csv", text.getvalue())
+            write_text(Path(folder) / "segments" / f"{named.name}.csv", as_csv(rows))
 
     def write(self, folder: Path) -> Json | None:
         """Writes what `save` does, but for the table of segments.

@@ -1,17 +1,16 @@
 """The table of scores that is printed, and the files that are written."""
 
-import csv
 import math
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import asdict
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
 from fusionseg.config.errors import UsageError, UserError
 from fusionseg.files.atomic import write_json, write_text
-from fusionseg.scores.result import Curve, Scores, Value
+from fusionseg.files.csv_text import as_csv
+from fusionseg.scores.result import Curve, Scores
 
 ENDS = ("images.csv", "curve.csv", "curve.png", "curve.html")
 """How the names of the files end that are written beside the JSON file."""
@@ -97,22 +96,6 @@ def _write_curve(curve: Curve, out: Path) -> list[Path]:
     except UsageError as error:
         print(f"no interactive curve: {error}", file=sys.stderr)
         return paths
-
-
-def as_csv(rows: Sequence[Mapping[str, Value]]) -> str:
-    """Rows of equal keys as CSV; NaN is an empty cell."""
-    text = StringIO()
-    writer = csv.DictWriter(text, list(rows[0]) if rows else [], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({key: _cell(value) for key, value in row.items()} for row in rows)
-    return text.getvalue()
-
-
-def _cell(value: Value) -> Value:
-    """A value of a CSV file: nothing for NaN, and names of files whatever their bytes are."""
-    if isinstance(value, str):
-        return value.encode("utf-8", "backslashreplace").decode("utf-8")
-    return "" if math.isnan(value) else value
 
 
 def _plain(value: object) -> object:
