@@ -71,6 +71,15 @@ def fixed_chance(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(autouse=True)
+def nothing_compiled(request: pytest.FixtureRequest) -> None:
+    """Of one function no more than eight graphs are compiled in a process, whichever tests it was given."""
+    if "compiled" in request.node.name:
+        import torch
+
+        torch.compiler.reset()
+
+
+@pytest.fixture(autouse=True)
 def no_tracking(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WANDB_MODE", "disabled")
 
