@@ -20,6 +20,7 @@ from fusionseg.engine.evaluation import Evaluation, Scored, Truths, suite_for
 from fusionseg.engine.loss_log import LossLog, check_finite
 from fusionseg.engine.objective import Objective, Step, padded_terms
 from fusionseg.engine.optimization import WarmupPoly, allows_fused, balance_losses, check_factors, configured
+from fusionseg.engine.passes import WHOLE, Passes
 from fusionseg.engine.precision import arrange
 from fusionseg.engine.predictions import frame_of, padded, predictions
 from fusionseg.engine.schedules import Schedule
@@ -122,8 +123,7 @@ class FusionModule(LightningModule):
     @property
     def heads(self) -> dict[str, Head]:
         """The head of each task."""
-        heads: Any = self.network.heads
-        return dict(heads.items())
+        return dict(self.network.heads.items())  # type: ignore[arg-type]
 
     @property
     def notice(self) -> str:
@@ -137,12 +137,12 @@ class FusionModule(LightningModule):
 
     @torch.no_grad()
     def predictions(
-        self, batch: Sample, size: tuple[int, int], extras: Collection[str] = ()
+        self, batch: Sample, size: tuple[int, int], extras: Collection[str] = (), passes: Passes = WHOLE
     ) -> list[Prediction]:
         """The predictions for a batch at the size of its label files (H, W); see `engine.predictions`."""
-        last = self(padded(batch)["image"])[-1]
+        outputs = passes.outputs(self, self.heads, batch["image"])
         frame = frame_of(batch, size)
-        return predictions(last, self.heads, frame, batch["name"], self.classes, self.areas, extras)
+        return predictions(outputs, self.heads, frame, batch["name"], self.classes, self.areas, extras)
 
     @override
     def setup(self, stage: str) -> None:

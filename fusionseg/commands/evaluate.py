@@ -14,7 +14,9 @@ from fusionseg.cli.fusion_cli import FusionCLI
 from fusionseg.cli.help import options_manual
 from fusionseg.config.trust import untrusted
 from fusionseg.data.datamodule import SegmentationDataModule
+from fusionseg.engine.passes import Passes
 from fusionseg.engine.precision import fast_precision
+from fusionseg.engine.receptive_field import tile_notice
 from fusionseg.runs.checkpoints import load_state
 from fusionseg.runs.decoder import tuned
 from fusionseg.runs.evaluation_files import evaluate, track
@@ -49,6 +51,11 @@ class Options:
         official: Also what `fusionseg score` measures: boundaries and regions as the Berkeley benchmark,
             semantic and instance scores by every definition; about a second of a core for each image.
         untuned: Decode as the run was trained, also where `fusionseg tune` found something better.
+        tile: The network sees images in tiles of so many pixels of its input, which takes less memory; its
+            outputs are put together before they are decoded.
+        overlap: How many pixels two neighboring tiles share.
+        tta: Test-time augmentation, such as flip,0.75,1.25: mirrored images and further sizes are seen too,
+            and the mean of what is predicted is decoded.
     """
 
     run: Path
@@ -61,6 +68,9 @@ class Options:
     trained: bool = False
     official: bool = False
     untuned: bool = False
+    tile: int | None = None
+    overlap: int = 128
+    tta: str = ""
 
 
 class EvaluateCLI(FusionCLI):
@@ -89,6 +99,7 @@ def main(args: Sequence[str]) -> None:
     with untrusted(values(args, "--trust")):
         cli = EvaluateCLI([*known, *args])
     config = cli.config
+    passes = Passes.of(config.tile, config.overlap, config.tta)
     if config.wandb:
         os.environ["WANDB_MODE"] = config.wandb
     run = RunFolder(config.run)
@@ -100,9 +111,13 @@ def main(args: Sequence[str]) -> None:
     chosen = (config.split, run.evaluation, precision, config.pictures, config.checkpoint)
     if decoder:
         print(decoder.line(config.split), file=sys.stderr)
+    if line := tile_notice(cli.model, passes):
+        print(line, file=sys.stderr)
     record = decoder.record if decoder else None
     with OfficialScores(cli.datamodule.classes) if config.official else nullcontext() as official:
-        result = evaluate(cli.model, cli.datamodule, *chosen, decoder=record, official=official)
+        result = evaluate(
+            cli.model, cli.datamodule, *chosen, decoder=record, official=official, passes=passes
+        )
     track(run, config.split, result, cli.datamodule.classes)
     for name, value in result["metrics"].items():
         print(f"{config.split}/{name:20} {value:.4f}")

@@ -32,6 +32,9 @@ class Options:
         precision: As Lightning's; bf16-mixed where left out and that is fast.
         trust: As in fusionseg.evaluate.
         untuned: As in fusionseg.evaluate.
+        tile: As in fusionseg.evaluate.
+        overlap: As in fusionseg.evaluate.
+        tta: As in fusionseg.evaluate.
     """
 
     images: list[str]
@@ -43,6 +46,9 @@ class Options:
     precision: str | None = None
     trust: str | None = None
     untuned: bool = False
+    tile: int | None = None
+    overlap: int = 128
+    tta: str = ""
 
 
 def options(args: Sequence[str]) -> Options:
@@ -78,10 +84,15 @@ def main(args: Sequence[str]) -> None:
             value_range=given.value_range,
             untuned=given.untuned,
             trust=values(args, "--trust"),
+            tile=given.tile,
+            overlap=given.overlap,
+            tta=given.tta,
         )
         record = PredictionRecord(given.out, predictor.settings)
     if predictor.decoder:
         print(predictor.decoder.line(), file=sys.stderr)
+    if notice := predictor.notice:
+        print(notice, file=sys.stderr)
     predict(predictor, images.by_name, record)
     print(given.out)
 

@@ -16,8 +16,8 @@ from torch import Tensor
 from fusionseg.config.errors import UserError, mendable
 from fusionseg.engine.distributed import gathered_objects
 from fusionseg.engine.objective import divided
+from fusionseg.engine.passes import WHOLE, Passes, answering
 from fusionseg.engine.precision import placed
-from fusionseg.engine.predictions import answering
 from fusionseg.heads import Head
 from fusionseg.metrics import FusedMetrics, MetricSuite, PanopticQuality
 from fusionseg.metrics.suite import total
@@ -118,6 +118,7 @@ def evaluated(
     precision: str,
     suite: MetricSuite,
     contours: bool = False,
+    passes: Passes = WHOLE,
 ) -> Iterator[tuple[Picture, Scored]]:
     """Every image of a split once, in order, with its prediction and what was measured of it.
 
@@ -128,8 +129,9 @@ def evaluated(
         precision: As Lightning's.
         suite: What is measured.
         contours: Whether soft boundaries are predicted too, by a module that has them.
+        passes: How it sees images.
     """
-    answer = answering(module, ["contours"] if contours else [])
+    answer = answering(module, ["contours"] if contours else [], passes)
     for batch, dataset, truths, predictions in answered(module, data, split, precision, answer):
         groups = _groups(batch, dataset)
         for i, (prediction, truth) in enumerate(zip(predictions, truths, strict=True)):

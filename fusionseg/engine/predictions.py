@@ -1,8 +1,6 @@
 """Decodes a network's outputs to predictions at the size of the label files."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from functools import partial
-from inspect import signature
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -95,18 +93,16 @@ def fused(
     return [Prediction(name, {task: a[i] for task, a in arrays.items()}) for i, name in enumerate(names)]
 
 
-def answering(module: Any, extras: Collection[str]) -> Callable[[Sample, tuple[int, int]], list[Prediction]]:
-    """The `predictions` of a LightningModule, with those of `EXTRAS` that are wanted if it knows of any."""
-    answer: Callable[..., list[Prediction]] = module.predictions
-    if extras and "extras" in signature(answer).parameters:
-        return partial(answer, extras=extras)
-    return answer
-
-
 def frame_of(batch: Sample, size: tuple[int, int]) -> Frame:
     """The frame of the output for a batch, padded by `padded`, and label files of a size (H, W)."""
     height, width = batch["image"].shape[-2:]
     return Frame((height + -height % STRIDE, width + -width % STRIDE), (height, width), size)
+
+
+def image_channels(module: Any) -> int:
+    """The channels of the images that a LightningModule takes: those of its backbone, else three."""
+    backbone: Any = module.hparams.get("backbone", {})
+    return int(backbone.get("in_channels", 3))
 
 
 def drawables(module: object) -> Mapping[str, Drawable]:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from fusionseg.heads.base import resized
+from fusionseg.heads.dense import DenseLogits
 from fusionseg.heads.ranges import MIN_AREA, PROBABILITY, Range
 from fusionseg.heads.region import RegionHead
 from fusionseg.heads.region_graph import OFFSETS, Offset, check_offsets, ends, partition
@@ -18,7 +19,7 @@ from fusionseg.sample import Classes, Frame, Picture, Sample
 from fusionseg.visualize import heat_colors
 
 
-class AffinityHead(RegionHead):
+class AffinityHead(DenseLogits, RegionHead):
     """Predicts which pixels belong to the same region as others at fixed offsets from them.
 
     The output (B, K, h, w) has one logit for each offset o_k (Lee et al., arXiv:1706.00120): its sigmoid at
@@ -140,8 +141,63 @@ class AffinityHead(RegionHead):
         same, mask = target
         return 40.0 * (same & mask).float() - 20.0
 
+    def mirrored(self, output: Tensor, width: int) -> Tensor:
+        """The logits (B, K, h, w) of the edges' mirror images.
+
+        Those that lead down and to the left are others of `offsets`; those that lead to the left are read at
+        their other end.
+
+        Raises:
+            ValueError: If `offsets` have no mirror image of one that is diagonal.
+        """
+        planes = []
+        for down, right in self.offsets:
+            if down and right:
+                if (down, -right) not in self.offsets:
+                    raise ValueError(
+                        f"expected the offset {(down, -right)} beside {(down, right)}, to mirror images by"
+                    )
+                planes.append(output[:, self.offsets.index((down, -right))])
+            else:
+                plane = output[:, self.offsets.index((down, right))]
+                planes.append(_shifted(plane, right * output.shape[3] / width))
+        return torch.stack(planes, 1)
+
+    def rescaled(self, output: Tensor, factor: float) -> Tensor:
+        """The logits (B, K, h, w) of edges that are as long in the image as `offsets`.
+
+        An edge of the copy is `factor` times as long. Its logit is interpolated between those of the shorter
+        and the longer offset in its direction, by the logarithm of the length; nothing is extrapolated.
+        """
+        planes = []
+        for offset in self.offsets:
+            shorter, longer, share = self._around(offset, factor)
+            planes.append(torch.lerp(output[:, shorter], output[:, longer], share))
+        return torch.stack(planes, 1)
+
+    def _around(self, offset: Offset, factor: float) -> tuple[int, int, float]:
+        """The next offsets in the direction of one, around `factor` times its length, and where that lies."""
+        along = {
+            max(map(abs, other)): k
+            for k, other in enumerate(self.offsets)
+            if other[0] * offset[1] == other[1] * offset[0]
+        }
+        length = max(map(abs, offset)) * factor
+        shorter = max((reach for reach in along if reach <= length), default=min(along))
+        longer = min((reach for reach in along if reach >= length), default=max(along))
+        share = math.log(length / shorter) / math.log(longer / shorter) if longer > shorter else 0.0
+        return along[shorter], along[longer], share
+
     def draw_target(self, batch: Sample, classes: Classes) -> Picture:
         """The share of a pixel's edges that stay in its region, from none (violet) to all (yellow)."""
         same, mask = (planes[0].cpu().numpy() for planes in self.target(batch))
         number = mask.sum(0)
         return heat_colors((same & mask).sum(0) / number.clip(1), number > 0)
+
+
+def _shifted(plane: Tensor, columns: float) -> Tensor:
+    """The values (B, h, w) so many columns further to the right, interpolated; the last one from there on."""
+    width = plane.shape[2]
+    place = (torch.arange(width, device=plane.device) + columns).clamp(max=width - 1)
+    left = place.floor().long()
+    return torch.lerp(plane[..., left], plane[..., (left + 1).clamp(max=width - 1)], place - left)

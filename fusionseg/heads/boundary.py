@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from fusionseg.heads.base import resized
+from fusionseg.heads.dense import DenseLogits
 from fusionseg.heads.ranges import MIN_AREA, PROBABILITY, Range
 from fusionseg.heads.region import RegionHead
 from fusionseg.heads.region_decoding import watershed
@@ -17,7 +18,7 @@ from fusionseg.sample import Classes, Frame, Picture, Sample
 from fusionseg.visualize import SLATE, WHITE, kind_colors
 
 
-class BoundaryHead(RegionHead):
+class BoundaryHead(DenseLogits, RegionHead):
     """Predicts boundaries between regions; a watershed turns them into regions.
 
     The output is one logit per pixel (B, 1, h, w), whose sigmoid is the probability of a boundary. Target

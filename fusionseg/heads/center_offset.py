@@ -1,12 +1,13 @@
 """Regions from predicted centers and offsets to them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from fusionseg.heads.base import resized
+from fusionseg.heads.dense import Dense, logits_of_mean
 from fusionseg.heads.ranges import Range
 from fusionseg.heads.region import RegionHead
 from fusionseg.heads.region_decoding import check_grouping, group
@@ -31,7 +32,7 @@ class CenterTarget(NamedTuple):
     mask: Tensor
 
 
-class CenterOffsetHead(RegionHead):
+class CenterOffsetHead(Dense, RegionHead):
     """Predicts region centers and every pixel's offset to its center (Panoptic-DeepLab, arXiv:1911.10194).
 
     The output (B, 3, h, w) has three channels: the logit of being a center, then the vertical and the
@@ -136,6 +137,19 @@ class CenterOffsetHead(RegionHead):
     def ideal(self, target: CenterTarget) -> Tensor:
         """The output (B, 3, H, W) whose heat and offsets are the target's."""
         return torch.cat([target.heat.clamp(1e-6, 1 - 1e-6).logit(), target.offset / self.UNIT], 1)
+
+    def mirrored(self, output: Tensor, width: int) -> Tensor:
+        """The output (B, 3, h, w) with its horizontal offsets turned around."""
+        return output * output.new_tensor([1, 1, -1]).view(3, 1, 1)
+
+    def rescaled(self, output: Tensor, factor: float) -> Tensor:
+        """The output (B, 3, h, w) with offsets in the image's pixels."""
+        return output / output.new_tensor([1, factor, factor]).view(3, 1, 1)
+
+    def averaged(self, outputs: Sequence[Tensor]) -> Tensor:
+        """The output (B, 3, h, w) of the mean heat and the mean offsets."""
+        heat = logits_of_mean([output[:, :1] for output in outputs])
+        return torch.cat([heat, super().averaged([output[:, 1:] for output in outputs])], 1)
 
     def draw_target(self, batch: Sample, classes: Classes) -> Picture:
         """Offsets to the center: the hue is their direction, brighter ones are longer; centers are white."""

@@ -1,6 +1,6 @@
 """The depth of every pixel in meters."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import ClassVar
 
 import numpy as np
@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fusionseg.heads.base import Head, resized
+from fusionseg.heads.dense import Dense
 from fusionseg.losses import AbsoluteError, Loss
 from fusionseg.losses.enlarging import scaled
 from fusionseg.metrics import DepthMetrics, ImageMetric
@@ -16,7 +17,7 @@ from fusionseg.sample import Array, Classes, Frame, Picture, Sample
 from fusionseg.visualize import heat_colors
 
 
-class DepthHead(Head):
+class DepthHead(Dense, Head):
     """Predicts the depth of every pixel in meters.
 
     The output x is one number per pixel (B, 1, h, w), and the depth is scale * softplus(x). It is positive,
@@ -90,6 +91,10 @@ class DepthHead(Head):
         # log(exp(u) - 1), written so that exp cannot overflow
         inverse = units + torch.log(-torch.expm1(-units))
         return inverse.where(valid, 0).unsqueeze(1)
+
+    def averaged(self, outputs: Sequence[Tensor]) -> Tensor:
+        """The output (B, 1, h, w) of the mean depth."""
+        return self.ideal(torch.stack([self._depth(output) for output in outputs]).mean(0).squeeze(1))
 
     def metrics(self, classes: Classes) -> list[ImageMetric]:
         """Absolute and relative error, RMSE and the shares within 1.25^n."""

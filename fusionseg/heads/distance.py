@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from fusionseg.heads.base import resized
+from fusionseg.heads.dense import Dense
 from fusionseg.heads.ranges import MIN_AREA, Range
 from fusionseg.heads.region import RegionHead
 from fusionseg.heads.region_decoding import flooded
@@ -23,7 +24,7 @@ different regions, one is on a boundary, so that parts above this level may be 8
 """
 
 
-class DistanceHead(RegionHead):
+class DistanceHead(Dense, RegionHead):
     """Predicts how far every pixel is from the outline of its region; a watershed turns it into regions.
 
     This is the energy of the deep watershed transform (Bai and Urtasun, CVPR 2017, arXiv:1611.08303): the
@@ -100,6 +101,10 @@ class DistanceHead(RegionHead):
     def ideal(self, target: tuple[Tensor, Tensor]) -> Tensor:
         """The target's distances (B, 1, H, W)."""
         return target[0]
+
+    def rescaled(self, output: Tensor, factor: float) -> Tensor:
+        """The distances (B, 1, h, w) in the image's pixels; those beyond `reach` in the copy stay so."""
+        return torch.where(output < 1, output / factor, output).clamp_max(1)
 
     def draw_target(self, batch: Sample, classes: Classes) -> Picture:
         """The distance to the outline, from 0 (violet) to `reach` (yellow)."""

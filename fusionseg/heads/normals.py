@@ -1,6 +1,6 @@
 """The orientation of the surface at every pixel."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import ClassVar
 
 import numpy as np
@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fusionseg.heads.base import Head, resized
+from fusionseg.heads.dense import Dense
 from fusionseg.losses import CosineError, Loss
 from fusionseg.losses.enlarging import scaled
 from fusionseg.metrics import ImageMetric, NormalsMetrics
@@ -18,7 +19,7 @@ _SHORT = 1e-4
 """Vectors shorter than this are divided by it instead of by their length, which bounds the gradient."""
 
 
-class NormalsHead(Head):
+class NormalsHead(Dense, Head):
     """Predicts the surface normal at every pixel: x right, y down, z away from the camera.
 
     The output is a vector of any length but zero (B, 3, h, w), and the normal is its direction. Vectors are
@@ -84,6 +85,14 @@ class NormalsHead(Head):
     def ideal(self, target: Tensor) -> Tensor:
         """The target (B, 3, H, W) itself."""
         return target
+
+    def mirrored(self, output: Tensor, width: int) -> Tensor:
+        """The vectors (B, 3, h, w) with their x turned around."""
+        return output * output.new_tensor([-1, 1, 1]).view(3, 1, 1)
+
+    def averaged(self, outputs: Sequence[Tensor]) -> Tensor:
+        """The mean of the directions (B, 3, h, w)."""
+        return torch.stack([F.normalize(output, dim=1, eps=_SHORT) for output in outputs]).mean(0)
 
     def metrics(self, classes: Classes) -> list[ImageMetric]:
         """Mean and median angle, and the shares within 11.25, 22.5 and 30 degrees."""

@@ -1,6 +1,6 @@
 """A class for every pixel."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fusionseg.heads.base import Head, resized
+from fusionseg.heads.dense import Dense, log_of_mean, logits_of_mean
 from fusionseg.heads.ranges import PROBABILITY, Range
 from fusionseg.losses import CrossEntropy, Loss
 from fusionseg.losses.base import sums_and_weights
@@ -16,7 +17,7 @@ from fusionseg.sample import VOID, Array, Classes, Frame, Picture, Sample, Truth
 from fusionseg.visualize import semantic_colors
 
 
-class SemanticHead(Head):
+class SemanticHead(Dense, Head):
     """Predicts a class for every pixel.
 
     The output is the logits of the classes (B, C, h, w). In the binary form, for two classes, it is the
@@ -102,6 +103,10 @@ class SemanticHead(Head):
             positive = logits.sigmoid()
             return torch.cat([1 - positive, positive], 1)
         return logits.softmax(1)
+
+    def averaged(self, outputs: Sequence[Tensor]) -> Tensor:
+        """The logits (B, C or 1, h, w) of the mean probabilities."""
+        return logits_of_mean(outputs) if self.binary else log_of_mean(outputs)
 
     def ideal(self, target: Tensor) -> Tensor:
         """Logits (B, C or 1, H, W) of +-20, and 0 where unlabelled."""

@@ -1,12 +1,13 @@
 """Regions from three classes of pixels: background, interior and border."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from fusionseg.heads.base import resized
+from fusionseg.heads.dense import Dense, log_of_mean
 from fusionseg.heads.ranges import MIN_AREA, Range
 from fusionseg.heads.region import RegionHead
 from fusionseg.heads.region_decoding import connected, filled, numbered
@@ -19,7 +20,7 @@ from fusionseg.visualize import AMBER, SLATE, WHITE, kind_colors
 _BACKGROUND, _INTERIOR, _BORDER = range(3)
 
 
-class TrinaryHead(RegionHead):
+class TrinaryHead(Dense, RegionHead):
     """Predicts which pixels are background, in the interior or on the border of a region.
 
     This coding of nuclei is that of Caicedo et al. ("Evaluation of deep learning strategies for nucleus
@@ -102,6 +103,10 @@ class TrinaryHead(RegionHead):
         kind, mask = target
         kind = kind.where(mask, _BACKGROUND).unsqueeze(1)
         return 40.0 * torch.cat([kind == k for k in (_BACKGROUND, _INTERIOR, _BORDER)], 1).float() - 20.0
+
+    def averaged(self, outputs: Sequence[Tensor]) -> Tensor:
+        """The logits (B, 3, h, w) of the mean probabilities."""
+        return log_of_mean(outputs)
 
     def draw_target(self, batch: Sample, classes: Classes) -> Picture:
         """Background in grey, interiors in amber, borders in white."""

@@ -3,14 +3,16 @@
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import count, groupby
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, TypeVar, overload
 
 import cv2
 import torch
 
 from fusionseg.config.errors import UsageError
+from fusionseg.engine.passes import Passes, answering
 from fusionseg.engine.precision import fast_precision, placed
-from fusionseg.engine.predictions import answering, drawables
+from fusionseg.engine.predictions import drawables, image_channels
+from fusionseg.engine.receptive_field import tile_notice
 from fusionseg.files.atomic import Json
 from fusionseg.files.photos import Photo, ValueRange
 from fusionseg.inference.answer import Answer
@@ -22,6 +24,9 @@ from fusionseg.sample import Classes
 
 SOFT = ("contours", "confidence")
 """What an answer has beside labels where soft maps are wanted."""
+
+
+OneImage = TypeVar("OneImage", bound=AnyImage)
 
 
 class Predictor:
@@ -42,11 +47,16 @@ class Predictor:
             left out.
         untuned: Whether a tuned decoder is left out.
         trust: Packages to trust beside those of `fusionseg.config.trust`.
+        tile: Height and width of the parts in which the network sees an image, in pixels of its input; as a
+            whole where left out.
+        overlap: How many pixels two neighboring parts share.
+        tta: Test-time augmentation: `flip`, and further sizes relative to the network's input, such as
+            "flip,0.75,1.25".
 
     Attributes:
         model: The LightningModule.
         settings: What answers depend on: the digest of the `checkpoint`, the `scale`, the `value_range` and,
-            of a tuned `decoder`, its record.
+            of a tuned `decoder`, its record; further `tile`, `overlap` and `tta`, where these are given.
         decoder: The tuned decoder, if there is one.
         channels: The channels of an image.
 
@@ -68,8 +78,12 @@ class Predictor:
         value_range: ValueRange | None = None,
         untuned: bool = False,
         trust: Iterable[str] = (),
+        tile: int | None = None,
+        overlap: int = 128,
+        tta: str | Sequence[str | float] = (),
     ) -> None:
         _check(threads, batch_size, scale, value_range)
+        self.passes = Passes.of(tile, overlap, tta)
         if not Path(source).exists():
             raise FileNotFoundError(f"expected a run folder or a checkpoint, found no {source}")
         run = RunFolder(source) if Path(source).is_dir() else None
@@ -78,6 +92,7 @@ class Predictor:
             run.configuration()
             checkpoint = run.checkpoint()
         model, data = restored(checkpoint, run.path if run else None, trust)
+        answering(model, passes=self.passes)  # refuses what it cannot do, before an image is read
         self.model: Any = model
         self.decoder = tuned(model, run, "best") if run and not untuned else None
         self.settings: Json = {
@@ -87,8 +102,8 @@ class Predictor:
         }
         if self.decoder:
             self.settings["decoder"] = self.decoder.record
-        backbone: Any = model.hparams.get("backbone", {})
-        self.channels: int = backbone.get("in_channels", 3)
+        self.settings |= self.passes.record
+        self.channels = image_channels(model)
         self.batch_size = batch_size
         self._numbers = count()
         if threads is not None:
@@ -101,17 +116,22 @@ class Predictor:
         """The classes that the model tells apart."""
         return self.model.classes  # type: ignore[no-any-return]
 
+    @property
+    def notice(self) -> str:
+        """A line about tiles whose answers are not those of whole images; empty if there is none."""
+        return tile_notice(self.model, self.passes)
+
     @overload
     def __call__(self, images: AnyImage, *, probabilities: bool = False, soft: bool = True) -> Answer: ...
 
     @overload
     def __call__(
-        self, images: list[AnyImage] | tuple[AnyImage, ...], *, probabilities: bool = False, soft: bool = True
+        self, images: list[OneImage] | tuple[OneImage, ...], *, probabilities: bool = False, soft: bool = True
     ) -> list[Answer]: ...
 
     @overload
     def __call__(
-        self, images: Iterator[AnyImage], *, probabilities: bool = False, soft: bool = True
+        self, images: Iterator[OneImage], *, probabilities: bool = False, soft: bool = True
     ) -> Iterator[Answer]: ...
 
     def __call__(
@@ -148,7 +168,7 @@ class Predictor:
         seen = [self._seen(photo) for _, photo in photos]
         names = [name for name, _ in photos]
         batch = {"image": torch.stack(seen).to(self.fabric.device), "name": names}
-        answer = answering(self.model, extras)
+        answer = answering(self.model, extras, self.passes)
         with torch.no_grad(), self.fabric.autocast():
             predictions = answer(batch, (height, width))
         return [

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, Protocol
 
 from fusionseg.config.errors import mendable
 from fusionseg.engine.evaluation import Scored, evaluated, suite_of
+from fusionseg.engine.passes import WHOLE, Passes
 from fusionseg.engine.predictions import drawables
 from fusionseg.files.atomic import Json, write_json
 from fusionseg.files.images import write_png
@@ -54,6 +55,7 @@ def evaluate(
     checkpoint: str = "best",
     decoder: Json | None = None,
     official: Official | None = None,
+    passes: Passes = WHOLE,
 ) -> Json:
     """Measures a model on a split and writes `<split>.json`, `.csv`, `.npz` and pictures into a folder.
 
@@ -68,19 +70,20 @@ def evaluate(
         checkpoint: What the file is to say about where the weights come from.
         decoder: What it is to say about a tuned decoder.
         official: What measures the official scores too.
+        passes: How the module sees images.
 
     Returns:
         What the JSON file holds: `metrics`, `per_class`, `notes` (what the score does not show), `things`
         (the names of the countable classes), `region` (what a region is in the data), `split`, `checkpoint`,
-        `images`, where it was tuned the `decoder`, and `official`, the figures of the official scores by
-        their kind.
+        `images`, where it was tuned the `decoder`, where images were not seen once and as a whole `tile`,
+        `overlap` and `tta`, and `official`, the figures of the official scores by their kind.
     """
     with mendable():
         suite = suite_of(module, data.classes)
     best: list[Ranked] = []
     worst: list[Ranked] = []
     with closing(ImageRecords(folder)) as records:
-        images = evaluated(module, data, split, precision, suite, official is not None)
+        images = evaluated(module, data, split, precision, suite, official is not None, passes)
         for position, (photo, image) in enumerate(images):
             if official is not None:
                 official.add(image.prediction, image.truth)
@@ -94,6 +97,7 @@ def evaluate(
         of_all = _result(suite, records.total, data.classes)
         result = of_all | {"split": split, "checkpoint": checkpoint, "images": records.count}
         result |= {"decoder": decoder} if decoder else {}
+        result |= passes.record
         if official is not None:
             result["official"] = official.figures()
         records.write_csv(folder / f"{split}.csv")

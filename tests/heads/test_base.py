@@ -17,6 +17,8 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from fusionseg import heads
 from fusionseg.data.coco_panoptic import CocoPanoptic
+from fusionseg.engine.passes import Passes
+from fusionseg.engine.predictions import frame_of
 from fusionseg.heads import (
     AffinityHead,
     BoundaryHead,
@@ -32,6 +34,7 @@ from fusionseg.heads import (
     SemanticHead,
     TrinaryHead,
 )
+from fusionseg.heads.dense import Dense
 from fusionseg.losses import AbsoluteError, InverseDepthError, ScaleInvariantError
 from fusionseg.metrics.regions import region_figures, region_sums
 from fusionseg.metrics.scene import scene_figures, scene_sums
@@ -123,6 +126,14 @@ every_head_of_photos = pytest.mark.parametrize(
         pytest.param(recipe, view, scores[1], id=name)
         for name, (recipe, view, scores) in EXAMPLES.items()
         if scores[1] is not None
+    ],
+)
+dense_heads = pytest.mark.parametrize(
+    ("recipe", "view", "scores"),
+    [
+        pytest.param(*example, id=name)
+        for name, example in EXAMPLES.items()
+        if isinstance(example[0](4, CLASSES), Dense)
     ],
 )
 head_and_view = pytest.mark.parametrize(
@@ -480,3 +491,48 @@ def test_labels_and_truth_of_a_task_are_drawn_alike(
         assert drawn is not None
         assert (drawn.shape, drawn.dtype) == ((64, 96, 3), np.uint8)
         assert len(np.unique(drawn.reshape(-1, 3), axis=0)) > 1
+
+
+def seen(batch: Sample, passes: Passes, head: Head) -> Tensor:
+    """The labels of a perfect network that sees a batch in several passes.
+
+    Its images are the rows and columns of their own pixels, so that it knows which labels it is shown.
+    """
+    _, height, width = batch["region"].shape
+    rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+    image = torch.stack([rows, columns, rows]).float().expand(len(batch["region"]), -1, -1, -1)
+
+    def network(image: Tensor) -> list[dict[str, Any]]:
+        row, column = (plane.round().long() for plane in image[0, :2])
+        shown = {key: batch[key][..., row, column] for key in UNLABELLED}
+        if column[0, -1] < column[0, 0]:
+            shown["normals"] = shown["normals"] * torch.tensor([-1, 1, 1]).view(3, 1, 1)
+        return [{head.task: head.ideal(head.target(shown))}]
+
+    heads = {head.task: head}
+    output = passes.outputs(network, heads, image)[head.task]
+    return head.labels(output, frame_of({"image": image}, (height, width)))
+
+
+@pytest.mark.parametrize(
+    ("passes", "loss"),
+    [
+        pytest.param(Passes(flip=True), 0.06, id="flip"),
+        pytest.param(Passes(scales=(2.0,)), 0.05, id="twice the size"),
+        pytest.param(Passes(flip=True, scales=(0.75, 1.5)), 0.15, id="flips and sizes"),
+    ],
+)
+@dense_heads
+def test_labels_of_a_perfect_network_survive_further_passes(
+    recipe: Callable[[int, int], Head],
+    view: Callable[[Sample], Sample],
+    scores: Scores,
+    scenes: Scenes,
+    passes: Passes,
+    loss: float,
+) -> None:
+    head, batch = recipe(4, CLASSES), view(scenes(4, (80, 100)))
+    if isinstance(head, AffinityHead) and passes.scales == (0.75, 1.5):
+        loss = 0.3  # the one edge between two regions is not at the same place in all sizes
+    once = agreement(head, seen(batch, Passes(), head), batch, CLASSES)
+    assert agreement(head, seen(batch, passes, head), batch, CLASSES) >= once - loss

@@ -267,3 +267,54 @@ def test_the_lines_of_the_documentation_run(page: str, trained: Path, scene: np.
     exec(code, names)
     assert names["answer"].semantic.shape == (50, 70)
     assert code.count("\n") == (2 if page == "README.md" else 4)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--tile", "64", "--overlap", "32"),
+        ("--tta", "flip,1.5"),
+        ("--tile", "96", "--overlap", "32", "--tta", "flip"),
+    ],
+    ids=" ".join,
+)
+def test_in_tiles_and_augmented_the_class_and_the_commands_answer_the_same(
+    words: tuple[str, ...], trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: dict[str, Any] = dict(
+        zip((word.removeprefix("--") for word in words[::2]), words[1::2], strict=True)
+    )
+    given |= {name: int(value) for name, value in given.items() if name != "tta"}
+    scored: list[Any] = []
+    sums = MetricSuite.sums
+
+    def kept(self: Any, prediction: Any, truth: Any) -> Any:
+        scored.append(prediction)
+        return sums(self, prediction, truth)
+
+    monkeypatch.setattr(MetricSuite, "sums", kept)
+    evaluate.main(["--run", str(trained), "--pictures", "0", "--data.dataset.size", "[77, 131]", *words])
+    figures = json.loads((trained / "evaluation" / "val.json").read_text())
+    scenes = SyntheticScenes("val", len(scored), (77, 131))
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for i in range(len(scored)):
+        Image.fromarray(scenes.read(i).image).save(photos / f"{i}.png")
+    predictor = Predictor(trained, **given)
+    answers = predictor(sorted(photos.iterdir()))
+    assert figures.items() >= predictor.passes.record.items()
+    assert predictor.settings.items() >= predictor.passes.record.items()
+    plain = Predictor(trained)(sorted(photos.iterdir()))
+    assert not any(same(one, other) for one, other in zip(answers, plain, strict=True))
+    out = tmp_path / "out"
+    predict.main(["--run", str(trained), "--images", str(photos), "--out", str(out), *words])
+    for prediction, answer in zip(scored, answers, strict=True):
+        for task in ("semantic", "region", "fused", "panoptic"):
+            assert np.array_equal(prediction[task], answer.maps[task])
+        for task in ("semantic", "region"):
+            assert np.array_equal(np.array(Image.open(out / task / f"{answer.name}.png")), answer.maps[task])
+
+
+def test_a_model_that_cannot_be_tiled_is_refused_before_an_image_is_read(trained: Path) -> None:
+    with pytest.raises(UsageError, match="smaller than the tile"):
+        Predictor(trained, tile=64)

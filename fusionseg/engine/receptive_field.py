@@ -1,0 +1,75 @@
+"""How far a network sees from a pixel, and what that means for tiles."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fusionseg.engine.passes import Passes
+from fusionseg.engine.predictions import image_channels
+from fusionseg.networks.backbone import STRIDE
+
+
+def reach(module: Any, channels: int, side: int) -> int:
+    """The distance in pixels of the farthest pixel above or below that an output depends on.
+
+    It is that of the gradient of the outputs in the middle of a narrow column of noise, which is not zero; of
+    the dependences that a ReLU cuts there, nothing is known.
+
+    Args:
+        module: A LightningModule that gives the outputs of images (B, C, H, W), each a tensor (B, K, h, w).
+        channels: The channels of an image.
+        side: The height of the column, a multiple of 32, of which no more than half is seen.
+
+    Returns:
+        The distance, `side` / 2 where the network sees as far, or farther.
+    """
+    training = module.training
+    module.eval()
+    try:
+        generator = torch.Generator().manual_seed(0)
+        noise = torch.rand(1, channels, side, 2 * STRIDE, generator=generator).to(module.device)
+        with torch.enable_grad():
+            image = noise.requires_grad_()
+            outputs = module(image)[-1].values()
+            middle = sum(_middle(output).float().sum() for output in outputs)
+            [gradient] = torch.autograd.grad(middle, image)  # type: ignore[arg-type]
+    finally:
+        module.train(training)
+    rows = gradient.abs().sum((0, 1, 3)).nonzero().flatten().tolist()
+    return max((abs(row - side // 2) for row in rows), default=0)
+
+
+def tile_notice(module: Any, passes: Passes) -> str:
+    """A line for users of tiles that are no whole image to the network; empty for whole images.
+
+    Args:
+        module: As for `reach`.
+        passes: How it sees images.
+    """
+    if passes.tile is None:
+        return ""
+    tile, overlap = passes.record["tile"], passes.record["overlap"]
+    distance = reach(module, image_channels(module), tile)
+    if distance >= tile // 2:
+        return (
+            f"the network sees farther than a tile of {tile} pixels: answers differ from those of whole "
+            "images, and `fusionseg evaluate` with the same --tile measures them"
+        )
+    if 8 * distance > 3 * overlap:
+        return (
+            f"the network sees {distance} pixels in each direction: near the seams of tiles answers differ "
+            f"from those of whole images, unless --overlap is {_enough(distance)} or more"
+        )
+    return ""
+
+
+def _middle(output: Tensor) -> Tensor:
+    """The values of the middle row."""
+    return output[:, :, output.shape[2] // 2]
+
+
+def _enough(distance: int) -> int:
+    """The smallest overlap, a multiple of 32, in which a network that sees so far sees no edge."""
+    overlap = -(-8 * distance // 3)
+    return overlap + -overlap % STRIDE
