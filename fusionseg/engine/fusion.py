@@ -29,19 +29,15 @@ def region_vote(semantic: Tensor, region: Tensor, num_classes: int) -> Tensor:
     """
     _check(semantic, region, num_classes)
     void = num_classes
-    options = num_classes + 1
     label = torch.where(semantic == VOID, void, semantic)
-    # every pair of a region and a class that occurs, with its number of pixels
-    keys = _unique_across_images(region) * options + label
-    pairs, pair_of_pixel, votes = torch.unique(keys, return_inverse=True, return_counts=True)
-    choice = pairs % options
-    _, region_of_pair = torch.unique_consecutive(pairs // options, return_inverse=True)
-    # more votes rank higher, then the smaller class; void ranks last because its votes do not count
-    rank = votes * (choice != void) * options + void - choice
-    best = torch.zeros_like(rank).scatter_reduce(0, region_of_pair, rank, "amax")
-    winner = void - best % options
-    voted = torch.where(winner == void, VOID, winner)[region_of_pair][pair_of_pixel]
-    return torch.where(region > 0, voted, semantic)
+    regions = _unique_across_images(_small(region))
+    number = int(regions.max()) + 1 if regions.numel() else 0
+    votes = torch.bincount((regions * (void + 1) + label).flatten(), minlength=number * (void + 1))
+    votes = votes.view(number, void + 1)[:, :void]
+    # more votes rank higher, then the smaller class
+    smaller = torch.arange(void, 0, -1, device=votes.device)
+    winner = torch.where(votes.any(1), (votes * (void + 1) + smaller).argmax(1), VOID)
+    return torch.where(region > 0, winner[regions], semantic)
 
 
 def panoptic(
@@ -92,6 +88,13 @@ def _areas(ids: Tensor) -> Tensor:
     _, segment, area = torch.unique(_unique_across_images(ids + 1), return_inverse=True, return_counts=True)
     areas: Tensor = area[segment]
     return areas
+
+
+def _small(ids: Tensor) -> Tensor:
+    """The ids, or others that distinguish as many where these are too large to count by."""
+    if not ids.numel() or int(ids.max()) < OFFSET:
+        return ids
+    return torch.unique(ids, return_inverse=True)[1]
 
 
 def _unique_across_images(ids: Tensor) -> Tensor:

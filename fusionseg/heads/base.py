@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeAlias
 
+import torch
 from torch import Tensor, nn
 
 from fusionseg.heads.ranges import Range
@@ -14,6 +15,9 @@ from fusionseg.sample import Array, Classes, Frame, Picture, Sample, Truth
 
 Output: TypeAlias = Any
 """The output of a head: private to the head, which alone knows its type."""
+
+_LARGE = 2**28
+"""Bytes of an output at the label map's size from which on it is read in strips."""
 
 Target: TypeAlias = Any
 """The target of a head, private like its output."""
@@ -162,6 +166,36 @@ class ExtraHead:
 
     head: Callable[[int], Head]
     weight: float = 1.0
+
+
+def by_rows(function: Callable[[Tensor], Tensor], output: Tensor, frame: Frame) -> Tensor:
+    """A function of the output at `frame.size`, in strips of rows where that would be large.
+
+    Outputs whose pixels stand for a whole number of the image's can be enlarged in strips to the same bits.
+
+    Args:
+        function: From the output (B, K, rows, W), float32, to values (B, ..., rows, W) of each pixel alone.
+        output: The output (B, K, h, w).
+        frame: How it relates to the label map.
+
+    Returns:
+        The values (B, ..., H, W).
+    """
+    height, width = frame.padded
+    rows = _LARGE // (4 * len(output) * output.shape[1] * width)
+    factor = height / output.shape[2]
+    if rows >= frame.valid[0] or frame.size != frame.valid or not factor.is_integer():
+        return function(resized(output, frame))
+    found = []
+    step = max(1, rows // int(factor))
+    for top in range(0, output.shape[2], step):
+        source = slice(max(top - 1, 0), top + step + 1)
+        part = output[:, :, source].float()
+        enlarged = scaled(part, (part.shape[2] * int(factor), width))
+        first = (top - source.start) * int(factor)
+        last = min(first + step * int(factor), first + frame.valid[0] - top * int(factor))
+        found.append(function(enlarged[..., first : max(first, last), : frame.valid[1]]))
+    return torch.cat(found, -2)
 
 
 def resized(output: Tensor, frame: Frame) -> Tensor:

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fusionseg.heads.base import Head, resized
+from fusionseg.heads.base import Head, by_rows
 from fusionseg.heads.dense import Dense, log_of_mean, logits_of_mean
 from fusionseg.heads.ranges import PROBABILITY, Range
 from fusionseg.losses import CrossEntropy, Loss
@@ -91,18 +91,11 @@ class SemanticHead(Dense, Head):
 
     def labels(self, output: Tensor, frame: Frame) -> Tensor:
         """The most likely class of every pixel (B, H, W) int64, from logits (B, C or 1, h, w)."""
-        logits = resized(output, frame)
-        if self.binary:
-            return (logits[:, 0].sigmoid() >= self.threshold).long()
-        return logits.max(1).indices
+        return by_rows(self._decided, output, frame)
 
     def probabilities(self, output: Tensor, frame: Frame) -> Tensor:
         """The probability of each class at every pixel (B, C, H, W), from logits (B, C or 1, h, w)."""
-        logits = resized(output, frame)
-        if self.binary:
-            positive = logits.sigmoid()
-            return torch.cat([1 - positive, positive], 1)
-        return logits.softmax(1)
+        return by_rows(self._probable, output, frame)
 
     def averaged(self, outputs: Sequence[Tensor]) -> Tensor:
         """The logits (B, C or 1, h, w) of the mean probabilities."""
@@ -134,3 +127,16 @@ class SemanticHead(Dense, Head):
     def draw(cls, labels: Array, classes: Classes) -> Picture:
         """Class ids (H, W) in the classes' colors, void black."""
         return semantic_colors(labels, classes)
+
+    def _decided(self, logits: Tensor) -> Tensor:
+        """The class of every pixel (B, H, W), from logits (B, C or 1, H, W)."""
+        if self.binary:
+            return (logits[:, 0].sigmoid() >= self.threshold).long()
+        return logits.max(1).indices
+
+    def _probable(self, logits: Tensor) -> Tensor:
+        """The probability of each class (B, C, H, W), from logits (B, C or 1, H, W)."""
+        if self.binary:
+            positive = logits.sigmoid()
+            return torch.cat([1 - positive, positive], 1)
+        return logits.softmax(1)

@@ -79,3 +79,22 @@ def test_dropout_zeroes_whole_channels_in_training_alone() -> None:
 def test_impossible_arguments_are_refused(arguments: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         SemanticHead(4, **arguments)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("binary", [False, True])
+@pytest.mark.parametrize("stride", [1, 2, 4, 8])
+def test_large_outputs_are_read_in_strips_to_the_same_bits(
+    stride: int, binary: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    head = SemanticHead(4, 2, binary=binary)
+    output = torch.randn(2, 1 if binary else 2, 96 // stride, 128 // stride).bfloat16()
+    frame = Frame((96, 128), (77, 101), (77, 101))
+    whole = head.labels(output, frame), head.probabilities(output, frame)
+    monkeypatch.setattr("fusionseg.heads.base._LARGE", 60_000)
+    sizes: list[int] = []
+    decided = head._decided
+    monkeypatch.setattr(head, "_decided", lambda logits: (sizes.append(logits.shape[2]), decided(logits))[1])
+    assert torch.equal(head.labels(output, frame), whole[0])
+    torch.testing.assert_close(head.probabilities(output, frame), whole[1])
+    assert len(sizes) > 1
+    assert sum(sizes) == 77
