@@ -45,7 +45,7 @@ class Classes:
         names: One name for each class, no two of them equal; its position is the class id.
         colors: One RGB color in [0, 255] for each class.
         things: Ids of the countable classes; the others are stuff.
-        region: What a region is in this data set, in a few words.
+        region: What a region is in this data set, in a few words, with the background where that is one.
         ids: Ids of the classes in the data set's own files, where they differ from 0, 1, 2 ... (COCO's
             categories).
 
@@ -84,12 +84,19 @@ class Classes:
         return len(self.names)
 
     def differences(self, other: "Classes") -> list[str]:
-        """How the classes differ from others in number, names, order and things; nothing else has a meaning.
+        """How the classes differ from others in number, names, order and things.
+
+        Void needs no comparison of its own: whatever its ids are in files, it is `VOID` here, and what is
+        void on one side and a class on the other is missing from the names of the one.
 
         >>> Classes(("sky", "car"), ((0, 0, 0),) * 2).differences(Classes(("car", "sky"), ((0, 0, 0),) * 2))
         ['id 0 is sky and not car', 'id 1 is car and not sky']
         """
-        found = [] if len(self) == len(other) else [f"{len(self)} classes and not {len(other)}"]
+        found = []
+        if len(self) != len(other):
+            found.append(f"{len(self)} classes and not {len(other)}")
+            found += [f"no class {name}" for name in other.names if name not in self.names]
+            found += [f"a further class {name}" for name in self.names if name not in other.names]
         pairs = enumerate(zip(self.names, other.names, strict=False))
         found += [f"id {i} is {name} and not {theirs}" for i, (name, theirs) in pairs if name != theirs]
         kinds = {name: i in other.things for i, name in enumerate(other.names)}

@@ -15,11 +15,12 @@ from fusionseg.cli.arguments import values
 from fusionseg.cli.configuration import experiment
 from fusionseg.cli.fit_help import manual
 from fusionseg.cli.fusion_cli import FusionCLI, configurations
+from fusionseg.config.errors import UsageError
 from fusionseg.config.trust import untrusted
 from fusionseg.runs.folder import RunFolder
 from fusionseg.runs.restore import start_from
 from fusionseg.runs.resume import check_same, resuming, without_start
-from fusionseg.runs.run_classes import check_same_classes, check_start, classes_of
+from fusionseg.runs.run_classes import check_same_classes, check_start, classes_of, other_regions
 from fusionseg.runs.training_files import read
 from fusionseg.sample import Classes
 
@@ -57,8 +58,10 @@ class FitCLI(FusionCLI):
     def classes_of(self, data: Any) -> Any:
         classes = super().classes_of(data)
         known = classes_of(self.checkpoint) if self.checkpoint else None
-        if known and isinstance(classes, Classes):
+        if self.checkpoint and known and isinstance(classes, Classes):
             check_same_classes(classes, known, f"a run goes on as it began ({self.checkpoint})")
+            if line := other_regions(classes, known, self.checkpoint):
+                raise UsageError(f"{line}; a run goes on as it began")
         return classes
 
     def manual(self) -> str:

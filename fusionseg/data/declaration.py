@@ -72,16 +72,18 @@ def declaration(path: Path, layout: str) -> Declaration:
 def _declared(content: Any) -> Declaration:
     """The declaration in what the file holds."""
     entries = content["classes"]
+    background = _background(content.get("background"))
+    region = content.get("region", "an area with an id of its own")
     return Declaration(
         classes=Classes(
             names=tuple(normalize("NFC", str(entry["name"])) for entry in entries),
             colors=tuple(_color(entry.get("color") or color(i)) for i, entry in enumerate(entries)),
             things=tuple(i for i, entry in enumerate(entries) if entry.get("thing", False)),
-            region=content.get("region", "an area with an id of its own"),
+            region=f"{region}, or the background" if background else str(region),
         ),
         void=int(content.get("void", VOID)),
         channels=int(content.get("channels", 3)),
-        background=_background(content.get("background")),
+        background=background,
         value_range=_value_range(content.get("value_range")),
     )
 

@@ -16,7 +16,8 @@ class MappedClasses(Subset):
 
     Args:
         dataset: One split.
-        classes: The other classes. Which of them are things is theirs to say.
+        classes: The other classes. Which of them are things is theirs to say, what a region is, is the
+            dataset's.
         names: The name there of each class whose name differs, None for void.
 
     Raises:
@@ -40,7 +41,7 @@ class MappedClasses(Subset):
                 f"expected for each class of the data one of {', '.join(classes.names)}, or null for void; "
                 f"found none for {_listed(lost)}"
             )
-        self.classes = classes
+        self.classes = replace(classes, region=dataset.classes.region)
         self.table = np.full(VOID + 1, VOID, np.uint8)
         self.table[: len(own)] = [ids[theirs[name]] for name in own]
 

@@ -38,8 +38,23 @@ def check_same_classes(data: Classes, expected: Classes, remedy: str) -> None:
         raise UsageError(f"expected the run's classes in the data, found others: {shown}; {remedy}")
 
 
+def other_regions(data: Classes, expected: Classes, checkpoint: Path) -> str:
+    """A line where a region of the data is something else than what a model learned; empty where it is not.
+
+    Args:
+        data: The classes of the data.
+        expected: Those of the model.
+        checkpoint: The model's, which has learned no regions if it has no head of them.
+    """
+    if data.region == expected.region or not _has_head(opened(checkpoint)["state_dict"], "region"):
+        return ""
+    return f"a region is `{data.region}` in the data, but `{expected.region}` in {checkpoint}"
+
+
 def with_run_classes(data: Any, checkpoint: Path, names: Path | None) -> Classes:
     """The classes of data that are to be scored, which are those of the run.
+
+    Where a region of the data is something else than in the run, a line says so.
 
     Args:
         data: A datamodule.
@@ -56,7 +71,15 @@ def with_run_classes(data: Any, checkpoint: Path, names: Path | None) -> Classes
     if names is None:
         remedy = "choose other data, or score by names with --map-classes FILE"
         check_same_classes(data.classes, expected, f"{remedy} (the data's names: the run's)")
-        return data.classes
+    else:
+        _map_classes(data, expected, names)
+    if line := other_regions(data.classes, expected, checkpoint):
+        print(f"{line}: regions are scored by the data's labels", file=sys.stderr)
+    return data.classes
+
+
+def _map_classes(data: Any, expected: Classes, names: Path) -> None:
+    """Gives data the classes of a run, by a file as in `with_run_classes`."""
     if not hasattr(data, "map_classes"):
         raise UsageError(
             f"expected data with map_classes(), but {type(data).__name__} has none", "map_classes"
@@ -71,14 +94,14 @@ def with_run_classes(data: Any, checkpoint: Path, names: Path | None) -> Classes
         other = new.get(name, name)
         if other is not None and (classes.names.index(other) in classes.things) != (i in own.things):
             print(f"{name} is {own.kind(i)} in the data, the run's {other} is not", file=sys.stderr)
-    return classes
 
 
 def check_start(model: Any, weights: Path) -> None:
     """Checks that heads do not start with what they learned of the same classes in another order or kind.
 
-    Where all classes are others, heads start with what was learned of those, and a line says so. Weights of
-    unknown classes, and of another number of classes, which no head can start with, are not checked.
+    Where all classes are others, heads start with what was learned of those, and a line says so, as where a
+    region is something else. Weights of unknown classes are not checked, and those of another number of
+    classes, with which no head of classes can start, for their regions alone.
 
     Args:
         model: The model that is to be trained.
@@ -90,14 +113,17 @@ def check_start(model: Any, weights: Path) -> None:
     best = RunFolder(weights).best
     path = best if best.is_file() else weights
     expected = classes_of(path) if path.suffix == ".ckpt" else None
-    if expected is None or not isinstance(model, FusionModule) or len(expected) != len(model.classes):
+    if expected is None or not isinstance(model, FusionModule):
+        return
+    if "region" in model.heads and (line := other_regions(model.classes, expected, path)):
+        print(f"{line}: the region head starts with what fits of it", file=sys.stderr)
+    if len(expected) != len(model.classes):
         return
     state = opened(path)["state_dict"]
     heads = [
         task
         for task, head in model.heads.items()
-        if "num_classes" in inspect.signature(type(head)).parameters
-        and any(name.startswith(f"network.heads.{task}.") for name in state)
+        if "num_classes" in inspect.signature(type(head)).parameters and _has_head(state, task)
     ]
     if not heads or not model.classes.differences(expected):
         return
@@ -110,3 +136,8 @@ def check_start(model: Any, weights: Path) -> None:
     print(
         f"other classes in {path}: {', '.join(heads)} starts with what was learned of them", file=sys.stderr
     )
+
+
+def _has_head(state: Mapping[str, Any], task: str) -> bool:
+    """Whether a state dict of ours holds a head of a task."""
+    return any(name.startswith(f"network.heads.{task}.") for name in state)

@@ -10,6 +10,8 @@ import yaml
 
 from fusionseg.commands import evaluate, fit
 from fusionseg.config.errors import UsageError
+from fusionseg.module import FusionModule
+from fusionseg.runs.run_classes import check_start
 
 Written = Callable[..., Path]
 OWN = ("sky", "ground", "disk", "square", "triangle", "star")
@@ -116,3 +118,73 @@ def test_a_run_does_not_go_on_with_other_classes(run: Path) -> None:
     declared.write_text(declared.read_text().replace("name: star", "name: moon"))
     with pytest.raises(UsageError, match="id 5 is moon and not star; a run goes on as it began"):
         fit.main(["--resume", str(run), "--trainer.max_epochs", "2"])
+
+
+def declared(root: Path, **settings: Any) -> Path:
+    """The folder, whose declaration says more."""
+    content = yaml.safe_load((root / "classes.yaml").read_text())
+    (root / "classes.yaml").write_text(yaml.safe_dump({**content, **settings}))
+    return root
+
+
+@pytest.mark.parametrize(
+    ("settings", "meaning"),
+    [
+        ({"region": "one nucleus"}, "one nucleus"),
+        ({"background": 0}, "an area with an id of its own, or the background"),
+        ({"void": 100}, ""),
+    ],
+)
+def test_regions_of_another_meaning_are_scored_and_a_line_says_so(
+    settings: dict[str, Any],
+    meaning: str,
+    run: Path,
+    written: Written,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    root = declared(written("other"), **settings)
+    (tmp_path / "map.yaml").write_text("{}")
+    for words in ([], [f"--map-classes={tmp_path / 'map.yaml'}"]):
+        capsys.readouterr()
+        figures(run, "--data.dataset.root", str(root), *words)
+        lines = [line for line in capsys.readouterr().err.splitlines() if "a region is" in line]
+        assert lines == (
+            [
+                f"a region is `{meaning}` in the data, but `an area with an id of its own` in "
+                f"{run / 'checkpoints/best.ckpt'}: regions are scored by the data's labels"
+            ]
+            if meaning
+            else []
+        )
+        found = json.loads((run / "evaluation/val.json").read_text())["region"]
+        assert found == (meaning or "an area with an id of its own")
+
+
+def test_a_run_does_not_go_on_with_regions_of_another_meaning(run: Path) -> None:
+    declared(run.parent / "own", background=0)
+    with pytest.raises(
+        UsageError, match=r"id of its own, or the background` in the .*; a run goes on as it be"
+    ):
+        fit.main(["--resume", str(run), "--trainer.max_epochs", "2"])
+
+
+def test_a_class_that_is_void_in_the_data_is_named(run: Path, written: Written) -> None:
+    root = written("fewer")
+    content = yaml.safe_load((root / "classes.yaml").read_text())
+    declared(root, classes=content["classes"][:-1], void=5)
+    with pytest.raises(UsageError, match="found others: 5 classes and not 6; no class star; choose other"):
+        figures(run, "--data.dataset.root", str(root))
+
+
+def test_weights_learned_from_regions_of_another_meaning_serve_and_a_line_says_so(
+    run: Path, small: Callable[..., FusionModule], capsys: pytest.CaptureFixture[str]
+) -> None:
+    check_start(small(), run)
+    line = capsys.readouterr().err
+    assert line.startswith(
+        "a region is `one thing or one area of stuff` in the data, but `an area with an id"
+    )
+    assert line.endswith("best.ckpt: the region head starts with what fits of it\n")
+    check_start(small(region_head=None), run)
+    assert capsys.readouterr().err == ""

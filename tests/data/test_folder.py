@@ -438,7 +438,9 @@ def test_background_is_a_region_where_it_is_declared(folder: Writer) -> None:
     without = Folder("train", root, val_fraction=0.0).labels(0).region
     with (root / "classes.yaml").open("a") as file:
         file.write("background: 0\n")
-    region = Folder("train", root, val_fraction=0.0).labels(0).region
+    dataset = Folder("train", root, val_fraction=0.0)
+    assert dataset.classes.region == "one nucleus, or the background"
+    region = dataset.labels(0).region
     assert np.array_equal(without, ids)
     assert (region[:10] == 3).all()
     assert np.array_equal(region[10:19], ids[10:19])
