@@ -48,8 +48,8 @@ class CenterOffsetHead(Dense, RegionHead):
         sigma: Standard deviation of a center in the target's heatmap, in pixels of the network's input.
         threshold: Centers with less heat are ignored when regions are decoded.
         kernel: A center is the pixel of most heat in a window of this odd size, in pixels of the label file.
-        max_centers: At most this many centers are kept, those of most heat (200 in the paper); by default all
-            that can be numbered in 16 bits.
+        max_centers: At most this many centers are kept, those of most heat (200 in the paper), with a
+            warning; by default all that can be numbered in 16 bits.
         dropout: Share of the feature channels that are zeroed in training.
 
     Raises:

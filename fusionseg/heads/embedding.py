@@ -33,7 +33,8 @@ class EmbeddingHead(RegionHead):
             contains a region as seen from each of its pixels, and 2 (delta_d - delta_v) reaches no other one;
             with the default loss these are 1 and 2.
         min_area: Clusters of fewer pixels of the label file are merged into their neighbors.
-        max_clusters: At most this many clusters are looked for; many thousands take seconds.
+        max_clusters: At most this many clusters are looked for, with a warning where there are more; many
+            thousands take seconds.
         dropout: Share of the feature channels that are zeroed in training.
 
     Raises:

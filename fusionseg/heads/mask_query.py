@@ -7,10 +7,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fusionseg.heads.limits import warn_of_limit
 from fusionseg.heads.query_decoder import HEADS, QueryDecoder, QueryOutput
 from fusionseg.heads.query_decoding import query_regions
 from fusionseg.heads.query_loss import QueryWeights, query_loss
-from fusionseg.heads.query_target import QueryTarget, query_target, warn_of_more
+from fusionseg.heads.query_target import QueryTarget, query_target
 from fusionseg.heads.ranges import MIN_AREA, PROBABILITY, Range
 from fusionseg.heads.region import RegionHead
 from fusionseg.sample import OFFSET, VOID, Frame, Sample
@@ -34,7 +35,9 @@ class MaskQueryHead(RegionHead):
         in_channels: Channels of the maps of the encoder's pyramid.
         num_classes: The number of classes of the data.
         classify: Learn to tell the classes of regions, the most frequent one in `semantic` of each.
-        queries: The number N of queries. Regions beyond that, the smallest, are not learned, with a warning.
+        queries: The number N of queries, and so of the regions that can be found in an image; 100 in the
+            paper. Regions beyond that, the smallest, are not learned, with a warning, as where as many are
+            found.
         width: Channels of the decoder, a multiple of 8.
         layers: Layers of the decoder, which read the maps in turn, coarse to fine; 9 in the paper.
         class_weight: Factor of the cross-entropy of the classes.
@@ -120,11 +123,14 @@ class MaskQueryHead(RegionHead):
             query_regions(*image, frame, self.threshold, self.overlap, self.min_area)
             for image in zip(masks, objects, strict=True)
         ]
+        if max(int(found.max()) for found in maps) >= self.queries:
+            warn_of_limit("queries", self.queries)
         return torch.from_numpy(np.stack(maps).astype(np.int64)).to(masks.device)
 
     def ideal(self, target: QueryTarget) -> QueryOutput:
         """Answers of one layer with logits of +-20: the k-th query's mask is the k-th region."""
-        warn_of_more(int(target.number.max()), self.queries)
+        if int(target.number.max()) > self.queries:
+            warn_of_limit("queries", self.queries)
         numbers = torch.arange(1, self.queries + 1, device=target.slot.device)
         masks = target.slot[:, None, None] == numbers[:, None, None]
         exists = numbers <= target.number[:, None]

@@ -9,6 +9,7 @@ from torchvision.ops import FeaturePyramidNetwork
 from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 
 from fusionseg.config.errors import UserError
+from fusionseg.heads.limits import warn_of_limit
 from fusionseg.heads.ranges import PROBABILITY, Range
 from fusionseg.heads.region import RegionHead
 from fusionseg.heads.region_boxes import RegionBoxes, region_boxes
@@ -33,15 +34,16 @@ from fusionseg.heads.region_rois import (
     roi_losses,
 )
 from fusionseg.heads.region_samples import samples
-from fusionseg.sample import Frame, Sample
+from fusionseg.sample import OFFSET, Frame, Sample
 
 
 class MaskRCNNHead(RegionHead):
     """Finds the box of each region and its mask therein (Mask R-CNN, He et al., arXiv:1703.06870).
 
     The parts are torchvision's: a feature pyramid network, a network that proposes boxes, and heads that read
-    the kind, the box and the mask of the region in each. With `kinds=90` and `nms=0.5` the weights of its
-    `maskrcnn_resnet50_fpn` load whole and find what they find there. Training waits for the device.
+    the kind, the box and the mask of the region in each. With `kinds=90`, `nms=0.5` and
+    `max_regions=100` the weights of its `maskrcnn_resnet50_fpn` load whole and find what they find there.
+    Training waits for the device.
 
     Regions cover the image, unlike the objects that Mask R-CNN was made for, and the boxes of large ones are
     almost the same. So boxes are suppressed late, and regions that are seen twice are known by their masks.
@@ -54,12 +56,15 @@ class MaskRCNNHead(RegionHead):
         samples: The boxes of an image that are learned from.
         threshold: Smallest probability of what is found.
         nms: Boxes with a larger IoU with a likelier one of their kind are suppressed.
-        max_regions: At most this many regions are found in an image.
+        max_regions: At most this many regions are found in an image, the likeliest, with a warning (100 in
+            torchvision); never more than proposals, and by default as many.
+        proposals: This many boxes of an image, the likeliest, are searched for a region each. The time that
+            this takes grows with them; of more regions in an image a warning tells.
         gap: What is farther than this from all that is found, in pixels of the label file, becomes regions.
         anchor: Side of the anchors at stride 4, in pixels; half of it finds more regions in small images.
 
     Raises:
-        ValueError: If `channels`, `kinds`, `samples` or `max_regions` is not positive.
+        ValueError: If `channels`, `kinds`, `samples`, `max_regions` or `proposals` is not positive.
     """
 
     reads_pyramid: ClassVar[bool] = True
@@ -73,23 +78,27 @@ class MaskRCNNHead(RegionHead):
         samples: int = 512,
         threshold: float = 0.05,
         nms: float = 0.8,
-        max_regions: int = 100,
+        max_regions: int = OFFSET - 1,
+        proposals: int = 1000,
         gap: int = 16,
         anchor: int = 32,
     ) -> None:
         super().__init__()
-        if min(channels, kinds, samples, max_regions) < 1:
+        if min(channels, kinds, samples, max_regions, proposals) < 1:
             raise ValueError(
-                "expected channels, kinds, samples and max_regions of 1 or more, "
-                f"found {channels}, {kinds}, {samples} and {max_regions}"
+                "expected channels, kinds, samples, max_regions and proposals of 1 or more, "
+                f"found {channels}, {kinds}, {samples}, {max_regions} and {proposals}"
             )
         self.kinds = kinds
         self.threshold = threshold
+        self.max_regions = max_regions
+        self.proposals = proposals
         self.gap = gap
         levels = len(in_channels)
         self.fpn = FeaturePyramidNetwork(list(in_channels), channels, LastLevelMaxPool())
-        self.rpn = proposal_network(levels + 1, channels, anchor)
-        self.roi_heads = roi_heads(levels, channels, kinds, samples, threshold, nms, max_regions)
+        self.rpn = proposal_network(levels + 1, channels, anchor, proposals)
+        most = min(max_regions, proposals)
+        self.roi_heads = roi_heads(levels, channels, kinds, samples, threshold, nms, most)
 
     @property
     def tunable(self) -> Mapping[str, Range]:
@@ -114,6 +123,7 @@ class MaskRCNNHead(RegionHead):
         """
         if self.kinds > 1 and (found := int(target.kinds.max())) > self.kinds:
             raise UserError(f"expected classes below {self.kinds}, found {found - 1}: set kinds to {found}")
+        self._warn_of_more(target)
         wanted = anchor_targets(self.rpn, output.anchored.maps, target)
         chosen = samples(self.roi_heads, proposals(self.rpn, output.anchored), target)
         first = proposal_losses(output.anchored, wanted)
@@ -132,6 +142,7 @@ class MaskRCNNHead(RegionHead):
 
     def ideal(self, target: RegionBoxes) -> MaskRCNNOutput:
         """The output of a network that has learned its targets, with what it finds."""
+        self._warn_of_more(target)
         output = MaskRCNNOutput(perfect(self.rpn, target), truth=target)
         return output._replace(detections=self.detected(output))
 
@@ -140,7 +151,17 @@ class MaskRCNNHead(RegionHead):
     def detected(self, output: MaskRCNNOutput) -> Detections:
         """The regions that are found, whatever the output says of them."""
         boxes = proposals(self.rpn, output.anchored)
-        return detections(self.roi_heads, self._reader(output), boxes, image_size(output.anchored.maps))
+        found = detections(self.roi_heads, self._reader(output), boxes, image_size(output.anchored.maps))
+        if self.proposals > self.max_regions <= found.boxes.shape[1]:
+            warn_of_limit("max_regions", self.max_regions)
+        return found
+
+    def _warn_of_more(self, target: RegionBoxes) -> None:
+        """Warns if an image has more regions than can be found."""
+        regions = int((target.kinds != 0).sum(1).max())
+        for setting in ("max_regions", "proposals"):
+            if regions > getattr(self, setting):
+                warn_of_limit(setting, getattr(self, setting))
 
     def _reader(self, output: MaskRCNNOutput) -> Reader:
         if output.truth is not None:

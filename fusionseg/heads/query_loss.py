@@ -7,8 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from fusionseg.heads.limits import warn_of_limit
 from fusionseg.heads.query_decoder import QueryOutput
-from fusionseg.heads.query_target import QueryTarget, cells, warn_of_more
+from fusionseg.heads.query_target import QueryTarget, cells
 from fusionseg.losses.enlarging import wide
 
 _IMPOSSIBLE = 1e9
@@ -121,7 +122,8 @@ def assigned(cost: Tensor, number: Tensor) -> tuple[Tensor, Tensor]:
     _, layers, queries, _ = cost.shape
     cost = cost.nan_to_num(_IMPOSSIBLE, _IMPOSSIBLE, -_IMPOSSIBLE)
     table = torch.cat([number.to(cost.dtype).unsqueeze(1), cost.flatten(1)], 1).cpu().double().numpy()
-    warn_of_more(table[:, 0].max(), queries)
+    if table[:, 0].max() > queries:
+        warn_of_limit("queries", queries)
     answers = []
     regions = []
     for image, row in enumerate(table):

@@ -3,7 +3,6 @@
 All are computed on the label maps' device without synchronizing, so no shape depends on the data.
 """
 
-import warnings
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -78,16 +77,6 @@ def cells(slot: Tensor, slots: int, size: Sequence[int]) -> tuple[Tensor, Tensor
     counts = counts.scatter_add_(1, place, torch.ones_like(place, dtype=counts.dtype))
     counts = counts.view(batch, slots + 2, -1)
     return counts[:, 1:-1], counts[:, 1:].sum(1)
-
-
-def warn_of_more(regions: float, queries: int) -> None:
-    """Warns if an image has more regions than queries could answer."""
-    if regions > queries:
-        warnings.warn(
-            f"an image has more regions than MaskQueryHead has queries ({queries}): all but the largest are "
-            "left out; raise model.region_head.queries, if they matter",
-            stacklevel=3,
-        )
 
 
 def _majority(slot: Tensor, slots: int, semantic: Tensor, num_classes: int) -> Tensor:

@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from fusionseg.heads.limits import warn_of_limit
 from fusionseg.heads.region_decoding import filled
 
 Vectors = npt.NDArray[np.float32]
@@ -54,7 +55,7 @@ def clustered(
             square of 2 x 2 of these pixels may be missed.
         bandwidth: Radius of a cluster.
         min_area: Regions of fewer pixels are merged into their neighbors.
-        max_clusters: At most this many leaders are chosen, spread over the image.
+        max_clusters: At most this many leaders are chosen, spread over the image, with a warning.
         extent: The height and width of what the embeddings show of the output, by default all of it.
         reach: Each of the embeddings is a mean of those of the output at most so many rows and columns from
             its place there.
@@ -96,6 +97,8 @@ def _leaders(samples: Vectors, bandwidth: float, max_clusters: int) -> Vectors:
         far[::stride] = False  # whatever rounding says, so that the loop ends
         leaders = np.concatenate([leaders, chosen])
         samples = samples[far]
+    if len(samples) > 0 or len(leaders) > max_clusters:
+        warn_of_limit("max_clusters", max_clusters)
     return leaders[:max_clusters]
 
 

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from fusionseg.heads.limits import warn_of_limit
 from fusionseg.sample import OFFSET, Array
 
 Label = TypeVar("Label", bound=np.integer)
@@ -66,8 +67,8 @@ def group(
         offsets: From every pixel to its center, (2, H, W): down, then right, in pixels.
         threshold: Smallest heat of a center.
         kernel: A center is the most likely pixel in a window of this odd size, the first among equals.
-        max_centers: At most this many centers are kept, the most likely ones; by default as many as a region
-            file can number.
+        max_centers: At most this many centers are kept, the most likely ones, with a warning; by default
+            as many as a region file can number.
 
     Raises:
         ValueError: If `kernel` is even or not positive, or `max_centers` not in 1..65535.
@@ -83,6 +84,8 @@ def group(
     found = peaks.flatten().nonzero().squeeze(1)
     if len(found) == 0:
         return torch.ones(height, width, dtype=torch.long, device=heat.device)
+    if len(found) > max_centers:
+        warn_of_limit("max_centers", max_centers)
     found = found[heat.flatten()[found].sort(descending=True, stable=True).indices[:max_centers]]
     # Coordinates from the middle of the image have smaller squares, which lose fewer digits.
     rows = torch.arange(height, device=heat.device).sub(height / 2).unsqueeze(1).expand(height, width)

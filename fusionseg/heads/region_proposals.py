@@ -43,13 +43,14 @@ class AnchorTargets(NamedTuple):
     deltas: Tensor
 
 
-def proposal_network(levels: int, channels: int, side: int = 32) -> RegionProposalNetwork:
+def proposal_network(levels: int, channels: int, side: int = 32, number: int = 1000) -> RegionProposalNetwork:
     """An RPN with torchvision's settings.
 
     Args:
         levels: Number of feature maps, the first at stride 4.
         channels: Channels of each map.
         side: Side of the anchors of the first map, in pixels; those of each further map are twice as large.
+        number: At most this many boxes are proposed in evaluation, and before suppression for each map.
     """
     sizes = tuple((side * 2**level,) for level in range(levels))
     generator = AnchorGenerator(sizes, ((0.5, 1.0, 2.0),) * levels)
@@ -60,8 +61,8 @@ def proposal_network(levels: int, channels: int, side: int = 32) -> RegionPropos
         bg_iou_thresh=0.3,
         batch_size_per_image=256,
         positive_fraction=0.5,
-        pre_nms_top_n={"training": 2000, "testing": 1000},
-        post_nms_top_n={"training": 2000, "testing": 1000},
+        pre_nms_top_n={"training": 2000, "testing": number},
+        post_nms_top_n={"training": 2000, "testing": number},
         nms_thresh=0.7,
     )
 
@@ -158,11 +159,33 @@ def proposal_losses(
 
 
 def perfect(network: RegionProposalNetwork, truth: RegionBoxes) -> Anchored:
-    """What a network that has learned its targets says of the anchors; its maps have no channels."""
+    """What a network that has learned its targets says of the anchors; its maps have no channels.
+
+    It is a little more certain of one anchor of each region than of the others, so that of the likeliest
+    anchors none is of a region that has one already while another region has none.
+    """
     batch, *size = truth.region.shape
     strides = [4 * 2**level for level in range(len(network.anchor_generator.sizes))]
     maps = [truth.boxes.new_empty(batch, 0, *(-(-length // s) for length in size)) for s in strides]
     target = anchor_targets(network, maps, truth)
     positive = target.labels == 1
-    objectness = CERTAIN * (2 * positive.to(target.deltas) - 1)
-    return Anchored(maps, objectness, target.deltas.where(positive.unsqueeze(2), 0))
+    deltas = target.deltas.where(positive.unsqueeze(2), 0)
+    boxes = network.box_coder.decode(deltas.flatten(0, 1), [anchors(network, maps)] * batch)
+    objectness = CERTAIN * (2 * positive.to(deltas) - 1)
+    objectness[positive] -= _repeated(boxes.view_as(deltas), positive).to(deltas)
+    return Anchored(maps, objectness, deltas)
+
+
+def _repeated(boxes: Tensor, positive: Tensor) -> Tensor:
+    """Which of the positive boxes (N,), in pixels, an earlier one of the same image is equal to.
+
+    Args:
+        boxes: Left, top, right and bottom edges (B, A, 4).
+        positive: Which of them to compare (B, A), bool.
+    """
+    image = positive.nonzero()[:, :1]
+    rows = torch.cat([image, boxes[positive].round().long()], 1)
+    _, number = torch.unique(rows, dim=0, return_inverse=True)
+    position = torch.arange(len(number), device=number.device)
+    first = torch.full_like(position, len(position)).scatter_reduce(0, number, position, "amin")
+    return first[number] < position

@@ -17,6 +17,9 @@ from fusionseg.heads.region_proposals import CERTAIN, Anchored, image_size
 from fusionseg.heads.region_samples import MASK, EvenSampler, Samples, mask_targets, matched
 from fusionseg.losses.enlarging import wide
 
+AT_ONCE = 128
+"""Masks that are computed at a time where nothing is learned."""
+
 
 class Detections(NamedTuple):
     """The regions found in a batch, at most D in an image, the likeliest first.
@@ -79,7 +82,9 @@ class PooledReader:
     def masks(self, boxes: list[Tensor]) -> Tensor:
         """See `Reader`."""
         pooled = self.heads.mask_roi_pool(self.maps, boxes, self.sizes).to(self.dtype)
-        return wide(self.heads.mask_predictor(self.heads.mask_head(pooled)))
+        # the masks of a thousand boxes would take gigabytes at once, which training needs for its gradients
+        parts = [pooled] if torch.is_grad_enabled() else pooled.split(AT_ONCE)
+        return wide(torch.cat([self.heads.mask_predictor(self.heads.mask_head(part)) for part in parts]))
 
 
 class PerfectReader:

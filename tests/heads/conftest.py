@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from fusionseg.heads.limits import warn_of_limit
 from fusionseg.sample import Sample
 
 
@@ -55,3 +56,9 @@ def scenes(scenes: Callable[..., Sample]) -> Callable[..., Sample]:
         return scenes(number, size) | surfaces(number, size)
 
     return batch
+
+
+@pytest.fixture(autouse=True)
+def nothing_reported() -> None:
+    """Limits that other tests reached are reported again."""
+    warn_of_limit.cache_clear()

@@ -72,7 +72,7 @@ def mask_query(width: int, classes: int, **options: Any) -> MaskQueryHead:
 
 def mask_rcnn(width: int, classes: int, **options: Any) -> MaskRCNNHead:
     """A small one, of a pyramid of four levels of equal width."""
-    return MaskRCNNHead([width] * 4, channels=8, samples=32, max_regions=50, anchor=16, **options)
+    return MaskRCNNHead([width] * 4, channels=8, samples=32, proposals=50, anchor=16, **options)
 
 
 # What a perfect network reaches on synthetic scenes, on crops of COCO (None: no such labels), and on scenes of twice

@@ -91,7 +91,8 @@ def test_a_number_of_centers_keeps_those_of_most_heat() -> None:
     head = CenterOffsetHead(4, sigma=2.0, max_centers=3)
     target = head.target({"region": region})
     faded = target._replace(heat=target.heat * torch.linspace(1, 0.5, 60)[None, None, None])
-    found = head.labels(head.ideal(faded), Frame.whole((48, 60)))
+    with pytest.warns(UserWarning, match="max_centers allows"):
+        found = head.labels(head.ideal(faded), Frame.whole((48, 60)))
     assert found.unique().tolist() == [1, 2, 3]
     assert found[0, :, :12].unique().numel() == 3
 

@@ -92,7 +92,8 @@ def test_bandwidth_and_number_of_clusters_are_those_of_the_clustering() -> None:
     region = squares(4, 5, 8)
     output = EmbeddingHead(4).ideal(region)
     frame = Frame.whole((32, 40))
-    assert len(EmbeddingHead(4, max_clusters=3).labels(output, frame).unique()) == 3
+    with pytest.warns(UserWarning, match="max_clusters allows"):
+        assert len(EmbeddingHead(4, max_clusters=3).labels(output, frame).unique()) == 3
     assert len(EmbeddingHead(4, bandwidth=100.0).labels(output, frame).unique()) == 1
 
 

@@ -11,7 +11,7 @@ from fusionseg.heads.region_proposals import proposals
 from fusionseg.sample import VOID, Frame, Sample
 
 Scenes = Callable[..., Sample]
-small = partial(MaskRCNNHead, [8] * 4, channels=8, samples=32, max_regions=20, anchor=16)
+small = partial(MaskRCNNHead, [8] * 4, channels=8, samples=32, proposals=20, anchor=16)
 
 
 def features(number: int = 2) -> list[Tensor]:
@@ -19,10 +19,10 @@ def features(number: int = 2) -> list[Tensor]:
     return [torch.randn(number, 8, 64 // s, 96 // s) for s in (4, 8, 16, 32)]
 
 
-@pytest.mark.parametrize("name", ["channels", "kinds", "samples", "max_regions"])
+@pytest.mark.parametrize("name", ["channels", "kinds", "samples", "max_regions", "proposals"])
 def test_a_number_that_is_not_positive_is_refused(name: str) -> None:
     with pytest.raises(
-        ValueError, match=r"expected channels, kinds, samples and max_regions of 1 or more, found"
+        ValueError, match=r"expected channels, kinds, samples, max_regions and proposals of 1 or more, found"
     ):
         small(**{name: 0})
 

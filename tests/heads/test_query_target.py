@@ -3,7 +3,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from fusionseg.heads.query_target import cells, query_target, warn_of_more
+from fusionseg.heads.query_target import cells, query_target
 from fusionseg.sample import VOID
 
 
@@ -69,9 +69,3 @@ def test_cells_count_the_pixels_of_each_region_and_the_labelled_ones(
         expected[image, slot[image, row, column], *place] += 1
     assert torch.equal(counts, expected[:, 1:5].flatten(2))
     assert torch.equal(labelled, expected[:, 1:].sum(1).flatten(1))
-
-
-def test_there_is_a_warning_where_regions_outnumber_queries() -> None:
-    warn_of_more(100, 100)
-    with pytest.warns(UserWarning, match=r"more regions than MaskQueryHead has queries \(100\)"):
-        warn_of_more(101, 100)

@@ -126,7 +126,8 @@ def test_small_clusters_join_the_nearest_region(min_area: int, regions: int) -> 
 def test_a_number_of_clusters_is_the_most_that_are_looked_for() -> None:
     region = squares(4, 5, 8)
     embeddings = embedded(region, 0.2)
-    assert len(np.unique(clustered(embeddings, embeddings, max_clusters=7))) == 7
+    with pytest.warns(UserWarning, match=r"max_clusters allows \(7\)"):
+        assert len(np.unique(clustered(embeddings, embeddings, max_clusters=7))) == 7
 
 
 @pytest.mark.parametrize("value", [0.0, 1e30, np.inf, -np.inf, np.nan])

@@ -73,7 +73,8 @@ def test_group_joins_every_pixel_to_the_nearest_center_by_falling_heat() -> None
     offsets = 6 * torch.randn(2, 26, 37, generator=torch.Generator().manual_seed(0))
     assert torch.equal(group(heat, offsets), slow_group(centers, offsets))
     assert torch.equal(group(heat, offsets, threshold=0.6), slow_group(centers[:2], offsets))
-    assert torch.equal(group(heat, offsets, max_centers=3), slow_group(centers[:3], offsets))
+    with pytest.warns(UserWarning, match=r"max_centers allows \(3\)"):
+        assert torch.equal(group(heat, offsets, max_centers=3), slow_group(centers[:3], offsets))
 
 
 @pytest.mark.parametrize("number", [400, 900])

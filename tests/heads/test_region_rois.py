@@ -5,6 +5,7 @@ import torch
 from torch import Tensor
 from torchvision.models.detection.roi_heads import RoIHeads, fastrcnn_loss, maskrcnn_loss
 
+from fusionseg.heads import region_rois
 from fusionseg.heads.region_boxes import RegionBoxes, region_boxes
 from fusionseg.heads.region_rois import PerfectReader, PooledReader, detections, roi_heads, roi_losses
 from fusionseg.heads.region_samples import Samples, mask_targets, samples
@@ -101,3 +102,13 @@ def test_every_parameter_has_a_gradient_however_few_boxes_there_are(number: int)
     logits, deltas = read.boxes([boxes(number)])
     (logits.sum() + deltas.sum() + read.masks([boxes(number)]).sum()).backward()  # type: ignore[no-untyped-call]
     assert all(p.grad is not None for p in built.parameters())
+
+
+def test_masks_are_the_same_however_many_are_computed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    read = PooledReader(heads().eval(), maps())
+    chosen = [boxes(30), boxes(9)]
+    with torch.no_grad():
+        whole = read.masks(chosen)
+        monkeypatch.setattr(region_rois, "AT_ONCE", 7)
+        torch.testing.assert_close(read.masks(chosen), whole)
+        assert read.masks([boxes(0), boxes(0)]).shape == (0, 1 + KINDS, 28, 28)

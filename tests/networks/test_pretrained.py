@@ -178,6 +178,7 @@ def older(name: str) -> str:
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:an image may have more regions")
 @pytest.mark.parametrize("name", [str, older])
 def test_torchvision_s_mask_rcnn_finds_the_same_here(name: Callable[[str], str], tmp_path: Path) -> None:
     theirs = mask_rcnn()
