@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -16,6 +16,7 @@ from fusionseg.cli.configuration import experiment
 from fusionseg.cli.fit_help import manual
 from fusionseg.cli.fusion_cli import FusionCLI, configurations
 from fusionseg.config.errors import UsageError
+from fusionseg.config.replacement import as_defaults
 from fusionseg.config.trust import untrusted
 from fusionseg.runs.folder import RunFolder
 from fusionseg.runs.restore import start_from
@@ -104,9 +105,12 @@ class FitCLI(FusionCLI):
 def main(args: Sequence[str]) -> None:
     """Trains as the arguments say and prints the run folder."""
     words = resuming(args)
-    if not configurations(words):
-        words = ["--config", str(SYNTHETIC), *words]
-    with untrusted(values(args, "--trust")) if values(args, "--resume") else nullcontext():
+    with ExitStack() as stack:
+        if not configurations(words):
+            words = ["--config", str(SYNTHETIC), *words]
+            stack.enter_context(as_defaults(SYNTHETIC))
+        if values(args, "--resume"):
+            stack.enter_context(untrusted(values(args, "--trust")))
         cli = FitCLI(words)
     trainer: Any = cli.trainer
     try:

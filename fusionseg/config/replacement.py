@@ -1,16 +1,45 @@
 """What becomes of the arguments of a part where another class takes its place.
 
 jsonargparse lets those survive that the new class knows too. Among them are the defaults of the old class,
-which it has filled in by then: AdamW's weight decay for SGD. Here only those survive that are no defaults.
+which it has filled in by then: AdamW's weight decay for SGD. Here only those survive that somebody gave: no
+defaults of the class, and nothing that stands in the configuration of the package where none is named.
 """
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from jsonargparse import Namespace, _typehints
 
+from fusionseg.config.errors import mapping
+
 typehints: Any = _typehints  # which has no types itself
 
 _discard = typehints.discard_init_args_on_class_path_change
+
+_shipped: list[Mapping[str, Any]] = []
+"""The parts of a configuration whose arguments are defaults too: their `class_path` and `init_args`."""
+
+
+@contextmanager
+def as_defaults(file: Path) -> Iterator[None]:
+    """Within this context the arguments of parts in a configuration file do not survive these parts."""
+    found = list(_parts(mapping(file)))
+    _shipped.extend(found)
+    try:
+        yield
+    finally:
+        del _shipped[len(_shipped) - len(found) :]
+
+
+def _parts(content: Any) -> Iterator[Mapping[str, Any]]:
+    """All parts with arguments in a configuration."""
+    if isinstance(content, Mapping):
+        if {"class_path", "init_args"} <= content.keys():
+            yield content
+        for inner in content.values():
+            yield from _parts(inner)
 
 
 def _discard_defaults(parser: Any, before: Any, after: Any) -> None:
@@ -25,9 +54,30 @@ def _discard_defaults(parser: Any, before: Any, after: Any) -> None:
         given = before["init_args"]
         defaults = typehints.ActionTypeHint.get_class_parser(before["class_path"]).get_defaults()
         names = vars(given) if isinstance(given, Namespace) else given
-        for name in [name for name in names if name in defaults and given[name] == defaults[name]]:
-            given.pop(name)
+        for name in list(names):
+            shipped = (
+                part["init_args"][name]
+                for part in _shipped
+                if _same(before["class_path"], part["class_path"]) and name in part["init_args"]
+            )
+            if (name in defaults and given[name] == defaults[name]) or _same(given[name], *shipped):
+                given.pop(name)
     _discard(parser, before, after)
+
+
+def _same(value: Any, *expected: Any) -> bool:
+    """Whether a value is one of those of a file, in which class names are short and defaults left out."""
+    for one in expected:
+        if isinstance(one, Mapping):
+            if isinstance(value, Mapping | Namespace) and all(
+                name in value and _same(value[name], inner) for name, inner in one.items()
+            ):
+                return True
+        elif isinstance(one, list) and isinstance(value, tuple):
+            return list(value) == one
+        elif value == one or (isinstance(value, str) and value.endswith(f".{one}")):
+            return True
+    return False
 
 
 def forget_replaced_defaults() -> None:

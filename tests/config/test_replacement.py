@@ -11,6 +11,7 @@ from lightning.pytorch import Trainer
 
 from fusionseg.cli.configuration import experiment
 from fusionseg.cli.fusion_cli import FusionCLI
+from fusionseg.commands import fit
 from fusionseg.commands.evaluate import EvaluateCLI
 from fusionseg.commands.fit import FitCLI
 from fusionseg.config.type_names import choices
@@ -172,3 +173,39 @@ def test_a_model_and_data_of_one_s_own_have_their_own_defaults(
     model, data = vars(config.model.init_args), vars(config.data.init_args)
     assert model == {"alpha": 7.0, "encoder_lr": 0.125, "l1": 0.25}
     assert data == {"batch_size": 3, "scale": 0.5, "fraction": 0.625}
+
+
+@pytest.mark.parametrize(
+    ("words", "rate"),
+    [
+        ("{0} SGD", 0.001),
+        ("{0} SGD {0}.lr 0.1", 0.1),
+        ("{0}.lr 0.1 {0} SGD", 0.1),
+        ("{0} AdamW", 0.004),
+        ("--config {1} {0} SGD", 0.004),
+    ],
+)
+def test_what_stands_where_no_configuration_is_named_is_a_default_too(
+    words: str, rate: float, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        fit.main([*words.format("--model.optimizer", fit.SYNTHETIC).split(), "--print_config"])
+    found = yaml.safe_load(capsys.readouterr().out)["model"]["init_args"]["optimizer"]["init_args"]
+    assert found["lr"] == rate
+
+
+def test_a_model_and_data_of_one_s_own_get_nothing_that_nobody_gave(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "other_parts.py").write_text(
+        OWN.replace("l1: float = 0.25", "l1: float = 0.25, optimizer: dict | None = None").replace(
+            "scale: float = 0.5",
+            "scale: float = 0.5, cache: str = 'mine', crop_size: tuple[int, int] = (8, 8)",
+        )
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(SystemExit):
+        fit.main(["--model", "other_parts.Model", "--data", "other_parts.Data", "--print_config"])
+    found = yaml.safe_load(capsys.readouterr().out)
+    assert found["model"]["init_args"]["optimizer"] is None
+    assert (found["data"]["init_args"]["cache"], found["data"]["init_args"]["crop_size"]) == ("mine", [8, 8])
