@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
-from fusionseg.config.errors import UserError
+from fusionseg.config.errors import UserError, in_own_code
+from fusionseg.config.remedies import is_out_of_memory
 from fusionseg.losses.base import Loss
 from fusionseg.sample import VOID
 
@@ -43,7 +44,7 @@ class MeanLoss(Loss):
         if isinstance(self.loss, Loss):
             raise UserError(f"{type(self.loss).__name__} is no external loss: leave MeanLoss out")
         self.ignore_index = ignore_index
-        self._tried = False
+        self._fits: bool | None = None
 
     @property
     @override
@@ -54,29 +55,56 @@ class MeanLoss(Loss):
         """The sum of the images' losses, and the number of labelled images.
 
         Raises:
-            UserError: If the external loss does not return a scalar, broadcasts output and target, or does
-                not ignore `ignore_index`.
+            UserError: If the external loss does not return a scalar, broadcasts output and target, does not
+                ignore `ignore_index`, or is of a library and fails on what it is given. Other errors of it
+                get a note that says what that was.
         """
         if target.ndim == 3 and output.shape[1] == 1:
             target = target.unsqueeze(1).to(output.dtype)
-        if not self._tried:
-            _try(self.loss, output, target, self.ignore_index)
-            self._tried = True
+        if self._fits is None:
+            self._fits = _try(self.loss, output, target, self.ignore_index)
         labelled = mask.flatten(1).any(1)
         output = output.where(labelled[:, None, None, None], 0)
         void = labelled[:, None, None] & ~mask
         target = target.masked_fill(void.unsqueeze(1) if target.ndim == 4 else void, self.ignore_index)
         images = zip(output.unsqueeze(1), target.unsqueeze(1), strict=True)
-        losses = torch.stack([self.loss(*image) for image in images])
+        try:
+            losses = torch.stack([self.loss(*image) for image in images])
+        except Exception as error:
+            self._explain(error, output[:1], target[:1])
+            raise
         return losses.where(labelled, 0).sum(), labelled.sum().to(output.dtype)
+
+    def _explain(self, error: Exception, output: Tensor, target: Tensor) -> None:
+        """Notes at an error of the external loss what it was given.
+
+        Raises:
+            UserError: In its place, if the loss is of a library and failed on small images too.
+        """
+        if is_out_of_memory(error):
+            return
+        given = (
+            f"{self.title} was given an output {_shape(output)} of {output.dtype} and a target "
+            f"{_shape(target)} of {target.dtype}"
+        )
+        if self._fits or in_own_code(error):
+            error.add_note(f"({given})")
+            return
+        raise UserError(
+            f"{given}, on which it fails, as on small images: {error}; choose one that takes "
+            "these, such as those of fusionseg.losses"
+        ) from error
 
 
 @torch.inference_mode(False)
 @torch.enable_grad()
-def _try(loss: nn.Module, output: Tensor, target: Tensor, ignore_index: int) -> None:
+def _try(loss: nn.Module, output: Tensor, target: Tensor, ignore_index: int) -> bool:
     """Tries an external loss on random images with the channels and the kind of target of a batch.
 
     A loss that fails on any such image is not judged.
+
+    Returns:
+        Whether it did not fail.
 
     Raises:
         UserError: If it does not return a scalar, broadcasts output and target, or does not ignore
@@ -89,7 +117,7 @@ def _try(loss: nn.Module, output: Tensor, target: Tensor, ignore_index: int) -> 
         warnings.simplefilter("ignore")
         mean = _result(loss, output[:1], target[:1])
         if not isinstance(mean, Tensor):
-            return
+            return False
         if mean.ndim:
             raise UserError(f"MeanLoss expects a mean, {name} returns {_shape(mean)}: set its reduction")
         means = _result(loss, output, target)
@@ -104,6 +132,7 @@ def _try(loss: nn.Module, output: Tensor, target: Tensor, ignore_index: int) -> 
                 f"{name} does not ignore {ignore_index}, the value of unlabelled pixels: give {name} and "
                 "MeanLoss the same ignore_index, or choose a loss of fusionseg.losses"
             )
+    return True
 
 
 def _result(loss: nn.Module, output: Tensor, target: Tensor) -> Tensor | Exception:

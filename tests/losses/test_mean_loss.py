@@ -163,12 +163,35 @@ def test_a_trial_leaves_the_loss_as_it_is(batch: tuple[Tensor, Tensor, Tensor]) 
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_a_loss_that_fails_on_any_small_image_keeps_its_own_error(
+def test_a_loss_of_one_s_own_that_fails_keeps_its_own_error_with_what_it_was_given(
     batch: tuple[Tensor, Tensor, Tensor],
 ) -> None:
     class Large(nn.Module):
         def forward(self, output: Tensor, target: Tensor) -> Tensor:
             raise RuntimeError("expected 161 x 161 pixels")
 
-    with pytest.raises(RuntimeError, match="expected 161 x 161 pixels"):
+    with pytest.raises(RuntimeError, match="expected 161 x 161 pixels") as failed:
         MeanLoss(Large)(*batch)
+    assert failed.value.__notes__ == [
+        "(Large was given an output (1, 4, 6, 5) of torch.float32 and a target (1, 6, 5) of torch.int64)"
+    ]
+
+
+def test_a_library_s_loss_that_cannot_take_what_it_is_given_is_refused_in_a_line_with_its_reason(
+    batch: tuple[Tensor, Tensor, Tensor],
+) -> None:
+    line = (
+        r"BCELoss was given an output \(1, 4, 6, 5\) of torch.float32 and a target \(1, 6, 5\) of torch.int64, on "
+        r"which it fails, as on small images: Using a target size .* is deprecated.*; choose one that takes these"
+    )
+    with pytest.raises(UserError, match=line):
+        MeanLoss(nn.BCELoss)(*batch)
+
+
+def test_a_library_s_loss_that_fails_later_keeps_its_own_error(batch: tuple[Tensor, Tensor, Tensor]) -> None:
+    loss = MeanLoss(partial(nn.CrossEntropyLoss, ignore_index=255))
+    loss(*batch)
+    output, _, mask = batch
+    with pytest.raises(IndexError, match="Target 77 is out of bounds") as failed:
+        loss(output, torch.full_like(mask, 77, dtype=torch.long), mask)
+    assert "CrossEntropyLoss was given an output" in failed.value.__notes__[0]
