@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import NoReturn
 
 import fusionseg.commands
-from fusionseg.config.errors import UsageError, UserError
-from fusionseg.config.remedies import remedied
+from fusionseg.config.errors import IN_WORKER, UsageError, UserError, in_own_code
+from fusionseg.config.remedies import is_out_of_memory, remedied
 from fusionseg.config.type_names import nearest
 
 USAGE = "usage: fusionseg COMMAND [ARGUMENTS], or python -m fusionseg COMMAND [ARGUMENTS]"
@@ -65,7 +65,7 @@ def guarded(command: Callable[[Sequence[str]], None], args: Sequence[str]) -> No
         print("interrupted", file=sys.stderr)
         sys.exit(130)
     except Exception as error:
-        known = remedied(error) or error
+        known = _mendable(error)
         if not _is_mistake(known):
             raise
         if os.environ.get("FUSIONSEG_DEBUG"):
@@ -97,13 +97,30 @@ def summaries(modules: Mapping[str, Path]) -> list[str]:
 def message_of(error: BaseException) -> str:
     """The message of an error as it was raised, without the traceback that a worker wraps around it."""
     text = str(error)
-    if not (wrapped := re.match(r"Caught (\w+) in DataLoader worker process", text)):
+    if not (wrapped := re.match(IN_WORKER, text)):
         return text
     return re.split(rf"^(?:\w+\.)*{wrapped[1]}: ", text, flags=re.MULTILINE)[-1].strip()
 
 
+def _mendable(error: Exception) -> Exception:
+    """The error with the setting that mends it, in one line, if there is one; else the error itself.
+
+    What is raised in code of the user's own may be a mistake there, so that it gets the setting as a note
+    only, unless there is too little memory.
+    """
+    remedy = remedied(error)
+    if remedy and in_own_code(error) and not is_out_of_memory(error):
+        error.add_note(f"(if the code above is right: {remedy})")
+        return error
+    return remedy or error
+
+
 def _is_mistake(error: Exception) -> bool:
-    """Whether the user can mend what an error is about: a `UserError`, or a path that the system refuses."""
+    """Whether the user can mend what an error is about: a `UserError`, or a path that the system refuses.
+
+    Code of the user's own turns what its users can mend into a `UserError`; an `OSError` there is a bug.
+    """
     if isinstance(error, OSError):
-        return error.filename is not None or error.errno is None  # without a number the message is a sentence
+        # without a number the message is a sentence
+        return (error.filename is not None or error.errno is None) and not in_own_code(error)
     return isinstance(error, UserError | ArgumentError)

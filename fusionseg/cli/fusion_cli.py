@@ -16,7 +16,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 from fusionseg.cli.arguments import values, with_head_classes
 from fusionseg.cli.parser import Parser
-from fusionseg.config.errors import UsageError, located, mapping, mendable
+from fusionseg.config.errors import UsageError, in_own_code, located, mapping, mendable
 from fusionseg.config.lightning_messages import quiet
 from fusionseg.config.parser_messages import innermost
 from fusionseg.config.recipe import import_path
@@ -88,11 +88,12 @@ class FusionCLI(LightningCLI):
         except UsageError as error:
             typed = {word.split("=")[0].rstrip("+").replace(".init_args.", ".") for word in args}
             raise located(error, [] if f"--{error.key.removesuffix('.*')}" in typed else files) from error
-        except (ValueError, MisconfigurationException, ImportError) as error:
+        except (ValueError, MisconfigurationException, ImportError, OSError) as error:
             cause = innermost(error)
             if isinstance(cause, AttributeError | AssertionError):  # a bug in the constructor of a part
                 raise cause from None
-            with mendable(MisconfigurationException, ImportError):
+            own = [OSError] if in_own_code(cause) else []
+            with mendable(MisconfigurationException, ImportError, *own):
                 raise cause from error
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:

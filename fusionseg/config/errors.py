@@ -2,6 +2,7 @@
 
 import functools
 import re
+import site
 import sys
 import sysconfig
 import traceback
@@ -19,6 +20,9 @@ R = TypeVar("R")
 
 NO_CLASS_PATH = "Dict must include a class_path"
 """How jsonargparse begins where settings stand without the class that they are settings of."""
+
+IN_WORKER = r"Caught (\w+) in DataLoader worker process"
+"""How torch begins the message of an error that was raised in another process."""
 
 
 class UserError(ValueError):
@@ -76,11 +80,14 @@ def unstopped(function: Callable[P, R]) -> Callable[P, R]:
 def in_own_code(error: BaseException) -> bool:
     """Whether an error comes from code of the user's own: in its traceback, below the frame that caught it.
 
-    That is what lies in no library, neither installed nor Python's own, and not in this package.
+    That is what lies in no library, neither installed nor Python's own, and not in this package. Of an error
+    in a process that prepares batches the traceback is in its message.
     """
     known = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
-    known.add(str(Path(__file__).parents[1]))
+    known |= {*site.getsitepackages(), site.getusersitepackages(), str(Path(__file__).parents[1])}
     files = [frame.f_code.co_filename for frame, _ in traceback.walk_tb(error.__traceback__)]
+    if re.match(IN_WORKER, str(error)):
+        files += re.findall(r'^ *File "([^"]+)", line', str(error), re.MULTILINE)
     return any(not file.startswith(("<", *known)) for file in files)
 
 

@@ -3,6 +3,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
@@ -108,17 +109,20 @@ def test_a_door_says_in_one_message_what_the_user_can_mend(
         PermissionError(13, "Permission denied", "a.png"),
         argparse.ArgumentError(None, "too small"),
     ):
-
-        def command(_: Sequence[str], raised: Exception = raised) -> None:
-            raise raised
-
-        assert code(command, [], monkeypatch) == 2
+        library: Future[None] = Future()
+        library.set_exception(raised)
+        assert code(library.result, [], monkeypatch) == 2
         assert capsys.readouterr() == ("", f"error: {raised}\n")
 
 
 @pytest.mark.parametrize(
     "raised",
-    [ValueError("too many values"), RuntimeError("a bug"), ConnectionRefusedError(111, "Connection refused")],
+    [
+        ValueError("too many values"),
+        RuntimeError("a bug"),
+        ConnectionRefusedError(111, "Connection refused"),
+        FileNotFoundError(2, "No such file or directory", "weights.bin"),
+    ],
 )
 def test_any_other_error_keeps_its_traceback(raised: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(_: Sequence[str]) -> None:
@@ -149,3 +153,27 @@ def test_a_door_has_the_usual_exit_codes(
     assert code(interrupted, [], monkeypatch) == 130
     assert capsys.readouterr().err == "interrupted\n"
     assert code(lambda _: None, [], monkeypatch) == 0
+
+
+def test_what_may_be_a_bug_of_one_s_own_gets_the_setting_that_mends_it_as_a_note() -> None:
+    def head(_: Sequence[str]) -> None:
+        raise RuntimeError("Calculated output size: (8x0x0). Output size is too small")
+
+    with pytest.raises(RuntimeError, match="Output size is too small") as kept:
+        guarded(head, [])
+    assert kept.value.__notes__[0].startswith("(if the code above is right: data.crop_size: expected larger")
+
+
+def test_an_error_of_one_s_own_code_in_a_worker_is_known_by_the_files_in_its_message(tmp_path: Path) -> None:
+    installed = Path(pytest.__file__)
+    for place, code in ((tmp_path / "own.py", None), (installed, 2)):
+        library: Future[None] = Future()
+        library.set_exception(
+            FileNotFoundError(
+                "Caught FileNotFoundError in DataLoader worker process 0.\nOriginal Traceback (most recent call "
+                f'last):\n  File "{place}", line 3, in read\nFileNotFoundError: [Errno 2] no such file'
+            )
+        )
+        with pytest.raises((SystemExit, FileNotFoundError)) as end:
+            guarded(library.result, [])  # type: ignore[arg-type]
+        assert getattr(end.value, "code", None) == code

@@ -77,6 +77,7 @@ def test_a_truncated_image_is_named_without_a_traceback(
 
 PARTS = """
 import numpy as np
+import torch
 from fusionseg.data.synthetic import SyntheticScenes
 from fusionseg.heads import BoundaryHead
 from fusionseg.losses import CrossEntropy
@@ -93,11 +94,29 @@ class Data(SyntheticScenes):
     def read(self, index):
         return np.zeros((2, 3)).reshape(7)
 
+class File(BoundaryHead):
+    def forward(self, *maps):
+        open("no/such/file")
+
+class Pools(BoundaryHead):
+    def forward(self, *maps):
+        torch.nn.MaxPool2d(999)(maps[0])
+
+class Files(SyntheticScenes):
+    def read(self, index):
+        if torch.utils.data.get_worker_info():
+            open("no/such/file")
+        return super().read(index)
+
 class Refuses(BoundaryHead):
     def __init__(self, channels: int) -> None:
         raise ValueError("this head wants more")
+
+class RefusesFile(BoundaryHead):
+    def __init__(self, channels: int) -> None:
+        open("no/such/file")
 """
-"""Parts of a user's own; all but the last one fail in the first batch."""
+"""Parts of a user's own; those that do not refuse fail in the first batch."""
 
 
 @pytest.fixture
@@ -109,6 +128,7 @@ def parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     sys.modules.pop("parts", None)
 
 
+NO_FILE = "FileNotFoundError: [Errno 2] No such file or directory: 'no/such/file'"
 BUGS = {
     "head": (
         "--model.region_head parts.Head",
@@ -116,6 +136,13 @@ BUGS = {
         "in forward",
     ),
     "loss": ("--model.semantic_head.losses [parts.Loss]", "OSError: [Errno 5] no path", "in total"),
+    "file": ("--model.region_head parts.File", NO_FILE, "in forward"),
+    "file in a worker": ("--data.dataset parts.Files --data.workers 1 --data.cache none", NO_FILE, "in read"),
+    "map": (
+        "--model.region_head parts.Pools",
+        "RuntimeError: Given input size: (8x64x64). Calculated output size: (8x0x0). Output size is too small",
+        "in forward",
+    ),
     "data": (
         "--data.dataset parts.Data",
         "ValueError: cannot reshape array of size 6 into shape (7,)",
@@ -160,11 +187,18 @@ def test_that_traceback_is_on_the_screen(tiny: list[str], tmp_path: Path) -> Non
 
 
 @pytest.mark.usefixtures("parts")
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("Refuses", "this head wants more"),
+        ("RefusesFile", "[Errno 2] No such file or directory: 'no/such/file'"),
+    ],
+)
 def test_a_part_of_one_s_own_that_cannot_be_built_is_one_line(
-    tiny: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    name: str, line: str, tiny: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as stop:
-        guarded(main, [*tiny, "--model.region_head", "parts.Refuses", "--out", str(tmp_path / "run")])
+        guarded(main, [*tiny, "--model.region_head", f"parts.{name}", "--out", str(tmp_path / "run")])
     assert stop.value.code == 2
-    assert capsys.readouterr().err == "error: this head wants more\n"
+    assert capsys.readouterr().err == f"error: {line}\n"
     assert not (tmp_path / "run").exists()
