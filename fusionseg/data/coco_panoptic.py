@@ -14,6 +14,7 @@ from fusionseg.data.base import DataError, Labels, Pixels, SegmentationDataset, 
 from fusionseg.data.layout import check_layout, check_matched, check_size
 from fusionseg.files.atomic import Json
 from fusionseg.files.coco_panoptic import panoptic_file, segment_map
+from fusionseg.files.images import LABEL_SUFFIXES
 from fusionseg.files.matching import by_stem
 from fusionseg.files.photos import photo_suffixes, read_image
 from fusionseg.sample import VOID, Classes, IntMap, Truth
@@ -21,7 +22,7 @@ from fusionseg.visualize import color
 
 LAYOUT = """    {train2017,val2017}/<12 digits>.jpg   or other names, by `file_name` in the JSON, and formats
     annotations/panoptic_{train,val}2017.json
-    annotations/panoptic_{train,val}2017/<12 digits>.png   (cocodataset.org, \
+    annotations/panoptic_{train,val}2017/<12 digits>.png   or tif, npy (cocodataset.org, \
 panoptic_annotations_trainval2017.zip)"""
 
 
@@ -59,7 +60,7 @@ class CocoPanoptic(SegmentationDataset):
         self.segments = {listed.photos[image]: segments for image, segments in listed.segments.items()}
         self.photos = by_stem(photos, photo_suffixes())
         check_matched(self.photos, self.segments, photos)
-        files = by_stem(labels, (".png",))
+        files = by_stem(labels, LABEL_SUFFIXES)
         check_matched(listed.labels.values(), files, labels)
         self.label_files = {listed.photos[image]: files[label] for image, label in listed.labels.items()}
         self.names = sorted(self.segments)

@@ -11,13 +11,14 @@ from typing_extensions import override
 from fusionseg.data.base import DataError, Labels, Pixels, SegmentationDataset, Split
 from fusionseg.data.layout import check_layout, check_size
 from fusionseg.data.subset import drawn
-from fusionseg.files.images import read_labels
-from fusionseg.files.matching import by_stem, some
-from fusionseg.files.photos import read_image
+from fusionseg.files.images import LABEL_SUFFIXES, read_labels
+from fusionseg.files.matching import by_stem, some, stem
+from fusionseg.files.photos import photo_suffixes, read_image
 from fusionseg.sample import Classes
 
 LAYOUT = """    stage1_train/<id>/images/<id>.png
-    stage1_train/<id>/masks/<mask id>.png   255 in one nucleus, 0 elsewhere   (stage1_train.zip, BBBC038)"""
+    stage1_train/<id>/masks/<mask id>.png   255 in one nucleus, 0 elsewhere   (stage1_train.zip, BBBC038)
+    photos also in other raster formats that Pillow decodes, masks as TIFF or NPY"""
 
 FOLDS = 5
 """The number of folds."""
@@ -72,11 +73,12 @@ class DSB2018(SegmentationDataset):
                 f"expected at least {FOLDS} images, one for each fold, found {len(names)} in {top}, none to "
                 f"{split} on"
             )
-        self.photos = [top / name / "images" / f"{name}.png" for name in self.names]
+        found = [_photo(top / name) for name in self.names]
         folders = [top / name / "masks" for name in self.names]
-        if missing := [str(path) for path in (*self.photos, *folders) if not path.exists()]:
+        if missing := [str(path) for path in (*found, *folders) if not path.exists()]:
             raise DataError(f"not found: {some(missing)}; expected this layout:\n{LAYOUT}")
-        self.masks = [list(by_stem(folder, (".png",)).values()) for folder in folders]
+        self.photos = found
+        self.masks = [list(by_stem(folder, LABEL_SUFFIXES).values()) for folder in folders]
         if empty := [str(folder) for folder, masks in zip(folders, self.masks, strict=True) if not masks]:
             raise DataError(f"expected a mask for each nucleus, found none in {some(empty)}")
 
@@ -129,6 +131,14 @@ def _dealt(names: Iterable[str], split: Split, fold: int) -> list[str]:
     folds = folds[fold:] + folds[:fold]
     parts = {"test": folds[:1], "val": folds[1:2], "train": folds[2:]}
     return sorted(name for part in parts[split] for name in part)
+
+
+def _photo(folder: Path) -> Path:
+    """The photo in the folder of an image; that of the official layout where there is none."""
+    official = folder / "images" / f"{folder.name}.png"
+    if not official.parent.is_dir():
+        return official
+    return by_stem(official.parent, photo_suffixes()).get(stem(folder.name), official)
 
 
 def _mask(path: Path) -> npt.NDArray[np.bool_]:

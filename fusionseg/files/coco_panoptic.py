@@ -12,8 +12,10 @@ import numpy.typing as npt
 
 from fusionseg.config.errors import UserError
 from fusionseg.files.atomic import Json
+from fusionseg.files.images import read_labels
 from fusionseg.files.matching import stem
 from fusionseg.files.photos import read_image
+from fusionseg.sample import IntMap
 
 SEGMENT = np.dtype([("id", np.uint32), ("label", np.uint8), ("crowd", np.bool_)])
 
@@ -135,21 +137,19 @@ def _with(entries: Sequence[Json], kind: str, *keys: str) -> Sequence[Json]:
 def segment_map(path: Path, segments: npt.NDArray[np.void], complete: bool = False) -> npt.NDArray[np.intp]:
     """Which segment each pixel (H, W) belongs to: its position in the list from 1, 0 for void.
 
-    The color of a pixel is the id of its segment, red + 256 green + 65536 blue.
+    The color of a pixel is the id of its segment, red + 256 green + 65536 blue. Arrays hold ids.
 
     Args:
-        path: The PNG file.
+        path: The PNG, TIFF or NPY file.
         segments: The segments that the JSON file lists for it.
         complete: Whether all of them have to be there.
 
     Raises:
-        UserError: If the PNG file has segments that the JSON file does not list, or lacks some that it has to
-            have.
+        UserError: If the file has segments that the JSON file does not list, or lacks some that it must have.
     """
     known = np.append(np.uint32(0), segments["id"])
     order = np.argsort(known)
-    red, green, blue = (plane.astype(np.uint32) for plane in np.moveaxis(read_image(path), 2, 0))
-    ids = red + 256 * green + 65536 * blue
+    ids = _ids(path)
     place: npt.NDArray[np.intp] = order[np.searchsorted(known, ids, sorter=order).clip(max=len(known) - 1)]
     if (strange := known[place] != ids).any():
         found = np.unique(ids[strange])[:5].tolist()
@@ -162,3 +162,11 @@ def segment_map(path: Path, segments: npt.NDArray[np.void], complete: bool = Fal
                 f"{lacking[:5]} in {path}"
             )
     return place
+
+
+def _ids(path: Path) -> IntMap:
+    """The segment ids (H, W) in a file."""
+    if path.suffix.lower() == ".npy":
+        return read_labels(path)
+    red, green, blue = (plane.astype(np.uint32) for plane in np.moveaxis(read_image(path), 2, 0))
+    return red + 256 * green + 65536 * blue  # type: ignore[no-any-return]

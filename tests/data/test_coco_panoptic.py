@@ -29,6 +29,22 @@ def test_regions_are_the_segments_in_the_order_of_the_file(coco: Path) -> None:
     assert not region[19].any()
 
 
+@pytest.mark.parametrize("suffix", [".PNG", ".tif", ".npy"])
+def test_label_files_may_be_png_tiff_or_npy(suffix: str, coco: Path) -> None:
+    expected = CocoPanoptic("val", coco).labels(0)
+    path = coco / "annotations/panoptic_val2017/000000000008.png"
+    with Image.open(path) as image:
+        colors = np.array(image)
+    path.unlink()
+    if suffix == ".npy":
+        np.save(path.with_suffix(suffix), colors @ np.array([1, 256, 65536]))
+    else:
+        Image.fromarray(colors).save(path.with_suffix(suffix))
+    found = CocoPanoptic("val", coco).labels(0)
+    assert np.array_equal(found.semantic, expected.semantic)
+    assert np.array_equal(found.region, expected.region)
+
+
 def test_a_crowd_has_a_class_and_no_region(coco: Path) -> None:
     truth = CocoPanoptic("val", coco).truth(0)
     crowd = np.zeros((20, 30), bool)

@@ -45,6 +45,25 @@ def test_every_nucleus_is_a_region_and_the_background_is_one_more(dsb: Callable[
     assert np.array_equal(semantic, expected < 3)
 
 
+@pytest.mark.parametrize(("photo", "mask"), [(".TIF", ".npy"), (".bmp", ".tiff"), (".PNG", ".Png")])
+def test_photos_and_masks_may_be_of_any_format_and_case_of_suffix(
+    photo: str, mask: str, dsb: Callable[..., Path]
+) -> None:
+    root = dsb()
+    image, *labels = DSB2018("test", root).read(0)
+    for path in [*root.glob("*/*/images/*.png"), *root.glob("*/*/masks/*.png")]:
+        with Image.open(path) as opened:
+            stored = opened.convert("RGB") if path.parent.name == "images" else opened.copy()
+        path.unlink()
+        renamed = path.with_suffix(photo if path.parent.name == "images" else mask)
+        np.save(renamed, np.array(stored)) if renamed.suffix == ".npy" else stored.save(renamed)
+    found = DSB2018("test", root)
+    assert (found.photo(0).suffix, found.masks[0][0].suffix) == (photo, mask)
+    assert np.array_equal(found.read(0).image, image)
+    for one, other in zip(found.labels(0)[:2], labels[:2], strict=True):
+        assert np.array_equal(one, other)
+
+
 def test_the_background_may_be_void(dsb: Callable[..., Path]) -> None:
     root = dsb()
     dataset, whole = DSB2018("test", root, background=False), DSB2018("test", root)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fusionseg.config.errors import UserError
-from fusionseg.files.images import read_labels
+from fusionseg.files.images import LABEL_SUFFIXES, read_labels
 from fusionseg.files.matching import by_stem, some
 from fusionseg.sample import OFFSET, IntMap
 from fusionseg.scores.pairs import matched
@@ -74,7 +74,7 @@ def cityscapes(options: Options) -> PanopticSet:
 
 def _sides(folder: Path) -> dict[str, CityscapesSide]:
     """The id files of a folder by the names of their images."""
-    files = by_stem(folder, (".png",))
+    files = by_stem(folder, LABEL_SUFFIXES)
     own = {name: path for name, path in files.items() if name.endswith("instanceIds")} or files
     if strange := [path.name for name, path in own.items() if name.endswith(("labelIds", "TrainIds"))]:
         raise UserError(f"expected files of instanceIds in {folder}, found {some(strange)}")

@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from fusionseg.config.errors import UserError
 from fusionseg.files.coco_panoptic import PanopticFile, panoptic_file, segment_map
+from fusionseg.files.images import LABEL_SUFFIXES
 from fusionseg.files.matching import by_stem, some
 from fusionseg.sample import OFFSET, IntMap
 from fusionseg.scores.pairs import matched
@@ -66,7 +67,7 @@ def _sides(file: PanopticFile, folder: Path) -> dict[str, CocoSide]:
             f"expected a folder of PNG files, found no {folder}: name it with --truth-masks or "
             "--prediction-masks"
         )
-    found = by_stem(folder, (".png",))
+    found = by_stem(folder, LABEL_SUFFIXES)
     if missing := [label for label in file.labels.values() if label not in found]:
         raise UserError(
             f"expected the PNG files that the JSON file lists in {folder}, found no {some(missing)}"
