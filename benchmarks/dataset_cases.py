@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks import dataset_mutations as m
+from benchmarks import folder_mutations as f
 from benchmarks.ends import End
 from benchmarks.mutations import EXECUTED
 
@@ -67,6 +68,16 @@ CHANGES = {
     "own constructor": Change(m.broken("self.nothing", "init"), _OWN, 1, _BUG.format("AttributeError")),
     "own step": Change(m.broken("a, b = features.shape", "forward"), _OWN, 1, _BUG.format("ValueError")),
     "own iteration": Change(m.broken("next(iter([]))", "forward"), _OWN, 1, _BUG.format("RuntimeError")),
+    "drawn": Change(f.drawn, (FIT,)),
+    "named twice": Change(f.named_twice, (FIT, EVALUATE), 2, "expected classes of different names"),
+    "hidden": Change(f.hidden, (FIT, EVALUATE)),
+    "hidden photos": Change(f.hidden, (PREDICT,), says="passed over: 4 hidden"),
+    "mixed": Change(f.mixed, (FIT, EVALUATE)),
+    "mixed photos": Change(f.mixed, (PREDICT,), says="passed over: 3 files of other kinds"),
+    "upper": Change(f.upper, (FIT, EVALUATE, PREDICT)),
+    "meant": Change(f.meant, (EVALUATE, (*FIT, "--weights", "run")), says="a region is `a"),
+    "meant before": Change(f.meant, (("fit", "--resume", "run"),), 2, "a run goes on as it began"),
+    "shrunk": Change(f.shrunk, (EVALUATE,), 2, "2 classes and not 3; no class c"),
 }
 
 
