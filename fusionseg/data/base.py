@@ -82,7 +82,7 @@ class SegmentationDataset(ABC):
         classes: Names, colors and kinds of the classes, and what a region is.
         channels: Channels of an image.
         value_range: The values in the files of images of more than 8 bits that are black and white; None
-            where they fill their type. Predictions of images in files go by it.
+            where they fill their type. Images of 8 bits always do. Predictions of images in files go by it.
         kinds: Kinds of labels beside `semantic` and `region`, such as `("depth", "normals")`. Every image has
             a map of each of them; one of zeros where the image has no such labels.
 

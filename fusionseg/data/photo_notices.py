@@ -23,9 +23,12 @@ _CLIPPED = 0.2
 MISFIT = "fill less than a tenth of the range of their values (12 bits in 16?) or lie beyond it"
 """What a notice says of images that do not fit their range."""
 
+SHALLOW = "have 8 bits, to which the value range is not applied: they are read as they are"
+"""The same of images where a range is declared for those of more bits."""
+
 
 def photo_notices(dataset: SegmentationDataset) -> Iterator[str]:
-    """One line for photos with an EXIF orientation and one for values of a narrow range, where there are any.
+    """A line each for photos with an EXIF orientation and for values that do not fit a range or have none.
 
     Args:
         dataset: One split; some of its images at even distances are looked at.
@@ -45,6 +48,8 @@ def photo_notices(dataset: SegmentationDataset) -> Iterator[str]:
             f"{wrong} of {len(images)} {dataset.split} images looked at {MISFIT}: declare the values that "
             "are black and white, in classes.yaml as value_range: [low, high]"
         )
+    if declared and (shallow := sum(image.dtype == np.uint8 for image in images)):
+        yield f"{shallow} of {len(images)} {dataset.split} images looked at {SHALLOW}"
 
 
 def fits_range(image: Photo, declared: bool) -> bool:

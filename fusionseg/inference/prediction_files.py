@@ -11,7 +11,7 @@ from rich.progress import track
 
 from fusionseg.config.errors import UserError
 from fusionseg.config.remedies import is_out_of_memory
-from fusionseg.data.photo_notices import MISFIT, fits_range
+from fusionseg.data.photo_notices import MISFIT, SHALLOW, fits_range
 from fusionseg.files.atomic import Json
 from fusionseg.files.photos import Photo, orientation, read_image
 from fusionseg.inference.answer import Answer
@@ -127,6 +127,8 @@ class _Seen:
                 f"{self.misfits} of {self.deep} images of more than 8 bits {MISFIT}: give --value_range "
                 "'[LOW, HIGH]'"
             )
+        if self.declared and self.deep < self.images:
+            yield f"{self.images - self.deep} of {self.images} images {SHALLOW}"
 
 
 def _written(folder: Path, answer: Answer) -> Json:

@@ -218,7 +218,9 @@ def test_twelve_bits_are_answered_like_eight(
     main([*own, str(tmp_path / "dark"), "--images", str(photos / "twelve.tif")])
     assert "1 of 1 images of more than 8 bits fill less than a tenth" in capsys.readouterr().err
     main([*own, str(tmp_path / "out"), "--value_range", "[0, 4095]"])
-    assert "value_range" not in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "value_range" not in said
+    assert "1 of 2 images have 8 bits, to which the value range is not applied" in said
     eight, twelve = (pixels(tmp_path / f"out/semantic/{name}.png") for name in ("eight", "twelve"))
     assert (eight == twelve).mean() > 0.98
     assert (eight == pixels(tmp_path / "dark/semantic/twelve.png")).mean() < 0.9

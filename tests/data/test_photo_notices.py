@@ -45,10 +45,12 @@ def test_values_that_do_not_fit_their_range_are_noticed(
         file.write(f"value_range: {declared}\n")
     (root / "images/a.png").unlink()
     Image.fromarray(np.linspace(low, high, 600).reshape(20, 30).astype(np.uint16)).save(root / "images/a.tif")
-    (notice,) = of(root)
+    notice, *others = of(root)
     assert notice.startswith(
         "1 of 2 train images looked at fill less than a tenth of the range of their values"
     )
+    eight = "1 of 2 train images looked at have 8 bits, to which the value range is not applied"
+    assert [line.split(":")[0] for line in others] == ([eight] if declared else [])
 
 
 def test_the_first_image_does_not_speak_for_the_others(folder: Writer) -> None:
