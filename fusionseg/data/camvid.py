@@ -1,5 +1,6 @@
 """CamVid: 701 frames of street scenes in 11 classes."""
 
+import glob
 import re
 from pathlib import Path
 
@@ -8,8 +9,9 @@ from typing_extensions import override
 from fusionseg.data.base import DataError, Labels, Pixels, SegmentationDataset, Split
 from fusionseg.data.components import REGION, components
 from fusionseg.data.layout import check_layout, check_size, class_map, names_in
+from fusionseg.files.images import LABEL_SUFFIXES
 from fusionseg.files.matching import some
-from fusionseg.files.photos import read_image
+from fusionseg.files.photos import photo_suffixes, read_image
 from fusionseg.sample import Classes
 
 LAYOUT = """    {train,val,test}.txt            photo path, space, label path
@@ -65,7 +67,7 @@ class CamVid(SegmentationDataset):
             if parts:
                 # The official lists have absolute paths that begin with /SegNet/CamVid/.
                 photo, label = (self.root.joinpath(*Path(part).parts[-2:]) for part in parts)
-                self.pairs.append((photo, label))
+                self.pairs.append((_found(photo, photo_suffixes()), _found(label, LABEL_SUFFIXES)))
         if not self.pairs:
             raise DataError(f"expected a list of frames, found none in {list_file}")
         if missing := [str(path) for pair in self.pairs for path in pair if not path.is_file()]:
@@ -104,3 +106,11 @@ class CamVid(SegmentationDataset):
     @override
     def sources(self) -> list[object]:
         return [self.min_area, *(path for pair in self.pairs for path in pair)]
+
+
+def _found(path: Path, suffixes: frozenset[str]) -> Path:
+    """The path, or, where there is no such file, one that has another suffix of the same kind."""
+    if path.is_file():
+        return path
+    others = sorted(path.parent.glob(f"{glob.escape(path.stem)}.*"))
+    return next((o for o in others if o.stem == path.stem and o.suffix.lower() in suffixes), path)

@@ -170,7 +170,9 @@ def decoding(path: str | Path) -> Iterator[None]:
         if reason is None:
             message = f"{path} is no image of a known format: convert it to PNG, JPEG or TIFF"
         elif isinstance(reason, NotImplementedError | Image.DecompressionBombError) or re.search(
-            "support|available|unknown|limit|cannot|loader|locate", str(reason), re.IGNORECASE
+            "support|available|unknown|limit|cannot|loader|locate|pickled",
+            str(reason),
+            re.IGNORECASE,
         ):
             message = f"{path} cannot be decoded ({reason}): convert it to an ordinary PNG, JPEG or TIFF"
         else:

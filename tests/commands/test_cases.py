@@ -229,7 +229,7 @@ def cases(data: Path) -> Path:
     """The folder of all cases."""
     folder = data.parent / "cases"
     if not folder.is_dir():
-        pytest.skip(f"no small cases in {folder}")
+        pytest.skip(f"no small cases beside FUSIONSEG_DATA, in {folder}")
     return folder
 
 

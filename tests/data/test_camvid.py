@@ -39,6 +39,24 @@ def test_listed_files_that_are_missing_are_named(camvid: Path) -> None:
     assert str(camvid / "train.txt") in str(caught.value)
 
 
+@pytest.mark.parametrize(("photo", "label"), [(".PNG", ".npy"), (".tif", ".TIFF")])
+def test_files_of_another_format_than_is_listed_are_found(photo: str, label: str, camvid: Path) -> None:
+    image, *labels = CamVid("val", camvid).read(0)
+    for part, suffix in (("val", photo), ("valannot", label)):
+        for path in (camvid / part).glob("*.png"):
+            with Image.open(path) as opened:
+                pixels = np.array(opened)
+            path.unlink()
+            to = path.with_suffix(suffix)
+            np.save(to, pixels) if suffix == ".npy" else Image.fromarray(pixels).save(to)
+    dataset = CamVid("val", camvid)
+    assert dataset.photo(0).suffix == photo
+    found = dataset.read(0)
+    assert np.array_equal(found.image, image)
+    for one, other in zip(found[1:3], labels, strict=False):
+        assert np.array_equal(one, other)
+
+
 def test_an_empty_or_foreign_list_is_refused(camvid: Path) -> None:
     (camvid / "val.txt").write_text("\n")
     with pytest.raises(DataError, match="found none in"):

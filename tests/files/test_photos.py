@@ -241,3 +241,14 @@ def test_failed_write_leaves_the_old_file_and_nothing_else(
         write_png(tmp_path / "sub" / "a.png", np.zeros_like(PHOTO))
     assert [p.name for p in (tmp_path / "sub").iterdir()] == ["a.png"]
     assert np.array_equal(read_image(tmp_path / "sub" / "a.png"), PHOTO)
+
+
+def test_an_array_that_is_none_has_to_be_converted_and_a_shortened_one_copied(tmp_path: Path) -> None:
+    file = tmp_path / "a.npy"
+    file.write_bytes(b"a text that is no array")
+    with pytest.raises(ValueError, match=r"a\.npy cannot be decoded \(This file contains pickled.*: convert"):
+        read_image(file)
+    np.save(file, PHOTO)
+    file.write_bytes(file.read_bytes()[:-50])
+    with pytest.raises(ValueError, match=r"a\.npy is no complete image file .*: download or copy it again"):
+        read_image(file)

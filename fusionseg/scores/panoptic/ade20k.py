@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fusionseg.config.errors import UserError
-from fusionseg.files.images import read_labels
+from fusionseg.files.images import LABEL_SUFFIXES, read_labels
 from fusionseg.files.matching import by_stem, some
 from fusionseg.files.photos import read_image
 from fusionseg.sample import OFFSET, IntMap
@@ -97,8 +97,8 @@ def _sides(
             f"expected the files of instances of {folder} in annotations_instance beside annotations, found "
             f"no such folder: name it with {option}"
         )
-    semantic = by_stem(folder, (".png",))
-    instances = by_stem(masks, (".png",))
+    semantic = by_stem(folder, LABEL_SUFFIXES)
+    instances = by_stem(masks, LABEL_SUFFIXES)
     if missing := [name for name in semantic if name not in instances]:
         raise UserError(
             f"expected a file of instances for each file of {folder}, found no {some(missing)} in {masks}"
