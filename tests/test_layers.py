@@ -33,7 +33,7 @@ SHARED = {
     "losses": "base additive parts enlarging",
     "balancing": "base gradient branch simplex task_adam checks",
     "metrics": "base directions contingency edges thinning correspondence boundary_curve region_curve suppression mask_boundaries mean_ious "
-    "instances benchmark_sums",
+    "instances benchmark_sums reliability risk_coverage",
     "data": "base layout subset samples augmentation components samplers cache checks merged_classes surfaces "
     "declaration label_statistics mapped_classes photo_notices late_loader",
     "networks": "base backbone decoder depthwise encoder layout pretrained pyramid stages",
@@ -48,7 +48,7 @@ OWNERS = {
     "segmentation_models_pytorch": {"networks"},
     "wandb": {"runs"},
     "matplotlib": {"callbacks", "scores"},
-    "scipy": {"heads", "data", "files", "studies", "untrained"},
+    "scipy": {"heads", "data", "files", "metrics", "studies", "untrained"},
     "skimage": set(),
     "torchjd": {"balancing"},
     "optuna": {"studies", "tuning"},

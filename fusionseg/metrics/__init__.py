@@ -7,6 +7,8 @@ if TYPE_CHECKING:
     from fusionseg.metrics.base import ImageMetric
     from fusionseg.metrics.benchmarks import BoundaryBenchmark, RegionBenchmark, SemanticBenchmark
     from fusionseg.metrics.boundary import BoundaryMetrics
+    from fusionseg.metrics.boundary_calibration import BoundaryCalibration
+    from fusionseg.metrics.calibration import ClassCalibration
     from fusionseg.metrics.depth import DepthMetrics
     from fusionseg.metrics.instance_scores import InstanceScores
     from fusionseg.metrics.normals import NormalsMetrics
@@ -18,7 +20,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BoundaryBenchmark",
+    "BoundaryCalibration",
     "BoundaryMetrics",
+    "ClassCalibration",
     "DepthMetrics",
     "FusedMetrics",
     "ImageMetric",
@@ -37,7 +41,9 @@ _HOMES = {
     "InstanceScores": "instance_scores",
     "BoundaryBenchmark": "benchmarks",
     "RegionBenchmark": "benchmarks",
+    "BoundaryCalibration": "boundary_calibration",
     "BoundaryMetrics": "boundary",
+    "ClassCalibration": "calibration",
     "DepthMetrics": "depth",
     "FusedMetrics": "semantic",
     "ImageMetric": "base",
