@@ -149,7 +149,8 @@ class Prediction:
             tasks by their names. Where there are both classes and regions, also `fused`, the class ids after
             the region vote, and `panoptic`, the panoptic ids (`fusionseg.engine.fusion.panoptic`).
             Only where they were asked for and are predicted: `contours`, the probability (H, W) of a
-            boundary, `probabilities` (C, H, W) of the classes, and `confidence`, that of the predicted one.
+            boundary, and `contour_logits`, its logit; `probabilities` (C, H, W) of the classes,
+            `log_probabilities`, their logarithms, and `confidence`, that of the predicted one.
     """
 
     name: str

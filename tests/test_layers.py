@@ -9,7 +9,7 @@ LAYERS = [
     "__init__ fit evaluate predict __main__",
     "commands",
     "tuning inspection",
-    "studies scores inference",
+    "studies scores inference calibration",
     "cli",
     "trainer",
     "callbacks",
@@ -47,7 +47,7 @@ ASSEMBLED = {"__init__", "suite", "datamodule"}
 OWNERS = {
     "segmentation_models_pytorch": {"networks"},
     "wandb": {"runs"},
-    "matplotlib": {"callbacks", "scores"},
+    "matplotlib": {"callbacks", "calibration", "scores"},
     "scipy": {"heads", "data", "files", "metrics", "studies", "untrained"},
     "skimage": set(),
     "torchjd": {"balancing"},

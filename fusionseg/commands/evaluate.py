@@ -3,34 +3,40 @@
 import os
 import re
 import sys
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from fusionseg.calibration import files as calibration_files
+from fusionseg.calibration.measured import Calibration
 from fusionseg.cli.arguments import switched, values
 from fusionseg.cli.fusion_cli import FusionCLI
 from fusionseg.cli.help import options_manual
+from fusionseg.config.errors import UsageError
 from fusionseg.config.trust import untrusted
 from fusionseg.data.datamodule import SegmentationDataModule
 from fusionseg.engine.passes import Passes
 from fusionseg.engine.precision import fast_precision
 from fusionseg.engine.receptive_field import tile_notice
+from fusionseg.files.atomic import Json
+from fusionseg.heads import Head
 from fusionseg.runs.checkpoints import load_state
 from fusionseg.runs.decoder import tuned
-from fusionseg.runs.evaluation_files import evaluate, track
+from fusionseg.runs.evaluation_files import Measure, evaluate, track
 from fusionseg.runs.folder import RunFolder
 from fusionseg.runs.restore import arguments
 from fusionseg.runs.run_classes import with_run_classes
 from fusionseg.runs.training_files import check_unseen, namesakes
+from fusionseg.sample import Classes
 from fusionseg.scores.official import OfficialScores
 
 ABOUT = """Measures the best checkpoint of a run on a split, at the label files' own resolution, and writes
 JSON, CSV and pictures into the run folder's evaluation/. Further arguments change the run's configuration:
 any key of `python -m fusionseg.fit --help`, such as --data.dataset.root where the data have moved."""
 
-SWITCHES = ("trained", "untuned", "official")
+SWITCHES = ("trained", "untuned", "official", "calibration")
 
 
 @dataclass
@@ -50,6 +56,10 @@ class Options:
         trained: Score images that the run was trained on all the same.
         official: Also what `fusionseg score` measures: boundaries and regions as the Berkeley benchmark,
             semantic and instance scores by every definition; about a second of a core for each image.
+        calibration: Also whether probabilities of classes and boundaries are right: calibration errors, Brier
+            score, likelihood and risk over coverage, with diagrams.
+        band: How far from true boundaries, in pixels, the probability of boundaries is measured; 0.0075 of
+            the image's diagonal where left out.
         untuned: Decode as the run was trained, also where `fusionseg tune` found something better.
         tile: The network sees images in tiles of so many pixels of its input, which takes less memory; its
             outputs are put together before they are decoded.
@@ -67,6 +77,8 @@ class Options:
     map_classes: Path | None = None
     trained: bool = False
     official: bool = False
+    calibration: bool = False
+    band: float | None = None
     untuned: bool = False
     tile: int | None = None
     overlap: int = 128
@@ -100,6 +112,7 @@ def main(args: Sequence[str]) -> None:
         cli = EvaluateCLI([*known, *args])
     config = cli.config
     passes = Passes.of(config.tile, config.overlap, config.tta)
+    _check_band(config)
     if config.wandb:
         os.environ["WANDB_MODE"] = config.wandb
     run = RunFolder(config.run)
@@ -114,19 +127,58 @@ def main(args: Sequence[str]) -> None:
     if line := tile_notice(cli.model, passes):
         print(line, file=sys.stderr)
     record = decoder.record if decoder else None
-    with OfficialScores(cli.datamodule.classes) if config.official else nullcontext() as official:
-        result = evaluate(
-            cli.model, cli.datamodule, *chosen, decoder=record, official=official, passes=passes
-        )
+    calibration = _calibration(cli.model, cli.datamodule.classes, config.band) if config.calibration else None
+    with _further(cli.datamodule.classes, config.official, calibration) as further:
+        result = evaluate(cli.model, cli.datamodule, *chosen, decoder=record, further=further, passes=passes)
+    if calibration:
+        calibration_files.write(calibration, run.evaluation, config.split)
+    else:
+        calibration_files.remove(run.evaluation, config.split)
     track(run, config.split, result, cli.datamodule.classes)
-    for name, value in result["metrics"].items():
-        print(f"{config.split}/{name:20} {value:.4f}")
-    for kind, figures in result.get("official", {}).items():
-        for name, value in figures.items():
-            print(f"{config.split}/official/{kind}/{name:20} {value:.4f}")
+    _print(result, config.split)
     for note in result["notes"]:
         print(f"{config.split}: {note}", file=sys.stderr)
     print(run.evaluation / f"{config.split}.json")
+
+
+def _check_band(config: Any) -> None:
+    """Raises a UsageError if a band is negative or nothing is measured in it."""
+    if config.band is not None and not config.calibration:
+        raise UsageError("expected --calibration true beside it, which measures in the band", "band")
+    if config.band is not None and not config.band >= 0:
+        raise UsageError(f"expected 0 or more pixels, found {config.band}", "band")
+
+
+def _calibration(model: Any, classes: Classes, band: float | None) -> Calibration:
+    """What measures the calibration of a model, whose heads know their temperatures."""
+    heads = getattr(model, "heads", {}).items()
+    temperatures = {task: head.temperature for task, head in heads if isinstance(head, Head)}
+    return Calibration(classes, temperatures, band)
+
+
+@contextmanager
+def _further(
+    classes: Classes, official: bool, calibration: Calibration | None
+) -> Iterator[dict[str, Measure]]:
+    """What measures more than the model's metrics, by the key of its figures."""
+    found: dict[str, Measure] = {"calibration": calibration} if calibration else {}
+    if not official:
+        yield found
+        return
+    with OfficialScores(classes) as scores:
+        yield {"official": scores, **found}
+
+
+def _print(result: Json, split: str) -> None:
+    """Prints the figures, each with its kind."""
+    kinds = {"": result["metrics"]}
+    kinds |= {f"official/{kind}/": figures for kind, figures in result.get("official", {}).items()}
+    calibration = result.get("calibration", {})
+    kinds |= {"calibration/": calibration.get("metrics", {})}
+    kinds |= {"calibration/untempered/": calibration.get("untempered", {})}
+    for kind, figures in kinds.items():
+        for name, value in figures.items():
+            print(f"{split}/{kind}{name:20} {value:.4f}")
 
 
 def asked_checkpoint(args: Sequence[str]) -> Literal["best", "last"]:

@@ -1,7 +1,7 @@
 """Evaluation: predictions scored against the label files, for validation, test and the command `evaluate`."""
 
 import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple, TypeVar
 
@@ -117,7 +117,7 @@ def evaluated(
     split: str,
     precision: str,
     suite: MetricSuite,
-    contours: bool = False,
+    extras: Collection[str] = (),
     passes: Passes = WHOLE,
 ) -> Iterator[tuple[Picture, Scored]]:
     """Every image of a split once, in order, with its prediction and what was measured of it.
@@ -128,10 +128,10 @@ def evaluated(
         split: `val` or `test`.
         precision: As Lightning's.
         suite: What is measured.
-        contours: Whether soft boundaries are predicted too, by a module that has them.
+        extras: Those of `engine.predictions.EXTRAS` that are predicted too, by a module that has them.
         passes: How it sees images.
     """
-    answer = answering(module, ["contours"] if contours else [], passes)
+    answer = answering(module, extras, passes)
     for batch, dataset, truths, predictions in answered(module, data, split, precision, answer):
         groups = _groups(batch, dataset)
         for i, (prediction, truth) in enumerate(zip(predictions, truths, strict=True)):

@@ -18,7 +18,7 @@ COMPACT = {"semantic": torch.uint8, "fused": torch.uint8, "region": torch.int32,
 """The type of label maps on the host; the maps of other tasks keep their own."""
 
 
-EXTRAS = ("contours", "probabilities", "confidence")
+EXTRAS = ("contours", "contour_logits", "probabilities", "log_probabilities", "confidence")
 """What predictions have besides labels where it is asked for."""
 
 
@@ -61,17 +61,46 @@ def predictions(
         extras: Those of `EXTRAS` that are wanted too, where a head predicts them.
     """
     maps = {task: head.labels(outputs[task], frame) for task, head in heads.items()}
+    maps |= _boundaries(outputs, heads, frame, extras)
+    maps |= _class_probabilities(outputs, heads, frame, extras, maps)
+    return fused(maps, names, classes, areas)
+
+
+def _boundaries(
+    outputs: Outputs, heads: Mapping[str, Head], frame: Frame, extras: Collection[str]
+) -> dict[str, Tensor]:
+    """Those of the extras that say where boundaries are (B, H, W); none where the head predicts none."""
     head = heads.get("region")
-    if "contours" in extras and isinstance(head, RegionHead):
-        soft = head.contours(outputs["region"], frame)
-        maps |= {} if soft is None else {"contours": soft}
+    if not {"contours", "contour_logits"} & set(extras) or not isinstance(head, RegionHead):
+        return {}
+    maps = {}
+    if "contours" in extras:
+        maps["contours"] = head.contours(outputs["region"], frame)
+    if "contour_logits" in extras:
+        maps["contour_logits"] = head.contour_logits(outputs["region"], frame)
+    return {name: values for name, values in maps.items() if values is not None}
+
+
+def _class_probabilities(
+    outputs: Outputs,
+    heads: Mapping[str, Head],
+    frame: Frame,
+    extras: Collection[str],
+    labels: Mapping[str, Tensor],
+) -> dict[str, Tensor]:
+    """Those of the extras that are of the probabilities of classes; none where the head predicts none."""
     head = heads.get("semantic")
-    if {"probabilities", "confidence"} & set(extras) and isinstance(head, SemanticHead):
+    if not isinstance(head, SemanticHead):
+        return {}
+    maps: dict[str, Tensor] = {}
+    if "log_probabilities" in extras:
+        maps["log_probabilities"] = head.log_probabilities(outputs["semantic"], frame)
+    if {"probabilities", "confidence"} & set(extras):
         probabilities = head.probabilities(outputs["semantic"], frame)
-        chosen = probabilities.gather(1, maps["semantic"].unsqueeze(1)).squeeze(1)
+        chosen = probabilities.gather(1, labels["semantic"].unsqueeze(1)).squeeze(1)
         both = {"probabilities": probabilities, "confidence": chosen}
         maps |= {name: values for name, values in both.items() if name in extras}
-    return fused(maps, names, classes, areas)
+    return maps
 
 
 def fused(

@@ -14,7 +14,8 @@ FACTORS = {"semantic": "alpha", "region": "beta", "scene": "gamma"}
 
 TAKEN = (
     *("semantic", "region", "scene", "fused", "panoptic", "image", "name", "index"),
-    *("confidence", "probabilities", "contours", "boundaries", "overlay", "segments", "classes", "maps"),
+    *("confidence", "probabilities", "log_probabilities", "entropy", "contours", "contour_logits"),
+    *("boundaries", "overlay", "segments", "classes", "maps"),
 )
 """Names that further tasks cannot have: heads, predictions or entries of a sample have them."""
 

@@ -127,14 +127,17 @@ class AffinityHead(DenseLogits, RegionHead):
         maps = [partition(image, self.offsets, self.threshold, self.cell, min_area) for image in logits]
         return torch.from_numpy(np.stack(maps))[:, rows[:, None], columns].long().to(output.device)
 
-    def contours(self, output: Tensor, frame: Frame) -> Tensor:
-        """The probability that an edge to the right or below is cut, float32 (B, H, W), from (B, K, h, w)."""
+    def contour_logits(self, output: Tensor, frame: Frame) -> Tensor:
+        """The logit that an edge to the right or below is cut, float32 (B, H, W), over the temperature.
+
+        It is minus infinity at the last pixel, which no edge leaves.
+        """
         near = [self.offsets.index(offset) for offset in ((0, 1), (1, 0))]
-        affinities = resized(output.detach()[:, near], frame).sigmoid()
+        logits = resized(output.detach()[:, near], frame)
         # no edge leaves the image
-        affinities[:, 0, :, -1] = 1
-        affinities[:, 1, -1, :] = 1
-        return 1 - affinities.amin(1)
+        logits[:, 0, :, -1] = math.inf
+        logits[:, 1, -1, :] = math.inf
+        return -logits.amin(1) / self.temperature
 
     def ideal(self, target: tuple[Tensor, Tensor]) -> Tensor:
         """Logits (B, K, H, W) of +-20; unlabelled pixels belong to nothing."""

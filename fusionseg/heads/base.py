@@ -48,6 +48,12 @@ class Head(nn.Module, ABC):
     loss_waits: ClassVar[bool] = False
     """Whether `loss` waits for the device, and with it each training step, because the host has to decide."""
 
+    temperature: float = 1.0
+    """What the logits of probabilities are divided by, above 0; labels do not depend on it.
+
+    `fusionseg tune` fits it where a head has probabilities (Guo et al., arXiv:1706.04599, section 4.2).
+    """
+
     @abstractmethod
     def forward(self, features: Any) -> Output:
         """The output, usually (B, K, h, w), from features (B, in_channels, h, w)."""
@@ -81,7 +87,7 @@ class Head(nn.Module, ABC):
         """The output of a perfect network, at the resolution of the target."""
 
     def kept(self, output: Output) -> Output:
-        """What `labels` needs of an output, which is kept while the decoding is tuned."""
+        """What `labels` and probabilities need of an output, which is kept while the decoding is tuned."""
         return output
 
     @property

@@ -89,13 +89,13 @@ class BoundaryHead(DenseLogits, RegionHead):
 
     def labels(self, output: Tensor, frame: Frame) -> Tensor:
         """The region ids (B, H, W) int64 from 1, from logits (B, 1, h, w); the watershed runs on the CPU."""
-        probabilities = self.contours(output, frame).cpu().numpy()
+        probabilities = self._logits(output, frame).sigmoid().cpu().numpy()
         maps = np.stack([watershed(image, self.threshold, self.min_area) for image in probabilities])
         return torch.from_numpy(maps.astype(np.int64)).to(output.device)
 
-    def contours(self, output: Tensor, frame: Frame) -> Tensor:
-        """The probability of a boundary, float32 (B, H, W), from logits (B, 1, h, w)."""
-        return resized(output.detach(), frame)[:, 0].sigmoid()
+    def contour_logits(self, output: Tensor, frame: Frame) -> Tensor:
+        """The logit of a boundary, float32 (B, H, W), from logits (B, 1, h, w), over the temperature."""
+        return self._logits(output, frame) / self.temperature
 
     def ideal(self, target: tuple[Tensor, Tensor]) -> Tensor:
         """Logits (B, 1, H, W) of +-20.
@@ -109,3 +109,7 @@ class BoundaryHead(DenseLogits, RegionHead):
         """Boundaries in white, as wide as they are learned."""
         boundary, mask = (plane[0].cpu().numpy() for plane in self.target(batch))
         return kind_colors(boundary, (SLATE, WHITE), mask)
+
+    def _logits(self, output: Tensor, frame: Frame) -> Tensor:
+        """The logits (B, H, W) at the size of the label file."""
+        return resized(output.detach(), frame)[:, 0]

@@ -20,12 +20,17 @@ class RegionHead(Head):
     task: ClassVar[str] = "region"
     learns_from: ClassVar[str] = "region"
 
-    def contours(self, output: Output, frame: Frame) -> Tensor | None:
-        """The probability of a boundary at every pixel, float32 (B, H, W) at `frame.size`.
+    def contour_logits(self, output: Output, frame: Frame) -> Tensor | None:
+        """The logit of a boundary at every pixel, float32 (B, H, W) at `frame.size`, over the temperature.
 
         None, the default, where a head predicts none: its boundaries are then those of its regions.
         """
         return None
+
+    def contours(self, output: Output, frame: Frame) -> Tensor | None:
+        """The probability of a boundary at every pixel, float32 (B, H, W); None without `contour_logits`."""
+        logits = self.contour_logits(output, frame)
+        return None if logits is None else logits.sigmoid()
 
     def metrics(self, classes: Classes) -> list[ImageMetric]:
         """Covering, variation of information, Rand error and boundary F."""

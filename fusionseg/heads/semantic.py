@@ -97,6 +97,10 @@ class SemanticHead(Dense, Head):
         """The probability of each class at every pixel (B, C, H, W), from logits (B, C or 1, h, w)."""
         return by_rows(self._probable, output, frame)
 
+    def log_probabilities(self, output: Tensor, frame: Frame) -> Tensor:
+        """The logarithms of the probabilities (B, C, H, W), also of those too small or large for float32."""
+        return by_rows(self._log_probable, output, frame)
+
     def averaged(self, outputs: Sequence[Tensor]) -> Tensor:
         """The logits (B, C or 1, h, w) of the mean probabilities."""
         return logits_of_mean(outputs) if self.binary else log_of_mean(outputs)
@@ -136,7 +140,19 @@ class SemanticHead(Dense, Head):
 
     def _probable(self, logits: Tensor) -> Tensor:
         """The probability of each class (B, C, H, W), from logits (B, C or 1, H, W)."""
+        logits = self._tempered(logits)
         if self.binary:
             positive = logits.sigmoid()
             return torch.cat([1 - positive, positive], 1)
         return logits.softmax(1)
+
+    def _log_probable(self, logits: Tensor) -> Tensor:
+        """The logarithms of the probabilities (B, C, H, W), from logits (B, C or 1, H, W)."""
+        logits = self._tempered(logits)
+        if self.binary:
+            return F.logsigmoid(torch.cat([-logits, logits], 1))
+        return logits.log_softmax(1)
+
+    def _tempered(self, logits: Tensor) -> Tensor:
+        """The logits, divided by the temperature."""
+        return logits if self.temperature == 1 else logits / self.temperature

@@ -4,7 +4,7 @@ import heapq
 import math
 import shutil
 import sys
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Protocol
 from fusionseg.config.errors import mendable
 from fusionseg.engine.evaluation import Scored, evaluated, suite_of
 from fusionseg.engine.passes import WHOLE, Passes
-from fusionseg.engine.predictions import drawables
+from fusionseg.engine.predictions import EXTRAS, drawables
 from fusionseg.files.atomic import Json, write_json
 from fusionseg.files.images import write_png
 from fusionseg.metrics import MetricSuite
@@ -23,14 +23,18 @@ from fusionseg.sample import Classes, Counted, Picture, Prediction, Truth
 from fusionseg.visualize import legend, panel, sample_row
 
 
-class Official(Protocol):
-    """What adds up the official scores of images."""
+class Measure(Protocol):
+    """What measures more of images than the suite, such as official scores."""
+
+    @property
+    def extras(self) -> Collection[str]:
+        """Those of `engine.predictions.EXTRAS` that it measures, where they are predicted."""
 
     def add(self, prediction: Prediction, truth: Truth) -> None:
         """Adds an image."""
 
     def figures(self) -> Json:
-        """The figures of all images by kind."""
+        """The figures of all images."""
 
 
 class Ranked(NamedTuple):
@@ -54,7 +58,7 @@ def evaluate(
     pictures: int = 4,
     checkpoint: str = "best",
     decoder: Json | None = None,
-    official: Official | None = None,
+    further: Mapping[str, Measure] | None = None,
     passes: Passes = WHOLE,
 ) -> Json:
     """Measures a model on a split and writes `<split>.json`, `.csv`, `.npz` and pictures into a folder.
@@ -69,24 +73,27 @@ def evaluate(
             can be measured are neither.
         checkpoint: What the file is to say about where the weights come from.
         decoder: What it is to say about a tuned decoder.
-        official: What measures the official scores too.
+        further: What measures more, by the key of its figures.
         passes: How the module sees images.
 
     Returns:
         What the JSON file holds: `metrics`, `per_class`, `notes` (what the score does not show), `things`
         (the names of the countable classes), `region` (what a region is in the data), `split`, `checkpoint`,
         `images`, where it was tuned the `decoder`, where images were not seen once and as a whole `tile`,
-        `overlap` and `tta`, and `official`, the figures of the official scores by their kind.
+        `overlap` and `tta`, and the further figures by their keys.
     """
+    further = further or {}
+    extras = {name for measure in further.values() for name in measure.extras}
     with mendable():
         suite = suite_of(module, data.classes)
     best: list[Ranked] = []
     worst: list[Ranked] = []
     with closing(ImageRecords(folder)) as records:
-        images = evaluated(module, data, split, precision, suite, official is not None, passes)
+        images = evaluated(module, data, split, precision, suite, extras, passes)
         for position, (photo, image) in enumerate(images):
-            if official is not None:
-                official.add(image.prediction, image.truth)
+            for measure in further.values():
+                measure.add(image.prediction, image.truth)
+            image = image._replace(prediction=_labels(image.prediction))
             figures = suite.figures(image.sums)
             records.add(image.prediction.name, figures, image.sums, image.group)
             measured = not math.isnan(figures["score"])
@@ -98,8 +105,7 @@ def evaluate(
         result = of_all | {"split": split, "checkpoint": checkpoint, "images": records.count}
         result |= {"decoder": decoder} if decoder else {}
         result |= passes.record
-        if official is not None:
-            result["official"] = official.figures()
+        result |= {name: measure.figures() for name, measure in further.items()}
         records.write_csv(folder / f"{split}.csv")
         records.write_npz(folder / f"{split}.npz")
         write_json(folder / f"{split}.json", result)  # the last one, so that where it is the others are
@@ -108,6 +114,12 @@ def evaluate(
     for name, heap, most in (("best", best, (among + 1) // 2), ("worst", worst, among // 2)):
         _draw(folder / f"{split}_{name}", heapq.nlargest(most, heap), module, data.classes)
     return result
+
+
+def _labels(prediction: Prediction) -> Prediction:
+    """A prediction that may be kept in memory: without the probabilities of all classes and the like."""
+    maps = {name: values for name, values in prediction.maps.items() if name not in EXTRAS}
+    return Prediction(prediction.name, maps)
 
 
 def track(run: RunFolder, split: str, result: Json, classes: Classes) -> None:

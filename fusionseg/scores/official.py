@@ -46,6 +46,8 @@ class OfficialScores:
         jobs: Number of processes; by default one for each core.
     """
 
+    extras = ("contours",)
+
     def __init__(self, classes: Classes, thresholds: int = 99, jobs: int | None = None) -> None:
         self.thresholds = even_thresholds(thresholds)
         self.measure = partial(official_sums, classes=classes, thresholds=self.thresholds)

@@ -48,7 +48,9 @@ def test_a_region_head_of_one_s_own_knows_its_task_its_truth_and_how_it_is_drawn
 PREDICTING: list[type[Any]] = [
     head
     for head in vars(heads).values()
-    if inspect.isclass(head) and issubclass(head, RegionHead) and head.contours is not RegionHead.contours
+    if inspect.isclass(head)
+    and issubclass(head, RegionHead)
+    and head.contour_logits is not RegionHead.contour_logits
 ]
 
 
@@ -82,3 +84,22 @@ def test_contours_of_the_ideal_output_are_the_boundaries(
     doubled = built.contours(output, Frame((64, 96), (64, 96), (128, 192)))
     assert doubled is not None
     assert doubled.shape == (2, 128, 192)
+
+
+@pytest.mark.parametrize("head", PREDICTING, ids=lambda head: head.__name__)
+def test_a_temperature_changes_contours_and_no_label(
+    head: Callable[[int], RegionHead], scenes: Callable[..., Sample]
+) -> None:
+    built = head(4)
+    output = built.ideal(built.target(scenes(1, (64, 96))))
+    output = output / 10 + torch.randn(output.shape)
+    frame = Frame.whole((64, 96))
+    labels, logits = built.labels(output, frame), built.contour_logits(output, frame)
+    assert logits is not None
+    assert torch.equal(built.contours(output, frame), logits.sigmoid())
+    built.temperature = 2.5
+    assert torch.equal(built.labels(output, frame), labels)
+    tempered = built.contours(output, frame)
+    assert tempered is not None
+    torch.testing.assert_close(tempered, (logits / 2.5).sigmoid())
+    assert not torch.equal(tempered, logits.sigmoid())

@@ -6,6 +6,7 @@ import torch
 from torch.nn.functional import cross_entropy, interpolate, one_hot
 
 from fusionseg.heads import SemanticHead
+from fusionseg.heads.base import resized
 from fusionseg.losses import CrossEntropy, Dice, Focal, MeanSquaredError
 from fusionseg.sample import Frame, Sample
 
@@ -98,3 +99,29 @@ def test_large_outputs_are_read_in_strips_to_the_same_bits(
     torch.testing.assert_close(head.probabilities(output, frame), whole[1])
     assert len(sizes) > 1
     assert sum(sizes) == 77
+
+
+@pytest.mark.parametrize("binary", [False, True])
+@pytest.mark.parametrize("temperature", [0.4, 1.0, 3.0])
+def test_a_temperature_divides_the_logits_of_probabilities_and_changes_no_label(
+    binary: bool, temperature: float
+) -> None:
+    head = SemanticHead(8, 2, binary=binary, threshold=0.3)
+    logits = 3 * torch.randn(1, 1 if binary else 2, 16, 24)
+    frame = Frame((64, 96), (60, 90), (30, 45))
+    labels = head.labels(logits, frame)
+    large = resized(logits, frame) / temperature
+    both = torch.cat([torch.zeros_like(large), large], 1) if binary else large
+    head.temperature = temperature
+    assert torch.equal(head.labels(logits, frame), labels)
+    torch.testing.assert_close(head.probabilities(logits, frame), both.softmax(1))
+    torch.testing.assert_close(head.log_probabilities(logits, frame), both.log_softmax(1))
+
+
+@pytest.mark.parametrize("binary", [False, True])
+def test_logarithms_are_of_probabilities_that_float32_has_no_numbers_for(binary: bool) -> None:
+    head = SemanticHead(8, 2, binary=binary)
+    logits = torch.full((1, 1, 1, 1), -150.0) if binary else torch.tensor([150.0, 0]).view(1, 2, 1, 1)
+    found = head.log_probabilities(logits, Frame.whole((1, 1)))
+    assert found.flatten().tolist() == [0, -150]
+    assert head.probabilities(logits, Frame.whole((1, 1)))[0, 1] == 0

@@ -1,0 +1,1 @@
+"""Calibration of an evaluation's probabilities: figures, tables and diagrams."""
