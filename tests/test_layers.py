@@ -48,7 +48,7 @@ OWNERS = {
     "segmentation_models_pytorch": {"networks"},
     "wandb": {"runs"},
     "matplotlib": {"callbacks", "calibration", "scores"},
-    "scipy": {"heads", "data", "files", "metrics", "studies", "untrained"},
+    "scipy": {"heads", "data", "files", "metrics", "studies", "tuning", "untrained"},
     "skimage": set(),
     "torchjd": {"balancing"},
     "optuna": {"studies", "tuning"},

@@ -60,7 +60,7 @@ def _draw_reliability(axes: "Axes", one: Measured, named: bool) -> None:
     axes.plot([0, 1], [0, 1], "--", color=GREY, linewidth=1)
     axes.bar(left, share, color=BLUE, edgecolor="white", label="measured", **bar)  # type: ignore[arg-type]
     gap = {"bottom": np.minimum(share, mean), "height": np.abs(mean - share)}
-    axes.bar(left, color=RED, alpha=0.35, edgecolor=RED, label="gap", **gap, **bar)  # type: ignore[arg-type]
+    axes.bar(left, color=(RED, 0.3), hatch="///", edgecolor=RED, label="gap", **gap, **bar)  # type: ignore[arg-type]
     error = one.figures[f"{PREFIX[one.task]}ece"]
     temperature = f", temperature {one.temperature:.3g}" if named else ""
     axes.set(title=f"{TITLES[one.task]}{temperature}: ECE {error:.4f}", xlim=(0, 1), ylim=(0, 1))
@@ -74,7 +74,7 @@ def _draw_histogram(axes: "Axes", one: Measured) -> None:
     number = one.sums[RELIABILITY[one.task]][:, 0]
     left = np.arange(len(number)) / len(number)
     axes.bar(left, ratio(number, number.sum()), 1 / len(number), align="edge", color=GREY, edgecolor="white")
-    axes.set(xlabel=AXES[one.task][0], ylabel="pixels", xlim=(0, 1), ylim=(0, None))
+    axes.set(xlabel=AXES[one.task][0], ylabel="share of pixels", xlim=(0, 1), ylim=(0, None))
 
 
 def _draw_risk(axes: "Axes", versions: Sequence[Measured]) -> None:

@@ -1,7 +1,8 @@
-"""The tuned decoder of a run, `decoder.yaml`: parameters of its heads that validation images chose."""
+"""The tuned decoder of a run, `decoder.yaml`: parameters and temperatures that validation images chose."""
 
 import dataclasses
 import hashlib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -21,8 +22,8 @@ Parameters: TypeAlias = dict[str, dict[str, float]]
 Which: TypeAlias = Literal["best", "last"]
 
 HEADER = """\
-# Parameters that `fusionseg tune` chose on validation images. `evaluate` and `predict` decode with them;
-# `fusionseg tune --run DIR --reset` removes them.
+# Parameters and temperatures that `fusionseg tune` chose on validation images. `evaluate` and `predict` go by
+# them; `fusionseg tune --run DIR --reset` removes them.
 """
 
 
@@ -41,6 +42,8 @@ class Decoder:
         seed: What was drawn with.
         checkpoint: The checkpoint whose outputs were decoded, `best` or `last`.
         digest: The SHA-256 digest of its file.
+        calibration: The `temperature` that divides the logits of a task's probabilities, and the mean
+            negative log-likelihood of validation pixels without and with it (`nll_before`, `nll_after`).
         fusionseg: The version that tuned.
     """
 
@@ -54,18 +57,30 @@ class Decoder:
     seed: int
     checkpoint: Which
     digest: str
+    calibration: Parameters = dataclasses.field(default_factory=dict)
     fusionseg: str = dataclasses.field(default_factory=lambda: version("fusionseg"))
 
     @property
     def record(self) -> Json:
         """What results say that are decoded with it."""
-        return {"parameters": self.parameters, "metric": self.metric, "trials": self.trials}
+        found: Json = {"parameters": self.parameters, "metric": self.metric, "trials": self.trials}
+        return found | ({"temperatures": self.temperatures} if self.temperatures else {})
+
+    @property
+    def temperatures(self) -> dict[str, float]:
+        """What the logits of probabilities are divided by, by task."""
+        return {task: values["temperature"] for task, values in self.calibration.items()}
 
     def line(self, split: str = "") -> str:
         """What a command says that decodes with it, and measures a split."""
         warning = ", so that figures of these images are optimistic" if split == "val" else ""
+        of_all = {task: {"temperature": value} for task, value in self.temperatures.items()}
+        if not self.parameters:
+            fitted = f"fitted to the likelihood of {self.images} validation images"
+            return f"tuned probabilities ({shown(of_all)}): {fitted}"
+        values = ", ".join(filter(None, [shown(self.parameters), shown(of_all)]))
         chosen = f"chosen by {self.metric} among {self.trials} on validation images{warning}"
-        return f"tuned decoder ({shown(self.parameters)}): {chosen}"
+        return f"tuned decoder ({values}): {chosen}"
 
     def write(self, run: RunFolder) -> None:
         """Writes it into a run folder, in place of an earlier one."""
@@ -82,13 +97,14 @@ class Decoder:
             return None
         content = mapping(run.decoder)
         names = {field.name for field in dataclasses.fields(cls)}
-        tables = [content.get("parameters"), content.get("untuned")]
+        found = ", ".join(map(str, content)) or "nothing"
+        content.setdefault("calibration", {})  # which earlier versions did not fit
+        tables = [content.get(key) for key in ("parameters", "untuned", "calibration")]
         whole = names == content.keys() and all(
             isinstance(table, dict) and all(isinstance(values, dict) for values in table.values())
             for table in tables
         )
         if not whole:
-            found = ", ".join(map(str, content)) or "nothing"
             raise UserError(
                 f"{run.decoder}: expected what `fusionseg tune` writes, {', '.join(sorted(names))}, found "
                 f"{found}: tune again, or remove the file"
@@ -136,6 +152,28 @@ def decode_with(heads: Mapping[str, Head], parameters: Parameters, source: Path)
             raise UserError(f"{source}: {task}: {error}") from error
 
 
+def set_temperatures(heads: Mapping[str, Head], decoder: Decoder, source: Path) -> None:
+    """Changes the temperatures of the heads' probabilities.
+
+    Args:
+        heads: The head of each task.
+        decoder: What was tuned.
+        source: The file that it is from.
+
+    Raises:
+        UserError: If a head is missing, or a temperature is no number above 0.
+    """
+    for task, values in decoder.calibration.items():
+        value = values.get("temperature")
+        if task not in heads:
+            raise UserError(
+                f"{source}: expected a head of {task}, found heads of {', '.join(heads) or 'nothing'}"
+            )
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
+            raise UserError(f"{source}: {task}: expected a temperature above 0, found {value!r}")
+        heads[task].temperature = value
+
+
 def tuned(model: Any, run: RunFolder, which: Which | None = None) -> Decoder | None:
     """Lets a model decode as the run's `decoder.yaml` says.
 
@@ -165,5 +203,6 @@ def tuned(model: Any, run: RunFolder, which: Which | None = None) -> Decoder | N
                 raise UsageError(
                     f"is {own} here, and was {value} when {run.decoder} was tuned: {remedy}", f"{task}.{name}"
                 )
+    set_temperatures(heads, decoder, run.decoder)
     decode_with(heads, decoder.parameters, run.decoder)
     return decoder

@@ -214,7 +214,7 @@ def _result(
                 values = {k: float("nan") if v is None else v for k, v in found["metrics"].items()}
                 measured |= {f"{split}/{name}": value for name, value in values.items()}
                 per_class[split] = found.get("per_class", {})
-                tuned |= {split} if found.get("decoder") else set()
+                tuned |= {split} if (found.get("decoder") or {}).get("parameters") else set()
         if not measured and epoch is None:
             measured = dict((folder.readable_summary().get("best") or {}).get("metrics", {}))
     return RunResult(

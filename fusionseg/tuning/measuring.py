@@ -41,7 +41,7 @@ class Decoding:
 
 
 class KeptBatch(NamedTuple):
-    """The outputs of the heads that are tuned, and what else it takes to score the images of a batch.
+    """The outputs of heads that are tuned or calibrated, and what else it takes to score a batch.
 
     Attributes:
         outputs: The outputs by task, on the host, as they left the network.
@@ -65,18 +65,25 @@ def measured(file: Path, parameters: Parameters) -> Counted:
         file: The batch. It and the `Decoding` beside it were written by the process that this one works for.
         parameters: The parameters of the decoding by task and name.
     """
-    decoding = _decoding(file.parent)
-    batch: KeptBatch = pickle.loads(file.read_bytes())
+    decoding = decoding_of(file.parent)
+    batch = kept_batch(file)
     labels = {task: labels.long() for task, labels in batch.labels.items()}
-    for task, head in decoding.heads.items():
-        head.set_decoding(**parameters[task])
+    for task, values in parameters.items():
+        head = decoding.heads[task]
+        head.set_decoding(**values)
         labels[task] = head.labels(batch.outputs[task], batch.frame)
     predictions = fused(labels, batch.names, decoding.classes, decoding.areas)
     return total(map(decoding.suite.sums, predictions, batch.truths))
 
 
+def kept_batch(file: Path) -> KeptBatch:
+    """A batch that `kept_outputs` wrote."""
+    batch: KeptBatch = pickle.loads(file.read_bytes())
+    return batch
+
+
 @functools.lru_cache(1)
-def _decoding(folder: Path) -> Decoding:
+def decoding_of(folder: Path) -> Decoding:
     """What was written for all batches, read once in each process."""
     if multiprocessing.parent_process() is not None:
         torch.set_num_threads(1)  # the other cores have processes of their own

@@ -71,17 +71,17 @@ def kept_outputs(model: FusionModule, data: Any, precision: str, plan: Plan, fol
         _write(files[-1], KeptBatch(outputs, compact, frame, names, truths))
         images += len(names)
     model.cpu()
-    heads = {task: model.heads[task] for task in plan.tasks}
+    heads = {task: model.heads[task] for task in plan.kept}
     _write(folder / DECODING, Decoding(heads, MetricSuite(plan.tried), model.classes, model.areas))
     return KeptOutputs(files, fixed, images, sum(file.stat().st_size for file in files))
 
 
 def _answers(model: FusionModule, plan: Plan, batch: Sample, size: tuple[int, int]) -> Any:
-    """The outputs of the tuned heads on the host, the labels of others, and the frame of a batch."""
+    """The outputs of the kept heads on the host, the labels of others, and the frame of a batch."""
     outputs = model(padded(batch)["image"])[-1]
     frame = frame_of(batch, size)
     labels = {task: model.heads[task].labels(outputs[task], frame) for task in plan.decoded_once}
-    kept = {task: model.heads[task].kept(outputs[task]) for task in plan.tasks}
+    kept = {task: model.heads[task].kept(outputs[task]) for task in plan.kept}
     return move_data_to_device(kept, torch.device("cpu")), labels, frame
 
 

@@ -6,7 +6,7 @@ from functools import cached_property
 
 from fusionseg.config.errors import UsageError
 from fusionseg.config.type_names import nearest
-from fusionseg.heads import Head, Range
+from fusionseg.heads import Head, Range, RegionHead, SemanticHead
 from fusionseg.metrics import ImageMetric, MetricSuite
 from fusionseg.runs.decoder import Parameters
 
@@ -26,6 +26,7 @@ class Plan:
         tried: The metrics of what the parameters change, which each trial measures.
         fixed: The figure's other metrics, which are measured once.
         untrained: Answers that do not count in the score.
+        calibrated: The tasks whose probabilities get a temperature.
     """
 
     figure: str
@@ -34,11 +35,17 @@ class Plan:
     tried: tuple[ImageMetric, ...]
     fixed: tuple[ImageMetric, ...]
     untrained: frozenset[str]
+    calibrated: tuple[str, ...] = ()
 
     @property
     def tasks(self) -> list[str]:
         """The tasks whose decoding is tuned."""
         return list(self.own)
+
+    @property
+    def kept(self) -> list[str]:
+        """The tasks whose outputs are kept."""
+        return list(dict.fromkeys([*self.tasks, *self.calibrated]))
 
     @cached_property
     def answers(self) -> set[str]:
@@ -58,13 +65,14 @@ class Plan:
         return {name: value for name, value in figures.items() if name != "score" or self.figure == "score"}
 
 
-def planned(heads: Mapping[str, Head], suite: MetricSuite, metric: str) -> Plan:
+def planned(heads: Mapping[str, Head], suite: MetricSuite, metric: str, temperature: bool = True) -> Plan:
     """What is tuned for a metric such as `val/score`, or `score`.
 
     Args:
         heads: The head of each task.
         suite: What is measured of them.
         metric: The figure that decides.
+        temperature: Whether probabilities get temperatures, also where no decoding has parameters.
 
     Raises:
         UsageError: If there is no such figure, it is not of the validation split, or it does not depend on
@@ -78,6 +86,9 @@ def planned(heads: Mapping[str, Head], suite: MetricSuite, metric: str) -> Plan:
         known = [f"val/{name}" for name in suite.names]
         raise UsageError(f"no figure {metric!r}{nearest(f'val/{figure}', known)}", "metric")
     tunable = {task: head.tunable for task, head in heads.items() if head.tunable}
+    calibrated = with_probabilities(heads) if temperature else ()
+    if not tunable and calibrated:
+        return Plan(figure, {}, {}, (), (), suite.untrained, calibrated)
     if not tunable:
         kinds = ", ".join(type(head).__name__ for head in heads.values())
         raise UsageError(f"expected a head whose decoding has parameters to tune, found {kinds}", "run")
@@ -94,6 +105,18 @@ def planned(heads: Mapping[str, Head], suite: MetricSuite, metric: str) -> Plan:
         tuple(metric for metric in behind if metric.answer in changed),
         tuple(metric for metric in behind if metric.answer not in changed),
         suite.untrained,
+        calibrated,
+    )
+
+
+def with_probabilities(heads: Mapping[str, Head]) -> tuple[str, ...]:
+    """The tasks whose heads have probabilities that a temperature changes."""
+    own = RegionHead.contour_logits
+    return tuple(
+        task
+        for task, head in heads.items()
+        if isinstance(head, SemanticHead)
+        or (isinstance(head, RegionHead) and type(head).contour_logits is not own)
     )
 
 

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -28,6 +29,7 @@ from fusionseg.scores.workers import Workers
 from fusionseg.tuning.measuring import measured
 from fusionseg.tuning.outputs import KeptOutputs, kept_outputs
 from fusionseg.tuning.plan import Plan
+from fusionseg.tuning.temperature import Fit, Likelihood, fitted, likelihood_sums
 from fusionseg.tuning.trials import Trial, best, trials
 
 
@@ -39,11 +41,13 @@ class Found:
         tried: The trials, in order.
         images: The number of images that they were scored on.
         complete: Whether these are all trials; not after Ctrl-C.
+        temperatures: The temperatures of probabilities by task.
     """
 
     tried: Sequence[Trial]
     images: int
     complete: bool
+    temperatures: dict[str, Fit]
 
 
 def searched(
@@ -56,7 +60,7 @@ def searched(
     seed: int,
     jobs: int | None = None,
 ) -> Found:
-    """Runs the network once over the validation images and tries parameters on its outputs.
+    """Runs the network once over the validation images and tunes decodings and temperatures on its outputs.
 
     Args:
         model: The model.
@@ -64,7 +68,7 @@ def searched(
         precision: As Lightning's.
         plan: What is tuned.
         first: What is tried first.
-        number: How many trials there are, the first ones included.
+        number: How many trials there are, the first ones included; 0 where only temperatures are fitted.
         seed: What the draws depend on.
         jobs: Number of processes that decode; one for each core where left out.
 
@@ -78,10 +82,12 @@ def searched(
         print(f"outputs and labels of {kept.images} images take {taken}", file=sys.stderr)
         tried: list[Trial] = []
         with Workers(measured, len(kept.files), jobs) as workers, _shown(number) as show:
+            temperatures = _temperatures(workers, kept, plan)
             measure = partial(_figures, workers, kept, plan)
+            tries = trials(plan.ranges, first, measure, plan.figure, number, seed) if number else ()
             try:
                 with _interruptible() as interrupted:
-                    for trial in trials(plan.ranges, first, measure, plan.figure, number, seed):
+                    for trial in tries:
                         tried.append(trial)
                         leading = best(tried, plan.figure)
                         show(f"val/{plan.figure} {leading.figures[plan.figure]:.4f}", leading is trial)
@@ -90,7 +96,7 @@ def searched(
             except KeyboardInterrupt:
                 if len(tried) < 2:
                     raise
-    return Found(tried, kept.images, len(tried) == number)
+    return Found(tried, kept.images, len(tried) == number, temperatures)
 
 
 @contextmanager
@@ -115,6 +121,17 @@ def _interruptible() -> Iterator[Callable[[], bool]]:
         yield lambda: bool(asked)
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def _temperatures(workers: Workers, kept: KeptOutputs, plan: Plan) -> dict[str, Fit]:
+    """The temperature of each task whose probabilities get one, and that any image has labels of."""
+
+    def measure(task: str, temperature: float) -> Likelihood:
+        each = workers.results(partial(likelihood_sums, task=task, temperature=temperature), kept.files)
+        return Likelihood(*np.sum(each, 0).tolist())
+
+    found = {task: fitted(partial(measure, task)) for task in plan.calibrated}
+    return {task: fit for task, fit in found.items() if fit}
 
 
 def _figures(workers: Workers, kept: KeptOutputs, plan: Plan, parameters: Parameters) -> dict[str, float]:

@@ -1,6 +1,7 @@
 import json
 import multiprocessing
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -10,14 +11,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 
-from fusionseg.commands import evaluate, oracle, predict, report
+from fusionseg.commands import evaluate, fit, oracle, predict, report
 from fusionseg.commands.tune import main
 from fusionseg.config.errors import UsageError, UserError
 from fusionseg.data import SyntheticScenes
 from fusionseg.files.images import write_png
+from fusionseg.inference.predictor import Predictor
 from fusionseg.runs.folder import RunFolder
 from fusionseg.tuning import measuring, search
 
@@ -78,6 +81,54 @@ def test_evaluation_decodes_with_what_was_tuned_unless_it_is_told_not_to(
     result = evaluated(tuned, "--split", "test")
     assert result["decoder"]["parameters"] == found["parameters"]
     assert "optimistic" not in capsys.readouterr().err
+
+
+def test_temperatures_are_fitted_to_what_the_evaluation_measures(tuned: Path) -> None:
+    fits = decoder(tuned)["calibration"]
+    assert fits.keys() == {"semantic", "region"}
+    result = evaluated(tuned, "--calibration")
+    for task, figure in (("semantic", "nll"), ("region", "boundary_nll")):
+        assert fits[task]["nll_after"] < fits[task]["nll_before"]
+        assert result["calibration"]["metrics"][figure] == pytest.approx(fits[task]["nll_after"], rel=1e-5)
+        before = result["calibration"]["untempered"][figure]
+        assert before == pytest.approx(fits[task]["nll_before"], rel=1e-5)
+    temperatures = {task: fit["temperature"] for task, fit in fits.items()}
+    assert result["calibration"]["temperatures"] == result["decoder"]["temperatures"] == temperatures
+
+
+def test_temperatures_change_probabilities_and_no_label(tuned: Path) -> None:
+    content = decoder(tuned)
+    content["parameters"] = content["untuned"]
+    (tuned / "decoder.yaml").write_text(yaml.safe_dump(content))
+    photo = SyntheticScenes("val", 1, (64, 64)).read(0).image
+    hot, plain = (Predictor(tuned, untuned=untuned)(photo) for untuned in (False, True))
+    for name in ("semantic", "region", "fused", "panoptic"):
+        np.testing.assert_array_equal(hot.maps[name], plain.maps[name])
+    for name in ("confidence", "boundaries"):
+        assert not np.allclose(hot.maps[name], plain.maps[name])
+
+
+def test_without_parameters_temperatures_alone_are_fitted(
+    tiny: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    fit.main([*tiny, "--trainer.max_epochs", "1", "--model.region_head", "null", "--out", str(run)])
+    capsys.readouterr()
+    main(["--run", str(run), "--jobs", "1"])
+    out, err = capsys.readouterr()
+    assert err.startswith("no head has parameters of its decoding: temperatures alone are fitted\n")
+    assert re.fullmatch(r"val/nll of semantic +\d.* -> \d.*, temperature .*\n.*decoder.yaml\n", out)
+    found = decoder(run)
+    assert (found["parameters"], found["trials"], found["metric"]) == ({}, 0, "likelihood")
+    evaluated(run)
+    assert capsys.readouterr().err.startswith("tuned probabilities (semantic.temperature ")
+    with pytest.raises(UsageError, match="expected a head whose decoding has parameters to tune"):
+        main(["--run", str(run), "--temperature", "false"])
+
+
+def test_temperatures_can_be_left_out(trained: Path) -> None:
+    main(["--run", str(trained), *QUICK[:2], "--trials", "1", "--jobs", "1", "--temperature", "false"])
+    assert decoder(trained)["calibration"] == {}
 
 
 def test_tuning_again_begins_with_what_was_found(tuned: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -48,6 +48,44 @@ def test_what_is_written_is_read(run: RunFolder, decoder: Decoder) -> None:
     assert [path.name for path in run.path.iterdir() if path.is_file()] == ["decoder.yaml"]
 
 
+CALIBRATION = {"region": {"temperature": 1.7, "nll_before": 0.5, "nll_after": 0.4}}
+
+
+def test_probabilities_have_the_temperature_of_the_run(run: RunFolder, decoder: Decoder) -> None:
+    replace(decoder, calibration=CALIBRATION).write(run)
+    own = model()
+    found = tuned(own, run, "best")
+    assert found is not None
+    assert own.heads["region"].temperature == found.temperatures["region"] == 1.7
+    assert found.record["temperatures"] == {"region": 1.7}
+    assert "region.threshold 0.333, region.min_area 77, region.temperature 1.7" in found.line("val")
+    alone = replace(found, parameters={}, metric="likelihood", trials=0)
+    assert alone.line("val") == (
+        "tuned probabilities (region.temperature 1.7): fitted to the likelihood of 9 validation images"
+    )
+
+
+@pytest.mark.parametrize("value", [0, -1.5, float("nan"), float("inf"), "hot", True, None])
+def test_a_temperature_that_is_none_is_one_line(value: Any, run: RunFolder, decoder: Decoder) -> None:
+    replace(decoder, calibration={"region": {"temperature": value}}).write(run)
+    with pytest.raises(UserError, match=r"decoder\.yaml: region: expected a temperature above 0, found "):
+        tuned(model(), run, "best")
+
+
+def test_a_temperature_of_another_task_is_one_line(run: RunFolder, decoder: Decoder) -> None:
+    replace(decoder, calibration={"semantic": {"temperature": 2.0}}).write(run)
+    with pytest.raises(UserError, match=r"decoder\.yaml: expected a head of semantic, found heads of region"):
+        tuned(model(), run, "best")
+
+
+def test_a_decoder_of_a_version_without_temperatures_is_read(run: RunFolder, decoder: Decoder) -> None:
+    decoder.write(run)
+    content = yaml.safe_load(run.decoder.read_text())
+    del content["calibration"]
+    run.decoder.write_text(yaml.safe_dump(content))
+    assert Decoder.of(run) == decoder
+
+
 def test_a_model_decodes_as_its_run_was_tuned(run: RunFolder, decoder: Decoder) -> None:
     own = model()
     assert tuned(own, run, "best") is None

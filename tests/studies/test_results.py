@@ -69,3 +69,17 @@ def test_the_command_of_a_run_can_be_pasted(tmp_path: Path) -> None:
     other = evaluated(tmp_path / "c" / "0", 0.5)
     assert len(collect([path, path, other]).runs) == 2
     assert f"--config '{path}/config.yaml'" in collect([path, other]).runs[0].command
+
+
+@pytest.mark.parametrize(
+    ("parameters", "splits"), [({"region": {"threshold": 0.4}}, {"val"}), ({}, set()), (None, set())]
+)
+def test_temperatures_alone_do_not_make_figures_those_of_a_tuned_decoder(
+    parameters: dict[str, Any] | None, splits: set[str], study: StudyFolder
+) -> None:
+    file = study.path / "a/1/evaluation/val.json"
+    decoder = (
+        {"parameters": parameters, "temperatures": {"semantic": 1.5}} if parameters is not None else None
+    )
+    file.write_text(json.dumps(json.loads(file.read_text()) | ({"decoder": decoder} if decoder else {})))
+    assert collect([study.path]).runs[1].tuned == splits

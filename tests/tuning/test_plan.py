@@ -5,7 +5,7 @@ import pytest
 from fusionseg.config.errors import UsageError
 from fusionseg.data.synthetic import SyntheticScenes
 from fusionseg.engine.evaluation import suite_for
-from fusionseg.heads import BoundaryHead, DepthHead, DistanceHead, Head, Range, SemanticHead
+from fusionseg.heads import BoundaryHead, CenterOffsetHead, DepthHead, DistanceHead, Head, Range, SemanticHead
 from fusionseg.metrics import MetricSuite
 from fusionseg.tuning.plan import planned
 
@@ -75,7 +75,19 @@ def test_a_score_without_the_tuned_task_is_refused(both: dict[str, Head]) -> Non
         planned(both, suite(both, region=0.0), "val/score")
 
 
-def test_heads_without_parameters_are_refused() -> None:
+def test_probabilities_get_a_temperature_also_where_nothing_else_is_tuned(both: dict[str, Head]) -> None:
+    assert planned(both, suite(both), "val/score").calibrated == ("semantic", "region")
+    assert planned(both, suite(both), "val/score").kept == ["region", "semantic"]
+    heads: dict[str, Head] = {"semantic": SemanticHead(1, len(CLASSES)), "region": CenterOffsetHead(1)}
+    plan = planned(heads, suite(heads), "val/covering")
+    assert (plan.calibrated, plan.kept) == (("semantic",), ["region", "semantic"])
+    alone = {"semantic": heads["semantic"]}
+    plan = planned(alone, suite(alone), "val/score")
+    assert (plan.calibrated, plan.kept, plan.ranges) == (("semantic",), ["semantic"], {})
+    assert planned(both, suite(both), "val/score", temperature=False).kept == ["region"]
+
+
+def test_heads_without_parameters_are_refused_where_no_temperature_is_wanted() -> None:
     heads: dict[str, Head] = {"semantic": SemanticHead(1, len(CLASSES)), "depth": DepthHead(1)}
     with pytest.raises(UsageError, match=r"^run: expected a head .* to tune, found SemanticHead, DepthHead$"):
-        planned(heads, suite(heads), "val/score")
+        planned(heads, suite(heads), "val/score", temperature=False)
