@@ -150,7 +150,8 @@ class Prediction:
             the region vote, and `panoptic`, the panoptic ids (`fusionseg.engine.fusion.panoptic`).
             Only where they were asked for and are predicted: `contours`, the probability (H, W) of a
             boundary, and `contour_logits`, its logit; `probabilities` (C, H, W) of the classes,
-            `log_probabilities`, their logarithms, and `confidence`, that of the predicted one.
+            `log_probabilities`, their logarithms, `confidence`, that of the predicted one, and `entropy`
+            (H, W), theirs in nats.
     """
 
     name: str

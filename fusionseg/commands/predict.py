@@ -24,7 +24,8 @@ class Options:
     Args:
         images: Images, folders of images, or glob patterns; one or more.
         out: Folder to write to; what it holds of the same checkpoint, scale and value range is continued.
-        run: Run folder, for its best checkpoint.
+        run: Run folder, for its best checkpoint; of several, an ensemble, the mean of what they predict is
+            decoded.
         checkpoint: Checkpoint file, instead of a run folder.
         scale: Size at which the network sees an image, relative to the file; as in training where left out.
         value_range: Values that are black and white in images of more than 8 bits; as in training where left
@@ -35,11 +36,14 @@ class Options:
         tile: As in fusionseg.evaluate.
         overlap: As in fusionseg.evaluate.
         tta: As in fusionseg.evaluate.
+        samples: Ask the network so often with its dropout layers on, and decode the mean.
+        entropy: Also write how uncertain the class of each pixel is: entropy/, grey PNG of 16 bits, white
+            where all classes are as likely.
     """
 
     images: list[str]
     out: Path
-    run: Path | None = None
+    run: list[str] | None = None
     checkpoint: Path | None = None
     scale: float | None = None
     value_range: tuple[float, float] | None = None
@@ -49,6 +53,8 @@ class Options:
     tile: int | None = None
     overlap: int = 128
     tta: str = ""
+    samples: int | None = None
+    entropy: bool = False
 
 
 def options(args: Sequence[str]) -> Options:
@@ -58,11 +64,12 @@ def options(args: Sequence[str]) -> Options:
         UsageError: If they cannot be used.
     """
     parser = Parser(allow_abbrev=False)
-    usage = "fusionseg.predict --run DIR --images PATH ... --out DIR"
+    usage = "fusionseg.predict --run DIR ... --images PATH ... --out DIR"
     parser.manual = lambda: options_manual(usage, ABOUT, Options)
-    parser.add_class_arguments(Options, skip={"images"}, instantiate=False)
+    parser.add_class_arguments(Options, skip={"images", "run"}, instantiate=False)
+    parser.add_argument("--run", nargs="+", type=str)
     parser.add_argument("--images", nargs="+", type=str, required=True)
-    return Options(**parser.parse_args(switched(args, ("untuned",))).as_dict())
+    return Options(**parser.parse_args(switched(args, ("untuned", "entropy"))).as_dict())
 
 
 def main(args: Sequence[str]) -> None:
@@ -87,25 +94,27 @@ def main(args: Sequence[str]) -> None:
             tile=given.tile,
             overlap=given.overlap,
             tta=given.tta,
+            samples=given.samples,
         )
-        record = PredictionRecord(given.out, predictor.settings)
+        extras = ["entropy"] if given.entropy else []
+        record = PredictionRecord(given.out, predictor.settings | dict.fromkeys(extras, True))
     if predictor.decoder:
         print(predictor.decoder.line(), file=sys.stderr)
     if notice := predictor.notice:
         print(notice, file=sys.stderr)
-    predict(predictor, images.by_name, record)
+    predict(predictor, images.by_name, record, extras)
     print(given.out)
 
 
-def _source(given: Options) -> Path:
-    """The run folder or the checkpoint, of which exactly one is given.
+def _source(given: Options) -> Path | list[str]:
+    """The run folders or the checkpoint, of which exactly one is given.
 
     Raises:
         UsageError: If that is not so, or the other one is meant.
     """
     if given.run is not None and given.checkpoint is None:
-        if given.run.is_file():
-            raise UsageError(f"expected a run folder, found the file {given.run}: a --checkpoint?", "run")
+        if files := [path for path in given.run if Path(path).is_file()]:
+            raise UsageError(f"expected a run folder, found the file {files[0]}: a --checkpoint?", "run")
         return given.run
     if given.checkpoint is not None and given.run is None:
         if given.checkpoint.is_dir():

@@ -18,7 +18,7 @@ COMPACT = {"semantic": torch.uint8, "fused": torch.uint8, "region": torch.int32,
 """The type of label maps on the host; the maps of other tasks keep their own."""
 
 
-EXTRAS = ("contours", "contour_logits", "probabilities", "log_probabilities", "confidence")
+EXTRAS = ("contours", "contour_logits", "probabilities", "log_probabilities", "confidence", "entropy")
 """What predictions have besides labels where it is asked for."""
 
 
@@ -95,11 +95,13 @@ def _class_probabilities(
     maps: dict[str, Tensor] = {}
     if "log_probabilities" in extras:
         maps["log_probabilities"] = head.log_probabilities(outputs["semantic"], frame)
-    if {"probabilities", "confidence"} & set(extras):
+    if {"probabilities", "confidence", "entropy"} & set(extras):
         probabilities = head.probabilities(outputs["semantic"], frame)
         chosen = probabilities.gather(1, labels["semantic"].unsqueeze(1)).squeeze(1)
-        both = {"probabilities": probabilities, "confidence": chosen}
-        maps |= {name: values for name, values in both.items() if name in extras}
+        soft = {"probabilities": probabilities, "confidence": chosen}
+        if "entropy" in extras:
+            soft["entropy"] = torch.special.entr(probabilities).sum(1)
+        maps |= {name: values for name, values in soft.items() if name in extras}
     return maps
 
 

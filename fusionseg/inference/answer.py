@@ -1,6 +1,7 @@
 """What a model says of one image."""
 
 import io
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -42,8 +43,9 @@ class Answer:
     The maps are attributes: `semantic` class ids (H, W); `region` ids (H, W) from 1; `fused`, the class ids
     after each region's vote; `panoptic` ids (H, W), class * 65536 + instance, -1 where void; `scene`, how
     likely each class is present (C,); `confidence`, the probability (H, W) of the predicted class;
-    `boundaries`, that of a boundary (H, W); `probabilities` (C, H, W), where they were asked for; and those
-    of further tasks by the tasks' names. One that the model does not have is an AttributeError.
+    `boundaries`, that of a boundary (H, W); `probabilities` (C, H, W) and their `entropy` (H, W) in nats,
+    where they were asked for; and those of further tasks by the tasks' names. One that the model does not
+    have is an AttributeError.
 
     Attributes:
         name: Of the image's file, without suffix, or its number.
@@ -81,7 +83,7 @@ class Answer:
             raise AttributeError(name)
         if name in self.maps:
             return self.maps[name]
-        asked = ": ask for probabilities=True" if name == "probabilities" else ""
+        asked = f": ask for {name}=True" if name in ("probabilities", "entropy") else ""
         raise AttributeError(f"no {name!r} in this answer, which has {', '.join(self.maps)}{asked}")
 
     def __dir__(self) -> list[str]:
@@ -159,8 +161,8 @@ class Answer:
         """Writes the maps, the overlay and the table of segments, each into a folder of its kind.
 
         `semantic` PNG with a palette, `region` of 16 bits, `panoptic` in COCO's colors, `overlay`,
-        `confidence` and `boundaries` as grey PNG of 16 bits, `probabilities` as NPZ, `segments` as CSV, and
-        the maps of further tasks as NPY.
+        `confidence`, `boundaries` and `entropy` (of the largest possible) as grey PNG of 16 bits,
+        `probabilities` as NPZ, `segments` as CSV, and the maps of further tasks as NPY.
 
         Args:
             folder: The folder; files of the same name are replaced.
@@ -197,9 +199,9 @@ class Answer:
             annotation["file_name"] = f"{self.name}.png"
         if (colors := self.colors()) is not None:
             write_png(folder / "overlay" / f"{self.name}.png", overlay(self.picture(), colors))
-        for kind in SOFT:
+        for kind, top in {**dict.fromkeys(SOFT, 1), "entropy": math.log(max(len(self.classes), 2))}.items():
             if kind in self.maps:
-                grey = np.rint(self.maps[kind] * 65535).astype(np.uint16)
+                grey = np.rint((self.maps[kind] / top).clip(0, 1) * 65535).astype(np.uint16)
                 write_png(folder / kind / f"{self.name}.png", grey)
         if "probabilities" in self.maps:
             with (

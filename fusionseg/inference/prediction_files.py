@@ -1,7 +1,7 @@
 """Predicts images in files and writes label maps, COCO panoptic JSON, scene scores and overlays."""
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 import cv2
@@ -20,7 +20,7 @@ from fusionseg.inference.inputs import NamedPhoto
 from fusionseg.inference.prediction_record import RECORD, PredictionRecord
 from fusionseg.inference.predictor import Predictor
 
-OUTPUTS = ("panoptic.json", "scenes.json", "semantic", "region", "panoptic", "overlay")
+OUTPUTS = ("panoptic.json", "scenes.json", "semantic", "region", "panoptic", "overlay", "entropy")
 """What is written, where a model has what it needs; those of further tasks have the tasks' names."""
 
 
@@ -43,6 +43,7 @@ def predict(
     predictor: Predictor,
     images: Mapping[str, InputImage],
     record: PredictionRecord,
+    extras: Collection[str] = (),
 ) -> None:
     """Writes the answers of a model for images in files, but for those that the record has.
 
@@ -50,6 +51,7 @@ def predict(
         predictor: The model.
         images: The images by the names of their output.
         record: What is done in the folder to write to, and the settings.
+        extras: Those of `engine.predictions.EXTRAS` that are written too.
 
     Raises:
         ValueError: If there are images without an answer; all others are predicted before.
@@ -74,7 +76,7 @@ def predict(
             continue
         seen.add(path, photo)
         try:
-            [answer] = predictor.answers([NamedPhoto(name, photo)], ())
+            [answer] = predictor.answers([NamedPhoto(name, photo)], extras)
             entry = _written(record.folder, answer)
         except (MemoryError, RuntimeError, cv2.error) as error:
             if not is_out_of_memory(error):

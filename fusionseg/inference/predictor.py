@@ -13,13 +13,12 @@ from fusionseg.engine.passes import Passes, answering
 from fusionseg.engine.precision import fast_precision, placed
 from fusionseg.engine.predictions import drawables, image_channels
 from fusionseg.engine.receptive_field import tile_notice
-from fusionseg.files.atomic import Json
 from fusionseg.files.photos import Photo, ValueRange
 from fusionseg.inference.answer import Answer
+from fusionseg.inference.ensemble import Ensemble
 from fusionseg.inference.inputs import AnyImage, NamedPhoto, is_image, named_photo
-from fusionseg.runs.decoder import digest, tuned
-from fusionseg.runs.folder import RunFolder
-from fusionseg.runs.restore import restored
+from fusionseg.inference.sources import Source, agreed, common_settings
+from fusionseg.runs.decoder import tuned
 from fusionseg.sample import Classes
 
 SOFT = ("contours", "confidence")
@@ -37,7 +36,8 @@ class Predictor:
 
     Args:
         source: A run folder, whose best checkpoint is taken with its tuned decoder if there is one, or a
-            checkpoint. It may be anybody's: only classes of trusted packages are built.
+            checkpoint. It may be anybody's: only classes of trusted packages are built. Several are an
+            `Ensemble`, without their tuned decoders.
         device: As torch's, such as `cuda:1`; the fastest that there is where left out.
         precision: As Lightning's; bf16-mixed where left out and that is fast.
         threads: Threads of torch and OpenCV, for this whole process; theirs where left out.
@@ -52,11 +52,13 @@ class Predictor:
         overlap: How many pixels two neighboring parts share.
         tta: Test-time augmentation: `flip`, and further sizes relative to the network's input, such as
             "flip,0.75,1.25".
+        samples: How often the network is asked with its dropout layers on; once without where left out.
 
     Attributes:
         model: The LightningModule.
         settings: What answers depend on: the digest of the `checkpoint`, the `scale`, the `value_range` and,
-            of a tuned `decoder`, its record; further `tile`, `overlap` and `tta`, where these are given.
+            of a tuned `decoder`, its record; further `tile`, `overlap`, `tta` and `samples`, where these are
+            given.
         decoder: The tuned decoder, if there is one.
         channels: The channels of an image.
 
@@ -68,7 +70,7 @@ class Predictor:
 
     def __init__(
         self,
-        source: str | Path,
+        source: str | Path | Sequence[str | Path],
         *,
         device: str | torch.device | None = None,
         precision: str | None = None,
@@ -81,35 +83,32 @@ class Predictor:
         tile: int | None = None,
         overlap: int = 128,
         tta: str | Sequence[str | float] = (),
+        samples: int | None = None,
     ) -> None:
         _check(threads, batch_size, scale, value_range)
         self.passes = Passes.of(tile, overlap, tta)
-        if not Path(source).exists():
-            raise FileNotFoundError(f"expected a run folder or a checkpoint, found no {source}")
-        run = RunFolder(source) if Path(source).is_dir() else None
-        checkpoint = Path(source)
-        if run:
-            run.configuration()
-            checkpoint = run.checkpoint()
-        model, data = restored(checkpoint, run.path if run else None, trust)
-        answering(model, passes=self.passes)  # refuses what it cannot do, before an image is read
-        self.model: Any = model
-        self.decoder = tuned(model, run, "best") if run and not untuned else None
-        self.settings: Json = {
-            "checkpoint": digest(checkpoint),
-            "scale": scale or float(data.get("scale", 1.0)),
-            "value_range": list(value_range) if value_range else data.get("value_range"),
-        }
+        sources = Source.all(source, trust)
+        models = [one.model for one in sources]
+        alone = sources[0] if len(sources) == 1 else None
+        self.model: Any = models[0] if alone and samples is None else Ensemble(models, samples)
+        answering(self.model, passes=self.passes)  # refuses what it cannot do, before an image is read
+        run = alone.run if alone else None
+        self.decoder = tuned(models[0], run, "best") if run and not untuned else None
+        self._left_out = not alone and not untuned and any(one.tuned for one in sources)
+        self.settings = common_settings(sources, scale, value_range)
+        if samples is not None:
+            self.settings["samples"] = samples
         if self.decoder:
             self.settings["decoder"] = self.decoder.record
         self.settings |= self.passes.record
-        self.channels = image_channels(model)
+        self.channels = agreed([image_channels(model) for model in models], "number of channels")
         self.batch_size = batch_size
         self._numbers = count()
         if threads is not None:
             torch.set_num_threads(threads)
             cv2.setNumThreads(threads)
-        self.fabric = placed(model, precision or fast_precision(), device)
+        for model in models:
+            self.fabric = placed(model, precision or fast_precision(), device)
 
     @property
     def classes(self) -> Classes:
@@ -118,30 +117,53 @@ class Predictor:
 
     @property
     def notice(self) -> str:
-        """A line about tiles whose answers are not those of whole images; empty if there is none."""
-        return tile_notice(self.model, self.passes)
-
-    @overload
-    def __call__(self, images: AnyImage, *, probabilities: bool = False, soft: bool = True) -> Answer: ...
+        """Lines about tuned decoders that are left out, and tiles that differ from whole images; or empty."""
+        left = (
+            "tuned decoders and temperatures are of single runs: left out for several"
+            if self._left_out
+            else ""
+        )
+        return "\n".join(filter(None, [left, tile_notice(self.model, self.passes)]))
 
     @overload
     def __call__(
-        self, images: list[OneImage] | tuple[OneImage, ...], *, probabilities: bool = False, soft: bool = True
+        self, images: AnyImage, *, probabilities: bool = False, entropy: bool = False, soft: bool = True
+    ) -> Answer: ...
+
+    @overload
+    def __call__(
+        self,
+        images: list[OneImage] | tuple[OneImage, ...],
+        *,
+        probabilities: bool = False,
+        entropy: bool = False,
+        soft: bool = True,
     ) -> list[Answer]: ...
 
     @overload
     def __call__(
-        self, images: Iterator[OneImage], *, probabilities: bool = False, soft: bool = True
+        self,
+        images: Iterator[OneImage],
+        *,
+        probabilities: bool = False,
+        entropy: bool = False,
+        soft: bool = True,
     ) -> Iterator[Answer]: ...
 
     def __call__(
-        self, images: AnyImage | Iterable[AnyImage], *, probabilities: bool = False, soft: bool = True
+        self,
+        images: AnyImage | Iterable[AnyImage],
+        *,
+        probabilities: bool = False,
+        entropy: bool = False,
+        soft: bool = True,
     ) -> Answer | list[Answer] | Iterator[Answer]:
         """The answer for an image, those for a list or tuple of images, or one after the other for others.
 
         Args:
             images: A path, a PIL image, an array (H, W, C) or (H, W), a tensor (C, H, W), or several of them.
             probabilities: Whether answers have the probabilities of all classes too.
+            entropy: Whether they have the entropy of these, which says how uncertain the class is.
             soft: Whether they have confidence and soft boundaries; while these are made, they take as much
                 memory as the probabilities of all classes at the image's size.
 
@@ -149,7 +171,8 @@ class Predictor:
             OSError: If there is no such file.
             ValueError: If something is no image, or of other channels or values than the model takes.
         """
-        extras = (*(SOFT if soft else ()), *(("probabilities",) if probabilities else ()))
+        asked = {"probabilities": probabilities, "entropy": entropy}
+        extras = (*(SOFT if soft else ()), *(name for name, wanted in asked.items() if wanted))
         if is_image(images):
             one: Any = images
             return next(self._answers([one], extras))
