@@ -29,7 +29,7 @@ from fusionseg.engine.precision import fast_precision
 from fusionseg.engine.predictions import padded
 from fusionseg.metrics.boundary import by_dilation, by_distance, near
 from fusionseg.metrics.edges import boundaries
-from fusionseg.metrics.panoptic import panoptic_figures, panoptic_sums, panoptic_truth
+from fusionseg.metrics.panoptic import panoptic_figures, panoptic_sums
 from fusionseg.metrics.regions import region_figures, region_sums
 from fusionseg.metrics.semantic import semantic_figures, semantic_sums
 from fusionseg.metrics.suite import MetricSuite
@@ -167,7 +167,7 @@ def semantic(scenes: list[Scene], rounds: int) -> None:
 def panoptic(scenes: list[Scene], rounds: int) -> None:
     stuff = set(range(len(CLASSES))) - set(CLASSES.things)
     metric = PanopticQuality(set(CLASSES.things), stuff, return_sq_and_rq=True)
-    maps = [(s.panoptic, panoptic_truth(s.truth, CLASSES.things)) for s in scenes]
+    maps = [(s.panoptic, s.truth.panoptic(CLASSES.things)) for s in scenes]
     pairs = [
         tuple(torch.from_numpy(np.stack([ids // OFFSET, ids % OFFSET], -1))[None] for ids in pair)
         for pair in maps

@@ -6,7 +6,6 @@ import cv2
 import numpy as np
 import torch
 
-from fusionseg.metrics.panoptic import panoptic_truth
 from fusionseg.sample import VOID, Classes, IntMap, Sample, Truth
 
 SIZE = (360, 480)
@@ -41,7 +40,7 @@ def scene(seed: int) -> Scene:
         classes[region].astype(np.uint8), np.where(classes[region] == VOID, 0, region).astype(np.uint16)
     )
     answer = Truth(guesses[warped].astype(np.uint8), warped.astype(np.uint16))
-    return Scene(truth, answer.semantic, answer.region, panoptic_truth(answer, CLASSES.things))
+    return Scene(truth, answer.semantic, answer.region, answer.panoptic(CLASSES.things))
 
 
 def sample(semantic: IntMap, region: IntMap) -> Sample:

@@ -1,7 +1,7 @@
 """The types that all parts share: samples, classes, labels and predictions."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeAlias
 
@@ -136,6 +136,37 @@ class Truth:
     others: tuple[IntMap, ...] = ()
     has_regions: bool = True
     maps: Mapping[str, Array] = field(default_factory=dict)
+
+    def panoptic(self, things: Sequence[int]) -> npt.NDArray[np.int32]:
+        """The panoptic map (H, W): class * `OFFSET` + instance, `PANOPTIC_VOID` where void.
+
+        Things have one segment for each region, stuff one for each class; a region that spans classes falls
+        into one segment for each. Void are pixels without a class, pixels of things without a region, and
+        crowds.
+
+        Args:
+            things: Ids of the thing classes.
+
+        Raises:
+            ValueError: If a region id is out of range.
+        """
+        countable = np.zeros(VOID + 1, bool)
+        countable[list(things)] = True
+        thing = countable.take(self.semantic)
+        instance = self.region * thing
+        if instance.size and not 0 <= instance.min() <= instance.max() < OFFSET:
+            raise ValueError(
+                f"expected region ids in 0..{OFFSET - 1}, found {instance.min()}..{instance.max()}"
+            )
+        ids = self.semantic.astype(np.int32)
+        ids *= OFFSET
+        ids += instance
+        void = thing & (instance == 0)
+        void |= self.semantic == VOID
+        if self.crowd is not None:
+            void |= self.crowd != VOID
+        np.putmask(ids, void, PANOPTIC_VOID)
+        return ids
 
 
 @dataclass(frozen=True)

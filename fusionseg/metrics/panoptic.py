@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
 from fusionseg.metrics.base import Answer, ImageMetric
 from fusionseg.metrics.contingency import Floats, Overlaps, overlaps, ratio, totals
@@ -54,36 +53,6 @@ class PanopticQuality(ImageMetric):
         return {"pq": ratio(iou, hits + wrong / 2 + missed / 2).tolist()}
 
 
-def panoptic_truth(truth: Truth, things: Sequence[int]) -> npt.NDArray[np.int32]:
-    """The panoptic map (H, W) of a truth.
-
-    Things have one segment for each region, stuff one for each class; a region that spans classes falls into
-    one segment for each. Void are pixels without a class, pixels of things without a region, and crowds.
-
-    Args:
-        truth: The labels of one image.
-        things: Ids of the thing classes.
-
-    Raises:
-        ValueError: If a region id is out of range.
-    """
-    countable = np.zeros(VOID + 1, bool)
-    countable[list(things)] = True
-    thing = countable.take(truth.semantic)
-    instance = truth.region * thing
-    if instance.size and not 0 <= instance.min() <= instance.max() < OFFSET:
-        raise ValueError(f"expected region ids in 0..{OFFSET - 1}, found {instance.min()}..{instance.max()}")
-    ids = truth.semantic.astype(np.int32)
-    ids *= OFFSET
-    ids += instance
-    void = thing & (instance == 0)
-    void |= truth.semantic == VOID
-    if truth.crowd is not None:
-        void |= truth.crowd != VOID
-    np.putmask(ids, void, PANOPTIC_VOID)
-    return ids
-
-
 def panoptic_sums(prediction: IntMap, truth: Truth, num_classes: int, things: Sequence[int]) -> Floats:
     """True positives, false positives, false negatives and sum of IoU by class: (C, 4), additive over images.
 
@@ -102,7 +71,7 @@ def panoptic_sums(prediction: IntMap, truth: Truth, num_classes: int, things: Se
     Raises:
         ValueError: If one of the maps holds a class that the data set does not have.
     """
-    target = panoptic_truth(truth, things)
+    target = truth.panoptic(things)
     for name, ids in (("prediction", prediction), ("truth", target)):
         if ids.size and not PANOPTIC_VOID <= ids.min() <= ids.max() < num_classes * OFFSET:
             raise ValueError(

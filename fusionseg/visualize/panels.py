@@ -7,8 +7,19 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from fusionseg.sample import VOID, Array, Classes, Color, IntMap, Picture, Prediction, Truth
+from fusionseg.sample import (
+    PANOPTIC_VOID,
+    VOID,
+    Array,
+    Classes,
+    Color,
+    IntMap,
+    Picture,
+    Prediction,
+    Truth,
+)
 from fusionseg.visualize.label_maps import panoptic_colors, semantic_colors
+from fusionseg.visualize.matching import matched
 
 _WHITE = (255, 255, 255)
 _GREY = (110, 110, 110)
@@ -36,6 +47,8 @@ def sample_row(
 ) -> dict[str, Picture]:
     """One row of a panel: the image, then truth and prediction of each task that has labels or an answer.
 
+    Predicted regions, and things of a class, have the colors of the true ones that they match (`matched`).
+
     Args:
         image: RGB (H, W, 3).
         truth: The labels of the image.
@@ -49,11 +62,19 @@ def sample_row(
         if labels is not None:
             row[f"{task} truth"] = drawing.draw(labels, classes)
         if task in prediction:
-            row[f"{task} prediction"] = drawing.draw(prediction[task], classes)
+            answer = prediction[task]
+            if task == "region" and labels is not None:
+                answer = matched(answer, labels)
+            row[f"{task} prediction"] = drawing.draw(answer, classes)
     if "fused" in prediction:
         row["fused"] = semantic_colors(prediction["fused"], classes)
     if "panoptic" in prediction:
-        row["panoptic"] = panoptic_colors(prediction["panoptic"], classes)
+        answer = prediction["panoptic"]
+        true = truth.panoptic(classes.things)
+        if truth.has_regions and (true != PANOPTIC_VOID).any():
+            row["panoptic truth"] = panoptic_colors(true, classes)
+            answer = matched(answer, true)
+        row["panoptic"] = panoptic_colors(answer, classes)
     return {title: picture for title, picture in row.items() if picture is not None}
 
 

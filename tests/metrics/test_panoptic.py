@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from torchmetrics.detection import PanopticQuality
 
-from fusionseg.metrics.panoptic import OFFSET, panoptic_figures, panoptic_sums, panoptic_truth
+from fusionseg.metrics.panoptic import OFFSET, panoptic_figures, panoptic_sums
 from fusionseg.sample import VOID, Classes, Truth
 
 Map = npt.NDArray[np.integer[Any]]
@@ -190,8 +190,7 @@ def test_coco_against_itself_is_perfect() -> None:
     classes, official = coco(data("coco_panoptic/annotations") / "panoptic_val2017")
     truths = [truth.truth() for truth in official[:30]]
     sums = [
-        panoptic_sums(panoptic_truth(truth, classes.things), truth, len(classes), classes.things)
-        for truth in truths
+        panoptic_sums(truth.panoptic(classes.things), truth, len(classes), classes.things) for truth in truths
     ]
     segments = sum(len(truth.category) - len(truth.crowd) for truth in official[:30])
     assert np.sum(sums, (0, 1)).tolist() == [segments, 0, 0, segments]
@@ -218,7 +217,7 @@ def test_figures_equal_torchmetrics_where_prediction_has_no_void() -> None:
         merged = np.where(
             np.isin(prediction // OFFSET, classes.things), prediction, prediction // OFFSET * OFFSET
         )
-        target = panoptic_truth(truth, classes.things)
+        target = truth.panoptic(classes.things)
         metric.update(
             *(torch.from_numpy(np.stack([m // OFFSET, m % OFFSET], -1))[None] for m in (merged, target))
         )
@@ -232,7 +231,7 @@ def test_truth_has_segments_of_things_by_region_and_class_and_of_stuff_by_class(
     region = np.array([[1, 2, 2, 7], [1, 0, 2, 2], [3, 4, 0, 2]])
     crowd = np.full((3, 4), VOID)
     crowd[0, 3] = 1
-    found = panoptic_truth(Truth(semantic, region, crowd), (0, 1))
+    found = Truth(semantic, region, crowd).panoptic((0, 1))
     stuff = 2 * OFFSET
     assert found.tolist() == [[1, 2, OFFSET + 2, -1], [1, -1, OFFSET + 2, -1], [stuff] * 4]
 

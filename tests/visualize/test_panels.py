@@ -1,8 +1,10 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from fusionseg.heads import RegionHead, SemanticHead
-from fusionseg.sample import VOID, Classes, Picture, Prediction, Truth
+from fusionseg.sample import OFFSET, VOID, Classes, Picture, Prediction, Truth
 from fusionseg.visualize import (
     legend,
     panel,
@@ -31,14 +33,31 @@ def test_row_has_a_picture_for_each_task_that_exists() -> None:
         "region truth",
         "region prediction",
         "fused",
+        "panoptic truth",
         "panoptic",
     ]
-    assert list(sample_row(image, Truth(SEMANTIC, region), full, CLASSES, TASKS)) == titles
+    truth = Truth(SEMANTIC, region)
+    assert list(sample_row(image, truth, full, CLASSES, TASKS)) == titles
+    assert (
+        list(sample_row(image, replace(truth, has_regions=False), full, CLASSES, TASKS))
+        == titles[:-2] + titles[-1:]
+    )
     unlabeled = Truth(np.full((2, 3), VOID), np.zeros((2, 3), int))
     assert list(sample_row(image, unlabeled, Prediction("a", {"region": region}), CLASSES, TASKS)) == [
         "image",
         "region prediction",
     ]
+
+
+def test_a_prediction_that_is_the_truth_under_other_ids_looks_like_it() -> None:
+    semantic = np.repeat(np.repeat([[0, 1], [1, 2]], 6, 0), 6, 1)
+    region = np.repeat(np.repeat([[1, 2], [3, 4]], 6, 0), 6, 1)
+    truth = Truth(semantic, region)
+    panoptic = np.where(semantic == 1, OFFSET + 90 - region, semantic * OFFSET)
+    answer = Prediction("a", {"semantic": semantic, "region": 99 - region, "panoptic": panoptic})
+    row = sample_row(plain(12, 12, (9, 9, 9)), truth, answer, CLASSES, TASKS)
+    np.testing.assert_array_equal(row["region prediction"], row["region truth"])
+    np.testing.assert_array_equal(row["panoptic"], row["panoptic truth"])
 
 
 def test_legend_lists_what_occurs_with_void_last() -> None:
