@@ -19,6 +19,7 @@ from torch.distributed import DistError
 from fusionseg.callbacks.checkpoints import BestCheckpoint, LastCheckpoint
 from fusionseg.callbacks.fitting import check_callbacks, check_monitor
 from fusionseg.callbacks.label_check import LabelCheck
+from fusionseg.callbacks.learning_curves import LearningCurves
 from fusionseg.callbacks.pictures import Pictures
 from fusionseg.callbacks.progress import FusionProgress
 from fusionseg.callbacks.record import RunRecord
@@ -49,7 +50,7 @@ class Trainer(pl.Trainer):
     """Lightning's Trainer with a run folder for all results, and bf16 where the processor computes in it.
 
     The folder holds `config.yaml`, `metrics.csv`, `checkpoints/` (`best` by `monitor`, and `last`),
-    `pictures/` and `summary.json`.
+    `pictures/`, `curves.png` and `summary.json`.
 
     Args:
         default_root_dir: The run folder; `runs/<time>-python` where left out.
@@ -226,7 +227,7 @@ def _loggers(run: RunFolder, given: Logger | Iterable[Logger] | bool | None) -> 
 def _callbacks(
     run: RunFolder, given: list[Callback], minutes: float, monitor: str, options: Mapping[str, object]
 ) -> list[Callback]:
-    own: list[Callback] = [LabelCheck(), TrainingFiles(), Pictures(), Signals()]
+    own: list[Callback] = [LabelCheck(), TrainingFiles(), Pictures(), LearningCurves(), Signals()]
     shown = options.get("enable_progress_bar", True) is not False
     if shown and not any(isinstance(callback, ProgressBar) for callback in given):
         own.append(FusionProgress())

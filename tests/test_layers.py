@@ -47,7 +47,7 @@ ASSEMBLED = {"__init__", "suite", "datamodule"}
 OWNERS = {
     "segmentation_models_pytorch": {"networks"},
     "wandb": {"runs"},
-    "matplotlib": {"callbacks", "calibration", "scores"},
+    "matplotlib": {"callbacks", "calibration", "scores", "visualize"},
     "scipy": {"heads", "data", "files", "metrics", "studies", "tuning", "untrained"},
     "skimage": set(),
     "torchjd": {"balancing"},

@@ -3,6 +3,7 @@
 from fusionseg.callbacks.checkpoints import BestCheckpoint, LastCheckpoint
 from fusionseg.callbacks.conflicts import Conflicts
 from fusionseg.callbacks.label_check import LabelCheck
+from fusionseg.callbacks.learning_curves import LearningCurves
 from fusionseg.callbacks.pictures import Pictures
 from fusionseg.callbacks.progress import FusionProgress
 from fusionseg.callbacks.record import RunRecord
@@ -15,6 +16,7 @@ __all__ = [
     "FusionProgress",
     "LabelCheck",
     "LastCheckpoint",
+    "LearningCurves",
     "Pictures",
     "RunRecord",
     "Signals",

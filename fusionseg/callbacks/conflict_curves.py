@@ -1,24 +1,14 @@
 """Draws the curves of gradient conflicts that the callback `Conflicts` logged."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from fusionseg.sample import Picture
+from fusionseg.visualize.curves import Row, averaged, draw_curve, drawn, label_integer_axis
 
 if TYPE_CHECKING:  # importing matplotlib takes half a second
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
-
-Row: TypeAlias = dict[str, float]
-"""The values that were logged at one step, by name, with `step` and `epoch`."""
-
-Points: TypeAlias = tuple[list[float], list[float]]
-"""The x and y coordinates of a curve."""
-
-MOST = 200
-"""The maximum number of points of a curve."""
 
 
 def conflict_curves(rows: Sequence[Row]) -> Picture:
@@ -34,7 +24,6 @@ def conflict_curves(rows: Sequence[Row]) -> Picture:
         An RGB picture (H, W, 3), uint8.
     """
     # importing matplotlib takes half a second
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     pairs = _pairs(rows)
@@ -54,10 +43,7 @@ def conflict_curves(rows: Sequence[Row]) -> Picture:
     if lines:
         legend: Any = figure.legend  # whose stub does not know ncols
         legend(lines.values(), lines.keys(), loc="outside lower center", ncols=3 * len(pairs))
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()  # type: ignore[no-untyped-call]
-    pixels = np.asarray(canvas.buffer_rgba())  # type: ignore[no-untyped-call]
-    return pixels[..., :3].copy()
+    return drawn(figure)
 
 
 def _pairs(rows: Sequence[Row]) -> list[str]:
@@ -98,13 +84,13 @@ def _draw_places(ax: "Axes", rows: Sequence[Row], name: str) -> None:
 
     for key in sorted({key for row in rows for key in row if key.split("_stage")[0] == name}):
         stage = _pair_and_stage(key)[1]
-        points = _curve(rows, key, "step", geometric="ratio" in name)
+        points = averaged(rows, key, "step", geometric="ratio" in name)
         if stage:
             color = colormaps["viridis_r"](min(int(stage) / 6, 1.0))
-            _draw_curve(ax, points, f"encoder's stage {stage}", color=color, linewidth=1.0, zorder=2)
+            draw_curve(ax, points, f"encoder's stage {stage}", color=color, linewidth=1.0, zorder=2)
         else:
-            _draw_curve(ax, points, "branching point", color="crimson", linewidth=2.0, zorder=3)
-    _label_integer_axis(ax, "step")
+            draw_curve(ax, points, "branching point", color="crimson", linewidth=2.0, zorder=3)
+    label_integer_axis(ax, "step")
 
 
 def _draw_family(ax: "Axes", rows: Sequence[Row], prefix: str, axis: str) -> None:
@@ -113,39 +99,7 @@ def _draw_family(ax: "Axes", rows: Sequence[Row], prefix: str, axis: str) -> Non
     for i, key in enumerate(keys):
         # later curves are thinner, so that none hides an equal one
         width = 1.5 * (len(keys) - i)
-        _draw_curve(ax, _curve(rows, key, axis), _label(key.removeprefix(prefix)), linewidth=width)
-    _label_integer_axis(ax, axis)
+        draw_curve(ax, averaged(rows, key, axis), _label(key.removeprefix(prefix)), linewidth=width)
+    label_integer_axis(ax, axis)
     if ax.lines:
         ax.legend()
-
-
-def _draw_curve(ax: "Axes", points: Points, label: str, **style: object) -> None:
-    """Draws a curve; a short one has markers, because a single point makes no line."""
-    marker = "." if len(points[0]) < 30 else ""
-    ax.plot(*points, label=label, marker=marker, **style)  # type: ignore[arg-type]
-
-
-def _label_integer_axis(ax: "Axes", name: str) -> None:
-    """Names the x axis, whose ticks are integers."""
-    ax.set(xlabel=name)
-    ax.xaxis.get_major_locator().set_params(integer=True)  # type: ignore[call-arg]
-
-
-def _curve(rows: Sequence[Row], key: str, axis: str, geometric: bool = False) -> Points:
-    """The points of the curve of one logged name, averaged so that there are at most `MOST`.
-
-    Args:
-        rows: What was logged.
-        key: The name of the y values.
-        axis: The name of the x values, `step` or `epoch`.
-        geometric: Average by the geometric mean, for values above 0.
-    """
-    points = np.array([(row[axis], row[key]) for row in rows if key in row])
-    if geometric:
-        points[:, 1] = np.log(points[:, 1])
-    points_per_mean = -(-len(points) // MOST)
-    intervals = np.array_split(points, -(-len(points) // points_per_mean))
-    means = np.array([interval.mean(0) for interval in intervals])
-    if geometric:
-        means[:, 1] = np.exp(means[:, 1])
-    return means[:, 0].tolist(), means[:, 1].tolist()

@@ -8,7 +8,7 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
-from fusionseg.callbacks.conflict_curves import Row, conflict_curves
+from fusionseg.callbacks.conflict_curves import conflict_curves
 from fusionseg.callbacks.shared_maps import Pairs, SharedMaps, compiled
 from fusionseg.files.images import write_png
 from fusionseg.files.state_dicts import Checkpoint
@@ -16,6 +16,7 @@ from fusionseg.module import FusionModule
 from fusionseg.runs.folder import RunFolder
 from fusionseg.runs.wandb_pictures import log_picture
 from fusionseg.sample import Sample
+from fusionseg.visualize.curves import Row
 
 
 class Conflicts(Callback):

@@ -24,6 +24,7 @@ from fusionseg.runs.csv_logger import MetricsLogger
 from fusionseg.runs.environment import environment, peak_memory, seed_of_run
 from fusionseg.runs.folder import RunFolder
 from fusionseg.runs.wandb_logger import RunLogger, log_tables, runs
+from fusionseg.runs.wandb_pictures import log_confusion
 from fusionseg.sample import Sample
 
 
@@ -186,6 +187,7 @@ class RunRecord(Callback):
         if isinstance(suite, MetricSuite) and classes and (per_class := suite.per_class()):
             epoch = trainer.current_epoch - 1  # Lightning has counted on
             log_tables(trainer.loggers, "val", classes, per_class, epoch)
+            log_confusion(trainer.loggers, "val", suite.confusion(), classes, epoch)
         self._show(metrics)
         if not metrics:
             print(

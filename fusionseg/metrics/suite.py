@@ -8,6 +8,7 @@ from torch import nn
 
 from fusionseg.metrics.base import ImageMetric
 from fusionseg.metrics.boundary import BoundaryMetrics
+from fusionseg.metrics.contingency import Counts
 from fusionseg.metrics.panoptic import PanopticQuality
 from fusionseg.metrics.regions import RegionMetrics
 from fusionseg.metrics.scene import SceneMetrics
@@ -165,6 +166,18 @@ class MetricSuite(nn.Module):
         for metric in self._measured(sums):
             figures |= metric.per_class(sums)
         return figures
+
+    def confusion(self, sums: Counted | None = None) -> Counts | None:
+        """The confusion matrix (C, C) of true classes (rows) and predicted ones (columns), in pixels.
+
+        None where no classes are measured.
+
+        Args:
+            sums: The added sums of a set of images; by default those of the last `compute`.
+        """
+        sums = self._computed() if sums is None else sums
+        measured = any(isinstance(metric, SemanticMetrics) for metric in self._measured(sums))
+        return sums["semantic"] if measured else None
 
     def notes(self, classes: Classes, sums: Counted | None = None) -> list[str]:
         """What the score does not show, in lines: main figures of images without labels, or of one class.

@@ -1,4 +1,4 @@
-"""Evaluates a model on a split and writes the results: JSON, CSV, NPZ, and the best and worst images."""
+"""Evaluates a model on a split and writes the results: JSON, CSV, NPZ, and pictures."""
 
 import heapq
 import math
@@ -8,6 +8,8 @@ from collections.abc import Collection, Iterable, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
+
+import numpy as np
 
 from fusionseg.config.errors import mendable
 from fusionseg.engine.evaluation import Scored, evaluated, suite_of
@@ -19,8 +21,10 @@ from fusionseg.metrics import MetricSuite
 from fusionseg.runs.folder import RunFolder
 from fusionseg.runs.image_records import ImageRecords
 from fusionseg.runs.wandb_logger import log_tables, wandb_logger
+from fusionseg.runs.wandb_pictures import log_confusion
 from fusionseg.sample import Classes, Counted, Picture, Prediction, Truth
 from fusionseg.visualize import legend, panel, sample_row
+from fusionseg.visualize.confusion import confusion_picture
 
 
 class Measure(Protocol):
@@ -63,6 +67,8 @@ def evaluate(
 ) -> Json:
     """Measures a model on a split and writes `<split>.json`, `.csv`, `.npz` and pictures into a folder.
 
+    The pictures are those of the best and worst images and, where classes are measured, the confusion matrix.
+
     Args:
         module: A LightningModule with `predictions(batch, size)`.
         data: A LightningDataModule that keeps the contract of a sample.
@@ -78,7 +84,8 @@ def evaluate(
 
     Returns:
         What the JSON file holds: `metrics`, `per_class`, `notes` (what the score does not show), `things`
-        (the names of the countable classes), `region` (what a region is in the data), `split`, `checkpoint`,
+        (the names of the countable classes), `region` (what a region is in the data), where classes are
+        measured their `confusion` (for each true class its pixels by predicted class), `split`, `checkpoint`,
         `images`, where it was tuned the `decoder`, where images were not seen once and as a whole `tile`,
         `overlap` and `tta`, and the further figures by their keys.
     """
@@ -109,6 +116,12 @@ def evaluate(
         records.write_csv(folder / f"{split}.csv")
         records.write_npz(folder / f"{split}.npz")
         write_json(folder / f"{split}.json", result)  # the last one, so that where it is the others are
+    if "confusion" in result:
+        counts = np.array(result["confusion"])
+        picture = confusion_picture(
+            counts, data.classes, f"Confusion matrix of {split}, {records.count} images"
+        )
+        write_png(folder / f"{split}_confusion.png", picture)
     among = len({abs(ranked.position) for ranked in (*best, *worst)})
     # of few images each is drawn once
     for name, heap, most in (("best", best, (among + 1) // 2), ("worst", worst, among // 2)):
@@ -129,7 +142,10 @@ def track(run: RunFolder, split: str, result: Json, classes: Classes) -> None:
         return
     rows = list(result["per_class"].values())
     columns = {key: [row[key] for row in rows] for key in next(iter(rows), {})}
-    log_tables([logger], split, classes, columns, run.read_summary()["best"].get("epoch", 0))
+    epoch = run.read_summary()["best"].get("epoch", 0)
+    log_tables([logger], split, classes, columns, epoch)
+    counts = np.array(result["confusion"]) if "confusion" in result else None
+    log_confusion([logger], split, counts, classes, epoch)
     logger.experiment.summary.update({f"{split}/{name}": value for name, value in result["metrics"].items()})
     logger.finalize("success")
     if logger.notice:
@@ -140,13 +156,15 @@ def _result(suite: MetricSuite, added: Counted, classes: Classes) -> Json:
     """The figures of a set of images, and those of each class by its name."""
     columns = suite.per_class(added)
     rows = {name: {key: values[i] for key, values in columns.items()} for i, name in enumerate(classes.names)}
-    return {
+    result = {
         "metrics": suite.figures(added),
         "per_class": rows,
         "notes": suite.notes(classes, added),
         "things": [classes.names[i] for i in classes.things],
         "region": classes.region,
     }
+    confusion = suite.confusion(added)
+    return result if confusion is None else result | {"confusion": confusion.tolist()}
 
 
 def _draw(folder: Path, images: Iterable[Ranked], module: object, classes: Classes) -> None:

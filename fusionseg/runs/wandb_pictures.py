@@ -9,6 +9,8 @@ from lightning.pytorch.loggers import Logger, WandbLogger
 
 from fusionseg.runs.wandb_logger import runs
 from fusionseg.sample import VOID, Array, Classes, IntMap, Picture, Prediction, Truth
+from fusionseg.visualize.confusion import confusion_picture
+from fusionseg.visualize.matching import matched
 
 
 def log_pictures(
@@ -19,6 +21,8 @@ def log_pictures(
     epoch: int,
 ) -> None:
     """Shows images in W&B under masks that toggle: semantic, region and fused, truth and prediction.
+
+    Predicted regions have the colors of the true ones that they match.
 
     All are extended to the right and bottom to one size, without which W&B shows them distorted.
     """
@@ -39,6 +43,19 @@ def log_panel(loggers: Iterable[Logger], key: str, picture: Picture, epoch: int)
         import wandb
 
         run.log({key: wandb.Image(picture), "epoch": epoch})
+
+
+def log_confusion(
+    loggers: Iterable[Logger], stage: str, counts: Array | None, classes: Classes, epoch: int
+) -> None:
+    """Shows a confusion matrix (C, C) in W&B, as of an epoch; it is drawn only if both are there."""
+    if counts is None:
+        return
+    for run in runs(loggers):
+        import wandb
+
+        picture = confusion_picture(counts, classes, f"Confusion matrix of {stage}, epoch {epoch}")
+        run.log({f"{stage}/confusion": wandb.Image(picture), "epoch": epoch})
 
 
 def log_picture(loggers: Iterable[Logger], key: str, picture: Picture, step: int) -> None:
@@ -64,12 +81,13 @@ def _extended(values: Array, size: tuple[int, int], filling: int = 0) -> Array:
 def _masks(
     picture: Picture, truth: Truth, prediction: Prediction, classes: Classes, size: tuple[int, int]
 ) -> dict[str, Any]:
+    region = prediction.get("region")
     maps = {
         "semantic truth": truth.semantic,
         "semantic prediction": prediction.get("semantic"),
         "fused": prediction.get("fused"),
         "region truth": _shades(truth.region),
-        "region prediction": _shades(prediction["region"]) if "region" in prediction else None,
+        "region prediction": _shades(matched(region, truth.region)) if region is not None else None,
     }
     names = dict(enumerate(classes.names))
     shown = picture.shape[1::-1]

@@ -1,11 +1,11 @@
-import math
 from itertools import combinations
 
 import numpy as np
 import pytest
 
-from fusionseg.callbacks.conflict_curves import MOST, Row, _curve, conflict_curves
+from fusionseg.callbacks.conflict_curves import conflict_curves
 from fusionseg.sample import Picture
+from fusionseg.visualize.curves import Row
 
 CRIMSON = (220, 20, 60)
 PAIR = "semantic_region"
@@ -57,27 +57,3 @@ def test_stages_are_drawn_alone_where_there_is_no_branching_point() -> None:
 def test_the_same_rows_have_the_same_picture() -> None:
     assert np.array_equal(conflict_curves(samples(7)), conflict_curves(samples(7)))
     assert not np.array_equal(conflict_curves(samples(7)), conflict_curves(samples(8)))
-
-
-def test_what_is_missing_in_a_row_is_no_point() -> None:
-    rows: list[Row] = [
-        {"step": 0, "epoch": 0, "a": 1.0},
-        {"step": 5, "epoch": 0},
-        {"step": 9, "epoch": 1, "a": 3.0},
-    ]
-    assert _curve(rows, "a", "step") == ([0, 9], [1, 3])
-    assert _curve(rows, "a", "epoch") == ([0, 1], [1, 3])
-
-
-@pytest.mark.parametrize("count", [1, MOST, MOST + 1, 10 * MOST + 7])
-def test_of_many_samples_equal_stretches_are_averaged(count: int) -> None:
-    values = np.exp(np.random.default_rng(0).normal(size=count))
-    rows = [{"step": 3 * i, "epoch": 0, "a": float(v)} for i, v in enumerate(values)]
-    (steps, means), (_, geometric) = _curve(rows, "a", "step"), _curve(rows, "a", "step", geometric=True)
-    assert len(steps) == len(means) <= MOST
-    sizes = {len(part) for part in np.array_split(values, len(steps))}
-    assert max(sizes) - min(sizes) <= 1
-    first = math.ceil(count / len(steps))
-    assert steps[0] == pytest.approx(3 * np.arange(first).mean())
-    assert means[0] == pytest.approx(values[:first].mean())
-    assert geometric[0] == pytest.approx(values[:first].prod() ** (1 / first))

@@ -20,7 +20,7 @@ from fusionseg.metrics.regions import region_figures, region_sums
 from fusionseg.metrics.scene import scene_ap, scene_figures, scene_sums
 from fusionseg.metrics.semantic import semantic_figures, semantic_per_class, semantic_sums
 from fusionseg.metrics.suite import total
-from fusionseg.sample import OFFSET, Classes, Prediction, Truth
+from fusionseg.sample import OFFSET, VOID, Classes, Prediction, Truth
 
 CLASSES = Classes(("road", "car", "tree"), ((0, 0, 0), (1, 1, 1), (2, 2, 2)), things=(1,))
 
@@ -129,6 +129,18 @@ def test_figures_of_a_class_are_in_the_order_of_the_classes() -> None:
     assert figures["pq"][1] == iou / (true + false / 2 + missed / 2)
     np.testing.assert_equal(figures["scene_ap"], scene_ap(added["scene_scores"]).tolist())
     assert measures.per_class({"region": added["region"]}) == {}
+
+
+def test_the_confusion_matrix_is_that_of_the_classes_and_none_without_them() -> None:
+    classes = Classes(("a", "b"), ((0, 0, 0),) * 2)
+    suite = MetricSuite.standard(classes)
+    truth = Truth(np.array([[0, 0, 1, VOID]]), np.zeros((1, 4), int))
+    suite.add(suite.sums(Prediction("a", {"semantic": np.array([[0, 1, 1, 1]])}), truth))
+    suite.compute()
+    assert suite.confusion().tolist() == [[1, 1], [0, 1]]
+    assert suite.confusion({"semantic": np.eye(2)}).tolist() == [[1, 0], [0, 1]]
+    assert suite.confusion({"fused": np.eye(2)}) is None
+    assert MetricSuite([RegionMetrics()]).confusion({"semantic": np.eye(2)}) is None
 
 
 def test_a_class_without_segments_has_no_panoptic_quality() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from fusionseg.commands.evaluate import EvaluateCLI, main
 from fusionseg.data.base import Labels
@@ -57,6 +58,14 @@ def test_an_evaluation_says_which_classes_are_things_and_what_a_region_is(run: P
     classes = SyntheticScenes.classes
     assert result(run)["things"] == [classes.names[i] for i in classes.things]
     assert result(run)["region"] == classes.region
+
+
+def test_the_confusion_matrix_is_in_the_file_and_a_picture(run: Path) -> None:
+    counts = np.array(result(run)["confusion"])
+    np.testing.assert_array_equal(counts, sums(run)["semantic"])
+    with Image.open(run / "evaluation" / "val_confusion.png") as picture:
+        assert picture.mode == "RGB"
+        assert min(picture.size) > 400
 
 
 def test_the_sums_of_some_images_give_their_figures(run: Path) -> None:

@@ -174,6 +174,7 @@ def test_offline_runs_hold_pictures_and_the_best_epoch_and_are_continued(
     assert last["test/miou"] == tested["miou"]
     assert "semantic prediction" in last["val/pictures.all_masks"][0]
     assert "region truth" in last["val/pictures.all_masks"][0]
+    assert last["val/confusion._type"] == last["test/confusion._type"] == "image-file"
     assert last["val/per_class.nrows"] == last["test/per_class.nrows"] == 6
     settings = (i for r in written if r.HasField("config") for i in r.config.update if i.key)
     config = {i.key: json.loads(i.value_json) for i in settings}
