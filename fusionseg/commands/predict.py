@@ -1,4 +1,4 @@
-"""Predicts images: label maps, COCO panoptic JSON and overlays."""
+"""Predicts images: label maps, COCO panoptic and instances JSON, a table of segments, and overlays."""
 
 import sys
 from collections.abc import Sequence
@@ -12,9 +12,14 @@ from fusionseg.config.errors import UsageError, mendable
 from fusionseg.inference.input_images import InputImages
 from fusionseg.inference.prediction_record import PredictionRecord
 
-ABOUT = """Writes for each image a semantic PNG (palette), a region PNG (16 bit), a panoptic PNG with COCO
-panoptic JSON, an overlay, and in scenes.json how likely it shows each class, all on the grid of the stored
-pixels. predictions.jsonl records what is done: the same command goes on after an interruption."""
+ABOUT = """Writes for each image a semantic PNG (palette), a region PNG (16 bit), a panoptic PNG and an
+overlay, on the grid of the stored pixels; for all images together COCO panoptic JSON, COCO instances JSON
+with polygons, a table of segments (segments.csv), and in scenes.json how likely each shows each class.
+predictions.jsonl records what is done: the same command goes on after an interruption."""
+
+
+FURTHER = ("probabilities", "soft", "entropy")
+"""What is written where it is asked for."""
 
 
 @dataclass
@@ -39,6 +44,8 @@ class Options:
         samples: Ask the network so often with its dropout layers on, and decode the mean.
         entropy: Also write how uncertain the class of each pixel is: entropy/, grey PNG of 16 bits, white
             where all classes are as likely.
+        probabilities: Write the probabilities of all classes too, an NPZ file for each image.
+        soft: Write confidence and soft boundaries too, as gray PNG of 16 bits.
     """
 
     images: list[str]
@@ -55,6 +62,8 @@ class Options:
     tta: str = ""
     samples: int | None = None
     entropy: bool = False
+    probabilities: bool = False
+    soft: bool = False
 
 
 def options(args: Sequence[str]) -> Options:
@@ -69,7 +78,7 @@ def options(args: Sequence[str]) -> Options:
     parser.add_class_arguments(Options, skip={"images", "run"}, instantiate=False)
     parser.add_argument("--run", nargs="+", type=str)
     parser.add_argument("--images", nargs="+", type=str, required=True)
-    return Options(**parser.parse_args(switched(args, ("untuned", "entropy"))).as_dict())
+    return Options(**parser.parse_args(switched(args, ("untuned", *FURTHER))).as_dict())
 
 
 def main(args: Sequence[str]) -> None:
@@ -96,13 +105,13 @@ def main(args: Sequence[str]) -> None:
             tta=given.tta,
             samples=given.samples,
         )
-        extras = ["entropy"] if given.entropy else []
-        record = PredictionRecord(given.out, predictor.settings | dict.fromkeys(extras, True))
+        written = {name: getattr(given, name) for name in FURTHER}
+        record = PredictionRecord(given.out, {**predictor.settings, **written})
     if predictor.decoder:
         print(predictor.decoder.line(), file=sys.stderr)
     if notice := predictor.notice:
         print(notice, file=sys.stderr)
-    predict(predictor, images.by_name, record, extras)
+    predict(predictor, images.by_name, record)
     print(given.out)
 
 

@@ -4,7 +4,7 @@ import json
 import math
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -87,6 +87,29 @@ def write_json(path: str | Path, value: object) -> None:
         TypeError: If the value cannot be represented in JSON.
     """
     write_text(path, json.dumps(finite(value), indent=2) + "\n")
+
+
+def write_json_lists(path: str | Path, lists: Mapping[str, Iterable[object]]) -> None:
+    """Writes an object of lists as JSON, atomically and without holding a list: an element on each line.
+
+    The lists are iterated in their order.
+
+    Raises:
+        OSError: If the file cannot be written.
+        TypeError: If an element cannot be represented in JSON.
+        ValueError: If a number in it is not finite.
+    """
+    with replacing(path) as draft, draft.open("w", encoding="utf-8") as file:
+        before = "{"
+        for key, elements in lists.items():
+            file.write(f"{before}{json.dumps(key)}: [")
+            separator = "\n"
+            for element in elements:
+                file.write(separator + json.dumps(element, allow_nan=False))
+                separator = ",\n"
+            file.write("\n]")
+            before = ",\n"
+        file.write("}\n")
 
 
 def finite(value: object) -> object:

@@ -2,9 +2,9 @@
 
 import csv
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from io import StringIO
-from typing import TypeAlias
+from typing import TextIO, TypeAlias
 
 Value: TypeAlias = str | int | float | None
 
@@ -16,10 +16,21 @@ def as_csv(rows: Sequence[Mapping[str, Value]]) -> str:
     'image,f\\na,0.5\\nb,\\n'
     """
     text = StringIO()
-    writer = csv.DictWriter(text, list(rows[0]) if rows else [], lineterminator="\n")
+    write_rows(text, rows, list(rows[0]) if rows else [])
+    return text.getvalue()
+
+
+def write_rows(file: TextIO, rows: Iterable[Mapping[str, Value]], columns: Sequence[str]) -> None:
+    """Writes rows as CSV, one after the other, as `as_csv` has them.
+
+    Args:
+        file: The file, opened with `newline=""`.
+        rows: The rows.
+        columns: Their keys, which are the first line.
+    """
+    writer = csv.DictWriter(file, columns, lineterminator="\n")
     writer.writeheader()
     writer.writerows({key: _cell(value) for key, value in row.items()} for row in rows)
-    return text.getvalue()
 
 
 def _cell(value: Value) -> Value:

@@ -155,15 +155,23 @@ def coco_panoptic_json(
                 )
     if strange := sorted({a["image_id"] for a in annotations} - {i["id"] for i in images}, key=str):
         raise ValueError(f"annotations of images {strange[:5]}, which are not among the {len(images)} images")
-    categories = [
-        {"id": classes.file_ids[i], "name": name, "isthing": int(i in classes.things), "color": list(color)}
-        for i, (name, color) in enumerate(zip(classes.names, classes.colors, strict=True))
-    ]
     return {
         "images": [*map(dict, images)],
         "annotations": [*map(dict, annotations)],
-        "categories": categories,
+        "categories": coco_categories(classes),
     }
+
+
+def coco_categories(classes: Classes) -> list[Json]:
+    """The categories of COCO's JSON files, each with `id`, `name`, `isthing` (0 or 1) and `color`.
+
+    Args:
+        classes: The classes; the id of a category is that of the data set's own files.
+    """
+    return [
+        {"id": classes.file_ids[i], "name": name, "isthing": int(i in classes.things), "color": list(color)}
+        for i, (name, color) in enumerate(zip(classes.names, classes.colors, strict=True))
+    ]
 
 
 def _array_labels(path: str | Path) -> IntMap:

@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 SOFT = ("confidence", "boundaries")
 """Probabilities of one value a pixel, which become grey PNG files of 16 bits."""
 
+SEGMENTED = ("panoptic", "region", "semantic")
+"""The maps that a table of segments is made of: the first one that there is."""
+
 COLUMNS = ("id", "class", "thing", "area", "left", "top", "width", "height", "score")
 """Of the table of segments."""
 
@@ -141,7 +144,7 @@ class Answer:
         Raises:
             ValueError: If there are no segments.
         """
-        kind = next((kind for kind in ("panoptic", "region", "semantic") if kind in self.maps), None)
+        kind = next((kind for kind in SEGMENTED if kind in self.maps), None)
         if kind is None:
             raise UserError(f"expected a map of segments, found {', '.join(self.maps) or 'nothing'}")
         ids, index = np.unique(self.maps[kind], return_inverse=True)

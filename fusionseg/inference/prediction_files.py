@@ -1,26 +1,25 @@
-"""Predicts images in files and writes label maps, COCO panoptic JSON, scene scores and overlays."""
+"""Predicts images in files and writes label maps, COCO JSON, tables and overlays."""
 
 import sys
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import closing
 from pathlib import Path
 
-import cv2
-import numpy as np
 from rich.console import Console
 from rich.progress import track
 
 from fusionseg.config.errors import UserError
-from fusionseg.config.remedies import is_out_of_memory
-from fusionseg.data.photo_notices import MISFIT, SHALLOW, fits_range
-from fusionseg.files.atomic import Json
-from fusionseg.files.photos import Photo, orientation, read_image
-from fusionseg.inference.answer import Answer
+from fusionseg.data.photo_notices import MISFIT, SHALLOW
+from fusionseg.inference.file_answers import FileAnswers, Named, Outcome
 from fusionseg.inference.input_images import InputImage
-from fusionseg.inference.inputs import NamedPhoto
+from fusionseg.inference.overlapping import overlapped
 from fusionseg.inference.prediction_record import RECORD, PredictionRecord
 from fusionseg.inference.predictor import Predictor
 
-OUTPUTS = ("panoptic.json", "scenes.json", "semantic", "region", "panoptic", "overlay", "entropy")
+OUTPUTS = (
+    *("panoptic.json", "instances.json", "segments.csv", "scenes.json", "semantic", "region", "panoptic"),
+    *("overlay", "confidence", "boundaries", "probabilities", "entropy"),
+)
 """What is written, where a model has what it needs; those of further tasks have the tasks' names."""
 
 
@@ -39,13 +38,11 @@ def check_folder(folder: Path) -> None:
         )
 
 
-def predict(
-    predictor: Predictor,
-    images: Mapping[str, InputImage],
-    record: PredictionRecord,
-    extras: Collection[str] = (),
-) -> None:
+def predict(predictor: Predictor, images: Mapping[str, InputImage], record: PredictionRecord) -> None:
     """Writes the answers of a model for images in files, but for those that the record has.
+
+    While the network sees an image, the one before is decoded and written. One for which there is too little
+    memory then is tried once more alone.
 
     Args:
         predictor: The model.
@@ -58,47 +55,34 @@ def predict(
     """
     failures: list[str] = []
     seen = _Seen(record.settings["value_range"] is not None)
+    answers = FileAnswers(predictor, record.folder, record.settings)
+    due = [Named(name, *image) for name, image in images.items() if not record.has(name, image.path)]
     console = Console(stderr=True)
-    hidden = not console.is_terminal
-    watched = track(images.items(), "predicting", console=console, transient=True, disable=hidden)
-    for name, (path, file_name) in watched:
-        if record.has(name, path):
-            continue
-        try:
-            photo = read_image(path, record.settings["value_range"], predictor.channels)
-        except (ValueError, OSError) as error:
-            failures.append(str(error))
-            continue
-        except (MemoryError, cv2.error) as error:
-            if not is_out_of_memory(error):
-                raise
-            failures.append(f"{path}: out of memory where it is read: make it smaller")
-            continue
-        seen.add(path, photo)
-        try:
-            [answer] = predictor.answers([NamedPhoto(name, photo)], extras)
-            entry = _written(record.folder, answer)
-        except (MemoryError, RuntimeError, cv2.error) as error:
-            if not is_out_of_memory(error):
-                raise
-            failures.append(_too_large(path, photo, record.settings["scale"]))
-            continue
-        record.add(name, path, {"file_name": file_name, **entry})
+    # the chance of dropout is the whole process's
+    threads = 1 if "samples" in record.settings else 2
+    with closing(overlapped(answers, due, Outcome.is_out_of_memory, threads)) as outcomes:
+        watched = track(
+            outcomes,
+            "predicting",
+            total=len(images),
+            completed=len(images) - len(due),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        for image, outcome in zip(due, watched, strict=True):
+            seen.add(outcome)
+            if outcome.entry is None:
+                failures.append(outcome.failure)
+            else:
+                record.add(image.name, image.path, {"file_name": image.file_name, **outcome.entry})
     record.finish(predictor.classes)
     for notice in seen.notices():
         print(notice, file=sys.stderr)
     if failures:
-        rest = f"; the others are in {record.folder}" if record.entries else ""
+        rest = f"; the others are in {record.folder}" if record.lines else ""
         summary = f"{len(failures)} of {len(images)} images have no answer{rest}"
         raise UserError("\n  ".join([summary, *failures]))
-
-
-def _too_large(path: Path, photo: Photo, scale: float) -> str:
-    """Why an image has no answer for which there is too little memory."""
-    height, width = photo.shape[:2]
-    return (
-        f"{path}: out of memory at {width} x {height} pixels and a scale of {scale:g}: give a lower --scale"
-    )
 
 
 class _Seen:
@@ -111,12 +95,11 @@ class _Seen:
         self.deep = 0
         self.misfits = 0
 
-    def add(self, path: Path, photo: Photo) -> None:
-        self.images += 1
-        self.turned += orientation(path) > 1
-        if photo.dtype != np.uint8:
-            self.deep += 1
-            self.misfits += not fits_range(photo, self.declared)
+    def add(self, outcome: Outcome) -> None:
+        self.images += outcome.read
+        self.turned += outcome.turned
+        self.deep += outcome.deep
+        self.misfits += outcome.misfit
 
     def notices(self) -> Iterator[str]:
         if self.turned:
@@ -131,17 +114,3 @@ class _Seen:
             )
         if self.declared and self.deep < self.images:
             yield f"{self.images - self.deep} of {self.images} images {SHALLOW}"
-
-
-def _written(folder: Path, answer: Answer) -> Json:
-    """Writes an answer; gives what the record holds of it."""
-    height, width = answer.image.shape[:2]
-    entry: Json = {
-        "height": height,
-        "width": width,
-        "annotation": answer.write(folder),
-    }
-    if "scene" in answer.maps:
-        scores = answer.maps["scene"].astype(float).round(6).tolist()
-        entry["scenes"] = dict(zip(answer.classes.names, scores, strict=True))
-    return entry

@@ -1,21 +1,37 @@
 """The record of predictions: a line for each image, appended when its answers are written."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
-from fusionseg.files.atomic import Json, write_json
-from fusionseg.files.images import coco_panoptic_json
+from fusionseg.files.atomic import Json, replacing, write_json, write_json_lists
+from fusionseg.files.csv_text import write_rows
+from fusionseg.files.images import coco_categories, coco_panoptic_json
 from fusionseg.sample import Classes
 
 RECORD = "predictions.jsonl"
 """The file, which also tells that a folder holds predictions."""
 
 
+class Line(NamedTuple):
+    """Where the record holds an image.
+
+    Attributes:
+        state: The size of the image's file in bytes and its time of modification.
+        offset: Where in the record its line begins.
+    """
+
+    state: list[int]
+    offset: int
+
+
 class PredictionRecord:
     """The images whose answers a folder holds, so that a run that was stopped is continued by the next one.
 
-    The first line of the file holds the settings. An image is done unless its file has changed since. The
-    last line of a process that was killed may be cut, and is then removed.
+    The first line of the file holds the settings. An image is done unless its file has changed since; of
+    several lines of one image the last one counts. The last line of a process that was killed may be cut, and
+    is then removed. What lines say stays on the disk.
 
     Args:
         folder: The folder to write to.
@@ -29,27 +45,38 @@ class PredictionRecord:
         self.folder = folder
         self.path = folder / RECORD
         self.settings = settings
-        self.entries: dict[str, Json] = {}
-        if not self.path.is_file():
-            return
-        content = self.path.read_bytes()
-        whole = content[: content.rfind(b"\n") + 1]
-        if len(whole) < len(content):
-            with self.path.open("rb+") as file:
-                file.truncate(len(whole))
-        if lines := [json.loads(line) for line in whole.splitlines()]:
-            if lines[0] != settings:
-                keys = dict.fromkeys([*settings, *lines[0]])
-                differing = [key for key in keys if settings.get(key) != lines[0].get(key)]
-                raise FileExistsError(
-                    f"{folder} already holds predictions by another {' and '.join(differing)}: choose "
-                    "another folder with --out, or remove it"
-                )
-            self.entries = {entry["name"]: entry for entry in lines[1:]}
+        self.lines: dict[str, Line] = {}
+        if self.path.is_file():
+            self._read()
+
+    def _read(self) -> None:
+        """Finds the lines of the file, and removes one that was cut."""
+        with self.path.open("rb+") as file:
+            offset = 0
+            for line in file:
+                if not line.endswith(b"\n"):
+                    break
+                content = json.loads(line)
+                if offset:
+                    self.lines[content["name"]] = Line(content["state"], offset)
+                else:
+                    self._check(content)
+                offset += len(line)
+            file.truncate(offset)
+
+    def _check(self, settings: Json) -> None:
+        """Raises a FileExistsError if the folder's settings are others."""
+        keys = dict.fromkeys([*self.settings, *settings])
+        differing = [key for key in keys if self.settings.get(key) != settings.get(key)]
+        if differing:
+            raise FileExistsError(
+                f"{self.folder} already holds predictions by another {' and '.join(differing)}: choose "
+                "another folder with --out, or remove it"
+            )
 
     def has(self, name: str, path: Path) -> bool:
         """Whether the answers for an image are there, and its file is as it was."""
-        return name in self.entries and self.entries[name]["state"] == _state(path)
+        return name in self.lines and self.lines[name].state == _state(path)
 
     def add(self, name: str, path: Path, entry: Json) -> None:
         """Adds an image whose answers are written.
@@ -58,29 +85,75 @@ class PredictionRecord:
             name: The name of its output.
             path: Its file.
             entry: `file_name`, `height` and `width`; where there are any, the `annotation` in COCO's panoptic
-                format and the `scenes`, how likely each class is.
+                format, the `segments` as rows of a table, the `instances` as annotations in COCO's format
+                without ids, and the `scenes`, how likely each class is.
         """
-        entry = {"name": name, "state": _state(path), **entry}
-        new = not self.path.is_file() or not self.path.stat().st_size
+        state = _state(path)
         self.folder.mkdir(parents=True, exist_ok=True)
-        with self.path.open("a", encoding="utf-8") as file:
-            for line in [self.settings, entry] if new else [entry]:
-                file.write(json.dumps(line) + "\n")
-        self.entries[name] = entry
+        with self.path.open("ab") as file:
+            if not file.tell():
+                file.write(_encoded(self.settings))
+            self.lines[name] = Line(state, file.tell())
+            file.write(_encoded({"name": name, "state": state, **entry}))
+
+    def entries(self) -> Iterator[Json]:
+        """The entries of all images with their names, read one after the other."""
+        if not self.lines:
+            return
+        with self.path.open("rb") as file:
+            for line in self.lines.values():
+                file.seek(line.offset)
+                yield json.loads(file.readline())
 
     def finish(self, classes: Classes) -> None:
-        """Writes `panoptic.json` and `scenes.json` of all images, where the model has these tasks."""
+        """Writes what is in one file for all images, where the model has these tasks.
+
+        These are `panoptic.json`, `instances.json`, `segments.csv` and `scenes.json`.
+        """
+        from fusionseg.inference.answer import COLUMNS  # here, because it imports torch
+
         images, annotations, scenes = [], [], {}
-        for number, (name, entry) in enumerate(self.entries.items(), 1):
+        kinds: set[str] = set()
+        for number, entry in enumerate(self.entries(), 1):
+            kinds |= entry.keys()
             images.append({"id": number, **{key: entry[key] for key in ("file_name", "height", "width")}})
             if entry.get("annotation"):
                 annotations.append({"image_id": number, **entry["annotation"]})
             if entry.get("scenes"):
-                scenes[name] = entry["scenes"]
+                scenes[entry["name"]] = entry["scenes"]
         if annotations:
             write_json(self.folder / "panoptic.json", coco_panoptic_json(images, annotations, classes))
+        if "instances" in kinds:
+            categories = [each for each in coco_categories(classes) if each["isthing"]]
+            lists = {"images": images, "annotations": self._instances(), "categories": categories}
+            write_json_lists(self.folder / "instances.json", lists)
+        if "segments" in kinds:
+            with (
+                replacing(self.folder / "segments.csv") as draft,
+                draft.open("w", newline="", encoding="utf-8") as file,
+            ):
+                write_rows(file, self._segments(), ["image", *COLUMNS])
         if scenes:
             write_json(self.folder / "scenes.json", scenes)
+
+    def _instances(self) -> Iterator[Json]:
+        """The annotations of all instances, numbered from 1."""
+        number = 0
+        for image, entry in enumerate(self.entries(), 1):
+            for instance in entry["instances"]:
+                number += 1
+                yield {"id": number, "image_id": image, **instance}
+
+    def _segments(self) -> Iterator[Json]:
+        """The rows of all segments, each with the name of its image."""
+        for entry in self.entries():
+            for row in entry["segments"]:
+                yield {"image": entry["name"], **row}
+
+
+def _encoded(content: Json) -> bytes:
+    """A line of the file."""
+    return f"{json.dumps(content)}\n".encode()
 
 
 def _state(path: Path) -> list[int]:

@@ -1,7 +1,9 @@
+import csv
 import json
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -68,6 +70,75 @@ def test_the_panoptic_json_belongs_to_its_png(trained: Path, photos: Path, tmp_p
         }
 
 
+def masks(annotation: dict[str, Any], size: tuple[int, int]) -> npt.NDArray[Any]:
+    """The mask of an annotation: polygons filled by OpenCV at four times the size, or run lengths."""
+    outline = annotation["segmentation"]
+    if isinstance(outline, dict):
+        inside = np.arange(len(outline["counts"])) % 2 == 1
+        return np.repeat(inside, outline["counts"]).reshape(outline["size"], order="F")
+    canvas = np.zeros((4 * size[0] + 1, 4 * size[1] + 1), np.uint8)
+    for polygon in outline:
+        cv2.fillPoly(canvas, [4 * np.reshape(polygon, (-1, 2))], 1)
+    return canvas[2::4, 2::4] > 0  # the centers of the pixels
+
+
+def test_the_instances_json_holds_the_things_of_the_panoptic_maps(
+    trained: Path, photos: Path, tmp_path: Path
+) -> None:
+    main(["--run", str(trained), "--images", str(photos), "--out", str(tmp_path / "out")])
+    panoptic, told = (
+        json.loads((tmp_path / "out" / f"{name}.json").read_text()) for name in ("panoptic", "instances")
+    )
+    assert told["images"] == panoptic["images"]
+    things = [category for category in panoptic["categories"] if category["isthing"]]
+    assert told["categories"] == things
+    ids = [annotation["id"] for annotation in told["annotations"]]
+    assert ids == list(range(1, len(ids) + 1))
+    predictor = Predictor(trained)
+    for image, whole in zip(told["images"], panoptic["annotations"], strict=True):
+        answer = predictor(photos / image["file_name"])
+        wanted = {s["id"]: s for s in whole["segments_info"] if s["category_id"] in {c["id"] for c in things}}
+        found = [a for a in told["annotations"] if a["image_id"] == image["id"]]
+        assert len(found) == len(wanted)
+        colors = pixels(tmp_path / "out" / "panoptic" / whole["file_name"]).astype(int) @ [1, 256, 65536]
+        for annotation, (number, segment) in zip(found, wanted.items(), strict=True):
+            assert {key: annotation[key] for key in segment if key != "id"} == {
+                k: v for k, v in segment.items() if k != "id"
+            }
+            mask = masks(annotation, colors.shape)
+            np.testing.assert_array_equal(mask, colors == number)
+            assert annotation["score"] == pytest.approx(answer.confidence[mask].mean())
+    assert any(told["annotations"])
+
+
+def test_one_table_has_the_segments_of_all_images(trained: Path, photos: Path, tmp_path: Path) -> None:
+    main(["--run", str(trained), "--images", str(photos), "--out", str(tmp_path / "out")])
+    with (tmp_path / "out" / "segments.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    predictor = Predictor(trained)
+    expected = []
+    for name in ("a.png", "b.jpg", "more/a.tiff", "more/grey.webp"):
+        for row in predictor(photos / name).rows():
+            expected.append(
+                {"image": name.partition(".")[0], **{key: str(value) for key, value in row.items()}}
+            )
+    assert rows == expected
+
+
+def test_probabilities_and_soft_maps_are_written_where_they_are_asked_for(
+    trained: Path, photos: Path, tmp_path: Path
+) -> None:
+    own = ["--run", str(trained), "--images", str(photos / "a.png"), "--out"]
+    main([*own, str(tmp_path / "out"), "--probabilities", "true", "--soft"])
+    main([*own, str(tmp_path / "plain")])
+    asked, plain = answers(tmp_path / "out"), answers(tmp_path / "plain")
+    assert asked.keys() - plain.keys() == {"probabilities/a.npz", "confidence/a.png", "boundaries/a.png"}
+    assert all(asked[name] == plain[name] for name in plain)
+    Predictor(trained)(photos / "a.png", probabilities=True).save(tmp_path / "saved")
+    saved = answers(tmp_path / "saved")
+    assert all(asked[name] == saved[name] for name in asked.keys() - plain.keys())
+
+
 def test_a_run_and_its_checkpoint_answer_the_same(trained: Path, photos: Path, tmp_path: Path) -> None:
     checkpoint = trained / "checkpoints" / "best.ckpt"
     main(["--run", str(trained), "--images", str(photos / "a.png"), "--out", str(tmp_path / "a")])
@@ -82,7 +153,8 @@ def test_a_single_task_writes_what_it_has(tiny: list[str], photos: Path, tmp_pat
     run = tmp_path / "run"
     fit.main([*tiny, "--model.semantic_head", "null", "--trainer.max_epochs", "1", "--out", str(run)])
     main(["--run", str(run), "--images", str(photos / "a.png"), "--out", str(tmp_path / "out")])
-    assert {p.name for p in (tmp_path / "out").iterdir()} == {"region", "overlay", "predictions.jsonl"}
+    written = {"region", "overlay", "segments.csv", "predictions.jsonl"}
+    assert {p.name for p in (tmp_path / "out").iterdir()} == written
     (tmp_path / "out" / "predictions.jsonl").unlink()
     with pytest.raises(FileExistsError, match="already holds predictions"):
         main(["--run", str(run), "--images", str(photos / "a.png"), "--out", str(tmp_path / "out")])
@@ -115,23 +187,27 @@ def test_predictions_that_were_stopped_are_continued(
     seen: list[str] = []
     ask = FusionModule.predictions
 
-    def counted(self: FusionModule, batch: Any, size: tuple[int, int]) -> Any:
-        if len(seen) == 2:
-            seen.append("stopped")
+    def stopped(self: FusionModule, batch: Any, size: tuple[int, int], extras: Any) -> Any:
+        if batch["name"] == ["more/a"]:
             raise KeyboardInterrupt
-        seen.extend(batch["name"])
-        return ask(self, batch, size)
+        return ask(self, batch, size, extras)
 
-    monkeypatch.setattr(FusionModule, "predictions", counted)
+    monkeypatch.setattr(FusionModule, "predictions", stopped)
     with pytest.raises(KeyboardInterrupt):
         main([*own, str(tmp_path / "out")])
+
+    def counted(self: FusionModule, batch: Any, size: tuple[int, int], extras: Any) -> Any:
+        seen.extend(batch["name"])
+        return ask(self, batch, size, extras)
+
+    monkeypatch.setattr(FusionModule, "predictions", counted)
     record = tmp_path / "out" / "predictions.jsonl"
     if torn:
         record.write_bytes(record.read_bytes()[:-9])
     assert not (tmp_path / "out" / "panoptic.json").exists()
     main([*own, str(tmp_path / "out")])
     again = ["b"] if torn else []
-    assert seen == ["a", "b", "stopped", *again, "more/a", "more/grey"]
+    assert sorted(seen) == [*again, "more/a", "more/grey"]
     assert answers(tmp_path / "out") == answers(tmp_path / "whole")
 
 
@@ -146,9 +222,13 @@ def test_what_changed_is_predicted_again_and_other_settings_are_refused(
     after = answers(tmp_path / "out")
     assert {name for name in before if before[name] != after[name]} == {
         *(f"{kind}/a.png" for kind in ("semantic", "region", "panoptic", "overlay")),
-        "panoptic.json",
+        *("panoptic.json", "instances.json", "segments.csv"),
     }
-    for change, name in ((["--scale", "0.5"], "scale"), (["--value_range", "[0, 9]"], "value_range")):
+    for change, name in (
+        (["--scale", "0.5"], "scale"),
+        (["--value_range", "[0, 9]"], "value_range"),
+        (["--probabilities"], "probabilities"),
+    ):
         with pytest.raises(
             FileExistsError, match=f"holds predictions by another {name}: choose another folder"
         ):
@@ -164,10 +244,10 @@ def test_without_memory_for_an_image_the_next_one_follows(
 ) -> None:
     ask = FusionModule.predictions
 
-    def limited(self: FusionModule, batch: Any, size: tuple[int, int]) -> Any:
+    def limited(self: FusionModule, batch: Any, size: tuple[int, int], extras: Any) -> Any:
         if batch["name"] == ["b"]:
             raise error
-        return ask(self, batch, size)
+        return ask(self, batch, size, extras)
 
     monkeypatch.setattr(FusionModule, "predictions", limited)
     message = (
@@ -176,6 +256,27 @@ def test_without_memory_for_an_image_the_next_one_follows(
     with pytest.raises(ValueError, match=message):
         main(["--run", str(trained), "--images", str(photos), "--out", str(tmp_path / "out")])
     assert len(json.loads((tmp_path / "out" / "panoptic.json").read_text())["images"]) == 3
+
+
+def test_an_image_that_lacks_memory_beside_another_one_is_answered_alone(
+    trained: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = ["--run", str(trained), "--images", str(photos), "--out"]
+    main([*own, str(tmp_path / "whole")])
+    ask = FusionModule.predictions
+    tried: list[str] = []
+
+    def crowded(self: FusionModule, batch: Any, size: tuple[int, int], extras: Any) -> Any:
+        tried.extend(batch["name"])
+        if tried.count("b") == 1 and batch["name"] == ["b"]:
+            raise MemoryError
+        return ask(self, batch, size, extras)
+
+    monkeypatch.setattr(FusionModule, "predictions", crowded)
+    main([*own, str(tmp_path / "out")])
+    assert tried.count("b") == 2
+    assert len(tried) == 5
+    assert answers(tmp_path / "out") == answers(tmp_path / "whole")
 
 
 def test_other_errors_of_a_model_end_the_run(

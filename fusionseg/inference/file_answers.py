@@ -1,0 +1,135 @@
+"""Answers images in files and writes what the model says of each."""
+
+import math
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from fusionseg.config.remedies import is_out_of_memory
+from fusionseg.data.photo_notices import fits_range
+from fusionseg.files.atomic import Json
+from fusionseg.files.photos import Photo, orientation, read_image
+from fusionseg.inference.answer import SEGMENTED, SOFT, Answer
+from fusionseg.inference.inputs import NamedPhoto
+from fusionseg.inference.instances import instances
+from fusionseg.inference.predictor import Predictor
+
+
+class Named(NamedTuple):
+    """An image to predict.
+
+    Attributes:
+        name: The name of its output.
+        path: The file.
+        file_name: Its path relative to the folder that was named, with `/`.
+    """
+
+    name: str
+    path: Path
+    file_name: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of an image.
+
+    Attributes:
+        entry: What the record holds of its answers; None where it has none.
+        failure: Why it has none.
+        lacking: Whether that is for too little memory.
+        read: Whether it could be read.
+        turned: Whether it has an EXIF orientation.
+        deep: Whether its values have more than 8 bits.
+        misfit: Whether they do not fit their range.
+    """
+
+    entry: Json | None = None
+    failure: str = ""
+    lacking: bool = False
+    read: bool = False
+    turned: bool = False
+    deep: bool = False
+    misfit: bool = False
+
+    def is_out_of_memory(self) -> bool:
+        """Whether there was too little memory."""
+        return self.lacking
+
+
+class FileAnswers:
+    """A function that answers an image in a file, and writes the answer into a folder.
+
+    Args:
+        predictor: The model.
+        folder: The folder to write to.
+        settings: Those of the predictor, and whether `probabilities`, `soft` maps and `entropy` are written.
+    """
+
+    def __init__(self, predictor: Predictor, folder: Path, settings: Json) -> None:
+        self.predictor = predictor
+        self.folder = folder
+        self.value_range = settings["value_range"]
+        self.scale = settings["scale"]
+        self.soft = settings["soft"]
+        self.extras = ["confidence"]
+        self.extras += ["contours"] if self.soft else []
+        self.extras += [name for name in ("probabilities", "entropy") if settings[name]]
+
+    def __call__(self, image: Named) -> Outcome:
+        """What became of an image; errors other than of its file or of memory are raised."""
+        try:
+            photo = read_image(image.path, self.value_range, self.predictor.channels)
+        except (ValueError, OSError) as error:
+            return Outcome(failure=str(error))
+        except (MemoryError, cv2.error) as error:
+            if not is_out_of_memory(error):
+                raise
+            failure = f"{image.path}: out of memory where it is read: make it smaller"
+            return Outcome(failure=failure, lacking=True)
+        outcome = self._read(image.path, photo)
+        try:
+            [answer] = self.predictor.answers([NamedPhoto(image.name, photo)], self.extras)
+            return replace(outcome, entry=self._written(answer))
+        except (MemoryError, RuntimeError, cv2.error) as error:
+            if not is_out_of_memory(error):
+                raise
+            return replace(outcome, failure=self._too_large(image.path, photo), lacking=True)
+
+    def _read(self, path: Path, photo: Photo) -> Outcome:
+        """What is worth a notice in an image that was read."""
+        deep = photo.dtype != np.uint8
+        return Outcome(
+            read=True,
+            turned=orientation(path) > 1,
+            deep=deep,
+            misfit=deep and not fits_range(photo, self.value_range is not None),
+        )
+
+    def _too_large(self, path: Path, photo: Photo) -> str:
+        """Why an image has no answer for which there is too little memory."""
+        height, width = photo.shape[:2]
+        return (
+            f"{path}: out of memory at {width} x {height} pixels and a scale of {self.scale:g}: give a lower "
+            "--scale"
+        )
+
+    def _written(self, answer: Answer) -> Json:
+        """Writes an answer; gives what the record holds of it."""
+        entry: Json = dict(zip(("height", "width"), answer.image.shape, strict=False))
+        if any(kind in answer.maps for kind in SEGMENTED):
+            rows = answer.rows()
+            for row in rows:
+                row["score"] = None if math.isnan(row["score"]) else row["score"]
+            entry["segments"] = rows
+            if "panoptic" in answer.maps and answer.classes.things:
+                entry["instances"] = instances(answer, rows)
+        if not self.soft:
+            answer = replace(answer, maps={k: m for k, m in answer.maps.items() if k not in SOFT})
+        entry["annotation"] = answer.write(self.folder)
+        if "scene" in answer.maps:
+            scores = answer.maps["scene"].astype(float).round(6).tolist()
+            entry["scenes"] = dict(zip(answer.classes.names, scores, strict=True))
+        return entry
