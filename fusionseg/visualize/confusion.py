@@ -52,7 +52,7 @@ def confusion_picture(counts: Array, classes: Classes, title: str) -> Picture:
     shares = row_shares(counts)
     few = len(classes) <= FEW
     cell = 0.45 if few else 0.13
-    side = cell * len(classes) + 2.5
+    side = max(cell * len(classes) + 2.5, 4.5)
     figure = Figure((side + 0.8, side), dpi=100, layout="constrained")
     ax = figure.subplots()
     image = ax.imshow(shares, cmap=colormaps["Blues"].with_extremes(bad="0.9"), vmin=0, vmax=1)
@@ -63,7 +63,7 @@ def confusion_picture(counts: Array, classes: Classes, title: str) -> Picture:
     ax.set(title=title, xlabel="predicted", ylabel="true")
     if few:
         _write(ax, shares)
-    figure.colorbar(image, label="share of the true pixels of a class", shrink=0.6, aspect=30)
+    figure.colorbar(image, label="share of the true pixels", shrink=0.6)
     return drawn(figure)
 
 
