@@ -1,14 +1,16 @@
 import json
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from fusionseg.inference.answer import COLUMNS
 from fusionseg.inference.prediction_record import PredictionRecord
 from fusionseg.sample import Classes
 
 SETTINGS = {"checkpoint": "abc", "scale": 1.0, "value_range": None}
-CLASSES = Classes(("a", "b"), ((1, 1, 1), (2, 2, 2)))
+CLASSES = Classes(("a", "b"), ((1, 1, 1), (2, 2, 2)), things=(1,))
 
 
 @pytest.fixture
@@ -21,7 +23,18 @@ def photos(tmp_path: Path) -> list[Path]:
 
 def entry(path: Path) -> dict[str, Any]:
     annotation = {"file_name": path.name, "segments_info": []}
-    return {"file_name": path.name, "height": 2, "width": 3, "annotation": annotation, "scenes": {"a": 0.5}}
+    segments = [
+        dict.fromkeys(COLUMNS, 0) | {"id": number, "score": score} for number, score in ((7, 0.5), (9, None))
+    ]
+    return {
+        "file_name": path.name,
+        "height": 2,
+        "width": 3,
+        "segments": segments,
+        "instances": [{"category_id": 1, "area": 4}] * 2,
+        "annotation": annotation,
+        "scenes": {"a": 0.5},
+    }
 
 
 def record(folder: Path, photos: list[Path]) -> PredictionRecord:
@@ -31,7 +44,7 @@ def record(folder: Path, photos: list[Path]) -> PredictionRecord:
     return made
 
 
-@pytest.mark.parametrize("cut", range(0, 400, 7))
+@pytest.mark.parametrize("cut", range(0, 1900, 37))
 def test_a_record_that_was_cut_anywhere_is_continued(tmp_path: Path, photos: list[Path], cut: int) -> None:
     whole = record(tmp_path / "whole", photos)
     content = whole.path.read_bytes()
@@ -62,6 +75,57 @@ def test_the_json_files_hold_all_images_in_order(tmp_path: Path, photos: list[Pa
     assert json.loads((tmp_path / "out" / "scenes.json").read_text()) == {
         str(i): {"a": 0.5} for i in range(3)
     }
+
+
+def test_instances_are_numbered_over_all_images_and_the_table_has_all_segments(
+    tmp_path: Path, photos: list[Path]
+) -> None:
+    record(tmp_path / "out", photos).finish(CLASSES)
+    told = json.loads((tmp_path / "out" / "instances.json").read_text())
+    assert [(a["id"], a["image_id"]) for a in told["annotations"]] == [
+        (1, 1),
+        (2, 1),
+        (3, 2),
+        (4, 2),
+        (5, 3),
+        (6, 3),
+    ]
+    assert told["categories"] == [{"id": 1, "name": "b", "isthing": 1, "color": [2, 2, 2]}]
+    lines = (tmp_path / "out" / "segments.csv").read_text().splitlines()
+    assert lines[0].split(",") == ["image", *COLUMNS]
+    assert [line.split(",")[:2] for line in lines[1:]] == [
+        [str(i), number] for i in range(3) for number in "79"
+    ]
+    assert [line.split(",")[-1] for line in lines[1:3]] == ["0.5", ""]
+
+
+def test_an_image_that_was_answered_again_is_there_once_and_as_it_is_now(
+    tmp_path: Path, photos: list[Path]
+) -> None:
+    made = record(tmp_path / "out", photos)
+    changed = entry(photos[0]) | {"height": 99, "instances": []}
+    made.add("0", photos[0], changed)
+    for one in (made, PredictionRecord(tmp_path / "out", SETTINGS)):
+        one.finish(CLASSES)
+        told = json.loads((tmp_path / "out" / "instances.json").read_text())
+        assert [image["height"] for image in told["images"]] == [99, 2, 2]
+        assert [a["image_id"] for a in told["annotations"]] == [2, 2, 3, 3]
+
+
+def test_what_images_have_stays_on_the_disk(tmp_path: Path, photos: list[Path]) -> None:
+    polygon = list(range(50_000))
+    large = entry(photos[0]) | {"instances": [{"segmentation": [polygon]}]}
+    made = PredictionRecord(tmp_path / "out", SETTINGS)
+    tracemalloc.start()
+    for number in range(12):
+        made.add(str(number), photos[0], large)
+    made = PredictionRecord(tmp_path / "out", SETTINGS)
+    made.finish(CLASSES)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    one = len(json.dumps(large)) + 28 * len(polygon) + 8 * len(polygon)
+    assert made.path.stat().st_size > 3e6
+    assert peak < 5 * one
 
 
 def test_other_settings_are_named(tmp_path: Path, photos: list[Path]) -> None:
