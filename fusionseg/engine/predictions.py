@@ -62,7 +62,7 @@ def predictions(
     """
     maps = {task: head.labels(outputs[task], frame) for task, head in heads.items()}
     maps |= _boundaries(outputs, heads, frame, extras)
-    maps |= _class_probabilities(outputs, heads, frame, extras, maps)
+    maps |= _class_probabilities(outputs, heads, frame, extras)
     return fused(maps, names, classes, areas)
 
 
@@ -82,27 +82,15 @@ def _boundaries(
 
 
 def _class_probabilities(
-    outputs: Outputs,
-    heads: Mapping[str, Head],
-    frame: Frame,
-    extras: Collection[str],
-    labels: Mapping[str, Tensor],
+    outputs: Outputs, heads: Mapping[str, Head], frame: Frame, extras: Collection[str]
 ) -> dict[str, Tensor]:
     """Those of the extras that are of the probabilities of classes; none where the head predicts none."""
     head = heads.get("semantic")
     if not isinstance(head, SemanticHead):
         return {}
-    maps: dict[str, Tensor] = {}
-    if "log_probabilities" in extras:
-        maps["log_probabilities"] = head.log_probabilities(outputs["semantic"], frame)
-    if {"probabilities", "confidence", "entropy"} & set(extras):
-        probabilities = head.probabilities(outputs["semantic"], frame)
-        chosen = probabilities.gather(1, labels["semantic"].unsqueeze(1)).squeeze(1)
-        soft = {"probabilities": probabilities, "confidence": chosen}
-        if "entropy" in extras:
-            soft["entropy"] = torch.special.entr(probabilities).sum(1)
-        maps |= {name: values for name, values in soft.items() if name in extras}
-    return maps
+    known = (head.log_probabilities, head.probabilities, head.confidence, head.entropy)
+    wanted = {one.__name__: one for one in known if one.__name__ in extras}
+    return {name: function(outputs["semantic"], frame) for name, function in wanted.items()}
 
 
 def fused(

@@ -101,6 +101,14 @@ class SemanticHead(Dense, Head):
         """The logarithms of the probabilities (B, C, H, W), also of those too small or large for float32."""
         return by_rows(self._log_probable, output, frame)
 
+    def confidence(self, output: Tensor, frame: Frame) -> Tensor:
+        """The probability of the predicted class of every pixel (B, H, W), from logits (B, C or 1, h, w)."""
+        return by_rows(self._certain, output, frame)
+
+    def entropy(self, output: Tensor, frame: Frame) -> Tensor:
+        """The entropy (B, H, W), in nats, of the probabilities, from logits (B, C or 1, h, w)."""
+        return by_rows(lambda logits: torch.special.entr(self._probable(logits)).sum(1), output, frame)
+
     def averaged(self, outputs: Sequence[Tensor]) -> Tensor:
         """The logits (B, C or 1, h, w) of the mean probabilities."""
         return logits_of_mean(outputs) if self.binary else log_of_mean(outputs)
@@ -145,6 +153,10 @@ class SemanticHead(Dense, Head):
             positive = logits.sigmoid()
             return torch.cat([1 - positive, positive], 1)
         return logits.softmax(1)
+
+    def _certain(self, logits: Tensor) -> Tensor:
+        """The probability of the predicted class (B, H, W), from logits (B, C or 1, H, W)."""
+        return self._probable(logits).gather(1, self._decided(logits).unsqueeze(1)).squeeze(1)
 
     def _log_probable(self, logits: Tensor) -> Tensor:
         """The logarithms of the probabilities (B, C, H, W), from logits (B, C or 1, H, W)."""
