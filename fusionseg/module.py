@@ -4,7 +4,6 @@ from collections.abc import Callable, Collection
 from typing import Any
 
 import torch
-from lightning.pytorch import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.optim import AdamW, Optimizer
@@ -17,6 +16,7 @@ from fusionseg.config.recipe import record
 from fusionseg.engine.batch_errors import of_batch
 from fusionseg.engine.distributed import world_size
 from fusionseg.engine.evaluation import Evaluation, Scored, Truths, suite_for
+from fusionseg.engine.hub_module import HubModule
 from fusionseg.engine.loss_log import LossLog, check_finite
 from fusionseg.engine.objective import Objective, Step, padded_terms
 from fusionseg.engine.optimization import WarmupPoly, allows_fused, balance_losses, check_factors, configured
@@ -35,7 +35,7 @@ from fusionseg.networks.base import Outputs
 from fusionseg.sample import Classes, Prediction, Sample
 
 
-class FusionModule(LightningModule):
+class FusionModule(HubModule):
     """Semantic and region segmentation together: `L = alpha * L_semantic + beta * L_region`.
 
     Args:
@@ -243,11 +243,11 @@ class FusionModule(LightningModule):
         checkpoint["losses"] = self.loss_log.state()
         checkpoint["planned_steps"] = self.schedule.total_steps
         check_finite(checkpoint["state_dict"], self.global_step)
-        arguments = checkpoint["hyper_parameters"]
-        arguments["backbone"] = {**arguments["backbone"], **self.network.recorded()}
+        checkpoint["hyper_parameters"] |= self.recorded()
 
     @override
     def on_load_checkpoint(self, checkpoint: Checkpoint) -> None:
+        super().on_load_checkpoint(checkpoint)
         self.loss_log.resume(checkpoint.get("losses"))
         self.schedule.resume(checkpoint)
 

@@ -54,6 +54,7 @@ OWNERS = {
     "optuna": {"studies", "tuning"},
     "torchmetrics": {"metrics"},
     "jsonargparse": {"cli", "config"},
+    "huggingface_hub": {"engine", "runs"},
 }
 """The packages that may import a library; libraries that are not named may be imported anywhere."""
 

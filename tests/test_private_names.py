@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 import pytest
 import torch
+from huggingface_hub import ModelHubMixin
 from jsonargparse import ArgumentParser
 from lightning.pytorch import Trainer
 from lightning.pytorch.loggers import WandbLogger
@@ -29,6 +30,7 @@ from torchmetrics import Metric
 from torchvision.models.detection.roi_heads import RoIHeads
 
 import fusionseg
+from fusionseg.module import FusionModule
 
 ROOT = Path(fusionseg.__file__).parent
 STRINGS = {"_path", "_stage", "_stuff", "_things"}
@@ -345,6 +347,27 @@ INTERNALS = [
         "config/replacement",
         "the defaults of a class as the parser fills them in",
         replacing,
+    ),
+    Internal(
+        "_save_pretrained",
+        "huggingface_hub",
+        "engine/hub_module",
+        "documented as the mixin's hook, in spite of its underscore",
+        lambda: parameters(ModelHubMixin._save_pretrained) == ["self", "save_directory"],
+    ),
+    Internal(
+        "_from_pretrained",
+        "huggingface_hub",
+        "engine/hub_module",
+        "documented as the mixin's hook, in spite of its underscore; with an argument `config` it is given the file's",
+        lambda: (
+            parameters(ModelHubMixin._from_pretrained)
+            == [
+                *("model_id", "revision", "cache_dir", "force_download"),
+                *("local_files_only", "token", "model_kwargs"),
+            ]
+            and FusionModule._hub_mixin_inject_config
+        ),
     ),
     Internal(
         "_load_from_state_dict",

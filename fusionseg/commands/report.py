@@ -105,10 +105,10 @@ def _predicted(
 ) -> dict[str, dict[str, Picture]]:
     """The pictures of some images by the model of a run as it was evaluated: its epoch and its decoder."""
     from fusionseg.commands.evaluate import EvaluateCLI
+    from fusionseg.engine.decoding import decode_with
     from fusionseg.engine.precision import fast_precision
     from fusionseg.runs.checkpoints import load_state
     from fusionseg.runs.chosen_images import chosen_rows
-    from fusionseg.runs.decoder import decode_with
     from fusionseg.runs.restore import arguments
 
     which: Literal["best", "last"] = "last" if evaluated.get("checkpoint") == "last" else "best"

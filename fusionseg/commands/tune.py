@@ -12,10 +12,11 @@ from fusionseg.cli.parser import Parser
 from fusionseg.commands.evaluate import EvaluateCLI, asked_checkpoint, check_images
 from fusionseg.config.errors import UsageError, UserError
 from fusionseg.config.trust import untrusted
+from fusionseg.engine.decoding import Parameters
 from fusionseg.engine.precision import fast_precision
 from fusionseg.module import FusionModule
 from fusionseg.runs.checkpoints import load_state
-from fusionseg.runs.decoder import Decoder, Parameters, digest, shown
+from fusionseg.runs.decoder import Decoder, digest, shown
 from fusionseg.runs.folder import RunFolder
 from fusionseg.runs.restore import arguments
 from fusionseg.studies.launchers import stoppable

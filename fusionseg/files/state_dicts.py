@@ -1,14 +1,16 @@
 """State dicts in files, read without executing code."""
 
 import warnings
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias, TypeGuard
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from fusionseg.config.errors import UserError
+from fusionseg.config.errors import UserError, with_place
+from fusionseg.config.parser_messages import innermost
 
 Checkpoint: TypeAlias = dict[str, Any]
 """The content of a checkpoint or the state of a callback: tensors, plain values, and containers of these."""
@@ -78,6 +80,38 @@ def not_finite(state: Mapping[str, Any], may_be_infinite: Collection[str] = ()) 
         for name, value in floats.items()
     ]
     return [name for name, found in zip(floats, torch.stack(wrong).tolist(), strict=True) if found]
+
+
+def check_weights(model: nn.Module, source: Path) -> None:
+    """Checks the weights of a model.
+
+    Args:
+        model: The model.
+        source: The file that they are from, or are to be written to.
+
+    Raises:
+        WeightsError: If a parameter or buffer holds NaN, or a parameter infinity.
+    """
+    buffers = {name for name, _ in model.named_buffers()}
+    if wrong := not_finite(model.state_dict(), may_be_infinite=buffers):
+        raise WeightsError(
+            f"{source}: the weights hold NaN or infinity in {', '.join(wrong[:3])}: take another"
+        )
+
+
+@contextmanager
+def unusable(source: Path | str, name: str) -> Iterator[None]:
+    """Turns any error into a WeightsError, as nobody lists what constructors say to arguments of any kind.
+
+    Args:
+        source: Where the arguments and the weights are from.
+        name: The class that they are to make.
+    """
+    try:
+        yield
+    except Exception as error:
+        reported = " ".join(str(innermost(error)).split())[:300] or type(error).__name__
+        raise WeightsError(f"{source}: what it holds makes no {name}: {with_place(reported)}") from error
 
 
 def tensors(path: Path) -> dict[str, Tensor]:

@@ -17,8 +17,7 @@ from fusionseg.files.photos import Photo, ValueRange
 from fusionseg.inference.answer import Answer
 from fusionseg.inference.ensemble import Ensemble
 from fusionseg.inference.inputs import AnyImage, NamedPhoto, is_image, named_photo
-from fusionseg.inference.sources import Source, agreed, common_settings
-from fusionseg.runs.decoder import tuned
+from fusionseg.inference.sources import agreed, common_settings, trained_models
 from fusionseg.sample import Classes
 
 SOFT = ("contours", "confidence")
@@ -35,9 +34,9 @@ class Predictor:
     >>> p("photo.jpg").segments()  # doctest: +SKIP
 
     Args:
-        source: A run folder, whose best checkpoint is taken with its tuned decoder if there is one, or a
-            checkpoint. It may be anybody's: only classes of trusted packages are built. Several are an
-            `Ensemble`, without their tuned decoders.
+        source: A run folder, whose best checkpoint is taken with its tuned decoder if there is one, a
+            checkpoint, or a folder of `save_pretrained`. It may be anybody's: only classes of trusted
+            packages are built. Several are an `Ensemble`, without their tuned decoders.
         device: As torch's, such as `cuda:1`; the fastest that there is where left out.
         precision: As Lightning's; bf16-mixed where left out and that is fast.
         threads: Threads of torch and OpenCV, for this whole process; theirs where left out.
@@ -87,14 +86,13 @@ class Predictor:
     ) -> None:
         _check(threads, batch_size, scale, value_range)
         self.passes = Passes.of(tile, overlap, tta)
-        sources = Source.all(source, trust)
+        sources = trained_models(source, untuned, trust)
         models = [one.model for one in sources]
-        alone = sources[0] if len(sources) == 1 else None
+        alone = len(sources) == 1
         self.model: Any = models[0] if alone and samples is None else Ensemble(models, samples)
         answering(self.model, passes=self.passes)  # refuses what it cannot do, before an image is read
-        run = alone.run if alone else None
-        self.decoder = tuned(models[0], run, "best") if run and not untuned else None
-        self._left_out = not alone and not untuned and any(one.tuned for one in sources)
+        self.decoder = sources[0].decoder if alone else None
+        self._left_out = not alone and not untuned and any(one.is_tuned for one in sources)
         self.settings = common_settings(sources, scale, value_range)
         if samples is not None:
             self.settings["samples"] = samples

@@ -1,76 +1,41 @@
 """The models of run folders and checkpoints, as they are asked for answers."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from fusionseg.config.errors import UsageError, UserError
 from fusionseg.files.atomic import Json
 from fusionseg.files.photos import ValueRange
 from fusionseg.runs.decoder import digest
-from fusionseg.runs.folder import RunFolder
-from fusionseg.runs.restore import restored
+from fusionseg.runs.trained_model import TrainedModel, trained_model
 
 Value = TypeVar("Value")
 
 
-@dataclass(frozen=True)
-class Source:
-    """A trained model and where it is from.
+def trained_models(
+    paths: str | Path | Sequence[str | Path], untuned: bool, trust: Iterable[str]
+) -> list[TrainedModel]:
+    """What one path names, or each of several, whose tuned decoders are left out.
 
-    Attributes:
-        model: The LightningModule.
-        data: What the checkpoint says about its data.
-        digest: The digest of the checkpoint.
-        run: The run folder; None where it is of a checkpoint alone.
+    Args:
+        paths: Run folders, checkpoints, and folders of `save_pretrained`.
+        untuned: Whether the tuned decoder of one alone is left out too.
+        trust: Packages to trust beside those of `fusionseg.config.trust`.
+
+    Raises:
+        UsageError: If there is no path.
+        ValueError: If one holds no model.
+        OSError: If there is no such file.
     """
-
-    model: Any
-    data: dict[str, Any]
-    digest: str
-    run: RunFolder | None
-
-    @property
-    def tuned(self) -> bool:
-        """Whether the run has a tuned decoder."""
-        return self.run is not None and self.run.decoder.is_file()
-
-    @classmethod
-    def all(cls, paths: str | Path | Sequence[str | Path], trust: Iterable[str]) -> list["Source"]:
-        """What one path names, or each of several.
-
-        Raises:
-            UsageError: If there is no path.
-            ValueError: If one holds no model.
-            OSError: If there is no such file.
-        """
-        several = [paths] if isinstance(paths, str | Path) else list(paths)
-        if not several:
-            raise UsageError("expected a run folder or a checkpoint, found none", "run")
-        trusted = tuple(trust)
-        return [cls.of(path, trusted) for path in several]
-
-    @classmethod
-    def of(cls, path: str | Path, trust: Iterable[str]) -> "Source":
-        """The best checkpoint of a run folder, or a checkpoint.
-
-        Raises:
-            ValueError: If it holds no model.
-            OSError: If there is no such file.
-        """
-        if not Path(path).exists():
-            raise FileNotFoundError(f"expected a run folder or a checkpoint, found no {path}")
-        run = RunFolder(path) if Path(path).is_dir() else None
-        checkpoint = Path(path)
-        if run:
-            run.configuration()
-            checkpoint = run.checkpoint()
-        model, data = restored(checkpoint, run.path if run else None, trust)
-        return cls(model, data, digest(checkpoint), run)
+    several = [paths] if isinstance(paths, str | Path) else list(paths)
+    if not several:
+        raise UsageError("expected a run folder or a checkpoint, found none", "run")
+    trusted = tuple(trust)
+    return [trained_model(Path(path), untuned or len(several) > 1, trusted) for path in several]
 
 
-def common_settings(sources: Sequence[Source], scale: float | None, value_range: ValueRange | None) -> Json:
+def common_settings(sources: Sequence[TrainedModel], scale: float | None, value_range: ValueRange | None) -> Json:
     """What answers depend on: the digest of the `checkpoint`, or several, `scale` and `value_range`.
 
     Args:
@@ -81,7 +46,7 @@ def common_settings(sources: Sequence[Source], scale: float | None, value_range:
     Raises:
         UserError: If they were trained with several, and none is given.
     """
-    digests = [one.digest for one in sources]
+    digests = [digest(one.file) for one in sources]
     scales = [float(one.data.get("scale", 1.0)) for one in sources]
     ranges = [one.data.get("value_range") for one in sources]
     return {

@@ -9,7 +9,7 @@ from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch import LightningModule
 
 from fusionseg.files.atomic import replacing
-from fusionseg.files.state_dicts import Checkpoint, WeightsError, is_state, not_finite, reason, unpickled
+from fusionseg.files.state_dicts import Checkpoint, WeightsError, check_weights, is_state, reason, unpickled
 from fusionseg.runs.portable import portable
 
 
@@ -96,16 +96,3 @@ def load_state(model: LightningModule, checkpoint: Path) -> None:
         )
     model.load_state_dict(state)
     check_weights(model, checkpoint)
-
-
-def check_weights(model: LightningModule, checkpoint: Path) -> None:
-    """Checks the weights that a model was given by a checkpoint.
-
-    Raises:
-        WeightsError: If a parameter or buffer holds NaN, or a parameter infinity.
-    """
-    buffers = {name for name, _ in model.named_buffers()}
-    if wrong := not_finite(model.state_dict(), may_be_infinite=buffers):
-        raise WeightsError(
-            f"{checkpoint}: the weights hold NaN or infinity in {', '.join(wrong[:3])}: take another"
-        )

@@ -2,8 +2,6 @@
 
 import dataclasses
 import hashlib
-import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -12,12 +10,9 @@ from typing import Any, Literal, TypeAlias
 import yaml
 
 from fusionseg.config.errors import UsageError, UserError, mapping
+from fusionseg.engine.decoding import Parameters, decode_with, set_temperatures
 from fusionseg.files.atomic import Json, write_text
-from fusionseg.heads import Head
 from fusionseg.runs.folder import RunFolder
-
-Parameters: TypeAlias = dict[str, dict[str, float]]
-"""Parameters of decodings by task and name."""
 
 Which: TypeAlias = Literal["best", "last"]
 
@@ -61,6 +56,11 @@ class Decoder:
     fusionseg: str = dataclasses.field(default_factory=lambda: version("fusionseg"))
 
     @property
+    def temperatures(self) -> dict[str, Any]:
+        """The temperature of each task that has one."""
+        return {task: values.get("temperature") for task, values in self.calibration.items()}
+
+    @property
     def record(self) -> Json:
         """What results say that are decoded with it."""
         found: Json = {"parameters": self.parameters, "metric": self.metric, "trials": self.trials}
@@ -95,7 +95,19 @@ class Decoder:
         """
         if not run.decoder.is_file():
             return None
-        content = mapping(run.decoder)
+        return cls.recorded(mapping(run.decoder), run.decoder)
+
+    @classmethod
+    def recorded(cls, content: Json, source: Path) -> "Decoder":
+        """The decoder that a record is of.
+
+        Args:
+            content: The record, which may be anybody's.
+            source: The file that it is from, for messages.
+
+        Raises:
+            UserError: If it is something else.
+        """
         names = {field.name for field in dataclasses.fields(cls)}
         found = ", ".join(map(str, content)) or "nothing"
         content.setdefault("calibration", {})  # which earlier versions did not fit
@@ -106,7 +118,7 @@ class Decoder:
         )
         if not whole:
             raise UserError(
-                f"{run.decoder}: expected what `fusionseg tune` writes, {', '.join(sorted(names))}, found "
+                f"{source}: expected what `fusionseg tune` writes, {', '.join(sorted(names))}, found "
                 f"{found}: tune again, or remove the file"
             )
         return cls(**content)
@@ -131,49 +143,6 @@ def digest(checkpoint: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def decode_with(heads: Mapping[str, Head], parameters: Parameters, source: Path) -> None:
-    """Changes parameters of the heads' decodings.
-
-    Args:
-        heads: The head of each task.
-        parameters: The parameters by task and name.
-        source: The file that they are from.
-
-    Raises:
-        UserError: If a head is missing or cannot be used with them.
-    """
-    for task, values in parameters.items():
-        if task not in heads:
-            known = ", ".join(heads) or "nothing"
-            raise UserError(f"{source}: expected a head of {task}, found heads of {known}")
-        try:
-            heads[task].set_decoding(**values)
-        except (ValueError, TypeError) as error:
-            raise UserError(f"{source}: {task}: {error}") from error
-
-
-def set_temperatures(heads: Mapping[str, Head], decoder: Decoder, source: Path) -> None:
-    """Changes the temperatures of the heads' probabilities.
-
-    Args:
-        heads: The head of each task.
-        decoder: What was tuned.
-        source: The file that it is from.
-
-    Raises:
-        UserError: If a head is missing, or a temperature is no number above 0.
-    """
-    for task, values in decoder.calibration.items():
-        value = values.get("temperature")
-        if task not in heads:
-            raise UserError(
-                f"{source}: expected a head of {task}, found heads of {', '.join(heads) or 'nothing'}"
-            )
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
-            raise UserError(f"{source}: {task}: expected a temperature above 0, found {value!r}")
-        heads[task].temperature = value
-
-
 def tuned(model: Any, run: RunFolder, which: Which | None = None) -> Decoder | None:
     """Lets a model decode as the run's `decoder.yaml` says.
 
@@ -191,7 +160,7 @@ def tuned(model: Any, run: RunFolder, which: Which | None = None) -> Decoder | N
     decoder = Decoder.of(run)
     if decoder is None:
         return None
-    heads: dict[str, Head] = getattr(model, "heads", {})
+    heads: dict[str, Any] = getattr(model, "heads", {})
     remedy = "tune again (fusionseg tune), or leave it out with --untuned true"
     if which and decoder.digest != digest(run.checkpoint(which)):
         other = "an earlier one" if decoder.checkpoint == which else f"{decoder.checkpoint}.ckpt"
@@ -203,6 +172,6 @@ def tuned(model: Any, run: RunFolder, which: Which | None = None) -> Decoder | N
                 raise UsageError(
                     f"is {own} here, and was {value} when {run.decoder} was tuned: {remedy}", f"{task}.{name}"
                 )
-    set_temperatures(heads, decoder, run.decoder)
+    set_temperatures(heads, decoder.temperatures, run.decoder)
     decode_with(heads, decoder.parameters, run.decoder)
     return decoder

@@ -2,21 +2,21 @@
 
 import inspect
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
 
 from lightning.pytorch import LightningModule
 
-from fusionseg.config.errors import UsageError, mapping, with_place
-from fusionseg.config.parser_messages import innermost
+from fusionseg.config.errors import UsageError, mapping
 from fusionseg.config.recipe import import_path
 from fusionseg.config.trust import check_named, imported, untrusted
-from fusionseg.files.state_dicts import Checkpoint, WeightsError
+from fusionseg.engine.hub_config import preprocessing
+from fusionseg.files.state_dicts import Checkpoint, WeightsError, check_weights, unusable
 from fusionseg.module import FusionModule
 from fusionseg.networks.backbone import RECORDED
 from fusionseg.networks.pretrained import load_whole
-from fusionseg.runs.checkpoints import check_weights, opened
+from fusionseg.runs.checkpoints import opened
 from fusionseg.runs.folder import RunFolder
 
 
@@ -40,27 +40,14 @@ def restored(
         given = content.get("hyper_parameters", {})
         if model_class is FusionModule and "classes" not in given:
             raise WeightsError(f"{checkpoint}: not of a FusionModule; name the run folder instead (--run)")
-        try:
-            own = {name: value for name, value in given.items() if not name.startswith("_")}
+        own = {name: value for name, value in given.items() if not name.startswith("_")}
+        with unusable(checkpoint, model_class.__name__):
             check_named(LightningModule, {"class_path": import_path(model_class), "init_args": own})
             model: LightningModule = model_class.load_from_checkpoint(
                 checkpoint, map_location="cpu", weights_only=True
             )
-        # nobody lists what constructors say to hyperparameters that may be anything
-        except Exception as error:
-            reported = " ".join(str(innermost(error)).split())[:300] or type(error).__name__
-            name = model_class.__name__
-            raise WeightsError(
-                f"{checkpoint}: what it holds makes no {name}: {with_place(reported)}"
-            ) from error
     check_weights(model, checkpoint)
-    return model.eval(), _data(content)
-
-
-def _data(content: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments of a checkpoint's data and its value range, which is kept under the name of its class."""
-    states = [v for v in content.values() if isinstance(v, Mapping) and v.keys() == {"value_range"}]
-    return {**content.get("datamodule_hyper_parameters", {}), **(states[0] if states else {})}
+    return model.eval(), preprocessing(content)
 
 
 def start_from(model: LightningModule, weights: Path) -> None:

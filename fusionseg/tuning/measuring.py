@@ -11,12 +11,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from fusionseg.engine.decoding import Parameters
 from fusionseg.engine.predictions import fused
 from fusionseg.heads import Head
 from fusionseg.heads.base import Output
 from fusionseg.metrics import MetricSuite
 from fusionseg.metrics.suite import total
-from fusionseg.runs.decoder import Parameters
 from fusionseg.sample import Classes, Counted, Frame, Truth
 
 DECODING = "decoding.pickle"

@@ -6,9 +6,9 @@ from functools import cached_property
 
 from fusionseg.config.errors import UsageError
 from fusionseg.config.type_names import nearest
+from fusionseg.engine.decoding import Parameters
 from fusionseg.heads import Head, Range, RegionHead, SemanticHead
 from fusionseg.metrics import ImageMetric, MetricSuite
-from fusionseg.runs.decoder import Parameters
 
 FUSED = ("semantic", "region")
 """The tasks whose labels are fused, and the answers in which they are."""

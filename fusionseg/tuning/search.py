@@ -22,9 +22,9 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from fusionseg.engine.decoding import Parameters
 from fusionseg.metrics.suite import total
 from fusionseg.module import FusionModule
-from fusionseg.runs.decoder import Parameters
 from fusionseg.scores.workers import Workers
 from fusionseg.tuning.measuring import measured
 from fusionseg.tuning.outputs import KeptOutputs, kept_outputs

@@ -6,9 +6,9 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from fusionseg.config.errors import UsageError, UserError
+from fusionseg.engine.decoding import Parameters
 from fusionseg.heads import Range
 from fusionseg.metrics.directions import lower_is_better
-from fusionseg.runs.decoder import Parameters
 from fusionseg.studies.search import space
 from fusionseg.studies.search.samplers import INSTALL, quiet
 

@@ -250,7 +250,9 @@ def test_arguments_out_of_range_are_named(trained: Path, arguments: dict[str, An
 
 
 def test_no_model_is_one_line(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"expected a run folder or a checkpoint, found no .*nowhere"):
+    with pytest.raises(
+        FileNotFoundError, match=r"expected a run folder, a checkpoint or a saved model, found no .*nowhere"
+    ):
         Predictor(tmp_path / "nowhere")
     with pytest.raises(FileNotFoundError, match=r"config\.yaml"):
         Predictor(tmp_path)

@@ -7,8 +7,8 @@ import pytest
 import yaml
 
 from fusionseg.config.errors import UserError
-from fusionseg.heads import BoundaryHead, DistanceHead
-from fusionseg.runs.decoder import Decoder, decode_with, digest, tuned
+from fusionseg.heads import BoundaryHead
+from fusionseg.runs.decoder import Decoder, digest, tuned
 from fusionseg.runs.folder import RunFolder
 
 
@@ -148,13 +148,6 @@ def test_parameters_that_a_head_cannot_use_are_refused_in_its_words(
     replace(decoder, parameters=parameters).write(run)
     with pytest.raises(UserError, match=f"decoder.yaml: {message}"):
         tuned(model(), run, "best")
-
-
-def test_a_head_keeps_its_parameters_where_one_of_several_is_refused() -> None:
-    head = DistanceHead(1)
-    with pytest.raises(UserError, match=r"a\.json: region: expected seed in \[1\.2, 16\), found 16"):
-        decode_with({"region": head}, {"region": {"min_area": 5, "seed": 16}}, Path("a.json"))
-    assert (head.seed, head.min_area) == (4.0, 20)
 
 
 def test_the_file_says_what_it_is_and_how_to_be_rid_of_it(run: RunFolder, decoder: Decoder) -> None:

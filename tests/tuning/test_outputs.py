@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from fusionseg.config.errors import UserError
+from fusionseg.engine.decoding import Parameters
 from fusionseg.engine.evaluation import evaluated
 from fusionseg.heads import (
     AffinityHead,
@@ -22,7 +23,6 @@ from fusionseg.heads import (
 )
 from fusionseg.metrics.suite import total
 from fusionseg.module import FusionModule
-from fusionseg.runs.decoder import Parameters
 from fusionseg.tuning import outputs
 from fusionseg.tuning.measuring import measured
 from fusionseg.tuning.outputs import kept_outputs

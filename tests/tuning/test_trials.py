@@ -4,8 +4,8 @@ import sys
 import pytest
 
 from fusionseg.config.errors import UsageError, UserError
+from fusionseg.engine.decoding import Parameters
 from fusionseg.heads import Range
-from fusionseg.runs.decoder import Parameters
 from fusionseg.tuning.trials import Trial, best, check_installed, trials
 
 RANGES = {"region.threshold": Range(0.02, 0.98), "region.kernel": Range(3, 63, step=2)}
