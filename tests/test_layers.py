@@ -54,7 +54,7 @@ OWNERS = {
     "optuna": {"studies", "tuning"},
     "torchmetrics": {"metrics"},
     "jsonargparse": {"cli", "config"},
-    "huggingface_hub": {"engine", "runs"},
+    "huggingface_hub": {"engine", "runs", "commands"},
 }
 """The packages that may import a library; libraries that are not named may be imported anywhere."""
 

@@ -14,8 +14,8 @@ from fusionseg.cli.arguments import with_switches
 from fusionseg.cli.help import options_manual
 from fusionseg.cli.parser import Parser
 from fusionseg.config.errors import UsageError, UserError
+from fusionseg.runs.evaluations import figures
 from fusionseg.studies.driver import Driver
-from fusionseg.studies.evaluations import figures
 from fusionseg.studies.final import final_runs
 from fusionseg.studies.folder import StudyFolder
 from fusionseg.studies.launcher import Launcher

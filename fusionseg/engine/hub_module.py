@@ -1,6 +1,7 @@
 """A LightningModule that is saved as a folder without pickles, or on Hugging Face's hub, and read back."""
 
 import inspect
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Self
@@ -118,6 +119,7 @@ class HubModule(
         with replacing(file) as draft:
             save_model(self, str(draft), metadata={"format": "pt"})
         config.write(save_directory / CONFIG_NAME)  # the last one, so that where it is the weights are
+        shutil.copymode(save_directory / CONFIG_NAME, file)  # which safetensors lets its owner alone read
 
     @override
     def generate_model_card(self, *args: Any, **kwargs: Any) -> ModelCard:

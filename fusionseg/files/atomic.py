@@ -1,9 +1,10 @@
-"""Atomic writes: a file appears complete or not at all."""
+"""Atomic writes: a file or folder appears complete or not at all."""
 
 import json
 import math
 import os
 import re
+import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -50,6 +51,34 @@ def replacing(path: str | Path) -> Iterator[Path]:
         _sync_folder(path.parent)
     finally:
         draft.unlink(missing_ok=True)
+
+
+def check_new_folder(path: Path) -> None:
+    """Raises a UserError unless the path is that of an empty folder, or of nothing."""
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        kind = "a folder that is not empty" if path.is_dir() else "a file"
+        raise UserError(f"expected a new folder to write, found {kind}: {path}")
+
+
+@contextmanager
+def replacing_folder(path: str | Path) -> Iterator[Path]:
+    """The same for a folder, which must not exist or be empty: it appears with all that is in it.
+
+    Raises:
+        UserError: If there is a file, or a folder that is not empty.
+        OSError: If the folder cannot be written.
+    """
+    path = Path(path)
+    check_new_folder(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft.mkdir()
+    try:
+        yield draft
+        os.replace(draft, path)
+        _sync_folder(path.parent)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
 
 
 def remove_drafts(folder: Path) -> None:

@@ -66,11 +66,6 @@ class Decoder:
         found: Json = {"parameters": self.parameters, "metric": self.metric, "trials": self.trials}
         return found | ({"temperatures": self.temperatures} if self.temperatures else {})
 
-    @property
-    def temperatures(self) -> dict[str, float]:
-        """What the logits of probabilities are divided by, by task."""
-        return {task: values["temperature"] for task, values in self.calibration.items()}
-
     def line(self, split: str = "") -> str:
         """What a command says that decodes with it, and measures a split."""
         warning = ", so that figures of these images are optimistic" if split == "val" else ""

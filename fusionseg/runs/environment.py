@@ -1,4 +1,4 @@
-"""What a run depends on beside its configuration: seed, machine, versions of packages, commit."""
+"""What a run depends on beside its configuration: seed, images, machine, versions of packages, commit."""
 
 import os
 import platform
@@ -10,6 +10,7 @@ from pathlib import Path
 
 from lightning.pytorch import LightningModule, Trainer
 
+from fusionseg.data.datamodule import SegmentationDataModule
 from fusionseg.files.atomic import Json
 
 PACKAGES = (
@@ -23,8 +24,8 @@ PACKAGES = (
 
 
 def environment(trainer: Trainer, module: LightningModule) -> Json:
-    """The seed, the machine, the versions of packages and the commit."""
-    return {"seed": seed_of_run(), **_machine(trainer, module), **_commit()}
+    """The seed, the number of training images, the machine, the versions of packages and the commit."""
+    return {"seed": seed_of_run(), **_images(trainer), **_machine(trainer, module), **_commit()}
 
 
 def seed_of_run() -> int | None:
@@ -41,6 +42,14 @@ def peak_memory() -> int:
         return held
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def _images(trainer: Trainer) -> Json:
+    """The number of training images; nothing of data of the user's own, which do not say."""
+    data = getattr(trainer, "datamodule", None)
+    if not isinstance(data, SegmentationDataModule) or "train" not in data.datasets:
+        return {}
+    return {"training_images": len(data.datasets["train"])}
 
 
 def _machine(trainer: Trainer, module: LightningModule) -> Json:

@@ -9,8 +9,8 @@ from typing import Any
 
 from fusionseg.files.atomic import Json
 from fusionseg.metrics.directions import lower_is_better
+from fusionseg.runs.evaluations import figures
 from fusionseg.runs.folder import RunFolder
-from fusionseg.studies.evaluations import figures
 from fusionseg.studies.folder import StudyFolder
 from fusionseg.studies.launcher import Job, Launcher
 from fusionseg.studies.plan import PlannedRun

@@ -3,8 +3,8 @@
 from collections.abc import Collection
 
 from fusionseg.config.errors import UsageError
+from fusionseg.runs.evaluations import figures
 from fusionseg.runs.folder import RunFolder
-from fusionseg.studies.evaluations import figures
 from fusionseg.studies.folder import StudyFolder
 from fusionseg.studies.plan import Plan, PlannedRun
 from fusionseg.studies.search.runs import trial_runs

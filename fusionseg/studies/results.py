@@ -12,8 +12,8 @@ import yaml
 
 from fusionseg.config.errors import UsageError
 from fusionseg.files.atomic import Json
+from fusionseg.runs.evaluations import evaluation, figures
 from fusionseg.runs.folder import RunFolder
-from fusionseg.studies.evaluations import evaluation, figures
 from fusionseg.studies.folder import StudyFolder
 
 if TYPE_CHECKING:

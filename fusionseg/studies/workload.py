@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Callable
 from functools import partial
 
-from fusionseg.studies.evaluations import figures
+from fusionseg.runs.evaluations import figures
 from fusionseg.studies.folder import StudyFolder
 from fusionseg.studies.live import duration
 from fusionseg.studies.plan import Plan, arguments

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from fusionseg.config.errors import UserError
-from fusionseg.files.atomic import replacing, write_json, write_text
+from fusionseg.files.atomic import replacing, replacing_folder, write_json, write_text
 
 
 def test_a_file_appears_whole_and_alone(tmp_path: Path) -> None:
@@ -64,3 +64,25 @@ def test_what_is_no_file_is_not_replaced(tmp_path: Path) -> None:
             raise AssertionError("nothing is written")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["folder", "pipe"]
     assert (tmp_path / "pipe").is_fifo()
+
+
+def test_a_folder_appears_with_all_that_is_in_it_or_not_at_all(tmp_path: Path) -> None:
+    out = tmp_path / "above" / "new"
+    with replacing_folder(out) as draft:
+        (draft / "file").write_text("whole")
+        assert not out.exists()
+    assert (out / "file").read_text() == "whole"
+    with pytest.raises(UserError, match="found a folder that is not empty"), replacing_folder(out):
+        pass
+
+    def interrupted() -> None:
+        with replacing_folder(tmp_path / "other") as draft:
+            (draft / "file").write_text("half")
+            raise RuntimeError("power cut")
+
+    with pytest.raises(RuntimeError, match="power cut"):
+        interrupted()
+    assert [path.name for path in tmp_path.iterdir()] == ["above"]
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="found a file"), replacing_folder(tmp_path / "file"):
+        pass

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from functools import partial
 
+from fusionseg.runs.evaluations import figures
 from fusionseg.studies.axes import Variant
-from fusionseg.studies.evaluations import figures
 from fusionseg.studies.folder import StudyFolder
 from fusionseg.studies.live import duration
 from fusionseg.studies.plan import Plan, arguments
