@@ -8,7 +8,7 @@ import fusionseg
 LAYERS = [
     "__init__ fit evaluate predict __main__",
     "commands",
-    "tuning inspection",
+    "tuning inspection bench",
     "studies scores inference calibration",
     "cli",
     "trainer",

@@ -35,7 +35,9 @@ def trained_models(
     return [trained_model(Path(path), untuned or len(several) > 1, trusted) for path in several]
 
 
-def common_settings(sources: Sequence[TrainedModel], scale: float | None, value_range: ValueRange | None) -> Json:
+def common_settings(
+    sources: Sequence[TrainedModel], scale: float | None, value_range: ValueRange | None
+) -> Json:
     """What answers depend on: the digest of the `checkpoint`, or several, `scale` and `value_range`.
 
     Args:
