@@ -35,8 +35,8 @@ PACKAGES = ["balancing", "callbacks", "data", "engine", "heads", "losses", "netw
 """The packages that have parts."""
 
 
-WRAPPERS = {"DiskCache", "MappedClasses", "MemoryCache"}
-"""Datasets that no configuration names, because the datamodule puts them around others."""
+WRAPPERS = {"Corrupted", "DiskCache", "MappedClasses", "MemoryCache"}
+"""Datasets that no configuration names, because others put them around them."""
 
 
 def concrete(base: Any) -> set[Any]:

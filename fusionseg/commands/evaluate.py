@@ -23,8 +23,9 @@ from fusionseg.engine.receptive_field import tile_notice
 from fusionseg.files.atomic import Json
 from fusionseg.heads import Head
 from fusionseg.runs.checkpoints import load_state
-from fusionseg.runs.decoder import tuned
+from fusionseg.runs.decoder import digest, tuned
 from fusionseg.runs.evaluation_files import Measure, evaluate, track
+from fusionseg.robustness.report import report, requested
 from fusionseg.runs.folder import RunFolder
 from fusionseg.runs.restore import arguments
 from fusionseg.runs.run_classes import with_run_classes
@@ -66,6 +67,10 @@ class Options:
         overlap: How many pixels two neighboring tiles share.
         tta: Test-time augmentation, such as flip,0.75,1.25: mirrored images and further sizes are seen too,
             and the mean of what is predicted is decoded.
+        corruptions: Measure under corruptions of the validation images instead: all, or names or families
+            with commas between, such as fog,noise,jpeg.
+        severities: Their severities, such as 3 or 1,3,5; 1..5 where left out.
+        beside: Runs that were measured so before, with commas between, to be shown beside this one.
     """
 
     run: Path
@@ -83,6 +88,9 @@ class Options:
     tile: int | None = None
     overlap: int = 128
     tta: str = ""
+    corruptions: str | None = None
+    severities: str | None = None
+    beside: str | None = None
 
 
 class EvaluateCLI(FusionCLI):
@@ -116,6 +124,7 @@ def main(args: Sequence[str]) -> None:
     if config.wandb:
         os.environ["WANDB_MODE"] = config.wandb
     run = RunFolder(config.run)
+    request = requested(config, cli.datamodule)
     load_state(cli.model, run.checkpoint(config.checkpoint))
     decoder = None if config.untuned else tuned(cli.model, run, config.checkpoint)
     if not config.trained:
@@ -127,6 +136,10 @@ def main(args: Sequence[str]) -> None:
     if line := tile_notice(cli.model, passes):
         print(line, file=sys.stderr)
     record = decoder.record if decoder else None
+    if request:
+        weights = {"checkpoint": digest(run.checkpoint(config.checkpoint)), "decoder": record}
+        print(report(cli.model, cli.datamodule, run, request, precision, weights, passes))
+        return
     calibration = _calibration(cli.model, cli.datamodule.classes, config.band) if config.calibration else None
     with _further(cli.datamodule.classes, config.official, calibration) as further:
         result = evaluate(cli.model, cli.datamodule, *chosen, decoder=record, further=further, passes=passes)

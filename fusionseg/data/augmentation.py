@@ -79,6 +79,12 @@ class Augmentation:
         self.hue = hue
         self.depth_by_zoom = depth_by_zoom
 
+    @property
+    def families(self) -> tuple[str, ...]:
+        """The families of `fusionseg.corruptions` that the views show too."""
+        colors = any((self.brightness, self.contrast, self.saturation, self.hue))
+        return tuple(["photometric"] * colors + ["geometric"] * (self.rotation > 0))
+
     @classmethod
     def none(cls) -> "Augmentation":
         """No augmentation but the random position of the crop."""

@@ -118,9 +118,10 @@ class SegmentationDataModule(LightningDataModule):
         for split in wanted[stage]:
             self._split(split)
         check_apart(self.datasets)
-        self._fill_caches(wanted[stage])
+        missing = [split for split in wanted[stage] if split not in self._cached]
+        self._fill_caches(missing)
         if self._rank()[0] == 0:
-            for notice in (line for split in wanted[stage] for line in photo_notices(self.datasets[split])):
+            for notice in (line for split in missing for line in photo_notices(self.datasets[split])):
                 print(notice, file=sys.stderr)
 
     @override
@@ -185,9 +186,8 @@ class SegmentationDataModule(LightningDataModule):
             self.datasets[split] = dataset
         return self.datasets[split]
 
-    def _fill_caches(self, splits: Sequence[Split]) -> None:
+    def _fill_caches(self, missing: Sequence[Split]) -> None:
         """Caches the splits; a cache on disk is filled by one rank of each machine while the others wait."""
-        missing = [split for split in splits if split not in self._cached]
         trainer = self.trainer if self.cache != "none" else None
         if self.cache == "memory":
             check_memory([self.datasets[split] for split in missing], trainer.num_devices if trainer else 1)

@@ -119,6 +119,7 @@ def evaluated(
     suite: MetricSuite,
     extras: Collection[str] = (),
     passes: Passes = WHOLE,
+    title: str = "evaluating",
 ) -> Iterator[tuple[Picture, Scored]]:
     """Every image of a split once, in order, with its prediction and what was measured of it.
 
@@ -130,9 +131,10 @@ def evaluated(
         suite: What is measured.
         extras: Those of `engine.predictions.EXTRAS` that are predicted too, by a module that has them.
         passes: How it sees images.
+        title: What the progress bar says.
     """
     answer = answering(module, extras, passes)
-    for batch, dataset, truths, predictions in answered(module, data, split, precision, answer):
+    for batch, dataset, truths, predictions in answered(module, data, split, precision, answer, title):
         groups = _groups(batch, dataset)
         for i, (prediction, truth) in enumerate(zip(predictions, truths, strict=True)):
             yield photo(batch, i), Scored(prediction, truth, suite.sums(prediction, truth), groups[i])

@@ -5,6 +5,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from fusionseg.corruptions import CORRUPTIONS
 from fusionseg.data.augmentation import Augmentation, view
 from fusionseg.data.base import Pixels
 from fusionseg.data.synthetic import SyntheticScenes
@@ -340,3 +341,11 @@ def test_color_leaves_further_channels_alone() -> None:
 def test_impossible_arguments_are_refused(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Augmentation(**arguments)
+
+
+def test_the_families_of_corruptions_that_views_show_are_named() -> None:
+    assert Augmentation.none().families == ()
+    assert Augmentation(rotation=0.0).families == ("photometric",)
+    assert Augmentation(**GEOMETRY).families == ("geometric",)
+    assert Augmentation(rotation=0.0, **{**GEOMETRY, "hue": 0.1}).families == ("photometric",)
+    assert {corruption.family for corruption in CORRUPTIONS} >= set(Augmentation().families)

@@ -1,10 +1,12 @@
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import ExifTags, Image
 
+from fusionseg.data.datamodule import SegmentationDataModule
 from fusionseg.data.folder import Folder
 from fusionseg.data.mixture import MixtureDataset
 from fusionseg.data.photo_notices import photo_notices
@@ -32,6 +34,21 @@ def test_photos_with_an_orientation_are_counted(folder: Writer) -> None:
     assert list(photo_notices(Subset(dataset, [0, 1]))) == [notice.replace("2 of 10", "1 of 2")]
     mixed = MixtureDataset("train", {"mine": lambda _: dataset})
     assert next(photo_notices(mixed)) == notice
+
+
+def test_a_split_is_noticed_once_however_often_it_is_set_up(
+    folder: Writer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = folder("ab")
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 3
+    Image.new("RGB", (30, 20)).save(root / "images/b.jpg", exif=exif)
+    (root / "train.txt").write_text("a\n")
+    (root / "val.txt").write_text("b\n")
+    data = SegmentationDataModule(partial(Folder, root=root))
+    for stage in ("fit", "validate", "validate"):
+        data.setup(stage)
+    assert capsys.readouterr().err.count("1 of 1 val photos looked at have an EXIF orientation") == 1
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""Robustness: what corruptions of the validation images do to a run."""
