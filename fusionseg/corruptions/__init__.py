@@ -9,31 +9,13 @@ of pixels and do not.
 
 from fusionseg.corruptions.base import SEVERITIES, Corruption, LabelChange
 from fusionseg.corruptions.blur import defocus_blur, gaussian_blur, motion_blur
+from fusionseg.corruptions.catalogue import CORRUPTIONS, named
 from fusionseg.corruptions.compression import downsampling, jpeg
-from fusionseg.corruptions.geometric import perspective, rotated, rotation, tilted
+from fusionseg.corruptions.geometric import perspective, rotation
 from fusionseg.corruptions.noise import gaussian_noise, shot_noise
-from fusionseg.corruptions.occlusion import hidden, occlusion
+from fusionseg.corruptions.occlusion import occlusion
 from fusionseg.corruptions.photometric import brightness, color_temperature, contrast, gamma
 from fusionseg.corruptions.weather import fog
-
-CORRUPTIONS = (
-    Corruption("photometric", brightness),
-    Corruption("photometric", contrast),
-    Corruption("photometric", gamma),
-    Corruption("photometric", color_temperature, rgb=True),
-    Corruption("blur", gaussian_blur),
-    Corruption("blur", defocus_blur),
-    Corruption("blur", motion_blur),
-    Corruption("noise", gaussian_noise),
-    Corruption("noise", shot_noise),
-    Corruption("compression", jpeg),
-    Corruption("compression", downsampling),
-    Corruption("weather", fog),
-    Corruption("occlusion", occlusion, hidden),
-    Corruption("geometric", rotation, rotated),
-    Corruption("geometric", perspective, tilted),
-)
-"""All corruptions, by family."""
 
 __all__ = [
     "CORRUPTIONS",
@@ -51,6 +33,7 @@ __all__ = [
     "gaussian_noise",
     "jpeg",
     "motion_blur",
+    "named",
     "occlusion",
     "perspective",
     "rotation",

@@ -3,7 +3,8 @@
 A dataset is a subclass of `SegmentationDataset`, one split of some images with their labels. `CamVid`,
 `CocoPanoptic`, `BSDS500` and `DSB2018` read the official layouts of these data sets, `Folder` reads images of
 your own, and `SyntheticScenes` draws scenes without any files. `MixtureDataset` mixes several datasets, and
-`Subset` selects images of one. `Augmentation` makes the random views to train on.
+`Subset` selects images of one. `Augmentation` makes the random views to train on; `RandomCorruption`,
+`RandomErasing`, `CopyPaste` and `TorchvisionTransform` are what it may do to them besides.
 
 `fusionseg.SegmentationDataModule` makes batches of any of them. It is not here because it imports Lightning,
 which nothing in this package needs.
@@ -21,11 +22,16 @@ from fusionseg.data.base import SegmentationDataset
 from fusionseg.data.bsds500 import BSDS500
 from fusionseg.data.camvid import CamVid
 from fusionseg.data.coco_panoptic import CocoPanoptic
+from fusionseg.data.copy_paste import CopyPaste
 from fusionseg.data.dsb2018 import DSB2018
 from fusionseg.data.folder import Folder
 from fusionseg.data.mixture import MixtureDataset
+from fusionseg.data.random_corruption import RandomCorruption
+from fusionseg.data.random_erasing import RandomErasing
 from fusionseg.data.subset import Subset
 from fusionseg.data.synthetic import SyntheticScenes
+from fusionseg.data.torchvision_transform import TorchvisionTransform
+from fusionseg.data.view_changes import ViewChange
 
 __all__ = [
     "BSDS500",
@@ -33,9 +39,14 @@ __all__ = [
     "Augmentation",
     "CamVid",
     "CocoPanoptic",
+    "CopyPaste",
     "Folder",
     "MixtureDataset",
+    "RandomCorruption",
+    "RandomErasing",
     "SegmentationDataset",
     "Subset",
     "SyntheticScenes",
+    "TorchvisionTransform",
+    "ViewChange",
 ]

@@ -1,19 +1,17 @@
 """Random views of an image and its labels: one affine warp for the geometry, one matrix for the color."""
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import TypeAlias, TypeVar
+from collections.abc import Callable, Mapping
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from fusionseg.data.base import LabelMap, Pixels
+from fusionseg.data.view_changes import Others, ViewChange
+from fusionseg.data.warping import Matrix, image_view, nearest_view, turned, warped
 from fusionseg.files.photos import Photo
 from fusionseg.sample import VOID
-
-_Matrix: TypeAlias = npt.NDArray[np.float64]
-_Scalar = TypeVar("_Scalar", bound=np.integer | np.floating)
 
 _GRAY = np.array([0.299, 0.587, 0.114])
 _YIQ = np.array([_GRAY, [0.595716, -0.274453, -0.321263], [0.211456, -0.522591, 0.311135]])
@@ -43,6 +41,8 @@ class Augmentation:
             MTAN on NYUv2 (Liu et al., CVPR 2019, arXiv:1803.10704). Normals keep their values there too,
             which is an approximation. The data set's own scale, in `__call__` the argument `zoom`, is a
             change of resolution and never changes depth.
+        changes: Recipes of what happens to a view then, in order: `RandomCorruption`, `RandomErasing`,
+            `CopyPaste`, `TorchvisionTransform`.
 
     Raises:
         ValueError: An argument is out of its range.
@@ -58,6 +58,7 @@ class Augmentation:
         saturation: float = 0.2,
         hue: float = 0.05,
         depth_by_zoom: bool = False,
+        changes: list[Callable[[], ViewChange]] = [],  # noqa: B006 (never changed)
     ) -> None:
         if not 0 < scale[0] <= scale[1] < math.inf:
             raise ValueError(f"expected scales 0 < smallest <= largest, found {tuple(scale)}")
@@ -78,12 +79,16 @@ class Augmentation:
         self.saturation = saturation
         self.hue = hue
         self.depth_by_zoom = depth_by_zoom
+        self.changes = [change() for change in changes]
 
     @property
     def families(self) -> tuple[str, ...]:
         """The families of `fusionseg.corruptions` that the views show too."""
         colors = any((self.brightness, self.contrast, self.saturation, self.hue))
-        return tuple(["photometric"] * colors + ["geometric"] * (self.rotation > 0))
+        own = ["photometric"] * colors + ["geometric"] * (self.rotation > 0)
+        return tuple(
+            dict.fromkeys([*own, *(family for change in self.changes for family in change.families)])
+        )
 
     @classmethod
     def none(cls) -> "Augmentation":
@@ -91,9 +96,31 @@ class Augmentation:
         return cls((1.0, 1.0), 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 
     def __call__(
+        self,
+        pixels: Pixels,
+        crop_size: tuple[int, int],
+        zoom: float,
+        rng: np.random.Generator,
+        others: Others | None = None,
+    ) -> Pixels:
+        """A random view of an image, changed as `changes` say.
+
+        Args:
+            pixels: The image and its labels.
+            crop_size: Height and width of the view.
+            zoom: Size of all images of the data set relative to their files, multiplied by the random zoom.
+            rng: The only source of randomness.
+            others: The other images, for changes that mix several.
+        """
+        found = self.plain_view(pixels, crop_size, zoom, rng)
+        for change in self.changes:
+            found = change(found, rng, others)
+        return found
+
+    def plain_view(
         self, pixels: Pixels, crop_size: tuple[int, int], zoom: float, rng: np.random.Generator
     ) -> Pixels:
-        """A random view of an image.
+        """A random view of an image, before `changes`.
 
         Args:
             pixels: The image and its labels.
@@ -107,9 +134,9 @@ class Augmentation:
         height, width = pixels.semantic.shape
         warp = view((height, width), crop_size, zoom * random_zoom, angle, mirror, rng.random(2))
         return Pixels(
-            self.color(_image_view(pixels.image, warp, crop_size), rng),
-            _warp(pixels.semantic, warp, crop_size, cv2.INTER_NEAREST, (VOID,)),
-            _warp(pixels.region, warp, crop_size, cv2.INTER_NEAREST, (0,)),
+            self.color(image_view(pixels.image, warp, crop_size), rng),
+            warped(pixels.semantic, warp, crop_size, cv2.INTER_NEAREST, (VOID,)),
+            warped(pixels.region, warp, crop_size, cv2.INTER_NEAREST, (0,)),
             self._map_views(pixels.maps, warp, crop_size, random_zoom) if pixels.maps else pixels.maps,
         )
 
@@ -130,12 +157,12 @@ class Augmentation:
         return changed if image.shape[2] == 3 else np.dstack((changed, image[..., 3:]))
 
     def _map_views(
-        self, maps: Mapping[str, LabelMap], warp: _Matrix, crop_size: tuple[int, int], random_zoom: float
+        self, maps: Mapping[str, LabelMap], warp: Matrix, crop_size: tuple[int, int], random_zoom: float
     ) -> dict[str, LabelMap]:
         """The crops of further label maps, 0 beyond the image's border."""
-        views = {kind: _nearest(plane, warp, crop_size) for kind, plane in maps.items()}
+        views = {kind: nearest_view(plane, warp, crop_size) for kind, plane in maps.items()}
         if "normals" in views:
-            views["normals"] = _turned(views["normals"], warp)
+            views["normals"] = turned(views["normals"], warp)
         if "depth" in views and self.depth_by_zoom:
             views["depth"] = views["depth"] / np.float32(random_zoom)
         return views
@@ -148,7 +175,7 @@ def view(
     angle: float,
     mirror: float,
     position: npt.NDArray[np.float64],
-) -> _Matrix:
+) -> Matrix:
     """The affine map (2, 3) from (x, y) of the crop to (x, y) of the image, pixel centers at half integers.
 
     Args:
@@ -170,69 +197,10 @@ def view(
     return np.column_stack((linear, start + extent / 2 - linear @ crop / 2))
 
 
-def channel_groups(planes: npt.NDArray[_Scalar]) -> list[npt.NDArray[_Scalar]]:
-    """The channels of (H, W, C) in groups of four, the most that OpenCV supports for borders and means."""
-    return [np.ascontiguousarray(group) for group in np.split(planes, range(4, planes.shape[2], 4), axis=2)]
-
-
-def _image_view(image: Photo, warp: _Matrix, crop_size: tuple[int, int]) -> Photo:
-    """The crop of an image (H, W, C) by linear interpolation, with the mean color beyond its border."""
-    height, width, channels = image.shape
-    shrunk = image
-    # Linear interpolation looks at two pixels: of a much larger image it would see only a few.
-    while abs(np.linalg.det(warp[:, :2])) * (shrunk.shape[0] / height) ** 2 > 4 and min(shrunk.shape[:2]) > 1:
-        half = ((shrunk.shape[1] + 1) // 2, (shrunk.shape[0] + 1) // 2)
-        halves = [cv2.resize(group, half, interpolation=cv2.INTER_AREA) for group in channel_groups(shrunk)]
-        smaller: Photo = np.dstack(halves)
-        shrunk = smaller.reshape(half[1], half[0], channels)
-    factor = np.array([[shrunk.shape[1] / width], [shrunk.shape[0] / height]])
-    groups = [
-        _warp(group, warp * factor, crop_size, cv2.INTER_LINEAR, cv2.mean(group))
-        for group in channel_groups(shrunk)
-    ]
-    return (groups[0] if len(groups) == 1 else np.dstack(groups)).reshape(*crop_size, channels)
-
-
-def _nearest(plane: LabelMap, warp: _Matrix, crop_size: tuple[int, int]) -> LabelMap:
-    """The crop of a label map (H, W) or (H, W, C) at the nearest pixels, 0 beyond the border."""
-    if plane.ndim == 2:
-        return _warp(plane, warp, crop_size, cv2.INTER_NEAREST, (0,))
-    # One by one: OpenCV rounds the places of planes of two channels in another way than those of one.
-    channels = [np.ascontiguousarray(plane[..., i]) for i in range(plane.shape[2])]
-    return np.dstack([_warp(channel, warp, crop_size, cv2.INTER_NEAREST, (0,)) for channel in channels])
-
-
-def _turned(normals: LabelMap, warp: _Matrix) -> LabelMap:
-    """Normals (H, W, 3) of the image's axes in those of the crop: mirrored and rotated, not scaled.
-
-    The warp leads from the crop to the image. Without its zoom it is orthogonal, so its transpose leads back.
-    """
-    orthogonal = warp[:, :2] / math.sqrt(abs(np.linalg.det(warp[:, :2])))
-    matrix = np.eye(3)
-    matrix[:2, :2] = orthogonal.T
-    turned: LabelMap = cv2.transform(normals, matrix)  # type: ignore[assignment]
-    return turned
-
-
-def _warp(
-    plane: npt.NDArray[_Scalar],
-    warp: _Matrix,
-    crop_size: tuple[int, int],
-    flags: int,
-    border: Sequence[float],
-) -> npt.NDArray[_Scalar]:
-    """The crop of a plane; `warp` has pixel centers at half integers, OpenCV at integers."""
-    shifted = np.column_stack((warp[:, :2], warp[:, 2] + warp[:, :2].sum(axis=1) / 2 - 0.5))
-    warped: npt.NDArray[_Scalar] = cv2.warpAffine(  # type: ignore[assignment]
-        plane, shifted, crop_size[::-1], flags=flags | cv2.WARP_INVERSE_MAP, borderValue=border
-    )
-    return warped
-
-
-def _hue_rotation(turn: float) -> _Matrix:
+def _hue_rotation(turn: float) -> Matrix:
     """The matrix (3, 3) that rotates the chroma of RGB in YIQ by a part of the full circle."""
     cos = math.cos(2 * math.pi * turn)
     sin = math.sin(2 * math.pi * turn)
     rotation = np.array([[1, 0, 0], [0, cos, -sin], [0, sin, cos]])
-    matrix: _Matrix = np.linalg.inv(_YIQ) @ rotation @ _YIQ
+    matrix: Matrix = np.linalg.inv(_YIQ) @ rotation @ _YIQ
     return matrix

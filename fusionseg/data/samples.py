@@ -11,8 +11,9 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from fusionseg.config.errors import unstopped
-from fusionseg.data.augmentation import Augmentation, channel_groups
+from fusionseg.data.augmentation import Augmentation
 from fusionseg.data.base import DataError, LabelMap, Pixels, SegmentationDataset, channels_first
+from fusionseg.data.warping import channel_groups
 from fusionseg.files.photos import Photo
 from fusionseg.sample import Classes, Sample, Truth
 
@@ -41,9 +42,25 @@ class TrainSamples(Dataset[Sample]):
         self.crop_size = crop_size
         self.scale = scale
         self.seed = seed
+        needing = [type(c).__name__ for c in augmentation.changes if c.needs_things]
+        if needing and not dataset.classes.things:
+            raise DataError(
+                f"expected data with things (countable classes) for {needing[0]}, found none among "
+                f"{', '.join(dataset.classes.names)}: leave it out of data.augmentation.changes"
+            )
 
     def __len__(self) -> int:
         return len(self.dataset)
+
+    @property
+    def things(self) -> tuple[int, ...]:
+        """The ids of the dataset's countable classes."""
+        return self.dataset.classes.things
+
+    def another(self, rng: np.random.Generator) -> Pixels:
+        """A random view of an image that is drawn, before the changes of the augmentation."""
+        pixels = self._read(int(rng.integers(len(self.dataset))), rng)
+        return self.augmentation.plain_view(pixels, self.crop_size, self.scale, rng)
 
     @unstopped
     def __getitem__(self, key: tuple[int, int] | int) -> Sample:
@@ -51,12 +68,14 @@ class TrainSamples(Dataset[Sample]):
         epoch, index = key if isinstance(key, tuple) else (0, key)
         # The last number keeps this random stream apart from that of the order, which shares (seed, epoch).
         rng = np.random.default_rng((self.seed, epoch, index, 1))
+        pixels = self.augmentation(self._read(index, rng), self.crop_size, self.scale, rng, self)
+        return _tensors(pixels) | {"name": self.dataset.name(index)}
+
+    def _read(self, index: int, rng: np.random.Generator) -> Pixels:
+        """An image with the regions of one of its annotators."""
         pixels = self.dataset.read(index)
         region = self.dataset.annotation(index, rng)
-        if region is not None:
-            pixels = pixels._replace(region=region)
-        pixels = self.augmentation(pixels, self.crop_size, self.scale, rng)
-        return _tensors(pixels) | {"name": self.dataset.name(index)}
+        return pixels if region is None else pixels._replace(region=region)
 
 
 class EvaluationSamples(Dataset[Sample]):

@@ -3,8 +3,7 @@
 import re
 
 from fusionseg.config.errors import UsageError
-from fusionseg.config.type_names import nearest
-from fusionseg.corruptions import CORRUPTIONS, SEVERITIES, Corruption
+from fusionseg.corruptions import SEVERITIES, Corruption, named
 
 
 def corruptions(names: str, channels: int = 3) -> tuple[Corruption, ...]:
@@ -23,14 +22,13 @@ def corruptions(names: str, channels: int = 3) -> tuple[Corruption, ...]:
         UsageError: If there is no such corruption or family, or one does not fit the images.
     """
     wanted = re.split(r"\s*,\s*", names.strip())
-    known = [name for corruption in CORRUPTIONS for name in (corruption.name, corruption.family)]
-    if unknown := [name for name in wanted if name not in (*known, "all")]:
-        hint = nearest(unknown[0], ["all", *known])
-        raise UsageError(f"no corruption {unknown[0]!r}{hint}", "corruptions")
-    asked = [c for c in CORRUPTIONS if {"all", c.name, c.family} & set(wanted)]
+    try:
+        asked = named(wanted)
+    except ValueError as error:
+        raise UsageError(str(error), "corruptions") from error
     misfits = [corruption for corruption in asked if corruption.rgb and channels != 3]
-    if named := [corruption.name for corruption in misfits if corruption.name in wanted]:
-        raise UsageError(f"{named[0]} takes images of 3 channels, found {channels}", "corruptions")
+    if explicit := [corruption.name for corruption in misfits if corruption.name in wanted]:
+        raise UsageError(f"{explicit[0]} takes images of 3 channels, found {channels}", "corruptions")
     return tuple(corruption for corruption in asked if corruption not in misfits)
 
 

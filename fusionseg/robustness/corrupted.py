@@ -1,6 +1,5 @@
 """A dataset whose images are corrupted, and whose labels move along."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 from hashlib import blake2b
 
@@ -9,6 +8,7 @@ from typing_extensions import override
 
 from fusionseg.corruptions import Corruption, LabelChange
 from fusionseg.data.base import Labels, Pixels, SegmentationDataset
+from fusionseg.data.corrupting import change_of, corrupted, moved
 from fusionseg.data.subset import Subset
 from fusionseg.sample import VOID, Array, Truth
 
@@ -36,13 +36,12 @@ class Corrupted(Subset):
 
     @override
     def read(self, index: int) -> Pixels:
-        pixels = super().read(index)
-        image = self.corruption.image(pixels.image, self.severity, self.seed_of(index))
-        return Pixels(image, *self._moved(Labels(*pixels[1:]), index))
+        return corrupted(super().read(index), self.corruption, self.severity, self.seed_of(index))
 
     @override
     def labels(self, index: int) -> Labels:
-        return self._moved(super().labels(index), index)
+        labels = super().labels(index)
+        return moved(labels, self._change(labels.semantic.shape, index))
 
     @override
     def truth(self, index: int) -> Truth:
@@ -76,19 +75,7 @@ class Corrupted(Subset):
 
     def _change(self, size: tuple[int, ...], index: int) -> LabelChange | None:
         """What happens to the label maps of an image, of a size (H, W); None if nothing does."""
-        if self.corruption.labels is None:
-            return None
-        height, width = size
-        return self.corruption.labels((height, width), self.severity, self.seed_of(index))
-
-    def _moved(self, labels: Labels, index: int) -> Labels:
-        change = self._change(labels.semantic.shape, index)
-        if change is None:
-            return labels
-        maps: Mapping[str, Array] = {
-            kind: change.values(kind, plane) for kind, plane in labels.maps.items()
-        } or labels.maps
-        return Labels(change.ids(labels.semantic, VOID), change.ids(labels.region, 0), maps)
+        return change_of(self.corruption, size, self.severity, self.seed_of(index))
 
 
 def _channels_first(change: LabelChange, kind: str, plane: Array) -> Array:

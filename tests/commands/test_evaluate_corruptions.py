@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from fusionseg.commands.evaluate import main
+from fusionseg.commands.evaluate import EvaluateCLI, main
 from fusionseg.config.errors import UsageError
+from fusionseg.config.trust import untrusted
 from fusionseg.data.base import DataError
 
 QUICK = ["--corruptions", "fog,rotation", "--severities", "2,5", "--data.dataset.length", "2"]
@@ -60,3 +61,20 @@ def test_what_cannot_be_measured_is_refused_before_anything_is(trained: Path) ->
     with pytest.raises(DataError, match="expected a digest and a name"):
         main(["--run", str(trained), *QUICK])
     assert not (trained / "evaluation").exists()
+
+
+def test_families_of_the_changes_that_a_run_was_trained_with_are_left_out_too(trained: Path) -> None:
+    jitter = "{class_path: torchvision.transforms.v2.ColorJitter, init_args: {hue: 0.1}}"
+    changes = f"[RandomErasing, RandomCorruption, {{class_path: TorchvisionTransform, init_args: {{transform: {jitter}}}}}]"
+    words = [
+        "--config",
+        str(trained / "config.yaml"),
+        "--run",
+        str(trained),
+        "--data.augmentation.changes",
+        changes,
+    ]
+    with untrusted():
+        cli = EvaluateCLI([*words, "--data.augmentation.rotation", "0"])
+    families = cli.datamodule.augmentation.families
+    assert families == ("photometric", "occlusion", "noise", "blur", "compression")
