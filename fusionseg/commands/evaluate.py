@@ -22,10 +22,10 @@ from fusionseg.engine.precision import fast_precision
 from fusionseg.engine.receptive_field import tile_notice
 from fusionseg.files.atomic import Json
 from fusionseg.heads import Head
+from fusionseg.robustness.report import report, requested
 from fusionseg.runs.checkpoints import load_state
 from fusionseg.runs.decoder import digest, tuned
 from fusionseg.runs.evaluation_files import Measure, evaluate, track
-from fusionseg.robustness.report import report, requested
 from fusionseg.runs.folder import RunFolder
 from fusionseg.runs.restore import arguments
 from fusionseg.runs.run_classes import with_run_classes
@@ -130,28 +130,37 @@ def main(args: Sequence[str]) -> None:
     if not config.trained:
         check_images(run, cli.datamodule, config.split, "score them all the same with --trained true")
     precision = str(config.trainer.get("precision") or fast_precision())
-    chosen = (config.split, run.evaluation, precision, config.pictures, config.checkpoint)
-    if decoder:
-        print(decoder.line(config.split), file=sys.stderr)
-    if line := tile_notice(cli.model, passes):
-        print(line, file=sys.stderr)
+    for line in (decoder.line(config.split) if decoder else "", tile_notice(cli.model, passes)):
+        if line:
+            print(line, file=sys.stderr)
     record = decoder.record if decoder else None
     if request:
         weights = {"checkpoint": digest(run.checkpoint(config.checkpoint)), "decoder": record}
         print(report(cli.model, cli.datamodule, run, request, precision, weights, passes))
         return
-    calibration = _calibration(cli.model, cli.datamodule.classes, config.band) if config.calibration else None
-    with _further(cli.datamodule.classes, config.official, calibration) as further:
-        result = evaluate(cli.model, cli.datamodule, *chosen, decoder=record, further=further, passes=passes)
-    if calibration:
-        calibration_files.write(calibration, run.evaluation, config.split)
-    else:
-        calibration_files.remove(run.evaluation, config.split)
+    result = _evaluated(cli, run, precision, record, passes)
     track(run, config.split, result, cli.datamodule.classes)
     _print(result, config.split)
     for note in result["notes"]:
         print(f"{config.split}: {note}", file=sys.stderr)
     print(run.evaluation / f"{config.split}.json")
+
+
+def _evaluated(
+    cli: EvaluateCLI, run: RunFolder, precision: str, decoder: Json | None, passes: Passes
+) -> Json:
+    """Measures a model and writes what was measured; gives what `evaluate` does."""
+    config = cli.config
+    chosen = (config.split, run.evaluation, precision, config.pictures, config.checkpoint)
+    classes = cli.datamodule.classes
+    calibration = _calibration(cli.model, classes, config.band) if config.calibration else None
+    with _further(classes, config.official, calibration) as further:
+        result = evaluate(cli.model, cli.datamodule, *chosen, decoder=decoder, further=further, passes=passes)
+    if calibration:
+        calibration_files.write(calibration, run.evaluation, config.split)
+    else:
+        calibration_files.remove(run.evaluation, config.split)
+    return result
 
 
 def _check_band(config: Any) -> None:
