@@ -16,6 +16,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
 import torch
 
 from benchmarks.timing import Quartiles, Target, command_line, quartiles, seconds, show
@@ -120,7 +121,7 @@ def measure(args: Namespace, folder: Path) -> dict[str, Quartiles]:
         fit.main(["--trainer.max_epochs", "1", "--wandb", "disabled", "--out", str(run)])
     scenes = SyntheticScenes("test", args.images, tuple(args.size))
     for i in range(args.images):
-        write_png(folder / "photos" / f"{i:04d}.png", scenes.read(i).image)
+        write_png(folder / "photos" / f"{i:04d}.png", scenes.read(i).image.astype(np.uint8))
     parts = Prediction(run, folder / "photos", folder / "out", args.threads)
     variants = {
         "predict": parts.whole,

@@ -94,7 +94,9 @@ def _small(ids: Tensor) -> Tensor:
     """The ids, or others that distinguish as many where these are too large to count by."""
     if not ids.numel() or int(ids.max()) < OFFSET:
         return ids
-    return torch.unique(ids, return_inverse=True)[1]
+    _, small = torch.unique(ids, return_inverse=True)
+    numbers: Tensor = small
+    return numbers
 
 
 def _unique_across_images(ids: Tensor) -> Tensor:
