@@ -8,6 +8,8 @@ from typing import Any, Self
 
 from huggingface_hub import ModelCard, PyTorchModelHubMixin, hf_hub_download
 from huggingface_hub.constants import CONFIG_NAME, SAFETENSORS_SINGLE_FILE
+from huggingface_hub.errors import HFValidationError
+from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined] # its page documents it
 from lightning.pytorch import LightningModule
 from lightning.pytorch.cli import instantiate_module
 from safetensors.torch import load_model, save_model
@@ -87,8 +89,11 @@ class HubModule(
             OSError: If the hub does not have it or cannot be reached.
         """
         folder = Path(pretrained_model_name_or_path)
+        # here, or the mixin fails in its own words
         if folder.is_dir():
-            HubConfig.read(folder / CONFIG_NAME)  # or the mixin fails in its own words
+            HubConfig.read(folder / CONFIG_NAME)
+        else:
+            _check_id(str(pretrained_model_name_or_path))
         return super().from_pretrained(pretrained_model_name_or_path, trust=tuple(trust), **options)
 
     @classmethod
@@ -177,6 +182,16 @@ def _of_trainer(module: LightningModule) -> Json:
     seen = preprocessing(content)
     precision = str(trainer.precision)
     return {"scale": seen.get("scale", 1.0), "value_range": seen.get("value_range"), "precision": precision}
+
+
+def _check_id(name: str) -> None:
+    """Raises a WeightsError if a name, of which there is no folder, cannot be that of a model on the hub."""
+    try:
+        validate_repo_id(name)
+    except HFValidationError as error:
+        raise WeightsError(
+            f"expected a folder of `fusionseg share`, or a model on the hub (NAME/MODEL), found no {name}"
+        ) from error
 
 
 def _weights(model_id: str, download: Json) -> Path:

@@ -2,17 +2,18 @@
 
 import inspect
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+from huggingface_hub.constants import CONFIG_NAME
 from lightning.pytorch import LightningModule
 
 from fusionseg.config.errors import UsageError, mapping
 from fusionseg.config.recipe import import_path
 from fusionseg.config.trust import check_named, imported, untrusted
-from fusionseg.engine.hub_config import preprocessing
-from fusionseg.files.state_dicts import Checkpoint, WeightsError, check_weights, unusable
+from fusionseg.engine.hub_config import HubConfig, preprocessing
+from fusionseg.files.state_dicts import WeightsError, check_weights, unusable
 from fusionseg.module import FusionModule
 from fusionseg.networks.backbone import RECORDED
 from fusionseg.networks.pretrained import load_whole
@@ -51,7 +52,7 @@ def restored(
 
 
 def start_from(model: LightningModule, weights: Path) -> None:
-    """Starts a model from a run folder's best checkpoint, or a file or model folder (see `load_whole`).
+    """Starts a model from a run's best checkpoint, a saved folder, or another model (see `load_whole`).
 
     Raises:
         WeightsError: If there are no weights, or none that fit.
@@ -59,15 +60,26 @@ def start_from(model: LightningModule, weights: Path) -> None:
     best = RunFolder(weights).best
     source = best if best.is_file() else weights
     try:
-        recorded = _backbone(opened(source))
-    except WeightsError:  # not a checkpoint of ours
+        recorded = _backbone(stored_arguments(source))
+    except WeightsError:  # not of ours
         recorded = {}
     load_whole(model, source, recorded)
 
 
-def _backbone(checkpoint: Checkpoint) -> dict[str, Any]:
-    """The arguments of the backbone in a checkpoint; empty if there are none."""
-    backbone = checkpoint.get("hyper_parameters", {}).get("backbone")
+def stored_arguments(source: Path) -> dict[str, Any]:
+    """The arguments of the model in a checkpoint or a folder of `save_pretrained`.
+
+    Raises:
+        WeightsError: If it is neither.
+    """
+    if (source / CONFIG_NAME).is_file():
+        return HubConfig.read(source / CONFIG_NAME).init_args
+    return dict(opened(source).get("hyper_parameters", {}))
+
+
+def _backbone(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of the backbone among those of a model; empty if there are none."""
+    backbone = given.get("backbone")
     return backbone if isinstance(backbone, dict) else {}
 
 
@@ -81,7 +93,7 @@ def arguments(run: RunFolder, which: Literal["best", "last"] = "best") -> list[s
         WeightsError: If it holds no checkpoint.
     """
     config = run.configuration()
-    known = _backbone(opened(run.checkpoint(which)))
+    known = _backbone(stored_arguments(run.checkpoint(which)))
     kept = [key for key in RECORDED if key in known]
     return ["--config", str(config), *(f"--model.backbone.{key}={json.dumps(known[key])}" for key in kept)]
 

@@ -3,22 +3,24 @@
 import inspect
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from fusionseg.config.errors import UsageError, mapping
+from fusionseg.files.state_dicts import WeightsError, tensors
 from fusionseg.module import FusionModule
-from fusionseg.runs.checkpoints import opened
 from fusionseg.runs.folder import RunFolder
+from fusionseg.runs.restore import stored_arguments
 from fusionseg.sample import Classes
 
 SHOWN = 5
 """Differences that a message lists."""
 
 
-def classes_of(checkpoint: Path) -> Classes | None:
-    """The classes that a checkpoint's model was trained on; None if it does not say."""
-    stored = opened(checkpoint).get("hyper_parameters", {}).get("classes")
+def classes_of(source: Path) -> Classes | None:
+    """The classes that the model of a checkpoint or saved folder was trained on; None if it does not say."""
+    stored = stored_arguments(source).get("classes")
     try:
         return Classes(**stored) if isinstance(stored, Mapping) else None
     except (TypeError, ValueError):  # of somebody else's model
@@ -46,7 +48,7 @@ def other_regions(data: Classes, expected: Classes, checkpoint: Path) -> str:
         expected: Those of the model.
         checkpoint: The model's, which has learned no regions if it has no head of them.
     """
-    if data.region == expected.region or not _has_head(opened(checkpoint)["state_dict"], "region"):
+    if data.region == expected.region or not _has_head(tensors(checkpoint), "region"):
         return ""
     return f"a region is `{data.region}` in the data, but `{expected.region}` in {checkpoint}"
 
@@ -105,21 +107,21 @@ def check_start(model: Any, weights: Path) -> None:
 
     Args:
         model: The model that is to be trained.
-        weights: The run folder or checkpoint that it starts from.
+        weights: The run folder, checkpoint or saved folder that it starts from.
 
     Raises:
         UsageError: If some classes are the same, and others are not, or have other ids or are no things.
     """
     best = RunFolder(weights).best
     path = best if best.is_file() else weights
-    expected = classes_of(path) if path.suffix == ".ckpt" else None
+    expected = _own_classes(path)
     if expected is None or not isinstance(model, FusionModule):
         return
     if "region" in model.heads and (line := other_regions(model.classes, expected, path)):
         print(f"{line}: the region head starts with what fits of it", file=sys.stderr)
     if len(expected) != len(model.classes):
         return
-    state = opened(path)["state_dict"]
+    state = tensors(path)
     heads = [
         task
         for task, head in model.heads.items()
@@ -141,3 +143,13 @@ def check_start(model: Any, weights: Path) -> None:
 def _has_head(state: Mapping[str, Any], task: str) -> bool:
     """Whether a state dict of ours holds a head of a task."""
     return any(name.startswith(f"network.heads.{task}.") for name in state)
+
+
+def _own_classes(path: Path) -> Classes | None:
+    """The classes of a checkpoint or a saved folder of ours; None of weights of another project."""
+    if path.suffix == ".ckpt":
+        return classes_of(path)
+    if path.is_dir():
+        with suppress(WeightsError):
+            return classes_of(path)
+    return None

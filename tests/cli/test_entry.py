@@ -52,7 +52,9 @@ def test_help_lists_the_commands_and_imports_neither_torch_nor_lightning(way: st
     done = started(f"{way} --help", tmp_path, "raise ImportError('torch is imported')")
     assert (done.returncode, done.stderr) == (0, "")
     listed = [line.split()[0] for line in done.stdout.splitlines() if line.startswith("  ")]
-    assert sorted(listed) == sorted([*COMMANDS, "inspect", "oracle", "report", "score", "study", "tune"])
+    assert sorted(listed) == sorted(
+        [*COMMANDS, "bench", "inspect", "oracle", "report", "score", "share", "study", "tune"]
+    )
     assert "  evaluate   Measures the best checkpoint of a run" in done.stdout
 
 

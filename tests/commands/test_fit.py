@@ -65,6 +65,7 @@ def test_a_run_folder_holds_what_the_run_was_and_gave(trained: Path) -> None:
             "images_per_second",
             "seconds_per_step",
             "peak_memory",
+            "training_images",
             "parameters",
             "precision",
             "devices",
@@ -75,6 +76,7 @@ def test_a_run_folder_holds_what_the_run_was_and_gave(trained: Path) -> None:
     assert told["metrics"]["val/score"] == pytest.approx(float(last["val/score"]), abs=1e-7)
     assert told["seed"] == 0
     assert 2**27 < told["peak_memory"] < 2**36
+    assert told["training_images"] == 8
     config = yaml.safe_load((trained / "config.yaml").read_text())
     assert config["trainer"]["precision"] == told["precision"] in ("bf16-mixed", "32-true")
 

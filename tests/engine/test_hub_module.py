@@ -184,6 +184,12 @@ class TestHub:
         with pytest.raises(OSError, match="cache"):
             FusionModule.from_pretrained("me/other", cache_dir=cache)
 
+    @pytest.mark.parametrize("name", ["./nowhere", "/a/b", "a/b/c"])
+    def test_what_is_neither_a_folder_nor_an_id_is_one_line(self, name: str) -> None:
+        with pytest.raises(WeightsError, match=r"expected a folder .* or a model on the hub") as raised:
+            FusionModule.from_pretrained(name)
+        assert "\n" not in str(raised.value)
+
     def test_nothing_is_pushed_without_a_network(self, model: FusionModule) -> None:
         with pytest.raises(OSError, match=r"offline mode is enabled"):
             model.push_to_hub("me/scenes")

@@ -22,7 +22,7 @@ from fusionseg.networks import HardSharing
 from fusionseg.networks.backbone import Backbone
 from fusionseg.runs.checkpoints import load_state, opened
 from fusionseg.runs.folder import RunFolder
-from fusionseg.runs.restore import arguments, restored
+from fusionseg.runs.restore import arguments, restored, start_from
 from fusionseg.runs.resume import without_start
 from fusionseg.sample import Sample
 
@@ -263,3 +263,13 @@ def test_evaluation_and_resume_rebuild_the_dilation_that_a_run_was_trained_with(
     without_start(Namespace(model=Namespace(init_args=Namespace(backbone=backbone))), run.best)
     assert (backbone.weights, backbone.late_dilation) == (None, True)
     assert backbone.mean == content["hyper_parameters"]["backbone"]["mean"]
+
+
+def test_a_model_may_start_from_a_saved_folder_and_adopts_its_normalization(tmp_path: Path) -> None:
+    backbone = Backbone(decoder="FPN", mean=[0.1, 0.2, 0.3])
+    FusionModule(CLASSES, backbone=backbone).save_pretrained(tmp_path)
+    model = FusionModule(CLASSES, backbone=Backbone(decoder="FPN"))
+    start_from(model, tmp_path)
+    again = FusionModule.from_pretrained(tmp_path).state_dict()
+    assert all(torch.equal(value, again[name]) for name, value in model.state_dict().items())
+    assert model.network.encoder.mean.flatten().tolist() == pytest.approx([0.1, 0.2, 0.3])  # type: ignore[operator]
