@@ -24,8 +24,10 @@ def reliability(probability: npt.NDArray[np.floating], occurred: npt.NDArray[np.
         bins: The number of bins.
     """
     place = np.minimum((probability * bins).astype(np.intp), bins - 1)
-    columns = (None, probability, occurred)
-    return np.stack([np.bincount(place, weights, bins) for weights in columns], 1).astype(np.float64)
+    number = np.bincount(place, minlength=bins)
+    total = np.bincount(place, probability, bins)
+    came_true = np.bincount(place[occurred], minlength=bins)
+    return np.stack([number, total, came_true], 1).astype(np.float64)
 
 
 def calibration_error(table: Floats) -> Floats:
