@@ -35,6 +35,9 @@ SOFT = ("confidence", "boundaries")
 SEGMENTED = ("panoptic", "region", "semantic")
 """The maps that a table of segments is made of: the first one that there is."""
 
+NATS = ("entropy", "disagreement")
+"""Maps of information, in nats, which become such files of their share of the most that there could be."""
+
 COLUMNS = ("id", "class", "thing", "area", "left", "top", "width", "height", "score")
 """Of the table of segments."""
 
@@ -47,8 +50,8 @@ class Answer:
     after each region's vote; `panoptic` ids (H, W), class * 65536 + instance, -1 where void; `scene`, how
     likely each class is present (C,); `confidence`, the probability (H, W) of the predicted class;
     `boundaries`, that of a boundary (H, W); `probabilities` (C, H, W) and their `entropy` (H, W) in nats,
-    where they were asked for; and those of further tasks by the tasks' names. One that the model does not
-    have is an AttributeError.
+    where they were asked for, with the `disagreement` (H, W) of several networks; and those of further tasks
+    by the tasks' names. One that the model does not have is an AttributeError.
 
     Attributes:
         name: Of the image's file, without suffix, or its number.
@@ -164,8 +167,8 @@ class Answer:
         """Writes the maps, the overlay and the table of segments, each into a folder of its kind.
 
         `semantic` PNG with a palette, `region` of 16 bits, `panoptic` in COCO's colors, `overlay`,
-        `confidence`, `boundaries` and `entropy` (of the largest possible) as grey PNG of 16 bits,
-        `probabilities` as NPZ, `segments` as CSV, and the maps of further tasks as NPY.
+        `confidence`, `boundaries`, `entropy` and `disagreement` as grey PNG of 16 bits, `probabilities` as
+        NPZ, `segments` as CSV, and the maps of further tasks as NPY.
 
         Args:
             folder: The folder; files of the same name are replaced.
@@ -202,7 +205,8 @@ class Answer:
             annotation["file_name"] = f"{self.name}.png"
         if (colors := self.colors()) is not None:
             write_png(folder / "overlay" / f"{self.name}.png", overlay(self.picture(), colors))
-        for kind, top in {**dict.fromkeys(SOFT, 1), "entropy": math.log(max(len(self.classes), 2))}.items():
+        most = math.log(max(len(self.classes), 2))
+        for kind, top in {**dict.fromkeys(SOFT, 1), **dict.fromkeys(NATS, most)}.items():
             if kind in self.maps:
                 grey = np.rint((self.maps[kind] / top).clip(0, 1) * 65535).astype(np.uint16)
                 write_png(folder / kind / f"{self.name}.png", grey)

@@ -1,7 +1,8 @@
 """Several passes of an image through networks that answer as one: ensembles, and dropout left on."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 from fusionseg.config.errors import UsageError, UserError
 from fusionseg.engine.passes import WHOLE, Passes
 from fusionseg.engine.predictions import frame_of, predictions
-from fusionseg.heads import Head
+from fusionseg.heads import Head, SemanticHead
 from fusionseg.heads.dense import Dense
 from fusionseg.losses.enlarging import scaled, wide
 from fusionseg.module import FusionModule
@@ -87,35 +88,65 @@ class Ensemble(nn.Module):
 
     def forward(self, image: Tensor) -> list[Outputs]:
         """The mean outputs of the heads, for images (B, C, H, W) with sides divisible by 32."""
-        passes = [outputs for model in self.models for outputs in self._passes(model, image)]
-        found: Outputs = {}
-        for task, head in self.heads.items():
-            several = [wide(outputs[task]) for outputs in passes]
-            size = max(output.shape[-2:] for output in several)
-            assert isinstance(head, Dense)  # as was checked
-            found[task] = head.averaged([scaled(output, size) for output in several])
-        return [found]
+        return [self._averaged([network(image)[-1] for network in self._networks()])]
 
     @torch.no_grad()
     def predictions(
         self, batch: Sample, size: tuple[int, int], extras: Collection[str] = (), passes: Passes = WHOLE
     ) -> list[Prediction]:
-        """As those of a `FusionModule`."""
-        outputs = passes.outputs(self, self.heads, batch["image"])
-        frame = frame_of(batch, size)
-        areas = self._first.areas
-        return predictions(outputs, self.heads, frame, batch["name"], self.classes, areas, extras)
+        """As those of a `FusionModule`; with `entropy` among the extras also `disagreement`.
 
-    def _passes(self, model: nn.Module, image: Tensor) -> Iterator[Outputs]:
-        """The outputs of one model, for each of its passes."""
-        if self.samples is None:
-            yield model(image)[-1]
-            return
-        devices = [image.device] if image.is_cuda else []
-        for number in range(self.samples):
-            with torch.random.fork_rng(devices), dropping(model):
-                torch.manual_seed(number)
-                yield model(image)[-1]
+        That is the mutual information of class and network in nats (Gal et al., arXiv:1703.02910): the
+        entropy of the mean probabilities less the mean of the entropies, 0 where all networks say the same.
+        """
+        several = [passes.outputs(network, self.heads, batch["image"]) for network in self._networks()]
+        frame = frame_of(batch, size)
+        names, areas = batch["name"], self._first.areas
+        mean = self._averaged(several)
+        found = predictions(mean, self.heads, frame, names, self.classes, areas, extras)
+        head = self.heads.get("semantic")
+        if "entropy" not in extras or not isinstance(head, SemanticHead):
+            return found
+        apart = disagreement(head.probabilities(outputs["semantic"], frame) for outputs in several)
+        maps = apart.cpu().numpy()
+        return [Prediction(p.name, {**p.maps, "disagreement": maps[i]}) for i, p in enumerate(found)]
+
+    def _averaged(self, several: Sequence[Outputs]) -> Outputs:
+        """The outputs of the mean of what several outputs predict, enlarged to the largest of them."""
+        found: Outputs = {}
+        for task, head in self.heads.items():
+            outputs = [wide(each[task]) for each in several]
+            size = max(output.shape[-2:] for output in outputs)
+            assert isinstance(head, Dense)  # as was checked
+            found[task] = head.averaged([scaled(output, size) for output in outputs])
+        return found
+
+    def _networks(self) -> Iterator[Callable[[Tensor], list[Outputs]]]:
+        """Each pass as a network of its own."""
+        for model in self.models:
+            if self.samples is None:
+                yield model
+            else:
+                yield from (partial(_dropped, model, number) for number in range(self.samples))
+
+
+def disagreement(probabilities: Iterable[Tensor]) -> Tensor:
+    """The entropy of the mean probabilities less the mean of their entropies (B, H, W), in nats.
+
+    Args:
+        probabilities: Those of each network (B, C, H, W), of which one at a time is in memory, and at least
+            one.
+    """
+    several = iter(probabilities)
+    total = next(several)
+    entropy = torch.special.entr(total).sum(1)
+    number = 1
+    for each in several:
+        total = total + each
+        entropy = entropy + torch.special.entr(each).sum(1)
+        number += 1
+    apart: Tensor = torch.special.entr(total / number).sum(1) - entropy / number
+    return apart.clamp_min(0)
 
 
 def active_dropout(model: nn.Module) -> list[nn.Module]:
@@ -135,6 +166,15 @@ def dropping(model: nn.Module) -> Iterator[None]:
     finally:
         for layer in layers:
             layer.eval()
+
+
+def _dropped(model: nn.Module, number: int, image: Tensor) -> list[Outputs]:
+    """The outputs of a model whose dropout layers drop by a seed."""
+    devices = [image.device] if image.is_cuda else []
+    with torch.random.fork_rng(devices), dropping(model):
+        torch.manual_seed(number)
+        outputs: list[Outputs] = model(image)
+        return outputs
 
 
 def _check(model: nn.Module, first: nn.Module, number: int) -> None:

@@ -18,7 +18,7 @@ from fusionseg.inference.predictor import Predictor
 
 OUTPUTS = (
     *("panoptic.json", "instances.json", "segments.csv", "scenes.json", "semantic", "region", "panoptic"),
-    *("overlay", "confidence", "boundaries", "probabilities", "entropy"),
+    *("overlay", "confidence", "boundaries", "probabilities", "entropy", "disagreement"),
 )
 """What is written, where a model has what it needs; those of further tasks have the tasks' names."""
 

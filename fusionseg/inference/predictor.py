@@ -161,7 +161,8 @@ class Predictor:
         Args:
             images: A path, a PIL image, an array (H, W, C) or (H, W), a tensor (C, H, W), or several of them.
             probabilities: Whether answers have the probabilities of all classes too.
-            entropy: Whether they have the entropy of these, which says how uncertain the class is.
+            entropy: Whether they have the entropy of these, which says how uncertain the class is, and of
+                several networks or samples their disagreement.
             soft: Whether they have confidence and soft boundaries; while these are made, they take as much
                 memory as the probabilities of all classes at the image's size.
 

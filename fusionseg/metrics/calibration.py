@@ -17,12 +17,12 @@ class ClassCalibration(ImageMetric):
     ==================  ======================================================================================
     `ece`               expected calibration error of the most likely class (arXiv:1706.04599, eq. 3)
     `classwise_ece`     mean over the classes of that of each class's probability (Kull et al.,
-                        arXiv:1910.12656, eq. 3; the static calibration error of arXiv:1904.01685)
+                        arXiv:1910.12656; the static calibration error of arXiv:1904.01685)
     `brier`             squared errors of the probabilities, summed over classes (Brier, 1950), in [0, 2]; for
                         two classes twice what is often called so
     `nll`               negative log-likelihood of the true class in nats; a logarithm is at least -100
     `aurc`              area under risk over coverage: the mean share of errors among the most confident
-                        pixels, over all numbers of them (arXiv:1805.08206, eq. 1)
+                        pixels, over all numbers of them (arXiv:1805.08206)
     `aurc_error`        how far that may be off at most, as pixels are counted in levels of confidence
     ==================  ======================================================================================
 

@@ -60,7 +60,7 @@ def risk_coverage(counts: Counts) -> tuple[Floats, Floats]:
 def area_under_risk(counts: Counts) -> AreaUnderRisk:
     """The mean of the risk over all numbers of kept predictions, in [0, 1]; NaN without predictions.
 
-    That is AURC (Geifman et al., arXiv:1805.08206, eq. 1). The order of predictions of one level is unknown:
+    That is AURC (Geifman et al., arXiv:1805.08206). The order of predictions of one level is unknown:
     the area is the mean over all orders, and the error reaches from there to the better or worse of those in
     which the wrong ones come last and first.
 

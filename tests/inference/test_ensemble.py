@@ -61,10 +61,26 @@ def test_the_entropy_is_that_of_the_mean_probabilities(
     assert found["entropy"].shape == (64, 96)
 
 
+def test_disagreement_is_the_mutual_information_of_class_and_network(
+    models: list[Any], scenes: Callable[..., Sample]
+) -> None:
+    batch = scenes(1)
+    found = maps(Ensemble(models), batch)["disagreement"]
+    each = np.stack([maps(model, batch)["probabilities"].astype(float) for model in models])
+    mean = each.mean(0)
+    # the Kullback-Leibler divergence of each from the mean
+    expected = (each * np.log(each / mean)).sum(1).mean(0)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    assert found.max() > 0.01
+    alike = maps(Ensemble([models[0]] * 2), batch)
+    assert np.abs(alike["disagreement"]).max() < 1e-5
+    assert "disagreement" not in Ensemble(models).predictions(batch, (64, 96), ["probabilities"])[0].maps
+
+
 def test_a_model_several_times_is_that_model(models: list[Any], scenes: Callable[..., Sample]) -> None:
     batch = scenes(1)
     found, expected = maps(Ensemble([models[0]] * 3), batch), maps(models[0], batch)
-    assert found.keys() == expected.keys()
+    assert found.keys() == {*expected, "disagreement"}
     for name in ("probabilities", "contours", "entropy"):
         np.testing.assert_allclose(found[name], expected[name], atol=1e-5)
     assert (found["semantic"] == expected["semantic"]).mean() > 0.999

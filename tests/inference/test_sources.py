@@ -82,7 +82,7 @@ def test_an_ensemble_on_the_command_line_writes_what_it_answers(
     predict.main(["--run", *map(str, pair), *rest, "--entropy"])
     answer = Predictor(pair, precision="32-true")(tmp_path / "a.png", entropy=True, soft=False)
     answer.save(tmp_path / "saved")
-    for kind in ("semantic", "region", "panoptic", "overlay", "entropy"):
+    for kind in ("semantic", "region", "panoptic", "overlay", "entropy", "disagreement"):
         files = [folder / kind / "a.png" for folder in (out, tmp_path / "saved")]
         assert files[0].read_bytes() == files[1].read_bytes()
     with Image.open(out / "entropy" / "a.png") as picture:
