@@ -2,7 +2,7 @@
 
 The rest is reading, decoding and writing. The bound is relative to the slower one of both: they are to
 overlap, each on a core of its own, so that torch has one thread unless --threads gives it more. That does not
-show on a machine whose cores are busy with something else.
+show on a machine whose cores are busy; a second table has how many threads could run at once.
 
 python -m benchmarks.predict [--run DIR] [--images 24] [--size 360 480] [--rounds 5] [--threads 1]
 """
@@ -10,20 +10,22 @@ python -m benchmarks.predict [--run DIR] [--images 24] [--size 360 480] [--round
 import random
 import shutil
 from argparse import Namespace
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import numpy as np
 import torch
+from PIL import Image
+from rich.console import Console
+from rich.table import Table
 
+from benchmarks.runnable import running
 from benchmarks.timing import Quartiles, Target, command_line, quartiles, seconds, show
 from fusionseg.commands import fit
 from fusionseg.data import SyntheticScenes
 from fusionseg.engine.predictions import padded
-from fusionseg.files.images import write_png
 from fusionseg.files.photos import read_image
 from fusionseg.inference.file_answers import FileAnswers, Named
 from fusionseg.inference.input_images import InputImages
@@ -97,7 +99,7 @@ class Prediction:
             del model.forward
 
 
-def rates(variants: dict[str, Callable[[], None]], rounds: int) -> dict[str, Quartiles]:
+def rates(variants: Mapping[str, Callable[[], None]], rounds: int) -> dict[str, Quartiles]:
     """The images per second of variants, relative to the slower one of `network` and `rest` in a round."""
     order = list(variants)
     generator = random.Random(0)
@@ -113,23 +115,36 @@ def rates(variants: dict[str, Callable[[], None]], rounds: int) -> dict[str, Qua
     return {name: quartiles(sample) for name, sample in samples.items()}
 
 
-def measure(args: Namespace, folder: Path) -> dict[str, Quartiles]:
-    """Measures a run, or one of an epoch on synthetic scenes that is trained first."""
+def cores(variants: Mapping[str, Callable[[], None]], images: int) -> Table:
+    """A table of how many threads can run at once, and what an image would take if each had a core."""
+    table = Table("variant", title="whatever else the machine does")
+    for column in ("runnable threads", "processor ms / image", "ms / image with a core each"):
+        table.add_column(column, justify="right")
+    for name, call in variants.items():
+        threads, spent = running(call)
+        each = 1000 * spent / images
+        table.add_row(name, f"{threads:.2f}", f"{each:.0f}", f"{each / threads:.0f}")
+    return table
+
+
+def measure(args: Namespace, folder: Path) -> None:
+    """Measures a run, or one of an epoch on synthetic scenes that is trained first, and prints tables."""
     run = args.run
     if run is None:
         run = folder / "run"
         fit.main(["--trainer.max_epochs", "1", "--wandb", "disabled", "--out", str(run)])
     scenes = SyntheticScenes("test", args.images, tuple(args.size))
+    photos = folder / "photos"
+    photos.mkdir()
     for i in range(args.images):
-        write_png(folder / "photos" / f"{i:04d}.png", scenes.read(i).image.astype(np.uint8))
-    parts = Prediction(run, folder / "photos", folder / "out", args.threads)
-    variants = {
-        "predict": parts.whole,
-        "in turn": parts.in_turn,
-        "network": parts.network,
-        "rest": parts.rest,
-    }
-    return rates(variants, args.rounds)
+        Image.fromarray(scenes.read(i).image).save(photos / f"{i:04d}.png")
+    parts = Prediction(run, photos, folder / "out", args.threads)
+    alone = {"network": parts.network, "rest": parts.rest}
+    variants = {"predict": parts.whole, "one after the other": parts.in_turn, **alone}
+    images = f"{args.images} images of {args.size[1]} x {args.size[0]}, {args.threads} threads of torch"
+    title = f"{images}: images/s relative to the slower one of network and rest"
+    show(title, rates(variants, args.rounds), TARGETS)
+    Console().print(cores(variants, args.images))
 
 
 def main() -> None:
@@ -141,11 +156,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args()
     with TemporaryDirectory() as folder:
-        measured = measure(args, Path(folder))
-    title = (
-        f"{args.images} images of {args.size[1]} x {args.size[0]}, {args.threads} threads of torch: images/s"
-    )
-    show(f"{title} relative to the slower one of network and rest", measured, TARGETS)
+        measure(args, Path(folder))
 
 
 if __name__ == "__main__":

@@ -50,7 +50,7 @@ class Slow(Callback):
 
 
 def test_a_run_folder_holds_what_the_run_was_and_gave(trained: Path) -> None:
-    files = ("config.yaml", "metrics.csv", "checkpoints", "pictures", "summary.json")
+    files = ("config.yaml", "metrics.csv", "curves.png", "checkpoints", "pictures", "summary.json")
     assert {p.name for p in trained.iterdir()} == set(files)
     assert {p.name for p in (trained / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
     told = summary(trained)
