@@ -34,7 +34,7 @@ def as_defaults(file: Path) -> Iterator[None]:
 
 
 def _parts(content: Any) -> Iterator[Mapping[str, Any]]:
-    """All parts with arguments in a configuration."""
+    """All parts with arguments in a configuration, but for those in lists."""
     if isinstance(content, Mapping):
         if {"class_path", "init_args"} <= content.keys():
             yield content
@@ -55,29 +55,30 @@ def _discard_defaults(parser: Any, before: Any, after: Any) -> None:
         defaults = typehints.ActionTypeHint.get_class_parser(before["class_path"]).get_defaults()
         names = vars(given) if isinstance(given, Namespace) else given
         for name in list(names):
-            shipped = (
-                part["init_args"][name]
-                for part in _shipped
-                if _same(before["class_path"], part["class_path"]) and name in part["init_args"]
-            )
-            if (name in defaults and given[name] == defaults[name]) or _same(given[name], *shipped):
+            is_default = name in defaults and given[name] == defaults[name]
+            if is_default or _is_shipped(before["class_path"], name, given[name]):
                 given.pop(name)
     _discard(parser, before, after)
 
 
-def _same(value: Any, *expected: Any) -> bool:
-    """Whether a value is one of those of a file, in which class names are short and defaults left out."""
-    for one in expected:
-        if isinstance(one, Mapping):
-            if isinstance(value, Mapping | Namespace) and all(
-                name in value and _same(value[name], inner) for name, inner in one.items()
-            ):
-                return True
-        elif isinstance(one, list) and isinstance(value, tuple):
-            return list(value) == one
-        elif value == one or (isinstance(value, str) and value.endswith(f".{one}")):
-            return True
-    return False
+def _is_shipped(class_path: str, name: str, value: Any) -> bool:
+    """Whether an argument of a part has a value that is to be a default too."""
+    return any(
+        _same(class_path, part["class_path"])
+        and name in part["init_args"]
+        and _same(value, part["init_args"][name])
+        for part in _shipped
+    )
+
+
+def _same(value: Any, written: Any) -> bool:
+    """Whether a value is what a file says, in which names of classes are short and defaults are left out."""
+    if isinstance(written, Mapping):
+        known = isinstance(value, Mapping | Namespace)
+        return known and all(name in value and _same(value[name], inner) for name, inner in written.items())
+    if isinstance(written, str) and isinstance(value, str):
+        return value == written or value.endswith(f".{written}")
+    return bool(value == written or (isinstance(value, tuple) and list(value) == written))
 
 
 def forget_replaced_defaults() -> None:
