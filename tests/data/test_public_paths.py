@@ -5,20 +5,20 @@ import subprocess
 import sys
 
 import fusionseg.data
-from fusionseg.data import SegmentationDataset
+from fusionseg.data import SegmentationDataset, ViewChange
 from fusionseg.data.cache import DiskCache, MemoryCache, _Cached
 from fusionseg.data.mapped_classes import MappedClasses
 
 
-def test_every_dataset_is_exported() -> None:
-    datasets = set()
+def test_every_dataset_and_every_change_of_views_is_exported() -> None:
+    parts = set()
     for module in pkgutil.iter_modules(fusionseg.data.__path__, "fusionseg.data."):
         for _, member in inspect.getmembers(importlib.import_module(module.name), inspect.isclass):
-            if issubclass(member, SegmentationDataset):
-                datasets.add(member)
-    datasets -= {_Cached, MemoryCache, DiskCache, MappedClasses}
-    assert {dataset.__name__ for dataset in datasets} | {"Augmentation"} == set(fusionseg.data.__all__)
-    assert all(getattr(fusionseg.data, dataset.__name__) is dataset for dataset in datasets)
+            if issubclass(member, SegmentationDataset | ViewChange):
+                parts.add(member)
+    parts -= {_Cached, MemoryCache, DiskCache, MappedClasses}
+    assert {part.__name__ for part in parts} | {"Augmentation"} == set(fusionseg.data.__all__)
+    assert all(getattr(fusionseg.data, part.__name__) is part for part in parts)
 
 
 def test_the_package_is_imported_without_lightning() -> None:
