@@ -24,6 +24,7 @@ from rich.table import Table
 from benchmarks.runnable import running
 from benchmarks.timing import Quartiles, Target, command_line, quartiles, seconds, show
 from fusionseg.commands import fit
+from fusionseg.commands.predict import FURTHER
 from fusionseg.data import SyntheticScenes
 from fusionseg.engine.predictions import padded
 from fusionseg.files.photos import read_image
@@ -48,7 +49,7 @@ class Prediction:
 
     def __init__(self, run: Path, photos: Path, out: Path, threads: int) -> None:
         self.predictor = Predictor(run, threads=threads)
-        self.settings = {**self.predictor.settings, "probabilities": False, "soft": False}
+        self.settings = {**self.predictor.settings, **dict.fromkeys(FURTHER, False)}
         self.images = InputImages([str(photos)], out).by_name
         self.out = out
         named = [Named(name, *image) for name, image in self.images.items()]

@@ -213,7 +213,7 @@ def test_it_is_in_the_panel_of_pictures(run: Path, panels: list[list[str]]) -> N
             "image",
             *(f"{task} {side}" for task in ("semantic", "region") for side in ("truth", "prediction")),
             *("altitude truth", "altitude prediction"),
-            *("fused", "panoptic"),
+            *("fused", "panoptic truth", "panoptic"),
         ]
     assert (run / "pictures" / "epoch_001.png").is_file()
 

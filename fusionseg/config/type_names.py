@@ -55,14 +55,18 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 
 def choices(hint: object) -> list[type]:
-    """The concrete classes that can be named where a type is wanted; none for Python's own types."""
+    """The concrete classes that can be named where a type is wanted; none for Python's own types.
+
+    Those that a function makes have no name.
+    """
     if get_origin(hint) is Callable:
         return choices(get_args(hint)[-1])
     if inspect.isclass(made := get_origin(hint) or hint):
         if made.__module__ in ("builtins", "pathlib", "torch", "types"):
             return [c for part in get_args(hint) for c in choices(part)]
         below = [inner for c in type.__subclasses__(made) for inner in choices(c)]
-        return below if inspect.isabstract(made) else [made, *below]
+        nameless = inspect.isabstract(made) or "<locals>" in made.__qualname__
+        return below if nameless else [made, *below]
     return [c for part in get_args(hint) for c in choices(part)]
 
 

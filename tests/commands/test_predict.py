@@ -366,7 +366,7 @@ def test_a_checkpoint_of_something_else_is_named(photos: Path, tmp_path: Path) -
     for name, message in (
         ("weights.pth", r"weights\.pth: expected a checkpoint with a state_dict"),
         ("text.ckpt", r"text\.ckpt: not a complete checkpoint"),
-        ("none.ckpt", r"expected a run folder or a checkpoint, found no .*none\.ckpt"),
+        ("none.ckpt", r"expected a run folder, a checkpoint or a saved model, found no .*none\.ckpt"),
     ):
         with pytest.raises((ValueError, FileNotFoundError), match=message):
             main(

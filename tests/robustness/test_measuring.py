@@ -14,6 +14,7 @@ from fusionseg.data.augmentation import Augmentation
 from fusionseg.data.datamodule import SegmentationDataModule
 from fusionseg.data.folder import Folder
 from fusionseg.data.synthetic import SyntheticScenes
+from fusionseg.engine.passes import Passes
 from fusionseg.robustness import measuring
 from fusionseg.robustness.corrupted import Corrupted
 from fusionseg.robustness.measuring import image_digest, measured
@@ -78,7 +79,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Which measurements were made, by the titles of their progress bars; of figures without a network."""
     titles: list[str] = []
 
-    def figures(module: Any, data: Any, precision: str, title: str) -> dict[str, float]:
+    def figures(module: Any, data: Any, precision: str, passes: Passes, title: str) -> dict[str, float]:
         titles.append(title.split(" (")[0])
         return {"score": 0.5, "miou": float("nan")}
 
@@ -133,7 +134,7 @@ def test_an_interrupted_measurement_keeps_what_it_has_and_the_data_are_clean_aga
     data.setup("validate")
     clean = data.datasets["val"]
 
-    def figures(module: Any, data: Any, precision: str, title: str) -> dict[str, float]:
+    def figures(module: Any, data: Any, precision: str, passes: Passes, title: str) -> dict[str, float]:
         if title.startswith("fog 2"):
             raise KeyboardInterrupt
         return {"score": 0.5}

@@ -14,7 +14,8 @@ from fusionseg.robustness.measuring import image_digest
 from fusionseg.robustness.report import requested
 from fusionseg.robustness.results import Results
 
-NOTHING = {"corruptions": None, "severities": None, "beside": None, "split": "val", "official": False}
+NOTHING = {"corruptions": None, "severities": None, "beside": None, "split": "val"}
+NOTHING |= {"official": False, "calibration": False}
 
 
 def given(**words: Any) -> Namespace:
@@ -40,6 +41,7 @@ def test_severities_are_all_where_none_are_named(datamodule: Callable[..., Any])
         ({"beside": "x"}, r"^beside: expected --corruptions beside it \(all, or names\)$"),
         ({"corruptions": "all", "split": "test"}, r"^split: expected val for --corruptions: the test split"),
         ({"corruptions": "all", "official": True}, r"^official: not measured under corruptions"),
+        ({"corruptions": "all", "calibration": True}, r"^calibration: not measured under corruptions"),
     ],
 )
 def test_what_cannot_be_measured_is_refused(
