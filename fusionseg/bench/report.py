@@ -20,6 +20,9 @@ from fusionseg.files.photos import read_image
 from fusionseg.inference.inputs import NamedPhoto
 from fusionseg.inference.predictor import Predictor
 
+LABELS = {"read": "I/O: read", "write": "I/O: write"}
+"""What stages are called in the table."""
+
 
 def cost(
     predictors: Callable[[str], Predictor],
@@ -137,7 +140,9 @@ def _breakdown(measurements: Sequence[Json]) -> Table:
         table.add_column(f"{one['precision']}, {one['batch_size']}", justify="right")
     for stage in measurements[0]["stages"]:
         shares = [(one["stages"][stage], one["total"]) for one in measurements]
-        table.add_row(stage, *(f"{1000 * part:.1f} {part / total:>4.0%}" for part, total in shares))
+        table.add_row(
+            LABELS.get(stage, stage), *(f"{1000 * part:.1f} {part / total:>4.0%}" for part, total in shares)
+        )
     table.add_section()
     table.add_row("total", *(f"{1000 * one['total']:.1f}     " for one in measurements))
     return table

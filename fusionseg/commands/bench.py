@@ -44,7 +44,7 @@ class Options:
     """
 
     run: Path
-    batch_sizes: str = "1"
+    batch_sizes: str = "1,4"
     precisions: str | None = None
     size: str | None = None
     images: list[str] | None = None

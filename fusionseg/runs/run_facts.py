@@ -89,7 +89,7 @@ def run_facts(run: RunFolder, decoder: Decoder | None) -> RunFacts:
     listed = len(training_files.read(run.training_files))
     trainer = _mapping(config.get("trainer"))
     epoch = _mapping(summary.get("best")).get("epoch")
-    found = [_figures(run, split, summary, decoder) for split in get_args(Split)]
+    found = [_figures(run, split, config, summary, decoder) for split in get_args(Split)]
     commit = str(summary.get("commit") or "an unknown commit")
     return RunFacts(
         name=run.path.resolve().name,
@@ -110,7 +110,7 @@ def run_facts(run: RunFolder, decoder: Decoder | None) -> RunFacts:
 
 
 def _figures(
-    run: RunFolder, split: Split, summary: Json, decoder: Decoder | None
+    run: RunFolder, split: Split, config: Json, summary: Json, decoder: Decoder | None
 ) -> tuple[SplitFigures | None, list[str]]:
     """The figures of a split, and what is to be said of them."""
     path = run.evaluated(split)
@@ -127,8 +127,16 @@ def _figures(
     values = _mapping(_mapping(summary.get("best")).get("metrics"))
     own = {name.removeprefix("val/"): value for name, value in values.items() if "/loss" not in name}
     if split == "val" and own:
-        return SplitFigures(split, _finite(own), None, "in training, after the epoch"), notes
+        how = "in training, after the epoch" + _part(config)
+        return SplitFigures(split, _finite(own), None, how), notes
     return None, [*notes, f"`{split}` was not measured"]
+
+
+def _part(config: Json) -> str:
+    """Which part of the validation images training measured, in words; empty for all."""
+    limit = _mapping(config.get("trainer")).get("limit_val_batches")
+    whole = limit is None or (isinstance(limit, float) and limit == 1)  # 1 is one batch
+    return "" if whole else f", on a part of the images (`limit_val_batches` {limit})"
 
 
 def _unfit(run: RunFolder, path: Path, result: Json, decoder: Decoder | None) -> str:

@@ -54,9 +54,9 @@ def trained_model(source: Path, untuned: bool = False, trust: Iterable[str] = ()
     if source.is_file():
         model, data = restored(source, None, trust)
         return TrainedModel(model, source, data, None)
-    if (source / CONFIG_NAME).is_file():
-        return _saved(source, untuned, trust)
     run = RunFolder(source)
+    if (source / CONFIG_NAME).is_file() and not run.config.is_file():
+        return _saved(source, untuned, trust)
     run.configuration()
     file = run.checkpoint()
     model, data = restored(file, source, trust)

@@ -128,6 +128,13 @@ def test_an_evaluation_of_something_else_is_left_out_and_said(
     )
 
 
+@pytest.mark.parametrize(("limit", "part"), [(None, False), (1.0, False), (1, True), (0.25, True)])
+def test_figures_of_a_part_of_the_images_say_so(limit: float | None, part: bool, run: RunFolder) -> None:
+    run.config.write_text(yaml.safe_dump({**CONFIG, "trainer": {"limit_val_batches": limit}}))
+    [val] = run_facts(run, None).figures
+    assert (f"on a part of the images (`limit_val_batches` {limit})" in val.measured) == part
+
+
 def test_tuned_figures_are_those_of_the_decoder(run: RunFolder) -> None:
     [val] = run_facts(run, DECODER).figures
     assert (val.values, val.images) == ({"covering": 0.5}, 9)

@@ -94,6 +94,11 @@ def test_how_images_were_seen_in_training_is_kept(trained: Path) -> None:
     assert trained_model(trained / "saved").data["precision"] == precision
 
 
+def test_a_run_folder_is_a_run_whatever_else_lies_in_it(trained: Path) -> None:
+    shareable(trained).save_pretrained(trained)
+    assert trained_model(trained).file == trained / "checkpoints" / "best.ckpt"
+
+
 def test_a_class_that_is_not_trusted_is_not_imported(
     trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
