@@ -55,6 +55,8 @@ OWNERS = {
     "torchmetrics": {"metrics"},
     "jsonargparse": {"cli", "config"},
     "huggingface_hub": {"engine", "runs", "commands"},
+    "onnx": {"inference"},
+    "onnxruntime": {"inference"},
 }
 """The packages that may import a library; libraries that are not named may be imported anywhere."""
 

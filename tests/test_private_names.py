@@ -74,6 +74,20 @@ def typehint() -> bool:
     return getattr(parser._actions[-1], "_typehint", None) == int | None
 
 
+def guards() -> bool:
+    class Choosing(nn.Module):
+        def forward(self, image: torch.Tensor) -> torch.Tensor:
+            return image * (2 if image.shape[0] > 5 else 1)
+
+    sizes = {"image": {0: 2 * torch.export.Dim("pairs")}}
+    program = torch.export.export(Choosing(), (torch.zeros(4),), dynamic_shapes=sizes)
+    check = program.module().get_submodule("_guards_fn")
+    check(torch.empty(4, device="meta"))
+    with pytest.raises(AssertionError, match="Guard failed"):
+        check(torch.empty(6, device="meta"))
+    return True
+
+
 def compiled() -> bool:
     layer = nn.Identity()
     before = layer._compiled_call_impl is None
@@ -290,6 +304,13 @@ INTERNALS = [
         "callbacks/shared_maps",
         "whether a module was compiled by its own",
         compiled,
+    ),
+    Internal(
+        "_guards_fn",
+        "torch",
+        "inference/export_graph",
+        "for which sizes a graph holds, as the documentation of ExportedProgram.module names it",
+        guards,
     ),
     Internal(
         "_BatchNorm",

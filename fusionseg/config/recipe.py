@@ -6,12 +6,16 @@ import importlib
 import inspect
 import os
 from collections.abc import Callable, Mapping
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
+
+from jsonargparse import ArgumentParser
 
 from fusionseg.config.replacement import forget_replaced_defaults
 from fusionseg.config.short_names import settle_short_names
 
 Plain: TypeAlias = bool | int | float | str | list["Plain"] | dict[str, "Plain"] | None
+
+T = TypeVar("T")
 
 
 # here, because the command line and the loading of a checkpoint both parse recipes, and import this file
@@ -110,3 +114,19 @@ def import_path(value: Callable[..., object]) -> str:
         if getattr(importlib.import_module(package), name, None) is value:
             return f"{package}.{name}"
     return f"{home}.{name}"
+
+
+def built(base: type[T], recipe: Plain) -> T:
+    """The part that a plain recipe describes, of a class or one derived from it: the inverse of `plain`.
+
+    Args:
+        base: The class.
+        recipe: The `class_path` and the `init_args`, which name every argument without a default.
+
+    Raises:
+        Exception: If they make none; jsonargparse and constructors raise errors of many kinds.
+    """
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_argument("--part", type=base)
+    part: T = parser.instantiate(parser.parse_object({"part": recipe})).part
+    return part

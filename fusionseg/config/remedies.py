@@ -45,13 +45,14 @@ REMEDIES = (
 OUT_OF_MEMORY = (
     "can't allocate memory",
     "Cannot allocate memory",
+    "Failed to allocate memory",
     "not enough memory",
     "Insufficient memory",
     "out of memory",
     "bad_alloc",
     "ALLOC_FAILED",
 )
-"""How torch, OpenCV and the system report that there is too little, in errors of no type of their own."""
+"""How torch, ONNX Runtime, OpenCV and the system report that there is too little, in errors of any type."""
 
 
 def remedied(error: BaseException) -> UserError | None:

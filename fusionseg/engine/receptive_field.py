@@ -44,10 +44,10 @@ def tile_notice(module: Any, passes: Passes) -> str:
     """A line for users of tiles that are no whole image to the network; empty for whole images.
 
     Args:
-        module: As for `reach`.
+        module: As for `reach`; of an exported graph, which has no gradients, nothing is known.
         passes: How it sees images.
     """
-    if passes.tile is None:
+    if passes.tile is None or not getattr(module, "has_gradients", True):
         return ""
     tile, overlap = passes.record["tile"], passes.record["overlap"]
     distance = reach(module, image_channels(module), tile)

@@ -63,7 +63,7 @@ class QueryDecoder(nn.Module):
         """The answers before the first layer and after each one; only the last one in evaluation."""
         *maps, finest = self.pixels(pyramid)
         pixels = self.embed_pixels(finest)
-        queries = self.content.expand(len(pixels), -1, -1)
+        queries = self.content.expand(pixels.shape[0], -1, -1)
         answers = [self._answer(queries)]
         for number, layer in enumerate(self.layers):
             level = number % len(self.level)

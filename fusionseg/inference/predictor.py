@@ -10,14 +10,13 @@ import torch
 
 from fusionseg.config.errors import UsageError
 from fusionseg.engine.passes import Passes, answering
-from fusionseg.engine.precision import fast_precision, placed
 from fusionseg.engine.predictions import drawables, image_channels
 from fusionseg.engine.receptive_field import tile_notice
 from fusionseg.files.photos import Photo, ValueRange
 from fusionseg.inference.answer import Answer
 from fusionseg.inference.ensemble import Ensemble
 from fusionseg.inference.inputs import AnyImage, NamedPhoto, is_image, named_photo
-from fusionseg.inference.sources import agreed, common_settings, trained_models
+from fusionseg.inference.sources import agreed, common_settings, placed_models, trained_models
 from fusionseg.sample import Classes
 
 SOFT = ("contours", "confidence")
@@ -35,8 +34,9 @@ class Predictor:
 
     Args:
         source: A run folder, whose best checkpoint is taken with its tuned decoder if there is one, a
-            checkpoint, or a folder of `save_pretrained`. It may be anybody's: only classes of trusted
-            packages are built. Several are an `Ensemble`, without their tuned decoders.
+            checkpoint, a folder of `save_pretrained`, or an ONNX file of `fusionseg export`, whose network
+            runs in ONNX Runtime. It may be anybody's: only classes of trusted packages are built. Several
+            are an `Ensemble`, without their tuned decoders.
         device: As torch's, such as `cuda:1`; the fastest that there is where left out.
         precision: As Lightning's; bf16-mixed where left out and that is fast.
         threads: Threads of torch and OpenCV, for this whole process; theirs where left out.
@@ -54,7 +54,7 @@ class Predictor:
         samples: How often the network is asked with its dropout layers on; once without where left out.
 
     Attributes:
-        model: The LightningModule.
+        model: The LightningModule, or the `ExportedModel`.
         settings: What answers depend on: the digest of the `checkpoint`, the `scale`, the `value_range` and,
             of a tuned `decoder`, its record; further `tile`, `overlap`, `tta` and `samples`, where these are
             given.
@@ -85,6 +85,9 @@ class Predictor:
         samples: int | None = None,
     ) -> None:
         _check(threads, batch_size, scale, value_range)
+        if threads is not None:
+            torch.set_num_threads(threads)
+            cv2.setNumThreads(threads)
         self.passes = Passes.of(tile, overlap, tta)
         sources = trained_models(source, untuned, trust)
         models = [one.model for one in sources]
@@ -102,11 +105,7 @@ class Predictor:
         self.channels = agreed([image_channels(model) for model in models], "number of channels")
         self.batch_size = batch_size
         self._numbers = count()
-        if threads is not None:
-            torch.set_num_threads(threads)
-            cv2.setNumThreads(threads)
-        for model in models:
-            self.fabric = placed(model, precision or fast_precision(), device)
+        self.fabric = placed_models(models, precision, device)
 
     @property
     def classes(self) -> Classes:

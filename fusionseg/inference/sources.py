@@ -1,16 +1,24 @@
-"""The models of run folders and checkpoints, as they are asked for answers."""
+"""The models of run folders, checkpoints and exported files, as they are asked for answers."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
+
+import torch
+from lightning.fabric import Fabric
 
 from fusionseg.config.errors import UsageError, UserError
+from fusionseg.engine.precision import fast_precision, placed
 from fusionseg.files.atomic import Json
 from fusionseg.files.photos import ValueRange
+from fusionseg.inference.exported import ExportedModel, exported_model
 from fusionseg.runs.decoder import digest
 from fusionseg.runs.trained_model import TrainedModel, trained_model
 
 Value = TypeVar("Value")
+
+UNSAFE = (".pt2",)
+"""The suffix of torch's exported programs, whose reader evaluates and unpickles what is in the file."""
 
 
 def trained_models(
@@ -19,7 +27,7 @@ def trained_models(
     """What one path names, or each of several, whose tuned decoders are left out.
 
     Args:
-        paths: Run folders, checkpoints, and folders of `save_pretrained`.
+        paths: Run folders, checkpoints, folders of `save_pretrained`, and ONNX files of `fusionseg export`.
         untuned: Whether the tuned decoder of one alone is left out too.
         trust: Packages to trust beside those of `fusionseg.config.trust`.
 
@@ -32,7 +40,56 @@ def trained_models(
     if not several:
         raise UsageError("expected a run folder or a checkpoint, found none", "run")
     trusted = tuple(trust)
-    return [trained_model(Path(path), untuned or len(several) > 1, trusted) for path in several]
+    left_out = untuned or len(several) > 1
+    return [
+        _exported(path, untuned, trusted) or trained_model(path, left_out, trusted)
+        for path in map(Path, several)
+    ]
+
+
+def _exported(file: Path, untuned: bool, trust: Iterable[str]) -> TrainedModel | None:
+    """The model of an exported file; None for anything else.
+
+    Raises:
+        UsageError: If its decoder is to be left out.
+        UserError: If it cannot be read without running code that is in it.
+    """
+    if not file.is_file() or file.suffix not in (".onnx", *UNSAFE):
+        return None
+    if file.suffix in UNSAFE:
+        raise UserError(
+            f"{file}: expected a run, a checkpoint or an ONNX file: reading a file of torch.export can run "
+            "any code that is in it, so that only you can decide to (torch.export.load)"
+        )
+    if untuned:
+        raise UsageError(
+            f"{file} decodes as it was exported: export the run with --untuned true instead", "untuned"
+        )
+    model = exported_model(file, trust)
+    data = {"scale": model.metadata.scale, "value_range": model.metadata.value_range}
+    return TrainedModel(model, file, data, None)
+
+
+def placed_models(models: Sequence[Any], precision: str | None, device: str | torch.device | None) -> Fabric:
+    """Moves models to the device that they are to predict on; see `engine.precision.placed`.
+
+    Args:
+        models: The models.
+        precision: As Lightning's; what is fast where left out.
+        device: As torch's; the fastest that there is where left out.
+
+    Raises:
+        UsageError: If there is no such device or precision, or an exported model does not run there.
+    """
+    if any(isinstance(model, ExportedModel) for model in models):
+        if precision not in (None, "32-true"):
+            raise UsageError(f"expected 32-true of an exported model, found {precision}", "precision")
+        if device is not None and torch.device(device).type != "cpu":
+            raise UsageError(f"expected cpu of an exported model, found {device}", "device")
+        precision = "32-true"
+        device = "cpu"
+    fabric, *_ = [placed(model, precision or fast_precision(), device) for model in models]
+    return fabric
 
 
 def common_settings(

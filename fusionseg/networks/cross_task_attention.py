@@ -101,7 +101,7 @@ class CrossAttention(nn.Module):
         key = self._heads([self.key(m) for m in memory])
         value = self._heads([self.value(m) for m in memory])
         retrieved = F.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2)
-        output = self.output(retrieved.transpose(1, 2).reshape(len(own), -1, *small.shape[-2:]))
+        output = self.output(retrieved.transpose(1, 2).reshape(own.shape[0], -1, *small.shape[-2:]))
         return own + scaled(self.gate.to(output.dtype) * output, own.shape[-2:])
 
     def _heads(self, maps: Sequence[Tensor]) -> Tensor:

@@ -37,6 +37,7 @@ class RunFolder:
         self.curves = self.path / "curves.png"
         self.training_files = self.path / "training_files.txt"
         self.decoder = self.path / "decoder.yaml"
+        self.exported = self.path / "model"
         self.checkpoints = self.path / "checkpoints"
         self.best = self.checkpoints / "best.ckpt"
         self.last = self.checkpoints / "last.ckpt"

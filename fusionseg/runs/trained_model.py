@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from huggingface_hub.constants import CONFIG_NAME, SAFETENSORS_SINGLE_FILE
-from lightning.pytorch import LightningModule
 
 from fusionseg.config.trust import imported, untrusted
 from fusionseg.engine.decoding import decode_with, set_temperatures
@@ -30,7 +29,7 @@ class TrainedModel(NamedTuple):
         is_tuned: Whether there is one, left out or not.
     """
 
-    model: LightningModule
+    model: Any
     file: Path
     data: Json
     decoder: Decoder | None
