@@ -64,16 +64,15 @@ def traced(network: nn.Module, channels: int) -> ExportedProgram:
         ) from error
     for node in program.graph.nodes:
         node.meta.pop("stack_trace", None)  # which names the folders of this machine
-    _check_sizes(program, network, channels)
+    _check_sizes(program, channels)
     return program
 
 
-def _check_sizes(program: ExportedProgram, network: nn.Module, channels: int) -> None:
+def _check_sizes(program: ExportedProgram, channels: int) -> None:
     """Raises a UserError if a graph holds for some sizes of images only, from 2 x 2 cells of the stride on.
 
     Networks may choose by the size what they compute. The graph has what was chosen for the size that was
-    traced, and a file of ONNX would compute that for every other one. Images that are too small for the
-    network itself do not count.
+    traced, and a file of ONNX would compute that for every other one.
     """
     guards = program.module().get_submodule("_guards_fn")
     cells = (2, 3, 5, 8, 13, 21, 34, 55, 89, 144)
@@ -82,22 +81,10 @@ def _check_sizes(program: ExportedProgram, network: nn.Module, channels: int) ->
         try:
             guards(torch.empty(size, device="meta"))
         except Exception as error:
-            if min(rows, columns) < 4 and not _takes(network, size):
-                continue
             raise UserError(
                 "this network computes something else for some sizes of images, and torch can only export "
                 f"what is the same for all (see docs/export.md): {cause(error)} for {size}"
             ) from error
-
-
-def _takes(network: nn.Module, size: tuple[int, ...]) -> bool:
-    """Whether a network takes images of a size."""
-    try:
-        with torch.no_grad(), torch.compiler.set_stance("force_eager"):
-            network(torch.zeros(size))
-    except Exception:  # whatever its layers raise
-        return False
-    return True
 
 
 def cause(error: Exception) -> str:

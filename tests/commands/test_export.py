@@ -30,6 +30,7 @@ def test_an_exported_run_answers_as_the_run_does(trained: Path, tmp_path: Path) 
     export.main(["--run", str(trained), "--out", str(file)])
     scenes = SyntheticScenes("test", 3, (77, 131))
     photos = [scenes.read(i).image for i in range(3)]
+    photos.append(photos[0][:20, :20])  # less than any cell
     run = Predictor(trained, precision="32-true", batch_size=2)
     for own, other in zip(run(photos), Predictor(file, batch_size=3)(photos), strict=True):
         for name in MAPS:

@@ -140,7 +140,7 @@ def head(path: str, **arguments: object) -> dict[str, Any]:
         ({"decoder": {"region": {"threshold": 2}}}, "other.onnx: region: expected"),
         ({"decoder": {"region": {"weight": 1}}}, "region: BoundaryHead has .* to tune, found weight"),
         ({"decoder": {"depth": {}}}, "expected a head of depth"),
-        ({"decoder": []}, "expected names and values in classes, heads, decoder, outputs"),
+        ({"decoder": []}, "expected names and values in classes, heads, decoder, temperatures, outputs"),
         ({"outputs": {"semantic": "semantic", "region": {"type": "own_head.Own", "parts": {"0": "region"}}}},
          r"own_head\.Own is of a package that is not trusted"),
         ({"outputs": {"semantic": "semantic", "region": None}}, "a graph from image to semantic, found one"),
