@@ -95,5 +95,5 @@ def _write(path: Path, value: object) -> None:
     except OSError as error:
         raise UserError(
             f"{path.parent}: the outputs of the heads could not be kept ({error.strerror}): name a folder "
-            "with more room in TMPDIR"
+            "with more room in TMPDIR, or keep none for temperatures (--temperature false)"
         ) from error
