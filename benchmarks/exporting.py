@@ -19,8 +19,7 @@ from fusionseg import heads, networks
 from fusionseg.config.errors import UserError
 from fusionseg.data.synthetic import SyntheticScenes
 from fusionseg.heads import ExtraHead, Head, RegionHead
-from fusionseg.inference.export import SUFFIXES, Format, export
-from fusionseg.inference.model_source import ModelSource
+from fusionseg.inference.export import SUFFIXES, ExportSource, Format, export
 from fusionseg.module import FusionModule
 from fusionseg.networks import Backbone, HardSharing, Network
 from fusionseg.networks.decoder import decoder_names
@@ -94,7 +93,7 @@ def attempt(format: Format, options: dict[str, Any]) -> float | str:
     with TemporaryDirectory() as folder:
         path = Path(folder) / f"model{SUFFIXES[format]}"
         try:
-            return export(ModelSource(model, None, "", 3, 1.0, None), path, format).difference
+            return export(ExportSource(model, "", 3, 1.0, None), path, format).difference
         except UserError as error:
             return re.split(r" \(see| on images", str(error))[0]
 

@@ -6,7 +6,7 @@ import importlib
 import inspect
 import os
 from collections.abc import Callable, Mapping
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias
 
 from jsonargparse import ArgumentParser
 
@@ -14,8 +14,6 @@ from fusionseg.config.replacement import forget_replaced_defaults
 from fusionseg.config.short_names import settle_short_names
 
 Plain: TypeAlias = bool | int | float | str | list["Plain"] | dict[str, "Plain"] | None
-
-T = TypeVar("T")
 
 
 # here, because the command line and the loading of a checkpoint both parse recipes, and import this file
@@ -116,7 +114,7 @@ def import_path(value: Callable[..., object]) -> str:
     return f"{home}.{name}"
 
 
-def built(base: type[T], recipe: Plain) -> T:
+def built(base: type, recipe: Plain) -> Any:
     """The part that a plain recipe describes, of a class or one derived from it: the inverse of `plain`.
 
     Args:
@@ -128,5 +126,4 @@ def built(base: type[T], recipe: Plain) -> T:
     """
     parser = ArgumentParser(exit_on_error=False)
     parser.add_argument("--part", type=base)
-    part: T = parser.instantiate(parser.parse_object({"part": recipe})).part
-    return part
+    return parser.instantiate(parser.parse_object({"part": recipe})).part
