@@ -31,7 +31,7 @@ class Options:
         out: Folder to write to; what it holds of the same checkpoint, scale and value range is continued.
         run: Run folder, for its best checkpoint; of several, an ensemble, the mean of what they predict is
             decoded.
-        checkpoint: Checkpoint file, instead of a run folder.
+        checkpoint: Checkpoint, or ONNX file of `fusionseg export`, instead of a run folder.
         scale: Size at which the network sees an image, relative to the file; as in training where left out.
         value_range: Values that are black and white in images of more than 8 bits; as in training where left
             out.
