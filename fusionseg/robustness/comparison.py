@@ -33,6 +33,11 @@ class Comparison:
         return {name: shown for name, shown in FIGURES.items() if name in known} or {"score": "score"}
 
     @property
+    def columns(self) -> list[tuple[str, str]]:
+        """Each main figure with each run that has it."""
+        return [(name, run) for name in self.figures for run, own in self.runs.items() if name in own.clean]
+
+    @property
     def families(self) -> list[str]:
         """The families of the corruptions."""
         return list(dict.fromkeys(corruption.family for corruption in self.corruptions))
@@ -68,8 +73,8 @@ def table(comparison: Comparison) -> str:
     images = next(iter(runs.values())).count
     lines = [f"{images} images of val; means over severities {over}"]
     lines += [f"{mark} {run}" for run, mark in marks.items() if mark]
-    heads = [f"{shown} {mark}".strip() for shown in comparison.figures.values() for mark in marks.values()]
-    lines.append(f"{'corruption':20}{'family':15}" + "".join(f"{head:>12}" for head in heads))
+    heads = [f"{comparison.figures[figure]} {marks[run]}".strip() for figure, run in comparison.columns]
+    lines.append(f"{'corruption':20}{'family':15}" + "".join(f"{head:>14}" for head in heads))
     lines.append(_line(comparison, "clean", "", None))
     for corruption in comparison.corruptions:
         family = f"{corruption.family}{' *' * (corruption.family in left_out)}"
@@ -107,9 +112,9 @@ def rows(comparison: Comparison) -> list[dict[str, Value]]:
 def _line(comparison: Comparison, title: str, family: str, names: Sequence[str] | None) -> str:
     """A line of the table: of clean images, or of the mean of some corruptions."""
     cells = []
-    for figure in comparison.figures:
-        for results in comparison.runs.values():
-            clean = results.clean.get(figure, math.nan)
-            value = clean if names is None else results.mean(figure, names, comparison.severities)
-            cells.append("-" if math.isnan(value) else f"{value:.4f}")
-    return f"{title:20}{family:15}" + "".join(f"{cell:>12}" for cell in cells)
+    for figure, run in comparison.columns:
+        results = comparison.runs[run]
+        clean = results.clean[figure]
+        value = clean if names is None else results.mean(figure, names, comparison.severities)
+        cells.append("-" if math.isnan(value) else f"{value:.4f}")
+    return f"{title:20}{family:15}" + "".join(f"{cell:>14}" for cell in cells)

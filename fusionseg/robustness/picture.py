@@ -1,5 +1,6 @@
 """Draws figures against severity: of one run a line for each family, of several a line for each run."""
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,7 +41,7 @@ def write_picture(comparison: Comparison, path: Path) -> None:
             else:
                 _draw_families(axes, comparison, name)
                 axes.set_title(shown)
-            _label_severities(axes, comparison)
+            _label_axes(axes, comparison, name, last=not several or i == rows - 1)
     handles, labels = grid[0][0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), 4), frameon=False)
     with replacing(path) as draft:
@@ -73,11 +74,17 @@ def _title(comparison: Comparison, family: str | None) -> str:
     return f"{family} (in training)" if family in comparison.left_out else family
 
 
-def _label_severities(axes: "Axes", comparison: Comparison) -> None:
-    """Names the x axis; the y axis begins at 0."""
+def _label_axes(axes: "Axes", comparison: Comparison, figure: str, last: bool) -> None:
+    """Names the x axis of the last row; the y axis begins at 0 and has room for every curve."""
     at = [0, *comparison.severities]
+    curves = [
+        comparison.curve(run, figure, family)
+        for run in comparison.runs
+        for family in (*comparison.families, None)
+    ]
+    top = max((value for curve in curves for value in curve if not math.isnan(value)), default=1.0)
     axes.set_xticks(at, ["clean", *map(str, comparison.severities)], fontsize=8)
-    axes.set_xlabel("severity", fontsize=9)
-    axes.set_ylim(bottom=0)
+    axes.set_xlabel("severity" if last else "", fontsize=9)
+    axes.set_ylim(0, 1.05 * top or 1.0)
     axes.grid(color="0.92")
     axes.set_axisbelow(True)

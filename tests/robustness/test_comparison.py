@@ -65,11 +65,15 @@ def test_the_table_shows_runs_beside_each_other() -> None:
     assert next(line for line in lines if line.startswith("rotation")).split()[1:3] == ["geometric", "*"]
 
 
-def test_a_run_without_a_figure_has_a_dash() -> None:
+def test_a_run_without_a_figure_has_no_column_and_what_was_not_measured_is_a_dash() -> None:
     comparison = Comparison({"a": results(), "b": results(figure="covering")}, CHOSEN, (1, 3))
     assert comparison.figures == {"miou": "mIoU", "covering": "covering"}
+    comparison.runs["b"].corrupted["fog"][1]["covering"] = math.nan
+    comparison.runs["b"].corrupted["fog"][3]["covering"] = math.nan
     lines = table(comparison).splitlines()
-    assert lines[4].split() == ["clean", "0.9000", "-", "-", "0.9000"]
+    assert lines[3].split() == ["corruption", "family", "mIoU", "(1)", "covering", "(2)"]
+    assert lines[4].split() == ["clean", "0.9000", "0.9000"]
+    assert next(line for line in lines if line.startswith("fog")).split()[2:] == ["0.4200", "-"]
 
 
 def test_runs_without_classes_and_regions_are_shown_by_their_score() -> None:
