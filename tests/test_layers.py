@@ -48,7 +48,7 @@ OWNERS = {
     "segmentation_models_pytorch": {"networks"},
     "wandb": {"runs"},
     "matplotlib": {"callbacks", "calibration", "robustness", "scores", "visualize"},
-    "scipy": {"heads", "data", "files", "metrics", "studies", "tuning", "untrained"},
+    "scipy": {"heads", "data", "files", "inference", "metrics", "studies", "tuning", "untrained"},
     "skimage": set(),
     "torchjd": {"balancing"},
     "optuna": {"studies", "tuning"},

@@ -15,7 +15,8 @@ from fusionseg.inference.prediction_record import PredictionRecord
 ABOUT = """Writes for each image a semantic PNG (palette), a region PNG (16 bit), a panoptic PNG and an
 overlay, on the grid of the stored pixels; for all images together COCO panoptic JSON, COCO instances JSON
 with polygons, a table of segments (segments.csv), and in scenes.json how likely each shows each class.
-predictions.jsonl records what is done: the same command goes on after an interruption."""
+predictions.jsonl records what is done: the same command goes on after an interruption. With --windows
+TIFF files of any size are answered in windows, and semantic/ and region/ (32 bit) are TIFF files too."""
 
 
 FURTHER = ("probabilities", "soft", "entropy")
@@ -45,6 +46,8 @@ class Options:
         entropy: Also write how uncertain the class of each pixel is: entropy/, grey PNG of 16 bits, white
             where all classes are as likely; of several runs or samples also their disagreement/.
         probabilities: Write the probabilities of all classes too, an NPZ file for each image.
+        windows: Read, answer and write TIFF files in windows of --tile, in memory that does not grow with the
+            image: with "fusionseg[tiff]".
         soft: Write confidence and soft boundaries too, as gray PNG of 16 bits.
     """
 
@@ -63,6 +66,7 @@ class Options:
     samples: int | None = None
     entropy: bool = False
     probabilities: bool = False
+    windows: bool = False
     soft: bool = False
 
 
@@ -78,7 +82,7 @@ def options(args: Sequence[str]) -> Options:
     parser.add_class_arguments(Options, skip={"images", "run"}, instantiate=False)
     parser.add_argument("--run", nargs="+", type=str)
     parser.add_argument("--images", nargs="+", type=str, required=True)
-    return Options(**parser.parse_args(switched(args, ("untuned", *FURTHER))).as_dict())
+    return Options(**parser.parse_args(switched(args, ("untuned", "windows", *FURTHER))).as_dict())
 
 
 def main(args: Sequence[str]) -> None:
@@ -87,8 +91,15 @@ def main(args: Sequence[str]) -> None:
     # here, so that --help is quick
     from fusionseg.inference.prediction_files import check_folder, predict
     from fusionseg.inference.predictor import Predictor
+    from fusionseg.inference.window_predictions import predict_windows, window_passes
 
+    further = {name: getattr(given, name) for name in FURTHER}
     with mendable():
+        passes = (
+            window_passes(given.tile, given.overlap, [name for name in FURTHER if further[name]])
+            if given.windows
+            else None
+        )
         check_folder(given.out)
         images = InputImages(given.images, given.out)
         if images.notice:
@@ -100,18 +111,21 @@ def main(args: Sequence[str]) -> None:
             value_range=given.value_range,
             untuned=given.untuned,
             trust=values(args, "--trust"),
-            tile=given.tile,
+            tile=None if passes else given.tile,
             overlap=given.overlap,
             tta=given.tta,
             samples=given.samples,
         )
-        written = {name: getattr(given, name) for name in FURTHER}
-        record = PredictionRecord(given.out, {**predictor.settings, **written})
+        windowed = {"windows": True, **passes.record} if passes else {}
+        record = PredictionRecord(given.out, {**predictor.settings, **further, **windowed})
     if predictor.decoder:
         print(predictor.decoder.line(), file=sys.stderr)
     if notice := predictor.notice:
         print(notice, file=sys.stderr)
-    predict(predictor, images.by_name, record)
+    if passes:
+        predict_windows(predictor, images.by_name, record, passes)
+    else:
+        predict(predictor, images.by_name, record)
     print(given.out)
 
 

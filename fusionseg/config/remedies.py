@@ -1,6 +1,7 @@
 """Errors of libraries that a setting mends: which one, in one line. Imports no library itself."""
 
 import re
+from pathlib import Path
 
 from fusionseg.config.errors import UsageError, UserError
 
@@ -53,6 +54,16 @@ OUT_OF_MEMORY = (
     "ALLOC_FAILED",
 )
 """How torch, ONNX Runtime, OpenCV and the system report that there is too little, in errors of any type."""
+
+
+def or_windows(path: str | Path, remedy: str) -> str:
+    """What can be done about an image that is too large: TIFF files can also be predicted in windows.
+
+    >>> or_windows("a.tif", "make it smaller"), or_windows("a.png", "make it smaller")
+    ('make it smaller, or predict it with --windows --tile 1024', 'make it smaller')
+    """
+    is_tiff = Path(path).suffix.lower() in (".tif", ".tiff")
+    return f"{remedy}, or predict it with --windows --tile 1024" if is_tiff else remedy
 
 
 def remedied(error: BaseException) -> UserError | None:

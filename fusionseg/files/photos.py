@@ -15,6 +15,7 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 from PIL.ImageFile import ImageFile
 
 from fusionseg.config.errors import UserError
+from fusionseg.config.remedies import or_windows
 from fusionseg.files.bit_depth import color_bits
 from fusionseg.sample import Array
 
@@ -167,9 +168,12 @@ def decoding(path: str | Path) -> Iterator[None]:
         reason: Exception | None = error
         if isinstance(error, UnidentifiedImageError):
             reason = _why_unidentified(Path(path))
-        if reason is None:
+        if isinstance(reason, Image.DecompressionBombError):
+            remedy = or_windows(path, "make it smaller")
+            message = f"{path} is too large to be read as a whole ({reason}): {remedy}"
+        elif reason is None:
             message = f"{path} is no image of a known format: convert it to PNG, JPEG or TIFF"
-        elif isinstance(reason, NotImplementedError | Image.DecompressionBombError) or re.search(
+        elif isinstance(reason, NotImplementedError) or re.search(
             "support|available|unknown|limit|cannot|loader|locate|pickled",
             str(reason),
             re.IGNORECASE,

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from fusionseg.config.remedies import is_out_of_memory
+from fusionseg.config.remedies import is_out_of_memory, or_windows
 from fusionseg.data.photo_notices import fits_range
 from fusionseg.files.atomic import Json
 from fusionseg.files.photos import Photo, orientation, read_image
@@ -87,7 +87,8 @@ class FileAnswers:
         except (MemoryError, cv2.error) as error:
             if not is_out_of_memory(error):
                 raise
-            failure = f"{image.path}: out of memory where it is read: make it smaller"
+            remedy = or_windows(image.path, "make it smaller")
+            failure = f"{image.path}: out of memory where it is read: {remedy}"
             return Outcome(failure=failure, lacking=True)
         outcome = self._read(image.path, photo)
         try:
@@ -112,8 +113,8 @@ class FileAnswers:
         """Why an image has no answer for which there is too little memory."""
         height, width = photo.shape[:2]
         return (
-            f"{path}: out of memory at {width} x {height} pixels and a scale of {self.scale:g}: give a lower "
-            "--scale"
+            f"{path}: out of memory at {width} x {height} pixels and a scale of {self.scale:g}: "
+            f"{or_windows(path, 'give a lower --scale')}"
         )
 
     def _written(self, answer: Answer) -> Json:

@@ -1,7 +1,7 @@
 """Predicts images in files and writes label maps, COCO JSON, tables and overlays."""
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from fusionseg.inference.predictor import Predictor
 
 OUTPUTS = (
     *("panoptic.json", "instances.json", "segments.csv", "scenes.json", "semantic", "region", "panoptic"),
-    *("overlay", "confidence", "boundaries", "probabilities", "entropy", "disagreement"),
+    *("overlay", "confidence", "boundaries", "probabilities", "entropy", "disagreement", "segments"),
 )
 """What is written, where a model has what it needs; those of further tasks have the tasks' names."""
 
@@ -54,7 +54,7 @@ def predict(predictor: Predictor, images: Mapping[str, InputImage], record: Pred
         ValueError: If there are images without an answer; all others are predicted before.
     """
     failures: list[str] = []
-    seen = _Seen(record.settings["value_range"] is not None)
+    seen = Seen(record.settings["value_range"] is not None)
     answers = FileAnswers(predictor, record.folder, record.settings)
     due = [Named(name, *image) for name, image in images.items() if not record.has(name, image.path)]
     console = Console(stderr=True)
@@ -76,16 +76,34 @@ def predict(predictor: Predictor, images: Mapping[str, InputImage], record: Pred
                 failures.append(outcome.failure)
             else:
                 record.add(image.name, image.path, {"file_name": image.file_name, **outcome.entry})
+    finish(predictor, record, seen, failures, len(images))
+
+
+def finish(
+    predictor: Predictor, record: PredictionRecord, seen: "Seen", failures: Sequence[str], count: int
+) -> None:
+    """Writes what is of all images together, and reports what is worth a notice.
+
+    Args:
+        predictor: The model.
+        record: What is done.
+        seen: What was seen of images.
+        failures: Why images have no answer.
+        count: The number of all images.
+
+    Raises:
+        UserError: If there are images without an answer.
+    """
     record.finish(predictor.classes)
     for notice in seen.notices():
         print(notice, file=sys.stderr)
     if failures:
         rest = f"; the others are in {record.folder}" if record.lines else ""
-        summary = f"{len(failures)} of {len(images)} images have no answer{rest}"
+        summary = f"{len(failures)} of {count} images have no answer{rest}"
         raise UserError("\n  ".join([summary, *failures]))
 
 
-class _Seen:
+class Seen:
     """Counts what is worth a notice in the images that are read, with or without a declared value range."""
 
     def __init__(self, declared: bool) -> None:
@@ -96,12 +114,14 @@ class _Seen:
         self.misfits = 0
 
     def add(self, outcome: Outcome) -> None:
+        """Adds an image."""
         self.images += outcome.read
         self.turned += outcome.turned
         self.deep += outcome.deep
         self.misfits += outcome.misfit
 
     def notices(self) -> Iterator[str]:
+        """A line for each thing that is worth one."""
         if self.turned:
             yield (
                 f"{self.turned} of {self.images} images have an EXIF orientation: answers are on the grid of "

@@ -1,5 +1,6 @@
 """The record of predictions: a line for each image, appended when its answers are written."""
 
+import csv
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -78,6 +79,13 @@ class PredictionRecord:
         """Whether the answers for an image are there, and its file is as it was."""
         return name in self.lines and self.lines[name].state == _state(path)
 
+    def begin(self) -> None:
+        """Writes the settings, so that what is written before the first image is done can be continued."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with self.path.open("ab") as file:
+            if not file.tell():
+                file.write(_encoded(self.settings))
+
     def add(self, name: str, path: Path, entry: Json) -> None:
         """Adds an image whose answers are written.
 
@@ -85,14 +93,13 @@ class PredictionRecord:
             name: The name of its output.
             path: Its file.
             entry: `file_name`, `height` and `width`; where there are any, the `annotation` in COCO's panoptic
-                format, the `segments` as rows of a table, the `instances` as annotations in COCO's format
-                without ids, and the `scenes`, how likely each class is.
+                format, the `segments` as rows of a table or the `segments_file` in the folder that holds
+                these, the `instances` as annotations in COCO's format without ids, and the `scenes`, how
+                likely each class is.
         """
         state = _state(path)
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self.begin()
         with self.path.open("ab") as file:
-            if not file.tell():
-                file.write(_encoded(self.settings))
             self.lines[name] = Line(state, file.tell())
             file.write(_encoded({"name": name, "state": state, **entry}))
 
@@ -127,7 +134,7 @@ class PredictionRecord:
             categories = [each for each in coco_categories(classes) if each["isthing"]]
             lists = {"images": images, "annotations": self._instances(), "categories": categories}
             write_json_lists(self.folder / "instances.json", lists)
-        if "segments" in kinds:
+        if kinds & {"segments", "segments_file"}:
             with (
                 replacing(self.folder / "segments.csv") as draft,
                 draft.open("w", newline="", encoding="utf-8") as file,
@@ -147,8 +154,12 @@ class PredictionRecord:
     def _segments(self) -> Iterator[Json]:
         """The rows of all segments, each with the name of its image."""
         for entry in self.entries():
-            for row in entry["segments"]:
+            for row in entry.get("segments", []):
                 yield {"image": entry["name"], **row}
+            if "segments_file" in entry:
+                with (self.folder / entry["segments_file"]).open(newline="", encoding="utf-8") as file:
+                    for cells in csv.DictReader(file):
+                        yield {"image": entry["name"], **cells}
 
 
 def _encoded(content: Json) -> bytes:
