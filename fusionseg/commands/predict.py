@@ -4,13 +4,18 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fusionseg.cli.arguments import switched, values
 from fusionseg.cli.help import options_manual
 from fusionseg.cli.parser import Parser
 from fusionseg.config.errors import UsageError, mendable
+from fusionseg.files.atomic import Json
 from fusionseg.inference.input_images import InputImages
 from fusionseg.inference.prediction_record import PredictionRecord
+
+if TYPE_CHECKING:
+    from fusionseg.inference.predictor import Predictor
 
 ABOUT = """Writes for each image a semantic PNG (palette), a region PNG (16 bit), a panoptic PNG and an
 overlay, on the grid of the stored pixels; for all images together COCO panoptic JSON, COCO instances JSON
@@ -49,6 +54,8 @@ class Options:
         windows: Read, answer and write TIFF files in windows of --tile, in memory that does not grow with the
             image: with "fusionseg[tiff]".
         soft: Write confidence and soft boundaries too, as gray PNG of 16 bits.
+        explain: A class: also write where the network looks for it (Grad-CAM), as overlays in explain/ and
+            gray PNG of 16 bits in attribution/.
     """
 
     images: list[str]
@@ -68,6 +75,7 @@ class Options:
     probabilities: bool = False
     windows: bool = False
     soft: bool = False
+    explain: str | None = None
 
 
 def options(args: Sequence[str]) -> Options:
@@ -94,9 +102,10 @@ def main(args: Sequence[str]) -> None:
     from fusionseg.inference.window_predictions import predict_windows, window_passes
 
     further = {name: getattr(given, name) for name in FURTHER}
+    unwritten = (*FURTHER, "explain")
     with mendable():
         passes = (
-            window_passes(given.tile, given.overlap, [name for name in FURTHER if further[name]])
+            window_passes(given.tile, given.overlap, [name for name in unwritten if getattr(given, name)])
             if given.windows
             else None
         )
@@ -117,7 +126,8 @@ def main(args: Sequence[str]) -> None:
             samples=given.samples,
         )
         windowed = {"windows": True, **passes.record} if passes else {}
-        record = PredictionRecord(given.out, {**predictor.settings, **further, **windowed})
+        explained = _explained(given, predictor)
+        record = PredictionRecord(given.out, {**predictor.settings, **further, **windowed, **explained})
     if predictor.decoder:
         print(predictor.decoder.line(), file=sys.stderr)
     if notice := predictor.notice:
@@ -127,6 +137,21 @@ def main(args: Sequence[str]) -> None:
     else:
         predict(predictor, images.by_name, record)
     print(given.out)
+
+
+def _explained(given: Options, predictor: "Predictor") -> Json:
+    """The class that is explained, where one is.
+
+    Raises:
+        UserError: If the model cannot explain it.
+    """
+    if given.explain is None:
+        return {}
+    from fusionseg.inference.attribution import AttributionTarget
+    from fusionseg.inference.explaining import check_target
+
+    check_target(predictor.model, predictor.passes, AttributionTarget(given.explain))
+    return {"explain": given.explain}
 
 
 def _source(given: Options) -> Path | list[str]:

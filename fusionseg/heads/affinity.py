@@ -133,7 +133,7 @@ class AffinityHead(DenseLogits, RegionHead):
         It is minus infinity at the last pixel, which no edge leaves.
         """
         near = [self.offsets.index(offset) for offset in ((0, 1), (1, 0))]
-        logits = resized(output.detach()[:, near], frame)
+        logits = resized(output[:, near], frame)
         # no edge leaves the image
         logits[:, 0, :, -1] = math.inf
         logits[:, 1, -1, :] = math.inf

@@ -89,7 +89,7 @@ class BoundaryHead(DenseLogits, RegionHead):
 
     def labels(self, output: Tensor, frame: Frame) -> Tensor:
         """The region ids (B, H, W) int64 from 1, from logits (B, 1, h, w); the watershed runs on the CPU."""
-        probabilities = self._logits(output, frame).sigmoid().cpu().numpy()
+        probabilities = self._logits(output.detach(), frame).sigmoid().cpu().numpy()
         maps = np.stack([watershed(image, self.threshold, self.min_area) for image in probabilities])
         return torch.from_numpy(maps.astype(np.int64)).to(output.device)
 
@@ -112,4 +112,4 @@ class BoundaryHead(DenseLogits, RegionHead):
 
     def _logits(self, output: Tensor, frame: Frame) -> Tensor:
         """The logits (B, H, W) at the size of the label file."""
-        return resized(output.detach(), frame)[:, 0]
+        return resized(output, frame)[:, 0]

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fusionseg.heads.base import Head, by_rows
+from fusionseg.heads.base import Head, by_rows, resized
 from fusionseg.heads.dense import Dense, log_of_mean, logits_of_mean
 from fusionseg.heads.ranges import PROBABILITY, Range
 from fusionseg.losses import CrossEntropy, Loss
@@ -108,6 +108,18 @@ class SemanticHead(Dense, Head):
     def entropy(self, output: Tensor, frame: Frame) -> Tensor:
         """The entropy (B, H, W), in nats, of the probabilities, from logits (B, C or 1, h, w)."""
         return by_rows(lambda logits: torch.special.entr(self._probable(logits)).sum(1), output, frame)
+
+    def class_logits(self, output: Tensor, frame: Frame, label: int) -> Tensor:
+        """The logit of one class at every pixel, float32 (B, H, W), from logits (B, C or 1, h, w).
+
+        Args:
+            output: The logits.
+            frame: How they relate to the label map.
+            label: The class's id; in the binary form class 0 has the negative of class 1.
+        """
+        if self.binary:
+            return resized(output if label else -output, frame)[:, 0]
+        return resized(output[:, label : label + 1], frame)[:, 0]
 
     def averaged(self, outputs: Sequence[Tensor]) -> Tensor:
         """The logits (B, C or 1, h, w) of the mean probabilities."""

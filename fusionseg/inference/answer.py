@@ -22,8 +22,8 @@ from fusionseg.visualize import (
     overlay,
     panoptic_colors,
     region_colors,
+    rgb,
     semantic_colors,
-    shown,
 )
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ class Answer:
 
     def picture(self) -> Picture:
         """The image as RGB (H, W, 3): its first three channels, or its first one as grey."""
-        return shown(self.image[..., :3] if self.image.shape[2] >= 3 else self.image[..., :1].repeat(3, 2))
+        return rgb(self.image)
 
     def colors(self) -> Picture | None:
         """The colors that `overlay` lays over the image; None if there is nothing to draw."""

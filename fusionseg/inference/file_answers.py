@@ -13,6 +13,8 @@ from fusionseg.data.photo_notices import fits_range
 from fusionseg.files.atomic import Json
 from fusionseg.files.photos import Photo, orientation, read_image
 from fusionseg.inference.answer import SEGMENTED, SOFT, Answer
+from fusionseg.inference.attribution import AttributionTarget
+from fusionseg.inference.explaining import NotPredictedError
 from fusionseg.inference.inputs import NamedPhoto
 from fusionseg.inference.instances import instances
 from fusionseg.inference.predictor import Predictor
@@ -44,6 +46,7 @@ class Outcome:
         turned: Whether it has an EXIF orientation.
         deep: Whether its values have more than 8 bits.
         misfit: Whether they do not fit their range.
+        unexplained: Whether the class that is to be explained is not predicted in it.
     """
 
     entry: Json | None = None
@@ -53,6 +56,7 @@ class Outcome:
     turned: bool = False
     deep: bool = False
     misfit: bool = False
+    unexplained: bool = False
 
     def is_out_of_memory(self) -> bool:
         """Whether there was too little memory."""
@@ -65,7 +69,8 @@ class FileAnswers:
     Args:
         predictor: The model.
         folder: The folder to write to.
-        settings: Those of the predictor, and whether `probabilities`, `soft` maps and `entropy` are written.
+        settings: Those of the predictor, whether `probabilities`, `soft` maps and `entropy` are written, and
+            the class to `explain`, if there is one.
     """
 
     def __init__(self, predictor: Predictor, folder: Path, settings: Json) -> None:
@@ -74,6 +79,7 @@ class FileAnswers:
         self.value_range = settings["value_range"]
         self.scale = settings["scale"]
         self.soft = settings["soft"]
+        self.target = AttributionTarget(settings["explain"]) if "explain" in settings else None
         self.extras = ["confidence"]
         self.extras += ["contours"] if self.soft else []
         self.extras += [name for name in ("probabilities", "entropy") if settings[name]]
@@ -92,8 +98,10 @@ class FileAnswers:
             return Outcome(failure=failure, lacking=True)
         outcome = self._read(image.path, photo)
         try:
-            [answer] = self.predictor.answers([NamedPhoto(image.name, photo)], self.extras)
-            return replace(outcome, entry=self._written(answer))
+            named = NamedPhoto(image.name, photo)
+            [answer] = self.predictor.answers([named], self.extras)
+            explained = self.target is None or self._explained(named, self.target)
+            return replace(outcome, entry=self._written(answer), unexplained=not explained)
         except (MemoryError, RuntimeError, cv2.error) as error:
             if not is_out_of_memory(error):
                 raise
@@ -116,6 +124,14 @@ class FileAnswers:
             f"{path}: out of memory at {width} x {height} pixels and a scale of {self.scale:g}: "
             f"{or_windows(path, 'give a lower --scale')}"
         )
+
+    def _explained(self, photo: NamedPhoto, target: AttributionTarget) -> bool:
+        """Writes where the network looks for a class, and gives whether that is predicted."""
+        try:
+            self.predictor.attribution(photo, target).write(self.folder)
+        except NotPredictedError:
+            return False
+        return True
 
     def _written(self, answer: Answer) -> Json:
         """Writes an answer; gives what the record holds of it."""

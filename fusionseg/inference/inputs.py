@@ -1,8 +1,10 @@
 """Images to predict as people have them: files, PIL images, arrays and tensors."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
+import cv2
 import numpy as np
 import torch
 from PIL import Image
@@ -63,6 +65,27 @@ def named_photo(
             )
         return NamedPhoto(name, values.astype(np.float32))
     return NamedPhoto(name, in_range(values, value_range, name))
+
+
+def at_scale(photo: Photo, scale: float) -> torch.Tensor:
+    """An image (H, W, C) as a tensor (C, h, w) of `scale` times its height and width."""
+    height, width = photo.shape[:2]
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    scaled = photo if scale == 1 else cv2.resize(photo, size, interpolation=method)
+    return torch.from_numpy(scaled.reshape(*scaled.shape[:2], -1)).permute(2, 0, 1)
+
+
+def batches(photos: Iterator[NamedPhoto], size: int) -> Iterator[list[NamedPhoto]]:
+    """The images, so many at a time."""
+    batch: list[NamedPhoto] = []
+    for photo in photos:
+        batch.append(photo)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
 
 
 def _values(image: Any, name: str, channels: int) -> Array:

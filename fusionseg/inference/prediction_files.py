@@ -19,6 +19,7 @@ from fusionseg.inference.predictor import Predictor
 OUTPUTS = (
     *("panoptic.json", "instances.json", "segments.csv", "scenes.json", "semantic", "region", "panoptic"),
     *("overlay", "confidence", "boundaries", "probabilities", "entropy", "disagreement", "segments"),
+    *("explain", "attribution"),
 )
 """What is written, where a model has what it needs; those of further tasks have the tasks' names."""
 
@@ -112,6 +113,7 @@ class Seen:
         self.turned = 0
         self.deep = 0
         self.misfits = 0
+        self.unexplained = 0
 
     def add(self, outcome: Outcome) -> None:
         """Adds an image."""
@@ -119,6 +121,7 @@ class Seen:
         self.turned += outcome.turned
         self.deep += outcome.deep
         self.misfits += outcome.misfit
+        self.unexplained += outcome.unexplained
 
     def notices(self) -> Iterator[str]:
         """A line for each thing that is worth one."""
@@ -131,6 +134,11 @@ class Seen:
             yield (
                 f"{self.misfits} of {self.deep} images of more than 8 bits {MISFIT}: give --value_range "
                 "'[LOW, HIGH]'"
+            )
+        if self.unexplained:
+            yield (
+                f"{self.unexplained} of {self.images} images have no pixel of the class to explain, and no "
+                "attribution"
             )
         if self.declared and self.deep < self.images:
             yield f"{self.images - self.deep} of {self.images} images {SHALLOW}"

@@ -8,16 +8,18 @@ from typing import Any, TypeVar, overload
 import cv2
 import torch
 
-from fusionseg.config.errors import UsageError
 from fusionseg.engine.passes import Passes, answering
 from fusionseg.engine.predictions import drawables, image_channels
 from fusionseg.engine.receptive_field import tile_notice
-from fusionseg.files.photos import Photo, ValueRange
+from fusionseg.files.photos import ValueRange
 from fusionseg.inference.answer import Answer
+from fusionseg.inference.attribution import Attribution, AttributionTarget
+from fusionseg.inference.checks import check_arguments
 from fusionseg.inference.ensemble import Ensemble
-from fusionseg.inference.inputs import AnyImage, NamedPhoto, is_image, named_photo
+from fusionseg.inference.explaining import check_target, explained
+from fusionseg.inference.inputs import AnyImage, NamedPhoto, at_scale, batches, is_image, named_photo
 from fusionseg.inference.sources import agreed, common_settings, placed_models, trained_models
-from fusionseg.sample import Classes
+from fusionseg.sample import Classes, Sample
 
 SOFT = ("contours", "confidence")
 """What an answer has beside labels where soft maps are wanted."""
@@ -84,7 +86,7 @@ class Predictor:
         tta: str | Sequence[str | float] = (),
         samples: int | None = None,
     ) -> None:
-        _check(threads, batch_size, scale, value_range)
+        check_arguments(threads, batch_size, scale, value_range)
         if threads is not None:
             torch.set_num_threads(threads)
             cv2.setNumThreads(threads)
@@ -186,57 +188,63 @@ class Predictor:
             extras: Those of `engine.predictions.EXTRAS` that are wanted.
         """
         height, width = photos[0].photo.shape[:2]
-        seen = [self._seen(photo) for _, photo in photos]
-        names = [name for name, _ in photos]
-        batch = {"image": torch.stack(seen).to(self.fabric.device), "name": names}
         answer = answering(self.model, extras, self.passes)
         with torch.no_grad(), self.fabric.autocast():
-            predictions = answer(batch, (height, width))
+            predictions = answer(self.batch(photos), (height, width))
         return [
             Answer.of(prediction, photo, self.classes, drawables(self.model))
             for prediction, (_, photo) in zip(predictions, photos, strict=True)
         ]
 
+    def explain(
+        self,
+        image: AnyImage,
+        cls: str | None = None,
+        *,
+        region: int | None = None,
+        pixel: tuple[int, int] | None = None,
+        task: str = "semantic",
+        layer: str | None = None,
+    ) -> Attribution:
+        """Where the network looks for a class, a region or a pixel; see `explaining.explained`.
+
+        Args:
+            image: One image, as for an answer.
+            cls: A class; that which a region or a pixel is predicted as where left out.
+            region: A region's id in the answer.
+            pixel: A pixel's row and column in the image.
+            task: `semantic` for what made this a class, `region` for what made this a boundary.
+            layer: The module of the network whose map is weighted, such as `encoder.body.layer3`; the deepest
+                map of the encoder's pyramid where left out.
+
+        Raises:
+            UserError: If the model or the image has nothing of the kind.
+        """
+        target = AttributionTarget(cls, region, pixel, task, layer)
+        check_target(self.model, self.passes, target)
+        return self.attribution(self.named(image), target)
+
+    def attribution(self, photo: NamedPhoto, target: AttributionTarget) -> Attribution:
+        """The same of an image (H, W, C), for a target that was checked."""
+        with self.fabric.autocast():
+            return explained(self.model, self.batch([photo]), photo, target)
+
+    def named(self, image: AnyImage) -> NamedPhoto:
+        """One image as it is read, with a name.
+
+        Raises:
+            OSError: If there is no such file.
+            ValueError: If it is no image, or of other channels or values than the model takes.
+        """
+        return named_photo(image, next(self._numbers), self.channels, self.settings["value_range"])
+
+    def batch(self, photos: Sequence[NamedPhoto]) -> Sample:
+        """Images of one size and type as the network sees them, on its device."""
+        seen = torch.stack([at_scale(photo, self.settings["scale"]) for _, photo in photos])
+        return {"image": seen.to(self.fabric.device), "name": [name for name, _ in photos]}
+
     def _answers(self, images: Iterable[AnyImage], extras: Sequence[str]) -> Iterator[Answer]:
-        value_range = self.settings["value_range"]
-        photos = (named_photo(image, next(self._numbers), self.channels, value_range) for image in images)
+        photos = map(self.named, images)
         for _, alike in groupby(photos, key=lambda one: (one.photo.shape, one.photo.dtype)):
-            for batch in _batches(alike, self.batch_size):
-                yield from self.answers(batch, extras)
-
-    def _seen(self, photo: Photo) -> torch.Tensor:
-        """An image (C, H, W) at the size at which the network sees it."""
-        scale = self.settings["scale"]
-        height, width = photo.shape[:2]
-        size = (max(1, round(width * scale)), max(1, round(height * scale)))
-        method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-        scaled = photo if scale == 1 else cv2.resize(photo, size, interpolation=method)
-        return torch.from_numpy(scaled.reshape(*scaled.shape[:2], -1)).permute(2, 0, 1)
-
-
-def _batches(photos: Iterator[NamedPhoto], size: int) -> Iterator[list[NamedPhoto]]:
-    """The images, so many at a time."""
-    batch: list[NamedPhoto] = []
-    for photo in photos:
-        batch.append(photo)
-        if len(batch) == size:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
-
-
-def _check(threads: int | None, batch_size: int, scale: float | None, value_range: ValueRange | None) -> None:
-    """Checks the arguments.
-
-    Raises:
-        UsageError: If one is out of its range.
-    """
-    if scale is not None and not scale > 0:
-        raise UsageError(f"expected a size above 0, found {scale}", "scale")
-    if value_range is not None and not value_range[0] < value_range[1]:
-        raise UsageError(f"expected two numbers, low and high, found {list(value_range)}", "value_range")
-    if batch_size < 1:
-        raise UsageError(f"expected at least 1 image, found {batch_size}", "batch_size")
-    if threads is not None and threads < 1:
-        raise UsageError(f"expected at least 1 thread, found {threads}", "threads")
+            for several in batches(alike, self.batch_size):
+                yield from self.answers(several, extras)

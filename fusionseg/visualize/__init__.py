@@ -7,6 +7,7 @@ from fusionseg.visualize.label_maps import (
     panoptic_colors,
     photo,
     region_colors,
+    rgb,
     semantic_colors,
     shown,
 )
@@ -27,6 +28,7 @@ __all__ = [
     "panoptic_colors",
     "photo",
     "region_colors",
+    "rgb",
     "sample_row",
     "semantic_colors",
     "shown",

@@ -123,6 +123,11 @@ def shown(image: Array) -> Picture:
     return picture
 
 
+def rgb(image: Array) -> Picture:
+    """An image (H, W, C) as a picture: its first three channels, or its first one as gray."""
+    return shown(image[..., :3] if image.shape[2] >= 3 else image[..., :1].repeat(3, 2))
+
+
 def color(index: int) -> tuple[int, int, int]:
     """An RGB color in [0, 255]; close indices have hues that are not (steps of the golden ratio)."""
     hue = index * 0.618034 % 1
