@@ -15,6 +15,7 @@ from fusionseg.inference.input_images import InputImages
 from fusionseg.inference.prediction_record import PredictionRecord
 
 if TYPE_CHECKING:
+    from fusionseg.engine.passes import Passes
     from fusionseg.inference.predictor import Predictor
 
 ABOUT = """Writes for each image a semantic PNG (palette), a region PNG (16 bit), a panoptic PNG and an
@@ -98,60 +99,76 @@ def main(args: Sequence[str]) -> None:
     given = options(args)
     # here, so that --help is quick
     from fusionseg.inference.prediction_files import check_folder, predict
-    from fusionseg.inference.predictor import Predictor
-    from fusionseg.inference.window_predictions import predict_windows, window_passes
+    from fusionseg.inference.window_predictions import predict_windows
 
-    further = {name: getattr(given, name) for name in FURTHER}
-    unwritten = (*FURTHER, "explain")
     with mendable():
-        passes = (
-            window_passes(given.tile, given.overlap, [name for name in unwritten if getattr(given, name)])
-            if given.windows
-            else None
-        )
+        windows = _windows(given)
         check_folder(given.out)
         images = InputImages(given.images, given.out)
         if images.notice:
             print(images.notice, file=sys.stderr)
-        predictor = Predictor(
-            _source(given),
-            precision=given.precision,
-            scale=given.scale,
-            value_range=given.value_range,
-            untuned=given.untuned,
-            trust=values(args, "--trust"),
-            tile=None if passes else given.tile,
-            overlap=given.overlap,
-            tta=given.tta,
-            samples=given.samples,
+        predictor = _predictor(given, values(args, "--trust"))
+        settings = {**predictor.settings, **_written(given, predictor)}
+        record = PredictionRecord(
+            given.out, settings | ({"windows": True, **windows.record} if windows else {})
         )
-        windowed = {"windows": True, **passes.record} if passes else {}
-        explained = _explained(given, predictor)
-        record = PredictionRecord(given.out, {**predictor.settings, **further, **windowed, **explained})
-    if predictor.decoder:
-        print(predictor.decoder.line(), file=sys.stderr)
-    if notice := predictor.notice:
-        print(notice, file=sys.stderr)
-    if passes:
-        predict_windows(predictor, images.by_name, record, passes)
+    for line in (predictor.decoder.line() if predictor.decoder else "", predictor.notice):
+        if line:
+            print(line, file=sys.stderr)
+    if windows:
+        predict_windows(predictor, images.by_name, record, windows)
     else:
         predict(predictor, images.by_name, record)
     print(given.out)
 
 
-def _explained(given: Options, predictor: "Predictor") -> Json:
-    """The class that is explained, where one is.
+def _windows(given: Options) -> "Passes | None":
+    """The size and overlap of the windows that images are answered in; None for whole images.
 
     Raises:
-        UserError: If the model cannot explain it.
+        UsageError: If there is no size, or something is asked for that is not written in windows.
     """
+    if not given.windows:
+        return None
+    from fusionseg.inference.window_predictions import window_passes
+
+    return window_passes(
+        given.tile, given.overlap, [name for name in (*FURTHER, "explain") if getattr(given, name)]
+    )
+
+
+def _predictor(given: Options, trust: Sequence[str]) -> "Predictor":
+    """The model that the arguments name, as it sees images."""
+    from fusionseg.inference.predictor import Predictor
+
+    return Predictor(
+        _source(given),
+        precision=given.precision,
+        scale=given.scale,
+        value_range=given.value_range,
+        untuned=given.untuned,
+        trust=trust,
+        tile=None if given.windows else given.tile,
+        overlap=given.overlap,
+        tta=given.tta,
+        samples=given.samples,
+    )
+
+
+def _written(given: Options, predictor: "Predictor") -> Json:
+    """What is written where it is asked for.
+
+    Raises:
+        UserError: If the model cannot explain the class.
+    """
+    written: Json = {name: getattr(given, name) for name in FURTHER}
     if given.explain is None:
-        return {}
+        return written
     from fusionseg.inference.attribution import AttributionTarget
     from fusionseg.inference.explaining import check_target
 
     check_target(predictor.model, predictor.passes, AttributionTarget(given.explain))
-    return {"explain": given.explain}
+    return {**written, "explain": given.explain}
 
 
 def _source(given: Options) -> Path | list[str]:
