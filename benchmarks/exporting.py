@@ -14,6 +14,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
+import segmentation_models_pytorch as smp
+
 from benchmarks.timing import command_line
 from fusionseg import heads, networks
 from fusionseg.config.errors import UserError
@@ -64,7 +66,7 @@ def parts() -> dict[str, dict[str, Any]]:
     found["HardSharing with a decoder for each task"] = {
         "network": partial(HardSharing, shared_decoder=False)
     }
-    ours = [name for name in decoder_names() if hasattr(networks, name) or "." not in name]
+    ours = [name for name in decoder_names() if hasattr(networks, name) or hasattr(smp, name)]
     found |= {name: {"backbone": Backbone("resnet18", decoder=name)} for name in ours if name != "DPT"}
     return found | {name: _with_head(getattr(heads, name)) for name in heads.__all__ if _is_head(name)}
 

@@ -51,7 +51,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
     near += [lower[k] for k in difflib.get_close_matches(name.lower(), lower, 1)]
     if near and "," not in name:  # which would be several
         return f"; did you mean {near[0]}?"
-    return f"; expected one of {', '.join(among)}" if 0 < len(among) <= 30 else ""
+    return f"; expected one of {', '.join(among)}" if 0 < len(among) <= 40 else ""
 
 
 def choices(hint: object) -> list[type]:

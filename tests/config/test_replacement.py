@@ -166,10 +166,10 @@ class Data(LightningDataModule):
 def test_a_model_and_data_of_one_s_own_have_their_own_defaults(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "own_parts.py").write_text(OWN)
+    (tmp_path / "parts_in_place.py").write_text(OWN)
     monkeypatch.syspath_prepend(str(tmp_path))
     given = ("--model.encoder_lr", "0.125", "--data.fraction", "0.625")
-    config = parsed(*given, "--model", "own_parts.Model", "--data", "own_parts.Data")
+    config = parsed(*given, "--model", "parts_in_place.Model", "--data", "parts_in_place.Data")
     model, data = vars(config.model.init_args), vars(config.data.init_args)
     assert model == {"alpha": 7.0, "encoder_lr": 0.125, "l1": 0.25}
     assert data == {"batch_size": 3, "scale": 0.5, "fraction": 0.625}
