@@ -47,13 +47,13 @@ class Options:
         untuned: As in fusionseg.evaluate.
         tile: As in fusionseg.evaluate.
         overlap: As in fusionseg.evaluate.
+        windows: Read, answer and write TIFF files in windows of --tile, in memory that does not grow with the
+            image (takes "fusionseg[tiff]").
         tta: As in fusionseg.evaluate.
         samples: Ask the network so often with its dropout layers on, and decode the mean.
         entropy: Also write how uncertain the class of each pixel is: entropy/, grey PNG of 16 bits, white
             where all classes are as likely; of several runs or samples also their disagreement/.
         probabilities: Write the probabilities of all classes too, an NPZ file for each image.
-        windows: Read, answer and write TIFF files in windows of --tile, in memory that does not grow with the
-            image: with "fusionseg[tiff]".
         soft: Write confidence and soft boundaries too, as gray PNG of 16 bits.
         explain: A class: also write where the network looks for it (Grad-CAM), as overlays in explain/ and
             gray PNG of 16 bits in attribution/.
@@ -70,11 +70,11 @@ class Options:
     untuned: bool = False
     tile: int | None = None
     overlap: int = 128
+    windows: bool = False
     tta: str = ""
     samples: int | None = None
     entropy: bool = False
     probabilities: bool = False
-    windows: bool = False
     soft: bool = False
     explain: str | None = None
 
@@ -132,9 +132,8 @@ def _windows(given: Options) -> "Passes | None":
         return None
     from fusionseg.inference.window_predictions import window_passes
 
-    return window_passes(
-        given.tile, given.overlap, [name for name in (*FURTHER, "explain") if getattr(given, name)]
-    )
+    further = {name: bool(getattr(given, name)) for name in (*FURTHER, "explain")}
+    return window_passes(given.tile, given.overlap, further)
 
 
 def _predictor(given: Options, trust: Sequence[str]) -> "Predictor":

@@ -2,7 +2,7 @@
 
 import shutil
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 import cv2
@@ -16,7 +16,7 @@ from fusionseg.data.photo_notices import fits_range
 from fusionseg.engine.passes import Passes
 from fusionseg.engine.receptive_field import tile_notice
 from fusionseg.files.atomic import remove_drafts
-from fusionseg.files.large_tiff import LargeTiff
+from fusionseg.files.large_tiff import LargeTiff, tifffile
 from fusionseg.files.photos import orientation
 from fusionseg.inference.file_answers import Named, Outcome
 from fusionseg.inference.input_images import InputImage
@@ -26,20 +26,21 @@ from fusionseg.inference.predictor import Predictor
 from fusionseg.inference.windows import SCRATCH, Windows
 
 
-def window_passes(tile: int | None, overlap: int, unwritten: Sequence[str]) -> Passes:
+def window_passes(tile: int | None, overlap: int, further: Mapping[str, bool]) -> Passes:
     """The size and overlap of windows that a command line describes.
 
     Args:
         tile: Height and width of a window in pixels of the network's input, rounded up to a multiple of 32.
         overlap: How many of these two neighboring windows share, rounded up as well.
-        unwritten: What else is asked for, of what is not written in windows.
+        further: What else can be asked for, which is not written in windows, and whether it is.
 
     Raises:
-        UsageError: If there is no size, no overlap, or something else is asked for.
+        UsageError: If there is no size, no overlap, or something else is asked for, or tifffile is missing.
     """
+    tifffile()
     if tile is None:
         raise UsageError("expected --tile, the side of a window such as 1024, found none", "windows")
-    if unwritten:
+    if unwritten := [name for name, wanted in further.items() if wanted]:
         raise UsageError(
             f"expected classes and regions alone in windows, found --{unwritten[0]}: leave out one of them",
             "windows",
