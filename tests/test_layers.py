@@ -8,7 +8,7 @@ import fusionseg
 LAYERS = [
     "__init__ fit evaluate predict __main__",
     "commands",
-    "tuning inspection bench",
+    "tuning inspection bench demo",
     "studies scores inference calibration robustness",
     "cli",
     "trainer",

@@ -73,6 +73,11 @@ class Ensemble(nn.Module):
         return self._first.heads
 
     @property
+    def areas(self) -> tuple[int, int]:
+        """The smallest areas of things and stuff of the first model."""
+        return self._first.areas
+
+    @property
     def hparams(self) -> Any:
         """The arguments of the first model."""
         return self._first.hparams

@@ -125,3 +125,16 @@ def test_logarithms_are_of_probabilities_that_float32_has_no_numbers_for(binary:
     found = head.log_probabilities(logits, Frame.whole((1, 1)))
     assert found.flatten().tolist() == [0, -150]
     assert head.probabilities(logits, Frame.whole((1, 1)))[0, 1] == 0
+
+
+@pytest.mark.parametrize("binary", [False, True])
+def test_the_logits_of_classes_are_those_whose_softmax_is_their_probability(binary: bool) -> None:
+    head = SemanticHead(8, 2, binary=binary)
+    logits = torch.randn(2, 1 if binary else 2, 4, 6, requires_grad=True)
+    frame = Frame((64, 96), (50, 70), (25, 35))
+    first, second = (head.class_logits(logits, frame, label) for label in (0, 1))
+    # two logits of -z and z are twice as far apart as the one logit z of class 1 is from 0
+    difference = (second - first) / (2 if binary else 1)
+    torch.testing.assert_close(difference.sigmoid(), head.probabilities(logits, frame)[:, 1])
+    assert first.shape == (2, 25, 35)
+    assert first.requires_grad

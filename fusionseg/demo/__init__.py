@@ -1,0 +1,1 @@
+"""A page on which a trained model answers images, whose decoding can be changed."""
