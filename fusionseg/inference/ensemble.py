@@ -106,9 +106,9 @@ class Ensemble(nn.Module):
         """
         several = [passes.outputs(network, self.heads, batch["image"]) for network in self._networks()]
         frame = frame_of(batch, size)
-        names, areas = batch["name"], self._first.areas
+        names = batch["name"]
         mean = self._averaged(several)
-        found = predictions(mean, self.heads, frame, names, self.classes, areas, extras)
+        found = predictions(mean, self.heads, frame, names, self.classes, self.areas, extras)
         head = self.heads.get("semantic")
         if "entropy" not in extras or not isinstance(head, SemanticHead):
             return found
