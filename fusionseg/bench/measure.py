@@ -15,6 +15,9 @@ from fusionseg.files.photos import read_image
 from fusionseg.inference.inputs import NamedPhoto
 from fusionseg.inference.predictor import Predictor
 
+EXTRAS = ("confidence",)
+"""What `predict` asks for beside labels."""
+
 PERCENTILES = (50, 90, 99)
 
 
@@ -67,7 +70,7 @@ def measured(
     batch = _read(predictor, paths)
     device = predictor.fabric.device
     for _ in range(warmup):
-        predictor.answers(batch, ())
+        predictor.answers(batch, EXTRAS)
         advance()
     own = reset_peak(device)
     samples = []
@@ -104,7 +107,7 @@ def _seconds(
 ) -> float:
     synchronize(device)
     start = clock()
-    predictor.answers(batch, ())
+    predictor.answers(batch, EXTRAS)
     synchronize(device)
     return clock() - start
 
@@ -125,7 +128,7 @@ def _stages(
             with watched(predictor.model, watch):
                 with watch.stage("read"):
                     batch = _read(predictor, paths)
-                answers = predictor.answers(batch, ())
+                answers = predictor.answers(batch, EXTRAS)
                 with watch.stage("write"):
                     for answer in answers:
                         answer.write(Path(folder))

@@ -17,7 +17,7 @@ from fusionseg.cli.help import options_manual
 from fusionseg.config.errors import UsageError
 from fusionseg.config.trust import untrusted
 from fusionseg.data.datamodule import SegmentationDataModule
-from fusionseg.engine.passes import Passes
+from fusionseg.engine.passes import Passes, answering
 from fusionseg.engine.precision import fast_precision
 from fusionseg.engine.receptive_field import tile_notice
 from fusionseg.files.atomic import Json
@@ -63,10 +63,10 @@ class Options:
             the image's diagonal where left out.
         untuned: Decode as the run was trained, also where `fusionseg tune` found something better.
         tile: The network sees images in tiles of so many pixels of its input, which takes less memory; its
-            outputs are put together before they are decoded.
+            outputs are put together before they are decoded. What is measured so has a folder of its own.
         overlap: How many pixels two neighboring tiles share.
         tta: Test-time augmentation, such as flip,0.75,1.25: mirrored images and further sizes are seen too,
-            and the mean of what is predicted is decoded.
+            and the mean of what is predicted is decoded. What is measured so has a folder of its own.
         corruptions: Measure under corruptions of the validation images instead: all, or names or families
             with commas between, such as fog,noise,jpeg.
         severities: Their severities, such as 3 or 1,3,5; 1..5 where left out.
@@ -124,7 +124,8 @@ def main(args: Sequence[str]) -> None:
     if config.wandb:
         os.environ["WANDB_MODE"] = config.wandb
     run = RunFolder(config.run)
-    request = requested(config, cli.datamodule)
+    answering(cli.model, passes=passes)  # refuses what it cannot do, before an image is read
+    request = requested(config, cli.datamodule, passes)
     load_state(cli.model, run.checkpoint(config.checkpoint))
     decoder = None if config.untuned else tuned(cli.model, run, config.checkpoint)
     if not config.trained:
@@ -136,14 +137,15 @@ def main(args: Sequence[str]) -> None:
     record = decoder.record if decoder else None
     if request:
         weights = {"checkpoint": digest(run.checkpoint(config.checkpoint)), "decoder": record}
-        print(report(cli.model, cli.datamodule, run, request, precision, weights, passes))
+        print(report(cli.model, cli.datamodule, run, request, precision, weights))
         return
     result = _evaluated(cli, run, precision, record, passes)
-    track(run, config.split, result, cli.datamodule.classes)
+    if passes.plain:
+        track(run, config.split, result, cli.datamodule.classes)
     _print(result, config.split)
     for note in result["notes"]:
         print(f"{config.split}: {note}", file=sys.stderr)
-    print(run.evaluation / f"{config.split}.json")
+    print(run.evaluation / passes.name / f"{config.split}.json")
 
 
 def _evaluated(
@@ -151,15 +153,16 @@ def _evaluated(
 ) -> Json:
     """Measures a model and writes what was measured; gives what `evaluate` does."""
     config = cli.config
-    chosen = (config.split, run.evaluation, precision, config.pictures, config.checkpoint)
+    folder = run.evaluation / passes.name
+    chosen = (config.split, folder, precision, config.pictures, config.checkpoint)
     classes = cli.datamodule.classes
     calibration = _calibration(cli.model, classes, config.band) if config.calibration else None
     with _further(classes, config.official, calibration) as further:
         result = evaluate(cli.model, cli.datamodule, *chosen, decoder=decoder, further=further, passes=passes)
     if calibration:
-        calibration_files.write(calibration, run.evaluation, config.split)
+        calibration_files.write(calibration, folder, config.split)
     else:
-        calibration_files.remove(run.evaluation, config.split)
+        calibration_files.remove(folder, config.split)
     return result
 
 

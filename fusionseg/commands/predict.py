@@ -35,7 +35,7 @@ class Options:
 
     Args:
         images: Images, folders of images, or glob patterns; one or more.
-        out: Folder to write to; what it holds of the same checkpoint, scale and value range is continued.
+        out: Folder to write to; what it holds of the same model and settings is continued.
         run: Run folder, for its best checkpoint; of several, an ensemble, the mean of what they predict is
             decoded.
         checkpoint: Checkpoint, or ONNX file of `fusionseg export`, instead of a run folder.

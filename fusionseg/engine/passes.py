@@ -98,6 +98,19 @@ class Passes:
         return found
 
     @property
+    def name(self) -> str:
+        """The name of a folder for what is measured so; empty for whole images.
+
+        >>> Passes(tile=1024, flip=True, scales=(0.75,)).name
+        'tile-1024-128_tta-flip-0.75'
+        """
+        found = self.record
+        words = [["tta", *found["tta"]]] if "tta" in found else []
+        if "tile" in found:
+            words.insert(0, ["tile", found["tile"], found["overlap"]])
+        return "_".join("-".join(map(str, each)) for each in words)
+
+    @property
     def plain(self) -> bool:
         """Whether the network sees each image once, as a whole."""
         return self.tile is None and not self.flip and not self.scales

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from fusionseg.engine.passes import Passes
 from fusionseg.engine.predictions import image_channels
+from fusionseg.heads.dense import Dense
 from fusionseg.networks.backbone import STRIDE
 
 
@@ -17,7 +18,8 @@ def reach(module: Any, channels: int, side: int) -> int:
     the dependences that a ReLU cuts there, nothing is known.
 
     Args:
-        module: A LightningModule that gives the outputs of images (B, C, H, W), each a tensor (B, K, h, w).
+        module: A LightningModule that gives the outputs of images (B, C, H, W), of which those that are
+            tensors (B, K, h, w) count, at least one.
         channels: The channels of an image.
         side: The height of the column, a multiple of 32, of which no more than half is seen.
 
@@ -31,9 +33,9 @@ def reach(module: Any, channels: int, side: int) -> int:
         noise = torch.rand(1, channels, side, 2 * STRIDE, generator=generator).to(module.device)
         with torch.enable_grad():
             image = noise.requires_grad_()
-            outputs = module(image)[-1].values()
-            middle = sum(_middle(output).float().sum() for output in outputs)
-            [gradient] = torch.autograd.grad(middle, image)  # type: ignore[arg-type]
+            outputs = [output for output in module(image)[-1].values() if _has_rows(output)]
+            middle = torch.stack([_middle(output).float().sum() for output in outputs]).sum()
+            [gradient] = torch.autograd.grad(middle, image)
     finally:
         module.train(training)
     rows = gradient.abs().sum((0, 1, 3)).nonzero().flatten().tolist()
@@ -44,10 +46,13 @@ def tile_notice(module: Any, passes: Passes) -> str:
     """A line for users of tiles that are no whole image to the network; empty for whole images.
 
     Args:
-        module: As for `reach`; of an exported graph, which has no gradients, nothing is known.
+        module: As for `reach`; of an exported graph, which has no gradients, nothing is known, and heads
+            without an output for each pixel see the whole tile.
         passes: How it sees images.
     """
-    if passes.tile is None or not getattr(module, "has_gradients", True):
+    heads = getattr(module, "heads", {}).values()
+    is_dense = bool(heads) and all(isinstance(head, Dense) for head in heads)
+    if passes.tile is None or not is_dense or not getattr(module, "has_gradients", True):
         return ""
     tile, overlap = passes.record["tile"], passes.record["overlap"]
     distance = reach(module, image_channels(module), tile)
@@ -62,6 +67,10 @@ def tile_notice(module: Any, passes: Passes) -> str:
             f"from those of whole images, unless --overlap is {_enough(distance)} or more"
         )
     return ""
+
+
+def _has_rows(output: Any) -> bool:
+    return isinstance(output, Tensor) and output.ndim == 4
 
 
 def _middle(output: Tensor) -> Tensor:

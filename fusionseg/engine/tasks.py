@@ -15,7 +15,7 @@ FACTORS = {"semantic": "alpha", "region": "beta", "scene": "gamma"}
 TAKEN = (
     *("semantic", "region", "scene", "fused", "panoptic", "image", "name", "index"),
     *("confidence", "probabilities", "log_probabilities", "contours", "contour_logits"),
-    *("entropy", "disagreement"),
+    *("entropy", "disagreement", "explain", "attribution"),
     *("boundaries", "overlay", "segments", "classes", "maps"),
 )
 """Names that further tasks cannot have: heads, predictions or entries of a sample have them."""

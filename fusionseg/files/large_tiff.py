@@ -139,6 +139,12 @@ class LargeTiff:
             expected = "gray or RGB" if self.channels == 3 else f"{self.channels} channels"
             found = f"{page.samplesperpixel} channels ({kind})"
             raise UserError(f"expected {expected} in {self.path}, found {found}: convert it")
+        bits = 8 * page.dtype.itemsize
+        if page.bitspersample != bits and (bits == 8 or self.value_range is None):
+            raise UserError(
+                f"expected 8 or 16 bits, or a value_range, in {self.path}, found {page.bitspersample} bits: "
+                "convert it"
+            )
         size = math.prod(page.chunks) * page.dtype.itemsize
         if size > LARGEST and not page.is_memmappable:
             raise UserError(

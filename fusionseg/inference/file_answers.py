@@ -8,6 +8,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from fusionseg.config.errors import UserError
 from fusionseg.config.remedies import is_out_of_memory, or_windows
 from fusionseg.data.photo_notices import fits_range
 from fusionseg.files.atomic import Json
@@ -102,6 +103,8 @@ class FileAnswers:
             [answer] = self.predictor.answers([named], self.extras)
             explained = self.target is None or self._explained(named, self.target)
             return replace(outcome, entry=self._written(answer), unexplained=not explained)
+        except UserError as error:  # of an exported graph
+            return replace(outcome, failure=f"{image.path}: {error}")
         except (MemoryError, RuntimeError, cv2.error) as error:
             if not is_out_of_memory(error):
                 raise

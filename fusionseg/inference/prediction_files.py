@@ -49,7 +49,6 @@ def predict(predictor: Predictor, images: Mapping[str, InputImage], record: Pred
         predictor: The model.
         images: The images by the names of their output.
         record: What is done in the folder to write to, and the settings.
-        extras: Those of `engine.predictions.EXTRAS` that are written too.
 
     Raises:
         ValueError: If there are images without an answer; all others are predicted before.
@@ -58,6 +57,8 @@ def predict(predictor: Predictor, images: Mapping[str, InputImage], record: Pred
     seen = Seen(record.settings["value_range"] is not None)
     answers = FileAnswers(predictor, record.folder, record.settings)
     due = [Named(name, *image) for name, image in images.items() if not record.has(name, image.path)]
+    if due:
+        record.begin()
     console = Console(stderr=True)
     # the chance of dropout is the whole process's
     threads = 1 if "samples" in record.settings else 2

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
+from huggingface_hub.constants import CONFIG_NAME, SAFETENSORS_SINGLE_FILE
 from lightning.fabric import Fabric
 
 from fusionseg.config.errors import UsageError, UserError
@@ -105,7 +106,7 @@ def common_settings(
     Raises:
         UserError: If they were trained with several, and none is given.
     """
-    digests = [digest(one.file) for one in sources]
+    digests = [_digest(one.file) for one in sources]
     scales = [float(one.data.get("scale", 1.0)) for one in sources]
     ranges = [one.data.get("value_range") for one in sources]
     return {
@@ -115,6 +116,13 @@ def common_settings(
         if value_range
         else agreed(ranges, "value_range", "give one for all"),
     }
+
+
+def _digest(weights: Path) -> str:
+    """The digest of a file of weights, with that of what a saved folder has beside them."""
+    config = weights.with_name(CONFIG_NAME)
+    is_saved = weights.name == SAFETENSORS_SINGLE_FILE and config.is_file()
+    return f"{digest(weights)} {digest(config)}" if is_saved else digest(weights)
 
 
 def agreed(values: Sequence[Value], name: str, remedy: str = "") -> Value:

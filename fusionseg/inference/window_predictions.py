@@ -118,7 +118,7 @@ class _Work:
                 return len(self.windows.grid(tiff.height, tiff.width))
         except UsageError:
             raise
-        except UserError as error:
+        except (UserError, OSError) as error:
             self.failures.append(str(error))
             return 0
 

@@ -29,19 +29,22 @@ class Request(NamedTuple):
         corruptions: The corruptions.
         severities: Their severities.
         beside: The results of other runs, by their folders.
+        passes: How images are seen, in this run and in others.
     """
 
     corruptions: tuple[Corruption, ...]
     severities: tuple[int, ...]
     beside: dict[str, Results]
+    passes: Passes = WHOLE
 
 
-def requested(given: Any, data: Any) -> Request | None:
+def requested(given: Any, data: Any, passes: Passes = WHOLE) -> Request | None:
     """What the arguments of `evaluate` ask for; None if it is nothing under corruptions.
 
     Args:
         given: `corruptions`, `severities`, `beside`, `split`, `official` and `calibration`.
         data: The data.
+        passes: How images are seen.
 
     Raises:
         UsageError: If it cannot be measured or compared.
@@ -60,7 +63,7 @@ def requested(given: Any, data: Any) -> Request | None:
         raise UsageError(f"expected a SegmentationDataModule, found {type(data).__name__}", "corruptions")
     chosen = choice.corruptions(given.corruptions, data.channels)
     severities = choice.severities(given.severities or ALL)
-    request = Request(chosen, severities, _beside(given.beside, data))
+    request = Request(chosen, severities, _beside(given.beside, data, passes), passes)
     _check_measured(request, given.corruptions, given.severities or ALL)
     for corruption in choice.corruptions(given.corruptions):
         if corruption not in chosen:
@@ -69,13 +72,7 @@ def requested(given: Any, data: Any) -> Request | None:
 
 
 def report(
-    module: Any,
-    data: SegmentationDataModule,
-    run: RunFolder,
-    request: Request,
-    precision: str,
-    weights: Json,
-    passes: Passes = WHOLE,
+    module: Any, data: SegmentationDataModule, run: RunFolder, request: Request, precision: str, weights: Json
 ) -> Path:
     """Measures what is missing, prints the table and writes it as CSV and PNG beside the JSON file.
 
@@ -86,14 +83,13 @@ def report(
         request: What is measured and compared.
         precision: As Lightning's.
         weights: What identifies the model's weights and decoding.
-        passes: How it sees images.
 
     Returns:
         The JSON file.
     """
-    path = run.evaluated("corruptions")
+    path = _file(run, request.passes)
     asked = (request.corruptions, request.severities)
-    own = measured(module, data, *asked, path, precision, weights, passes)
+    own = measured(module, data, *asked, path, precision, weights, request.passes)
     comparison = Comparison({str(run.path): own, **request.beside}, *asked)
     write_text(path.with_suffix(".csv"), as_csv(rows(comparison)))
     write_picture(comparison, path.with_suffix(".png"))
@@ -101,7 +97,12 @@ def report(
     return path
 
 
-def _beside(folders: str | None, data: SegmentationDataModule) -> dict[str, Results]:
+def _file(run: RunFolder, passes: Passes) -> Path:
+    """The file of a run's figures under corruptions."""
+    return run.evaluation / passes.name / "corruptions.json"
+
+
+def _beside(folders: str | None, data: SegmentationDataModule, passes: Passes) -> dict[str, Results]:
     """The results of other runs on the same images.
 
     Raises:
@@ -109,7 +110,7 @@ def _beside(folders: str | None, data: SegmentationDataModule) -> dict[str, Resu
     """
     results = {}
     for name in re.split(r"\s*,\s*", folders.strip()) if folders else ():
-        path = RunFolder(name).evaluated("corruptions")
+        path = _file(RunFolder(name), passes)
         if not path.is_file():
             raise UsageError(
                 f"{name} was not measured under corruptions: do so with `fusionseg evaluate --run {name} "

@@ -108,7 +108,7 @@ def _epoch(facts: RunFacts) -> str:
 
 def _limits(facts: RunFacts, config: HubConfig) -> list[str]:
     """What figures do not show."""
-    chosen = "the epoch and the decoding" if config.decoder else "the epoch"
+    chosen = "the epoch and the decoding" if (config.decoder or {}).get("parameters") else "the epoch"
     limits = [
         "This is one run of one seed: how far figures vary with the seed is not known from it, so that small "
         "differences to other models mean nothing.",
@@ -116,7 +116,7 @@ def _limits(facts: RunFacts, config: HubConfig) -> list[str]:
         *(f"{note}." for note in facts.notes),
         f"Nothing was measured on other data than {facts.dataset}: other cameras, places and kinds of images "
         "may be far from these figures.",
-        "Calibration of probabilities, robustness to noise and blur, and fairness were not measured.",
+        "This card says nothing of calibration, of robustness to noise and blur, and of fairness.",
     ]
     if facts.status != "finished":
         limits.insert(1, f"The training did not end as planned: it is {facts.status}.")

@@ -121,7 +121,7 @@ def _figures(
         if not (reason := _unfit(run, path, result, decoder)):
             return figures, [f"`{split}`: {note}" for note in result.get("notes", [])]
         notes = [f"`{split}`: the figures of {path.name} are left out, as they are {reason}"]
-    if split == "val" and decoder:
+    if split == "val" and decoder and decoder.after:
         after = _finite(decoder.after)
         return SplitFigures(split, after, decoder.images, "by `fusionseg tune`, with what it chose"), notes
     values = _mapping(_mapping(summary.get("best")).get("metrics"))
@@ -143,7 +143,7 @@ def _unfit(run: RunFolder, path: Path, result: Json, decoder: Decoder | None) ->
     """Why an evaluation is not of the model; empty if it is."""
     if result.get("checkpoint") != "best":
         return "of another checkpoint"
-    if _mapping(result.get("decoder")).get("parameters") != (decoder.parameters if decoder else None):
+    if (_mapping(result.get("decoder")).get("parameters") or {}) != (decoder.parameters if decoder else {}):
         return "of another decoder"
     if run.best.is_file() and path.stat().st_mtime < run.best.stat().st_mtime:
         return "older than the checkpoint"

@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -60,6 +61,8 @@ def trained_model(source: Path, untuned: bool = False, trust: Iterable[str] = ()
     file = run.checkpoint()
     model, data = restored(file, source, trust)
     decoder = None if untuned else tuned(model, run, "best")
+    if isinstance(model, HubModule):
+        model.inference = {**(model.inference or {}), "decoder": asdict(decoder) if decoder else None}
     return TrainedModel(model, file, data, decoder, run.decoder.is_file())
 
 
@@ -72,8 +75,8 @@ def _saved(folder: Path, untuned: bool, trust: Iterable[str]) -> TrainedModel:
             raise WeightsError(f"expected a subclass of {HubModule.__name__}")
     model: Any = kind.from_pretrained(folder, trust=trust)
     decoder = Decoder.recorded(config.decoder, folder / CONFIG_NAME) if config.decoder else None
-    if untuned and decoder:
-        decode_with(model.heads, decoder.untuned, folder / CONFIG_NAME)
+    if untuned:
+        decode_with(model.heads, decoder.untuned if decoder else {}, folder / CONFIG_NAME)
         set_temperatures(model.heads, dict.fromkeys(config.temperatures, 1.0), folder / CONFIG_NAME)
     file = folder / SAFETENSORS_SINGLE_FILE
     return TrainedModel(model, file, dict(model.inference), None if untuned else decoder, decoder is not None)

@@ -82,7 +82,8 @@ def searched(
         print(f"outputs and labels of {kept.images} images take {taken}", file=sys.stderr)
         tried: list[Trial] = []
         with Workers(measured, len(kept.files), jobs) as workers, _shown(number) as show:
-            temperatures = _temperatures(workers, kept, plan)
+            with _interruptible() as interrupted:
+                temperatures = _temperatures(workers, kept, plan, interrupted)
             measure = partial(_figures, workers, kept, plan)
             tries = trials(plan.ranges, first, measure, plan.figure, number, seed) if number else ()
             try:
@@ -123,11 +124,15 @@ def _interruptible() -> Iterator[Callable[[], bool]]:
         signal.signal(signal.SIGINT, before)
 
 
-def _temperatures(workers: Workers, kept: KeptOutputs, plan: Plan) -> dict[str, Fit]:
+def _temperatures(
+    workers: Workers, kept: KeptOutputs, plan: Plan, interrupted: Callable[[], bool]
+) -> dict[str, Fit]:
     """The temperature of each task whose probabilities get one, and that any image has labels of."""
 
     def measure(task: str, temperature: float) -> Likelihood:
         each = workers.results(partial(likelihood_sums, task=task, temperature=temperature), kept.files)
+        if interrupted():
+            raise KeyboardInterrupt
         return Likelihood(*np.sum(each, 0).tolist())
 
     found = {task: fitted(partial(measure, task)) for task in plan.calibrated}

@@ -17,6 +17,8 @@ def test_a_command_line_names_flips_and_sizes() -> None:
     assert Passes.of().plain
     assert Passes.of(tta="1").plain
     assert Passes.of().record == {}
+    assert Passes.of().name == ""
+    assert Passes.of(tile=100, overlap=20, tta="1.5,flip").name == "tile-128-32_tta-flip-1.5"
 
 
 @pytest.mark.parametrize(

@@ -8,12 +8,14 @@ from torch import Tensor, nn
 
 from fusionseg.engine.passes import Passes
 from fusionseg.engine.receptive_field import reach, tile_notice
+from fusionseg.heads import EmbeddingHead, SemanticHead
 
 
 class Convolutions(nn.Module):
     """Layers of a known reach: 2 + 2 * 1 + 4 * 1 pixels, and what lies in the same four."""
 
     device = torch.device("cpu")
+    heads: ClassVar[dict[str, Any]] = {"semantic": SemanticHead(4, 5)}
     hparams: ClassVar[dict[str, Any]] = {"backbone": {"in_channels": 5}}
 
     def __init__(self, average: bool = False) -> None:
@@ -53,3 +55,9 @@ def test_tiles_that_change_answers_are_named(average: bool, passes: Passes, expe
     notice = tile_notice(Convolutions(average), passes)
     assert bool(notice) == bool(expected)
     assert re.search(expected, notice)
+
+
+def test_of_heads_that_see_the_whole_image_nothing_is_said() -> None:
+    module = Convolutions()
+    module.heads = {"region": EmbeddingHead(4)}  # type: ignore[misc]
+    assert tile_notice(module, Passes(tile=128, overlap=0)) == ""

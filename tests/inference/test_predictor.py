@@ -12,6 +12,7 @@ from fusionseg import Predictor
 from fusionseg.commands import evaluate, predict
 from fusionseg.config.errors import UsageError, UserError
 from fusionseg.data.synthetic import SyntheticScenes
+from fusionseg.engine.passes import Passes
 from fusionseg.inference.answer import Answer
 from fusionseg.metrics import MetricSuite
 
@@ -296,7 +297,9 @@ def test_in_tiles_and_augmented_the_class_and_the_commands_answer_the_same(
 
     monkeypatch.setattr(MetricSuite, "sums", kept)
     evaluate.main(["--run", str(trained), "--pictures", "0", "--data.dataset.size", "[77, 131]", *words])
-    figures = json.loads((trained / "evaluation" / "val.json").read_text())
+    folder = trained / "evaluation" / Passes.of(**given).name
+    figures = json.loads((folder / "val.json").read_text())
+    assert not (trained / "evaluation" / "val.json").exists()
     scenes = SyntheticScenes("val", len(scored), (77, 131))
     photos = tmp_path / "photos"
     photos.mkdir()
