@@ -96,6 +96,7 @@ def finish(
     Raises:
         UserError: If there are images without an answer.
     """
+    record.withdraw()
     record.finish(predictor.classes)
     for notice in seen.notices():
         print(notice, file=sys.stderr)

@@ -3,6 +3,7 @@
 import csv
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -85,6 +86,13 @@ class PredictionRecord:
         with self.path.open("ab") as file:
             if not file.tell():
                 file.write(_encoded(self.settings))
+
+    def withdraw(self) -> None:
+        """Removes the settings again, and the folder if it is empty, where no image has an answer."""
+        if not self.lines:
+            self.path.unlink(missing_ok=True)
+            with suppress(OSError):
+                self.folder.rmdir()
 
     def add(self, name: str, path: Path, entry: Json) -> None:
         """Adds an image whose answers are written.

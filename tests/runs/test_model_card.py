@@ -99,7 +99,9 @@ def test_limits_are_said(model: FusionModule) -> None:
     assert "- Validation images chose the epoch, so that" in text
     assert "- `val`: pq is not measured.\n" in text
     assert "did not end" not in text
-    tuned = card_of(model, replace(FACTS, status="interrupted"), decoder={"parameters": {}}).text
+    tuned = card_of(
+        model, replace(FACTS, status="interrupted"), decoder={"parameters": {"region": {"threshold": 0.4}}}
+    ).text
     assert "- Validation images chose the epoch and the decoding, so that" in tuned
     assert "did not end as planned: it is interrupted" in tuned
     assert "decoded as `fusionseg tune` chose" in tuned

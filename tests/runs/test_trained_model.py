@@ -71,7 +71,8 @@ def test_a_tuned_run_is_tuned_in_its_saved_folder(trained: Path, scene: np.ndarr
     predictor = Predictor(trained / "saved")
     assert predictor.decoder == decoder
     assert predictor.settings["decoder"] == decoder.record
-    assert predictor.settings["checkpoint"] == digest(trained / "saved" / "model.safetensors")
+    files = ("model.safetensors", "config.json")
+    assert predictor.settings["checkpoint"] == " ".join(digest(trained / "saved" / file) for file in files)
 
 
 def test_a_tuned_decoder_may_be_left_out(trained: Path, scene: np.ndarray) -> None:
