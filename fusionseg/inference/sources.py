@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from huggingface_hub.constants import CONFIG_NAME, SAFETENSORS_SINGLE_FILE
 from lightning.fabric import Fabric
 
 from fusionseg.config.errors import UsageError, UserError
@@ -13,7 +12,6 @@ from fusionseg.engine.precision import fast_precision, placed
 from fusionseg.files.atomic import Json
 from fusionseg.files.photos import ValueRange
 from fusionseg.inference.exported import ExportedModel, exported_model
-from fusionseg.runs.decoder import digest
 from fusionseg.runs.trained_model import TrainedModel, trained_model
 
 Value = TypeVar("Value")
@@ -106,7 +104,7 @@ def common_settings(
     Raises:
         UserError: If they were trained with several, and none is given.
     """
-    digests = [_digest(one.file) for one in sources]
+    digests = [one.digest for one in sources]
     scales = [float(one.data.get("scale", 1.0)) for one in sources]
     ranges = [one.data.get("value_range") for one in sources]
     return {
@@ -116,13 +114,6 @@ def common_settings(
         if value_range
         else agreed(ranges, "value_range", "give one for all"),
     }
-
-
-def _digest(weights: Path) -> str:
-    """The digest of a file of weights, with that of what a saved folder has beside them."""
-    config = weights.with_name(CONFIG_NAME)
-    is_saved = weights.name == SAFETENSORS_SINGLE_FILE and config.is_file()
-    return f"{digest(weights)} {digest(config)}" if is_saved else digest(weights)
 
 
 def agreed(values: Sequence[Value], name: str, remedy: str = "") -> Value:

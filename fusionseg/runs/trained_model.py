@@ -14,7 +14,7 @@ from fusionseg.engine.hub_config import HubConfig
 from fusionseg.engine.hub_module import HubModule
 from fusionseg.files.atomic import Json
 from fusionseg.files.state_dicts import WeightsError, unusable
-from fusionseg.runs.decoder import Decoder, tuned
+from fusionseg.runs.decoder import Decoder, digest, tuned
 from fusionseg.runs.folder import RunFolder
 from fusionseg.runs.restore import restored
 
@@ -35,6 +35,13 @@ class TrainedModel(NamedTuple):
     data: Json
     decoder: Decoder | None
     is_tuned: bool = False
+
+    @property
+    def digest(self) -> str:
+        """The digest of the file of weights, and of what a saved folder has beside them."""
+        config = self.file.with_name(CONFIG_NAME)
+        is_saved = self.file.name == SAFETENSORS_SINGLE_FILE and config.is_file()
+        return f"{digest(self.file)} {digest(config)}" if is_saved else digest(self.file)
 
 
 def trained_model(source: Path, untuned: bool = False, trust: Iterable[str] = ()) -> TrainedModel:
