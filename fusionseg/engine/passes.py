@@ -7,11 +7,10 @@ from inspect import signature
 from itertools import product
 from typing import Any
 
-import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from fusionseg.config.errors import UsageError, UserError
+from fusionseg.engine.copies import aligned, enlarged, resampled
 from fusionseg.engine.predictions import padded
 from fusionseg.engine.tiles import Canvas, starts
 from fusionseg.heads import Head
@@ -48,10 +47,10 @@ class Passes:
             raise UsageError(f"expected tiles of at least 1 pixel, found {self.tile}", "tile")
         if self.overlap < 0:
             raise UsageError(f"expected an overlap of at least 0 pixels, found {self.overlap}", "overlap")
-        if self.tile is not None and _aligned(self.overlap) >= _aligned(self.tile):
+        if self.tile is not None and aligned(self.overlap) >= aligned(self.tile):
             raise UsageError(
-                f"expected an overlap smaller than the tile, found {_aligned(self.overlap)} and "
-                f"{_aligned(self.tile)} pixels, as multiples of {STRIDE}",
+                f"expected an overlap smaller than the tile, found {aligned(self.overlap)} and "
+                f"{aligned(self.tile)} pixels, as multiples of {STRIDE}",
                 "overlap",
             )
         if wrong := [scale for scale in self.scales if not 0 < scale < float("inf")]:
@@ -92,7 +91,7 @@ class Passes:
         """What is to be known of answers; empty for whole images."""
         found: dict[str, Any] = {}
         if self.tile is not None:
-            found |= {"tile": _aligned(self.tile), "overlap": _aligned(self.overlap)}
+            found |= {"tile": aligned(self.tile), "overlap": aligned(self.overlap)}
         if self.flip or self.scales:
             found["tta"] = [*(["flip"] if self.flip else []), *self.scales]
         return found
@@ -146,14 +145,14 @@ class Passes:
         if not self.flip and not self.scales:
             return found
         several = {task: [wide(output)] for task, output in found.items()}
-        width = _aligned(image.shape[3])
+        width = aligned(image.shape[3])
         for scale, mirrored in self._further():
-            seen = _enlarged(image, scale)
+            seen = enlarged(image, scale)
             outputs = self._seen(network, seen.flip(-1) if mirrored else seen)
             for task, known in several.items():
                 head: Any = heads[task]
                 size = known[0].shape[2:]
-                output = _placed(wide(outputs[task]), size, image.shape[2:], seen.shape[2:], mirrored)
+                output = resampled(wide(outputs[task]), size, image.shape[2:], seen.shape[2:], mirrored)
                 output = head.mirrored(output, width) if mirrored else output
                 known.append(head.rescaled(output, scale))
         return {task: _averaged(heads[task], known) for task, known in several.items()}
@@ -169,16 +168,14 @@ class Passes:
         height, width = image.shape[-2:]
         if self.tile is None or max(height, width) <= self.tile:
             return network(image)[-1]
-        tile = _aligned(self.tile)
-        rows, columns = (starts(side, tile, _aligned(self.overlap)) for side in (height, width))
+        tile = aligned(self.tile)
+        rows, columns = (starts(side, tile, aligned(self.overlap)) for side in (height, width))
         canvases: dict[str, Canvas] = {}
         for top, left in product(rows, columns):
             window = image[..., top : top + tile, left : left + tile]
             for task, output in network(window)[-1].items():
                 if task not in canvases:
-                    canvases[task] = Canvas(
-                        output, window.shape[-2:], (height, width), _aligned(self.overlap)
-                    )
+                    canvases[task] = Canvas(output, window.shape[-2:], (height, width), aligned(self.overlap))
                 canvases[task].add(output, top, left)
         return {task: canvas.values for task, canvas in canvases.items()}
 
@@ -214,50 +211,7 @@ def answering(
     return partial(answer, **given)
 
 
-def _placed(
-    output: Tensor, size: Sequence[int], image: Sequence[int], seen: Sequence[int], mirrored: bool
-) -> Tensor:
-    """The values of an output at the places of another one.
-
-    Args:
-        output: The output (B, K, ...) for a copy of an image.
-        size: Height and width (h, w) of the output for the image.
-        image: Height and width of the image, before it was padded.
-        seen: Those of the copy.
-        mirrored: Whether the copy is mirrored.
-
-    Returns:
-        The values (B, K, h, w), interpolated.
-    """
-    height, width = (_aligned(side) for side in image)
-    # sides of the padded image, of which both outputs are in [-1, 1], in those of the padded copy
-    down = seen[0] / image[0] * height / _aligned(seen[0])
-    right = seen[1] / image[1] * width / _aligned(seen[1])
-    across = [right, 0.0, right - 1]
-    if mirrored:
-        across = [-right, 0.0, 2 * seen[1] / _aligned(seen[1]) - 1 - right]
-    matrix = output.new_tensor([across, [0.0, down, down - 1]])
-    places = F.affine_grid(matrix.expand(len(output), 2, 3), [len(output), 1, *size], align_corners=False)
-    return F.grid_sample(output, places, padding_mode="border", align_corners=False)
-
-
 def _averaged(head: Any, outputs: Sequence[Tensor]) -> Tensor:
     """The output of the mean of what a dense head predicts."""
     average: Tensor = head.averaged(outputs)
     return average
-
-
-def _aligned(pixels: int) -> int:
-    """A multiple of 32 that is no less."""
-    return pixels + -pixels % STRIDE
-
-
-def _enlarged(image: Tensor, scale: float) -> Tensor:
-    """Images of any type at another size, of at least one pixel."""
-    if scale == 1:
-        return image
-    size = [max(1, round(side * scale)) for side in image.shape[-2:]]
-    resized = F.interpolate(image.float(), size, mode="bilinear", align_corners=False, antialias=True)
-    if not image.is_floating_point():
-        resized = resized.round().clamp(0, torch.iinfo(image.dtype).max)
-    return resized.to(image.dtype)
