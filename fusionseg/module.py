@@ -262,7 +262,7 @@ class FusionModule(HubModule):
         truths = Truths(batch, loader.dataset)
         extended = padded(batch)
         refinements = self(extended["image"])
-        self.evaluation.add_losses(padded_terms(self.objective.terms(refinements, extended)))
+        self.evaluation.add_losses(torch.stack(padded_terms(self.objective.terms(refinements, extended))))
         frame = frame_of(batch, truths.size)
         found = predictions(refinements[-1], self.heads, frame, batch["name"], self.classes, self.areas)
         return self.evaluation.score(found, truths)

@@ -18,6 +18,7 @@ from torch.distributed import DistError
 
 from fusionseg.callbacks.checkpoints import BestCheckpoint, LastCheckpoint
 from fusionseg.callbacks.fitting import check_callbacks, check_monitor
+from fusionseg.callbacks.idle_hooks import skip_idle_hooks
 from fusionseg.callbacks.label_check import LabelCheck
 from fusionseg.callbacks.learning_curves import LearningCurves
 from fusionseg.callbacks.pictures import Pictures
@@ -146,6 +147,7 @@ class Trainer(pl.Trainer):
                 model = args[0] if args else kwargs.get("model")
                 check_callbacks(self.callbacks, model)  # type: ignore[attr-defined]
                 check_monitor(self.monitor, model)
+                skip_idle_hooks(self.callbacks)  # type: ignore[attr-defined]
                 super().fit(*args, **kwargs)
         except Stopped as stop:
             if stop.signum == signal.SIGINT:

@@ -93,7 +93,8 @@ def test_ranks_share_one_denominator(small: Small, scenes: Scenes) -> None:
     whole["semantic"][0], whole["region"][1:3], whole["semantic"][3, :50] = 255, 0, 255
     expected = model.training_step(whole, 0)
     shares: list[Sample] = [{k: v[part] for k, v in whole.items()} for part in (slice(0, 2), slice(2, 4))]
-    terms = [padded_terms(model.objective.terms(model(share["image"]), share)).detach() for share in shares]
+    found = [padded_terms(model.objective.terms(model(share["image"]), share)) for share in shares]
+    terms = [torch.stack(each).detach() for each in found]
     with (
         patch("fusionseg.engine.objective.world_size", lambda: 2),
         patch("fusionseg.engine.objective.reduced", lambda _: terms[0] + terms[1]),

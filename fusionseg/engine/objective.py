@@ -110,22 +110,24 @@ class Objective:
             batch: This rank's batch.
             position: The epoch, and the batch within it.
         """
+        # few operations, for all tasks at once, and of them two with a gradient: each takes its time
         terms = self.terms(refinements, batch)
-        own = padded_terms(terms)
+        sums, weights = padded_terms(terms)
         with torch.no_grad():
-            sums, weights = reduced(own)
-            labelled = weights > 0
-            divisors = torch.where(labelled, weights, 1)
-            losses = (sums / divisors).sum(1)
+            global_sums, global_weights = sums, weights
+            if world_size() > 1:
+                global_sums, global_weights = reduced(torch.stack([sums, weights]))
+            divisors = global_weights + (global_weights == 0)
+            losses = (global_sums / divisors).sum(1)
             factors = self.factors(losses)
             weighted = losses * factors
         if self.balancer.draws:
             reseed(losses.device, *position, BALANCING)
-        balance = self.balancer(weighted, labelled.any(1))
-        # all tasks at once, as each operation takes its time
-        shares = (own[0] / divisors).sum(1)
+        balance = self.balancer(weighted, global_weights.any(1))
         scale = factors * balance.to(factors.dtype)
-        loss = torch.dot(shares, scale * world_size())
+        loss = (sums * (scale[:, None] / divisors)).sum()
+        if world_size() > 1:
+            loss = loss * world_size()
         total = weighted.sum()
         if self.l1:
             penalty = self.penalty()
@@ -154,7 +156,7 @@ class Objective:
 
     def weighted_losses(self, refinements: Sequence[Outputs], batch: Sample) -> Tensor:
         """The loss of each task over the global batch (T,), times its weight."""
-        sums, weights = reduced(padded_terms(self.terms(refinements, batch)))
+        sums, weights = reduced(torch.stack(padded_terms(self.terms(refinements, batch))))
         losses = divided(sums, weights)
         return losses * self.factors(losses)
 
@@ -192,9 +194,9 @@ def divided(sums: Tensor, weights: Tensor) -> Tensor:
     return (sums / torch.where(weights > 0, weights, 1)).sum(1)
 
 
-def padded_terms(terms: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
-    """The (sums, weights) of all tasks (2, T, K) from those of each (K_t,), padded with zeros."""
+def padded_terms(terms: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+    """The sums and the weights of all tasks (T, K) from those of each (K_t,), padded with zeros."""
     sums, weights = zip(*terms, strict=True)
     if len({len(each) for each in sums}) > 1:
-        return torch.stack([pad_sequence(list(each), batch_first=True) for each in (sums, weights)])
-    return torch.stack(sums + weights).view(2, len(terms), -1)
+        return pad_sequence(list(sums), batch_first=True), pad_sequence(list(weights), batch_first=True)
+    return torch.stack(sums), torch.stack(weights)

@@ -44,7 +44,7 @@ def test_the_mean_of_the_ranks_shares_is_the_loss_of_the_global_batch(
         [(torch.tensor([6.0, 1.0]), torch.tensor([3.0, 4.0])), (torch.tensor([5.0]), torch.tensor([10.0]))],
         [(torch.tensor([2.0, 7.0]), torch.tensor([1.0, 0.0])), (torch.tensor([0.0]), torch.tensor([0.0]))],
     ]
-    whole = torch.stack([padded_terms(rows) for rows in ranks]).sum(0)
+    whole = torch.stack([torch.stack(padded_terms(rows)) for rows in ranks]).sum(0)
     monkeypatch.setattr(objective, "world_size", lambda: 2)
     monkeypatch.setattr(objective, "reduced", lambda _: whole)
     steps = [stepped(rows) for rows in ranks]
@@ -56,7 +56,7 @@ def test_the_mean_of_the_ranks_shares_is_the_loss_of_the_global_batch(
 @pytest.mark.parametrize("lengths", [(1, 1), (2, 2), (1, 3)])
 def test_terms_are_padded_with_zeros(lengths: tuple[int, int]) -> None:
     terms = [(torch.rand(length), torch.rand(length)) for length in lengths]
-    padded = padded_terms(terms)
+    padded = torch.stack(padded_terms(terms))
     assert padded.shape == (2, 2, max(lengths))
     for task, length in enumerate(lengths):
         assert torch.equal(padded[:, task, :length], torch.stack(terms[task]))
