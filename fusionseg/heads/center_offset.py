@@ -11,7 +11,7 @@ from fusionseg.heads.dense import Dense, logits_of_mean
 from fusionseg.heads.ranges import Range
 from fusionseg.heads.region import RegionHead
 from fusionseg.heads.region_decoding import check_grouping, group
-from fusionseg.heads.region_targets import center_heatmap, center_offsets
+from fusionseg.heads.region_targets import center_heatmap, center_offsets, centroids
 from fusionseg.losses import AbsoluteError, Loss, MeanSquaredError
 from fusionseg.losses.enlarging import scaled
 from fusionseg.sample import OFFSET, Classes, Frame, Picture, Sample
@@ -105,7 +105,9 @@ class CenterOffsetHead(Dense, RegionHead):
     def target(self, batch: Sample) -> CenterTarget:
         """Heatmap, offsets and mask from the region map (B, H, W)."""
         region = batch["region"]
-        return CenterTarget(center_heatmap(region, self.sigma), center_offsets(region), region > 0)
+        centers, counts = centroids(region)
+        heat = center_heatmap(region.shape[1:], centers, counts, self.sigma)
+        return CenterTarget(heat, center_offsets(region, centers), region > 0)
 
     def loss(self, output: Tensor, target: CenterTarget) -> tuple[Tensor, Tensor]:
         """The sums and weights (2,) of the heatmap's and the offsets' loss, from an output (B, 3, h, w)."""

@@ -11,6 +11,7 @@ from fusionseg.heads.dense import Dense
 from fusionseg.heads.ranges import MIN_AREA, Range
 from fusionseg.heads.region import RegionHead
 from fusionseg.heads.region_decoding import flooded
+from fusionseg.heads.region_targets import lower, lower_by_squares
 from fusionseg.losses import AbsoluteError, Loss
 from fusionseg.losses.base import sums_and_weights
 from fusionseg.sample import Classes, Frame, Picture, Sample
@@ -120,9 +121,7 @@ def distances(region: Tensor, reach: int) -> Tensor:
     regions need not be left out: the column's own distance is at most n.
     """
     squares = _along(region, 2, reach).square_()
-    # the first n odd numbers add up to n^2
-    for step in range(1, reach):
-        _lower(squares, 1, 1, 2 * step - 1)
+    lower_by_squares(squares, 1, reach - 1)
     squares = torch.minimum(squares, _along(region, 1, reach).square_())
     return squares.float().sqrt_().where(region > 0, 0)
 
@@ -135,16 +134,5 @@ def _along(region: Tensor, axis: int, reach: int) -> Tensor:
     for side in (0, 1):
         distance.narrow(axis, side, size).masked_fill_(differs, 1)
     for power in range((reach - 1).bit_length()):
-        _lower(distance, axis, 2**power, 2**power)
+        lower(distance, axis, 2**power, 2**power)
     return distance
-
-
-def _lower(values: Tensor, axis: int, step: int, cost: int) -> None:
-    """Lowers all values to those a step before and behind on the axis plus a cost, if these are less."""
-    size = values.shape[axis] - step
-    if size <= 0:
-        return
-    raised = values + cost
-    for start, source in ((step, 0), (0, step)):
-        part = values.narrow(axis, start, size)
-        torch.minimum(part, raised.narrow(axis, source, size), out=part)

@@ -49,37 +49,37 @@ def centroids(region: Tensor, num_regions: int = 65536) -> tuple[Tensor, Tensor]
     """
     batch, height, width = region.shape
     slots = _slots(region, num_regions)
-    # Integer sums do not depend on the order of their terms, so the targets are the same on every device.
-    labelled = (region > 0).long()
-    rows = torch.arange(height, device=region.device).unsqueeze(1) * labelled
-    columns = torch.arange(width, device=region.device) * labelled
+    rows = torch.arange(height, device=region.device).unsqueeze(1).expand_as(region)
+    columns = torch.arange(width, device=region.device).expand_as(region)
+    # integer sums do not depend on the order of their terms, so the targets are the same on every device
     sums = torch.zeros(3, batch * num_regions, dtype=torch.long, device=region.device)
-    for total, values in zip(sums, (labelled, rows, columns), strict=True):
+    for total, values in zip(sums, (torch.ones_like(region), rows, columns), strict=True):
         total.scatter_add_(0, slots, values.flatten())
+    sums[:, ::num_regions] = 0
     counts = sums[0].view(batch, num_regions)
     centers = sums[1:] / sums[0].clamp_min(1)
     return centers.T.reshape(batch, num_regions, 2).float(), counts
 
 
-def center_offsets(region: Tensor, num_regions: int = 65536) -> Tensor:
+def center_offsets(region: Tensor, centers: Tensor) -> Tensor:
     """The offset from every pixel to its region's center, float32 (B, 2, H, W): down, then right, in pixels.
 
     It is 0 where unlabelled (Panoptic-DeepLab, arXiv:1911.10194, sec. 3).
 
     Args:
         region: Region ids (B, H, W) in [0, N).
-        num_regions: N, see `centroids`.
+        centers: The centers of the regions (B, N, 2), as `centroids` gives them.
     """
     batch, height, width = region.shape
-    centers, _ = centroids(region, num_regions)
-    own_centers = centers.flatten(0, 1)[_slots(region, num_regions)].view(batch, height, width, 2)
-    rows = torch.arange(height, device=region.device).view(1, -1, 1).expand_as(region)
-    columns = torch.arange(width, device=region.device).expand_as(region)
-    offsets = own_centers.permute(0, 3, 1, 2) - torch.stack([rows, columns], dim=1)
-    return offsets.where((region > 0).unsqueeze(1), 0)
+    slots = _slots(region, centers.shape[1])
+    tables = centers.flatten(0, 1).T.contiguous()
+    offsets = torch.stack([table[slots].view(batch, height, width) for table in tables], dim=1)
+    offsets[:, 0] -= torch.arange(height, device=region.device).unsqueeze(1)
+    offsets[:, 1] -= torch.arange(width, device=region.device)
+    return offsets.masked_fill_((region == 0).unsqueeze(1), 0)
 
 
-def center_heatmap(region: Tensor, sigma: float = 8.0, num_regions: int = 65536) -> Tensor:
+def center_heatmap(size: tuple[int, int], centers: Tensor, counts: Tensor, sigma: float = 8.0) -> Tensor:
     """The heatmap of region centers, float32 (B, 1, H, W).
 
     It is exp(-d^2 / (2 sigma^2)) at a distance of d pixels from the nearest center. Centers are rounded to
@@ -87,25 +87,29 @@ def center_heatmap(region: Tensor, sigma: float = 8.0, num_regions: int = 65536)
     arXiv:1911.10194, sec. 3).
 
     Args:
-        region: Region ids (B, H, W) in [0, N).
+        size: Height H and width W.
+        centers: The centers of the regions (B, N, 2), as `centroids` gives them.
+        counts: Their numbers of pixels (B, N), 0 for ids that do not occur.
         sigma: Standard deviation of the Gaussian, in pixels.
-        num_regions: N, see `centroids`.
 
     Raises:
         ValueError: If `sigma` is not positive.
     """
     if sigma <= 0:
         raise ValueError(f"sigma must be positive, found {sigma}")
-    batch, height, width = region.shape
-    centers, counts = centroids(region, num_regions)
+    height, width = size
     rows, columns = centers.round().long().unbind(-1)
-    # Ids that do not occur are written to one extra pixel, which is cut off.
+    # ids that do not occur are written to one extra pixel, which is cut off
     pixels = (rows * width + columns).where(counts > 0, height * width)
-    heat = torch.zeros(batch, height * width + 1, device=region.device).scatter_(1, pixels, 1.0)[:, :-1]
-    heat = heat.reshape(batch, 1, height, width)
-    # A Gaussian is the product of a row's and a column's Gaussian, so taking the maximum along one axis at a
-    # time is exact.
-    return _spread(_spread(heat, 3, sigma), 2, sigma)
+    reach = math.floor(3 * sigma)
+    far = 2 * reach**2 + 1
+    squares = torch.full(
+        (len(centers), height * width + 1), far, dtype=_dtype(2 * far), device=centers.device
+    )
+    squares = squares.scatter_(1, pixels, 0)[:, :-1].reshape(-1, 1, height, width)
+    for axis in (2, 3):
+        lower_by_squares(squares, axis, reach)
+    return (squares / (-2 * sigma**2)).exp_().masked_fill_(squares == far, 0)
 
 
 def _slots(region: Tensor, num_regions: int) -> Tensor:
@@ -114,13 +118,27 @@ def _slots(region: Tensor, num_regions: int) -> Tensor:
     return (region + firsts.view(-1, 1, 1)).flatten()
 
 
-def _spread(heat: Tensor, axis: int, sigma: float) -> Tensor:
-    """The maximum around every pixel along an axis, weighted by a Gaussian up to three sigma."""
-    spread = heat.clone()
-    size = heat.shape[axis]
-    for step in range(1, min(math.floor(3 * sigma), size - 1) + 1):
-        weighted = heat * math.exp(-(step**2) / (2 * sigma**2))
-        for destination, source in ((step, 0), (0, step)):
-            part = spread.narrow(axis, destination, size - step)
-            torch.maximum(part, weighted.narrow(axis, source, size - step), out=part)
-    return spread
+def _dtype(largest: int) -> torch.dtype:
+    """The smallest of the integer types of 16, 32 and 64 bits that hold a number: the fewer, the faster."""
+    return next(kind for kind in (torch.int16, torch.int32, torch.int64) if largest <= torch.iinfo(kind).max)
+
+
+def lower_by_squares(values: Tensor, axis: int, reach: int) -> None:
+    """Lowers all integers to the least v + n^2 among the values v that are n <= `reach` away on the axis.
+
+    Along two axes in turn, that makes squares of distances of zeros in a map of large numbers: a lower envelope
+    of parabolas, exact because the first n odd numbers add up to n^2.
+    """
+    for step in range(1, reach + 1):
+        lower(values, axis, 1, 2 * step - 1)
+
+
+def lower(values: Tensor, axis: int, step: int, cost: int) -> None:
+    """Lowers all values to those a step before and behind on the axis plus a cost, if these are less."""
+    size = values.shape[axis] - step
+    if size <= 0:
+        return
+    raised = values + cost
+    for destination, source in ((step, 0), (0, step)):
+        part = values.narrow(axis, destination, size)
+        torch.minimum(part, raised.narrow(axis, source, size), out=part)

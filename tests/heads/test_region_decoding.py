@@ -7,7 +7,7 @@ from torch import Tensor
 
 from fusionseg.data.components import components
 from fusionseg.heads.region_decoding import filled, group, watershed
-from fusionseg.heads.region_targets import boundaries, center_heatmap, center_offsets
+from fusionseg.heads.region_targets import boundaries, center_heatmap, center_offsets, centroids
 from fusionseg.sample import IntMap
 
 
@@ -139,7 +139,9 @@ def partition(seed: int) -> npt.NDArray[np.int64]:
 def test_group_inverts_ideal_heat_and_offsets(seed: int) -> None:
     region = partition(seed)
     batch = torch.from_numpy(region).unsqueeze(0)
-    found = group(center_heatmap(batch, 2.0)[0], center_offsets(batch)[0]).numpy()
+    centers, counts = centroids(batch)
+    heat = center_heatmap(batch.shape[1:], centers, counts, 2.0)
+    found = group(heat[0], center_offsets(batch, centers)[0]).numpy()
     assert same_partition(found, region)
 
 

@@ -25,6 +25,16 @@ def touching(region: Tensor) -> Tensor:
     return found
 
 
+def offset_map(region: Tensor) -> Tensor:
+    """The offsets of the regions' own centers."""
+    return center_offsets(region, centroids(region)[0])
+
+
+def heatmap(region: Tensor, sigma: float = 8.0) -> Tensor:
+    """The heat of the regions' own centers."""
+    return center_heatmap(region.shape[1:], *centroids(region), sigma)
+
+
 def test_boundaries_are_pixels_with_a_neighbor_of_another_region() -> None:
     region = maps()
     assert torch.equal(boundaries(region), touching(region))
@@ -74,7 +84,7 @@ def test_centroids_take_the_number_of_regions_from_the_caller() -> None:
 
 def test_offsets_lead_to_the_center_of_the_own_region() -> None:
     region = maps(3)
-    offsets = center_offsets(region)
+    offsets = offset_map(region)
     assert offsets.dtype == torch.float32
     for b in range(2):
         for y in range(18):
@@ -100,26 +110,26 @@ def test_heat_is_the_gaussian_of_the_nearest_center_cut_at_three_sigma(sigma: fl
                     if max(abs(y - row), abs(x - column)) <= 3 * sigma:
                         heat = math.exp(-((y - row) ** 2 + (x - column) ** 2) / (2 * sigma**2))
                         expected[b, 0, y, x] = max(expected[b, 0, y, x].item(), heat)
-    torch.testing.assert_close(center_heatmap(region, sigma), expected, rtol=1e-5, atol=1e-7)
+    torch.testing.assert_close(heatmap(region, sigma), expected, rtol=1e-5, atol=1e-7)
 
 
 def test_a_sigma_that_is_not_positive_is_refused() -> None:
     with pytest.raises(ValueError, match="sigma must be positive, found 0"):
-        center_heatmap(maps(), 0)
+        heatmap(maps(), 0)
 
 
-@pytest.mark.parametrize("target", [boundaries, center_offsets, center_heatmap])
+@pytest.mark.parametrize("target", [boundaries, offset_map, heatmap])
 def test_an_unlabelled_image_has_empty_targets(target: Callable[[Tensor], Tensor]) -> None:
     assert not target(torch.zeros(2, 7, 9, dtype=torch.long)).any()
 
 
-@pytest.mark.parametrize("target", [boundaries, center_offsets, center_heatmap])
+@pytest.mark.parametrize("target", [boundaries, offset_map, heatmap])
 def test_images_of_a_batch_do_not_see_each_other(target: Callable[[Tensor], Tensor]) -> None:
     region = maps(5)
     assert torch.equal(target(region), torch.cat([target(region[:1]), target(region[1:])]))
 
 
-@pytest.mark.parametrize("target", [boundaries, center_offsets, center_heatmap])
+@pytest.mark.parametrize("target", [boundaries, offset_map, heatmap])
 def test_no_target_depends_on_the_data_in_shape_or_kind(target: Callable[[Tensor], Tensor]) -> None:
     """Meta tensors have no values: whatever reads one, as a host waiting for its device does, fails on them."""
     region = maps(6)
