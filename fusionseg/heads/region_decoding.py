@@ -1,5 +1,6 @@
 """Region maps from network outputs: grouping by centers, and watersheds by boundaries and by distances."""
 
+import math
 from typing import TypeVar
 
 import cv2
@@ -16,6 +17,9 @@ Label = TypeVar("Label", bound=np.integer)
 
 _DISTANCES = {"cpu": 2**20}
 """Number of distances that are computed at a time: so many fit into a CPU's cache; 2^26 on other devices."""
+
+_CELL = 8
+"""Side of the squares, in pixels, in which one center may be the nearest one of all points."""
 
 _MANY = 200
 """With more centers than this, a CPU is faster with a tree than with all distances."""
@@ -91,7 +95,7 @@ def group(
     rows = torch.arange(height, device=heat.device).sub(height / 2).unsqueeze(1).expand(height, width)
     columns = torch.arange(width, device=heat.device).sub(width / 2).expand(height, width)
     grid = torch.stack([rows, columns]).flatten(1)
-    return _nearest(grid + offsets.flatten(1), grid[:, found]).view(height, width) + 1
+    return _nearest(grid + offsets.flatten(1), grid[:, found], (height, width)).view(height, width) + 1
 
 
 def watershed(
@@ -153,16 +157,50 @@ def _window_maximum(values: Tensor, kernel: int) -> Tensor:
     return F.max_pool2d(rows, (kernel, 1), stride=1, padding=(kernel // 2, 0)).squeeze(0)
 
 
-def _nearest(points: Tensor, centers: Tensor) -> Tensor:
-    """The index (N,) of the nearest of `centers` (2, K) to each of `points` (2, N)."""
-    kind = points.device.type
-    if kind == "cpu" and centers.shape[1] > _MANY:
+def _nearest(points: Tensor, centers: Tensor, size: tuple[int, int]) -> Tensor:
+    """The index (N,) of the nearest of `centers` (2, K) to each of `points` (2, N).
+
+    Most points lie in a cell of the image, of a size (H, W) about the origin, in which one center is nearest
+    everywhere.
+    """
+    if points.device.type == "cpu" and centers.shape[1] > _MANY:
         from scipy.spatial import KDTree  # which takes a while
 
         return torch.from_numpy(KDTree(centers.T.numpy()).query(points.nan_to_num().T.numpy())[1])
+    height, width = (math.ceil(n / _CELL) for n in size)
+    down, right = (axis.add(n / 2).div_(_CELL).floor_() for axis, n in zip(points, size, strict=True))
+    inside = (down >= 0) & (down < height) & (right >= 0) & (right < width)
+    cells = (down * width + right).where(inside, height * width).long()
+    nearest = _nearest_to_cells(centers, size)[cells]
+    unclear = (nearest < 0).nonzero().squeeze(1)
+    nearest[unclear] = _nearest_of_all(points[:, unclear], centers)
+    return nearest
+
+
+def _nearest_to_cells(centers: Tensor, size: tuple[int, int]) -> Tensor:
+    """The index of the center that is nearest to all points of a cell, for all cells and at last for outside.
+
+    It is -1 where there is no such center.
+    """
+    cells = [torch.arange(math.ceil(n / _CELL), device=centers.device) for n in size]
+    middles = [(cell + 0.5) * _CELL - n / 2 for cell, n in zip(cells, size, strict=True)]
+    points = torch.cartesian_prod(*middles).unsqueeze(2)
+    distances = (points - centers).square_().sum(1).sqrt_()
+    near, indices = distances.topk(min(2, centers.shape[1]), dim=1, largest=False)
+    # a point is half a diagonal from the middle at most; a hundredth of a pixel is more than rounding
+    clear = near[:, -1] - near[:, 0] > 2**0.5 * _CELL + 0.01
+    if centers.shape[1] == 1:
+        clear[:] = True
+    return F.pad(indices[:, 0].where(clear, -1), (0, 1), value=-1)
+
+
+def _nearest_of_all(points: Tensor, centers: Tensor) -> Tensor:
+    """As `_nearest`, from all distances."""
     # |p - c|^2 without |p|^2, which is the same for all centers. Not as a matrix product: under autocast or
     # TF32 it would round coordinates to whole pixels or worse.
     rows, columns = -2 * centers
     squares = centers.square().sum(0)
-    parts = torch.split(points.T.contiguous(), max(1, _DISTANCES.get(kind, 2**26) // len(squares)))
+    parts = torch.split(
+        points.T.contiguous(), max(1, _DISTANCES.get(points.device.type, 2**26) // len(squares))
+    )
     return torch.cat([squares.addcmul(p[:, :1], rows).addcmul_(p[:, 1:], columns).argmin(1) for p in parts])

@@ -126,8 +126,8 @@ def _dtype(largest: int) -> torch.dtype:
 def lower_by_squares(values: Tensor, axis: int, reach: int) -> None:
     """Lowers all integers to the least v + n^2 among the values v that are n <= `reach` away on the axis.
 
-    Along two axes in turn, that makes squares of distances of zeros in a map of large numbers: a lower envelope
-    of parabolas, exact because the first n odd numbers add up to n^2.
+    Along two axes in turn, that turns a map of large numbers into squares of the distance to its zeros. It is
+    exact because the first n odd numbers add up to n^2.
     """
     for step in range(1, reach + 1):
         lower(values, axis, 1, 2 * step - 1)

@@ -77,13 +77,14 @@ def test_group_joins_every_pixel_to_the_nearest_center_by_falling_heat() -> None
         assert torch.equal(group(heat, offsets, max_centers=3), slow_group(centers[:3], offsets))
 
 
-@pytest.mark.parametrize("number", [400, 900])
-def test_group_keeps_all_centers_and_finds_the_nearest_of_many(number: int) -> None:
+@pytest.mark.parametrize("spread", [5, 100])
+@pytest.mark.parametrize("number", [1, 12, 150, 400, 900])
+def test_group_keeps_all_centers_and_finds_the_nearest_of_many(number: int, spread: int) -> None:
     chance = torch.Generator().manual_seed(number)
     heat = torch.zeros(64 * 80)
     places = torch.randperm(64 * 80, generator=chance)[:number]
     heat[places] = torch.linspace(0.9, 0.2, number)
-    points = 5 * torch.randn(2, 64, 80, generator=chance)
+    points = spread * torch.randn(2, 64, 80, generator=chance)
     found = group(heat.view(1, 64, 80), points, kernel=1)
     rows, columns = torch.meshgrid(torch.arange(64.0), torch.arange(80.0), indexing="ij")
     aims = (torch.stack([rows, columns]) + points).flatten(1).T
@@ -91,7 +92,7 @@ def test_group_keeps_all_centers_and_finds_the_nearest_of_many(number: int) -> N
     far = torch.cdist(aims.double(), centers.double())
     own = far.gather(1, found.view(-1, 1) - 1)[:, 0]
     torch.testing.assert_close(own, far.min(1).values, rtol=0, atol=1e-4)
-    assert found.unique().numel() > 0.9 * number
+    assert found.unique().numel() > (0.9 if spread == 5 else 0.5) * number
 
 
 def test_a_window_holds_one_center_and_a_plateau_too() -> None:
