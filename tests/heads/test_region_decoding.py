@@ -92,7 +92,7 @@ def test_group_keeps_all_centers_and_finds_the_nearest_of_many(number: int, spre
     far = torch.cdist(aims.double(), centers.double())
     own = far.gather(1, found.view(-1, 1) - 1)[:, 0]
     torch.testing.assert_close(own, far.min(1).values, rtol=0, atol=1e-4)
-    assert found.unique().numel() > (0.9 if spread == 5 else 0.5) * number
+    assert found.unique().numel() > (0.9 if spread == 5 else 0.3) * number
 
 
 def test_a_window_holds_one_center_and_a_plateau_too() -> None:
