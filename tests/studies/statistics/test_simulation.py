@@ -14,6 +14,7 @@ from scipy import stats
 
 from fusionseg.studies.statistics import attainable, holm, least_p, paired, sign_flip_p
 from fusionseg.studies.statistics.resampling import Floats
+from fusionseg.studies.statistics.t_tests import welch_p
 
 STUDIES = 2000
 VARIANTS = 3
@@ -66,6 +67,23 @@ def test_the_paired_t_test_finds_what_is_not_there_in_5_percent(seeds: int) -> N
     assert 0.03 <= family_wise(t_p) <= LEVEL + ERROR
     # uncorrected, one of three comparisons is wrong far more often
     assert np.mean(t_p.min(1) <= LEVEL) > 0.09
+
+
+@pytest.mark.parametrize("spread", [1, 3])
+@pytest.mark.parametrize("seeds", [5, 8])
+def test_welchs_test_finds_what_is_not_there_in_5_percent_of_unpaired_seeds(seeds: int, spread: int) -> None:
+    figures = np.random.default_rng(seeds).normal(0.7, 0.02, (STUDIES, 2, seeds))
+    figures[:, 1] = 0.7 + spread * (figures[:, 1] - 0.7)
+    found = [welch_p(*pair) for pair in figures.tolist()]
+    assert 0.03 <= np.mean([p is not None and p <= LEVEL for p in found]) <= LEVEL + ERROR
+
+
+def test_where_seeds_are_paired_it_is_shown_only_where_pairs_do_not_correlate() -> None:
+    # and so it finds what is not there no more often than at its level
+    tests = [paired(dict(enumerate(one[1])), dict(enumerate(one[0]))) for one in studies(8).tolist()]
+    shown = [test.welch_p for test in tests if test.welch_p is not None]
+    assert 0 < len(shown) < STUDIES
+    assert np.mean(np.array(shown) <= LEVEL) <= LEVEL + 3 * math.sqrt(LEVEL * (1 - LEVEL) / len(shown))
 
 
 def test_a_true_difference_leaves_the_others_their_family_wise_level() -> None:
