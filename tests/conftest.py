@@ -14,6 +14,8 @@ import re
 import shutil
 import struct
 import subprocess
+import tarfile
+import zipfile
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -115,6 +117,29 @@ def data() -> Path:
     if not folder:
         pytest.skip("FUSIONSEG_DATA is not set: it names the folder of real data")
     return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def packed() -> Callable[..., Path]:
+    """Writes what is in a folder, or a part of it, as a zip or tar archive, members deflated or as they are."""
+
+    def written(folder: Path, archive: Path, *parts: str, deflate: bool = True) -> Path:
+        archive.parent.mkdir(parents=True, exist_ok=True)
+        tops = [folder / part for part in parts] if parts else sorted(folder.iterdir())
+        files = [path for top in tops for path in (top, *sorted(top.rglob("*")))]
+        if archive.suffix == ".zip":
+            method = zipfile.ZIP_DEFLATED if deflate else zipfile.ZIP_STORED
+            with zipfile.ZipFile(archive, "w", method) as zipped:
+                for path in files:
+                    zipped.write(path, path.relative_to(folder))
+        else:
+            options: dict[str, Any] = {} if archive.suffix == ".tar" else {"mode": "w:gz", "compresslevel": 1}
+            with tarfile.open(archive, **{"mode": "w", **options}) as tar:
+                for path in files:
+                    tar.add(path, path.relative_to(folder), recursive=False)
+        return archive
+
+    return written
 
 
 @pytest.fixture(scope="session")

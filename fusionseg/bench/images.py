@@ -21,6 +21,7 @@ from fusionseg.engine.hub_config import preprocessing
 from fusionseg.files.atomic import Json
 from fusionseg.files.images import write_png
 from fusionseg.files.photos import Photo, ValueRange, read_image
+from fusionseg.files.readable_path import ReadablePath
 from fusionseg.files.state_dicts import unusable
 from fusionseg.inference.input_images import InputImages
 from fusionseg.runs.checkpoints import opened
@@ -40,7 +41,7 @@ class BenchImages:
         source: What they are, in words.
     """
 
-    paths: Sequence[Path]
+    paths: Sequence[ReadablePath]
     size: tuple[int, int]
     source: str
 
@@ -133,7 +134,7 @@ def _crop(data: Json) -> tuple[int, int] | None:
 
 
 def of_one_size(
-    images: Iterable[Photo | Path],
+    images: Iterable[Photo | ReadablePath],
     source: str,
     count: int,
     folder: Path,
@@ -154,14 +155,17 @@ def of_one_size(
         UsageError: If an image cannot be written as PNG.
         ValueError: If a file is no image of so many channels.
     """
-    files: list[Path] = []
+    files: list[ReadablePath] = []
     wanted = size
     for number, image in enumerate(islice(images, MOST)):
-        photo = read_image(image, reading.value_range, reading.channels) if isinstance(image, Path) else image
+        if isinstance(image, np.ndarray):
+            photo, file = image, None
+        else:
+            photo, file = read_image(image, reading.value_range, reading.channels), image
         own = (photo.shape[0], photo.shape[1])
         wanted = wanted or own
-        if own == wanted and isinstance(image, Path):
-            files.append(image)
+        if own == wanted and file:
+            files.append(file)
         elif own == wanted or size:
             files.append(_written(photo, wanted, folder / f"{number}.png", reading))
     if wanted is None:
@@ -169,7 +173,7 @@ def of_one_size(
     return BenchImages(list(islice(cycle(files), count)), wanted, f"{source}, resized" if size else source)
 
 
-def _read(dataset: SegmentationDataset) -> Iterator[Photo | Path]:
+def _read(dataset: SegmentationDataset) -> Iterator[Photo | ReadablePath]:
     """The files of a dataset's images, or the images where they have none."""
     for index in range(len(dataset)):
         yield dataset.photo(index) or dataset.read(index).image

@@ -12,6 +12,7 @@ import torch
 from fusionseg.bench.memory import peak, reset_peak
 from fusionseg.bench.stages import STAGES, StageClock, synchronize, watched
 from fusionseg.files.photos import read_image
+from fusionseg.files.readable_path import ReadablePath
 from fusionseg.inference.inputs import NamedPhoto
 from fusionseg.inference.predictor import Predictor
 
@@ -50,7 +51,7 @@ class Measurement:
 def measured(
     predictor: Predictor,
     precision: str,
-    paths: Sequence[Path],
+    paths: Sequence[ReadablePath],
     repeats: int,
     warmup: int,
     advance: Callable[[], object] = lambda: None,
@@ -93,7 +94,7 @@ def measured(
     )
 
 
-def _read(predictor: Predictor, paths: Sequence[Path]) -> list[NamedPhoto]:
+def _read(predictor: Predictor, paths: Sequence[ReadablePath]) -> list[NamedPhoto]:
     """Images from their files, with names of their own, as some occur again."""
     value_range = predictor.settings["value_range"]
     return [
@@ -114,7 +115,7 @@ def _seconds(
 
 def _stages(
     predictor: Predictor,
-    paths: Sequence[Path],
+    paths: Sequence[ReadablePath],
     repeats: int,
     advance: Callable[[], object],
     clock: Callable[[], float],

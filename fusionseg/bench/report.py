@@ -4,7 +4,6 @@ import platform
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,6 +16,7 @@ from fusionseg.bench.images import BenchImages
 from fusionseg.bench.measure import Measurement, measured
 from fusionseg.files.atomic import Json
 from fusionseg.files.photos import read_image
+from fusionseg.files.readable_path import ReadablePath
 from fusionseg.inference.inputs import NamedPhoto
 from fusionseg.inference.predictor import Predictor
 
@@ -60,7 +60,7 @@ def cost(
     }
 
 
-def _size(predictor: Predictor, path: Path) -> Json:
+def _size(predictor: Predictor, path: ReadablePath) -> Json:
     """Device, parameters and operations of a model, on an image."""
     device = predictor.fabric.device
     name = platform.processor() or platform.machine()
@@ -80,7 +80,7 @@ def _size(predictor: Predictor, path: Path) -> Json:
     }
 
 
-def network_input(predictor: Predictor, path: Path) -> Tensor | None:
+def network_input(predictor: Predictor, path: ReadablePath) -> Tensor | None:
     """What the network sees (1, C, H, W) of an image in a file; None of a model that is not called."""
     seen: list[Tensor] = []
 

@@ -1,5 +1,6 @@
 """Errors of libraries that a setting mends: which one, in one line. Imports no library itself."""
 
+import os
 import re
 from pathlib import Path
 
@@ -56,7 +57,7 @@ OUT_OF_MEMORY = (
 """How torch, ONNX Runtime, OpenCV and the system report that there is too little, in errors of any type."""
 
 
-def or_windows(path: str | Path, remedy: str) -> str:
+def or_windows(path: str | os.PathLike[str], remedy: str) -> str:
     """What can be done about an image that is too large: TIFF files can also be predicted in windows.
 
     >>> or_windows("a.tif", "make it smaller"), or_windows("a.png", "make it smaller")

@@ -2,7 +2,6 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import ClassVar, Literal, NamedTuple, TypeAlias
 
 import numpy as np
@@ -11,6 +10,7 @@ from typing_extensions import override
 
 from fusionseg.config.errors import UserError
 from fusionseg.files.photos import Photo, ValueRange
+from fusionseg.files.readable_path import ReadablePath
 from fusionseg.sample import Classes, IntMap, Truth
 
 Split: TypeAlias = Literal["train", "val", "test"]
@@ -112,8 +112,8 @@ class SegmentationDataset(ABC):
     def name(self, index: int) -> str:
         """The image's name: unique in the dataset and fit to name a file, below folders where it has `/`."""
 
-    def photo(self, index: int) -> Path | None:
-        """The file of the image; None where it does not come from one."""
+    def photo(self, index: int) -> ReadablePath | None:
+        """The file of the image, on disk or in an archive; None where it does not come from one."""
         return None
 
     def group(self, index: int) -> str | None:

@@ -9,13 +9,21 @@ from typing_extensions import override
 from fusionseg.config.errors import UserError
 from fusionseg.data.base import DataError, Labels, Pixels, SegmentationDataset, Split
 from fusionseg.data.layout import check_layout, check_matched, check_size
+from fusionseg.files.archives import tree
 from fusionseg.files.matching import by_stem
 from fusionseg.files.matlab import annotations
 from fusionseg.files.photos import photo_suffixes, read_image
+from fusionseg.files.readable_path import ReadablePath
 from fusionseg.sample import VOID, Classes, Truth
 
 LAYOUT = """    data/images/{train,val,test}/<id>.jpg
     data/groundTruth/{train,val,test}/<id>.mat   (BSR_bsds500.tgz, folder BSR/BSDS500)"""
+
+ARCHIVES = ("BSR_bsds500.tgz",)
+"""The official download."""
+
+INSIDE = "BSR/BSDS500"
+"""The folder that holds `data` in the archive."""
 
 
 class BSDS500(SegmentationDataset):
@@ -30,7 +38,7 @@ class BSDS500(SegmentationDataset):
 
     Args:
         split: Which photos; the official split.
-        root: The folder that holds `data`.
+        root: The folder that holds `data`, or the archive of the download.
 
     Raises:
         DataError: Files are missing, or photos and label files do not match.
@@ -42,8 +50,10 @@ class BSDS500(SegmentationDataset):
 
     def __init__(self, split: Split, root: str | Path) -> None:
         super().__init__(split)
-        photos = Path(root) / "data" / "images" / split
-        labels = Path(root) / "data" / "groundTruth" / split
+        top = tree(root, ARCHIVES)
+        top = top if (top / "data").exists() else top / INSIDE
+        photos = top / "data" / "images" / split
+        labels = top / "data" / "groundTruth" / split
         check_layout([photos, labels], LAYOUT)
         self.photos = by_stem(photos, photo_suffixes())
         self.label_files = by_stem(labels, (".mat",))
@@ -58,7 +68,7 @@ class BSDS500(SegmentationDataset):
         return self.names[index]
 
     @override
-    def photo(self, index: int) -> Path:
+    def photo(self, index: int) -> ReadablePath:
         return self.photos[self.names[index]]
 
     @override
@@ -88,7 +98,7 @@ class BSDS500(SegmentationDataset):
     def sources(self) -> list[object]:
         return [*self.photos.values(), *self.label_files.values()]
 
-    def _label_file(self, index: int) -> Path:
+    def _label_file(self, index: int) -> ReadablePath:
         """The file with the annotators' regions of an image."""
         return self.label_files[self.names[index]]
 
@@ -98,7 +108,7 @@ def _void(region: npt.NDArray[np.uint16]) -> npt.NDArray[np.uint8]:
     return np.full(region.shape, VOID, np.uint8)
 
 
-def _annotations(path: Path) -> npt.NDArray[np.uint16]:
+def _annotations(path: ReadablePath) -> npt.NDArray[np.uint16]:
     """The regions (A, H, W) that each annotator drew.
 
     Raises:

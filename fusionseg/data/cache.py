@@ -18,6 +18,7 @@ from typing_extensions import override
 from fusionseg.config.errors import unmendable
 from fusionseg.data.base import DataError, Labels, Pixels, SegmentationDataset
 from fusionseg.data.subset import Subset
+from fusionseg.files.archive_path import ArchivePath, fingerprint
 from fusionseg.files.atomic import replacing
 from fusionseg.sample import Array
 
@@ -172,9 +173,8 @@ def content_key(dataset: SegmentationDataset) -> str:
     name = f"{type(dataset).__module__}.{type(dataset).__qualname__}"
     digest = hashlib.sha256(f"{_FORMAT} {name} {dataset.split} {dataset.kinds}".encode())
     for source in dataset.sources():
-        if isinstance(source, Path):
-            state = source.stat()
-            source = (str(source.resolve()), state.st_size, state.st_mtime_ns)
+        if isinstance(source, Path | ArchivePath):
+            source = fingerprint(source)
         digest.update(repr(source).encode())
     return digest.hexdigest()[:16]
 

@@ -1,17 +1,18 @@
 """CamVid: 701 frames of street scenes in 11 classes."""
 
-import glob
 import re
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from typing_extensions import override
 
 from fusionseg.data.base import DataError, Labels, Pixels, SegmentationDataset, Split
 from fusionseg.data.components import REGION, components
 from fusionseg.data.layout import check_layout, check_size, class_map, names_in
+from fusionseg.files.archives import tree
 from fusionseg.files.images import LABEL_SUFFIXES
 from fusionseg.files.matching import some
 from fusionseg.files.photos import photo_suffixes, read_image
+from fusionseg.files.readable_path import ReadablePath
 from fusionseg.sample import Classes
 
 LAYOUT = """    {train,val,test}.txt            photo path, space, label path
@@ -30,7 +31,7 @@ class CamVid(SegmentationDataset):
 
     Args:
         split: Which frames; the official split.
-        root: The folder that holds `train.txt`.
+        root: The folder that holds `train.txt`, on disk or inside of an archive (`CamVid.zip/CamVid`).
         min_area: Smallest region in pixels. Smaller components, most of them noise of the labels, belong to
             no region; 50 keeps 99.5 % of the labeled pixels and a fifth of the components.
 
@@ -54,11 +55,11 @@ class CamVid(SegmentationDataset):
 
     def __init__(self, split: Split, root: str | Path, min_area: int = 50) -> None:
         super().__init__(split)
-        self.root = Path(root)
+        self.root = tree(root)
         self.min_area = min_area
         list_file = self.root / f"{split}.txt"
         check_layout([list_file], LAYOUT)
-        self.pairs: list[tuple[Path, Path]] = []
+        self.pairs: list[tuple[ReadablePath, ReadablePath]] = []
         for line in names_in(list_file):
             if len(parts := line.split()) not in (0, 2):
                 raise DataError(
@@ -66,7 +67,7 @@ class CamVid(SegmentationDataset):
                 )
             if parts:
                 # The official lists have absolute paths that begin with /SegNet/CamVid/.
-                photo, label = (self.root.joinpath(*Path(part).parts[-2:]) for part in parts)
+                photo, label = (self.root / "/".join(PurePosixPath(part).parts[-2:]) for part in parts)
                 self.pairs.append((_found(photo, photo_suffixes()), _found(label, LABEL_SUFFIXES)))
         if not self.pairs:
             raise DataError(f"expected a list of frames, found none in {list_file}")
@@ -81,7 +82,7 @@ class CamVid(SegmentationDataset):
         return self.pairs[index][0].stem
 
     @override
-    def photo(self, index: int) -> Path:
+    def photo(self, index: int) -> ReadablePath:
         return self.pairs[index][0]
 
     @override
@@ -108,9 +109,9 @@ class CamVid(SegmentationDataset):
         return [self.min_area, *(path for pair in self.pairs for path in pair)]
 
 
-def _found(path: Path, suffixes: frozenset[str]) -> Path:
+def _found(path: ReadablePath, suffixes: frozenset[str]) -> ReadablePath:
     """The path, or, where there is no such file, one that has another suffix of the same kind."""
-    if path.is_file():
+    if path.is_file() or not path.parent.is_dir():
         return path
-    others = sorted(path.parent.glob(f"{glob.escape(path.stem)}.*"))
-    return next((o for o in others if o.stem == path.stem and o.suffix.lower() in suffixes), path)
+    others = (other for other in path.parent.iterdir() if other.stem == path.stem)
+    return min((other for other in others if other.suffix.lower() in suffixes), default=path)

@@ -19,6 +19,7 @@ from fusionseg.config.errors import unmendable
 from fusionseg.data.base import DataError, SegmentationDataset, class_pixels
 from fusionseg.data.cache import content_key
 from fusionseg.data.samples import quiet_worker
+from fusionseg.files.archive_path import ArchivePath, on_disk
 from fusionseg.files.atomic import write_text
 
 Counts = npt.NDArray[np.int64]
@@ -37,7 +38,8 @@ def class_counts(
         dataset: The training split.
         seed: Which epoch, where the dataset draws its images.
         workers: Processes that read label files; 0 for none.
-        folder: Where the counts are kept; by default beside the first file that the dataset names.
+        folder: Where the counts are kept; by default beside the first file that the dataset
+            names, or the archive that it is in.
     """
     order = dataset.order(np.random.default_rng(seed), np.arange(len(dataset)))
     seen, times = np.unique(order, return_counts=True)
@@ -89,13 +91,13 @@ def _file(
 ) -> Path | None:
     """The file of the counts; None where nothing tells whether they still hold."""
     try:
-        paths = [source for source in dataset.sources() if isinstance(source, Path)]
+        paths = [source for source in dataset.sources() if isinstance(source, Path | ArchivePath)]
         if folder is None and not paths:
             return None
         key = content_key(dataset) + hashlib.sha256(seen.tobytes() + times.tobytes()).hexdigest()[:8]
     except DataError:
         return None
-    return Path(folder or paths[0].parent) / f".class_counts-{key}.json"
+    return Path(folder or on_disk(paths[0]).parent) / f".class_counts-{key}.json"
 
 
 def _read(file: Path, number: int) -> Counts | None:

@@ -12,11 +12,13 @@ from typing_extensions import override
 from fusionseg.config.errors import UserError
 from fusionseg.data.base import DataError, Labels, Pixels, SegmentationDataset, Split
 from fusionseg.data.layout import check_layout, check_matched, check_size
+from fusionseg.files.archives import tree
 from fusionseg.files.atomic import Json
 from fusionseg.files.coco_panoptic import panoptic_file, segment_map
 from fusionseg.files.images import LABEL_SUFFIXES
 from fusionseg.files.matching import by_stem
 from fusionseg.files.photos import photo_suffixes, read_image
+from fusionseg.files.readable_path import ReadablePath
 from fusionseg.sample import VOID, Classes, IntMap, Truth
 from fusionseg.visualize import color
 
@@ -24,6 +26,14 @@ LAYOUT = """    {train2017,val2017}/<12 digits>.jpg   or other names, by `file_n
     annotations/panoptic_{train,val}2017.json
     annotations/panoptic_{train,val}2017/<12 digits>.png   or tif, npy (cocodataset.org, \
 panoptic_annotations_trainval2017.zip)"""
+
+
+ARCHIVES = (
+    "{}2017.zip",
+    "panoptic_annotations_trainval2017.zip",
+    "annotations/panoptic_{}2017.zip",
+)
+"""The archives of a split in the official download, the last one inside of the one before."""
 
 
 class CocoPanoptic(SegmentationDataset):
@@ -34,7 +44,7 @@ class CocoPanoptic(SegmentationDataset):
 
     Args:
         split: `train` for train2017, `val` for val2017.
-        root: The folder that holds `annotations`.
+        root: The folder that holds `annotations`, or the archives of the download.
 
     Raises:
         DataError: Files are missing or damaged, or photos and label files do not match.
@@ -44,10 +54,10 @@ class CocoPanoptic(SegmentationDataset):
 
     def __init__(self, split: Split, root: str | Path) -> None:
         super().__init__(split)
-        self.root = Path(root)
+        self.root = tree(root, [archive.format(split) for archive in ARCHIVES])
         annotations = self.root / "annotations" / f"panoptic_{split}2017.json"
         photos = self.root / f"{split}2017"
-        labels = annotations.with_suffix("")
+        labels = self.root / "annotations" / f"panoptic_{split}2017"
         check_layout([annotations, photos, labels], LAYOUT)
         with _as_data_errors():
             listed = panoptic_file(annotations)
@@ -74,7 +84,7 @@ class CocoPanoptic(SegmentationDataset):
         return self.names[index]
 
     @override
-    def photo(self, index: int) -> Path:
+    def photo(self, index: int) -> ReadablePath:
         return self.photos[self.names[index]]
 
     @override
@@ -102,7 +112,7 @@ class CocoPanoptic(SegmentationDataset):
             files += [self.photos[name], self._label_file(index)]
         return list(files)
 
-    def _label_file(self, index: int) -> Path:
+    def _label_file(self, index: int) -> ReadablePath:
         """The file with the segment ids of an image."""
         return self.label_files[self.names[index]]
 

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 from unicodedata import normalize
 
@@ -10,6 +9,7 @@ import yaml
 
 from fusionseg.data.base import DataError
 from fusionseg.files.photos import ValueRange
+from fusionseg.files.readable_path import ReadablePath
 from fusionseg.sample import VOID, Classes, Color
 from fusionseg.visualize import color
 
@@ -32,7 +32,7 @@ class Declaration(NamedTuple):
     value_range: ValueRange | None
 
 
-def declaration(path: Path, layout: str) -> Declaration:
+def declaration(path: ReadablePath, layout: str) -> Declaration:
     """The content of `classes.yaml`.
 
     Args:

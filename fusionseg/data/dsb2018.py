@@ -11,14 +11,22 @@ from typing_extensions import override
 from fusionseg.data.base import DataError, Labels, Pixels, SegmentationDataset, Split
 from fusionseg.data.layout import check_layout, check_size
 from fusionseg.data.subset import drawn
+from fusionseg.files.archives import tree
 from fusionseg.files.images import LABEL_SUFFIXES, read_labels
 from fusionseg.files.matching import by_stem, some, stem
 from fusionseg.files.photos import photo_suffixes, read_image
+from fusionseg.files.readable_path import ReadablePath
 from fusionseg.sample import Classes
 
 LAYOUT = """    stage1_train/<id>/images/<id>.png
     stage1_train/<id>/masks/<mask id>.png   255 in one nucleus, 0 elsewhere   (stage1_train.zip, BBBC038)
     photos also in other raster formats that Pillow decodes, masks as TIFF or NPY"""
+
+FOLDER = "stage1_train"
+"""The folder of the images."""
+
+ARCHIVE = "stage1_train.zip"
+"""The official download."""
 
 FOLDS = 5
 """The number of folds."""
@@ -41,7 +49,7 @@ class DSB2018(SegmentationDataset):
 
     Args:
         split: Which images.
-        root: The folder that holds `stage1_train`.
+        root: The folder that holds `stage1_train`, or `stage1_train.zip`, or that archive.
         fold: The fold of the test split, in 0..4.
         background: Whether the background is one region, in however many parts, and not void.
 
@@ -64,7 +72,7 @@ class DSB2018(SegmentationDataset):
         self.background = background
         if not background:
             self.classes = replace(self.classes, region="one nucleus")
-        top = Path(root) / "stage1_train"
+        top = _top(root)
         check_layout([top], LAYOUT)
         names = [path.name for path in top.iterdir() if path.is_dir() and not path.name.startswith(".")]
         self.names = _dealt(names, split, fold)
@@ -90,7 +98,7 @@ class DSB2018(SegmentationDataset):
         return self.names[index]
 
     @override
-    def photo(self, index: int) -> Path:
+    def photo(self, index: int) -> ReadablePath:
         return self.photos[index]
 
     @override
@@ -124,6 +132,15 @@ class DSB2018(SegmentationDataset):
         return [self.background, *self.photos, *(path for masks in self.masks for path in masks)]
 
 
+def _top(root: str | Path) -> ReadablePath:
+    """The folder of the images. The archive holds them at its top, copies of it in a folder."""
+    archive = Path(root) / ARCHIVE
+    is_unpacked = (Path(root) / FOLDER).is_dir()
+    top = tree(archive if archive.is_file() and not is_unpacked else root)
+    inside = top / FOLDER
+    return inside if inside.exists() or isinstance(top, Path) else top
+
+
 def _dealt(names: Iterable[str], split: Split, fold: int) -> list[str]:
     """The names of the images of a split, sorted."""
     order = sorted(names, key=drawn)
@@ -133,7 +150,7 @@ def _dealt(names: Iterable[str], split: Split, fold: int) -> list[str]:
     return sorted(name for part in parts[split] for name in part)
 
 
-def _photo(folder: Path) -> Path:
+def _photo(folder: ReadablePath) -> ReadablePath:
     """The photo in the folder of an image; that of the official layout where there is none."""
     official = folder / "images" / f"{folder.name}.png"
     if not official.parent.is_dir():
@@ -141,7 +158,7 @@ def _photo(folder: Path) -> Path:
     return by_stem(official.parent, photo_suffixes()).get(stem(folder.name), official)
 
 
-def _mask(path: Path) -> npt.NDArray[np.bool_]:
+def _mask(path: ReadablePath) -> npt.NDArray[np.bool_]:
     """The pixels (H, W) of a nucleus.
 
     Raises:

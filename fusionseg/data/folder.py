@@ -13,9 +13,11 @@ from fusionseg.data.components import REGION, components
 from fusionseg.data.declaration import declaration
 from fusionseg.data.layout import check_layout, check_matched, check_size, class_map, names_in, region_map
 from fusionseg.data.subset import drawn
+from fusionseg.files.archives import tree
 from fusionseg.files.images import LABEL_SUFFIXES
 from fusionseg.files.matching import by_stem, some
 from fusionseg.files.photos import photo_suffixes, read_image
+from fusionseg.files.readable_path import ReadablePath
 from fusionseg.sample import VOID
 
 LAYOUT = """    images/<name>.{jpg,png,tif,...}   raster formats that Pillow decodes, or npy; also in folders
@@ -42,7 +44,7 @@ class Folder(SegmentationDataset):
 
     Args:
         split: Which images.
-        root: The folder that holds `images`.
+        root: The folder that holds `images`, on disk or inside of an archive (`mine.zip`, `mine.zip/cells`).
         val_fraction: Probability of an image to be validated on, without lists.
         test_fraction: Probability of an image to be tested on, without lists.
         min_area: Smallest region in pixels, where regions are connected components.
@@ -61,7 +63,7 @@ class Folder(SegmentationDataset):
         min_area: int = 1,
     ) -> None:
         super().__init__(split)
-        self.root = Path(root)
+        self.root = tree(root)
         self.min_area = min_area
         check_layout([self.root / "images", self.root / "classes.yaml"], LAYOUT)
         declared = declaration(self.root / "classes.yaml", LAYOUT)
@@ -96,7 +98,7 @@ class Folder(SegmentationDataset):
         return self.names[index]
 
     @override
-    def photo(self, index: int) -> Path:
+    def photo(self, index: int) -> ReadablePath:
         return self.photos[self.names[index]]
 
     @override
@@ -132,18 +134,18 @@ class Folder(SegmentationDataset):
         labels = [file for index in range(len(self)) for file in self._files(index)]
         return [self.min_area, self.root / "classes.yaml", *photos, *labels]
 
-    def _files(self, index: int) -> Iterator[Path]:
+    def _files(self, index: int) -> Iterator[ReadablePath]:
         """The label files of an image."""
         return (files[self.names[index]] for files in self.label_files.values())
 
 
-def _listed_splits(root: Path, known: set[str]) -> dict[str, list[str]]:
+def _listed_splits(root: ReadablePath, known: set[str]) -> dict[str, list[str]]:
     """The names of the images of each split that has a list.
 
     Raises:
         DataError: A list has an unknown name, or a name is in two lists or in one twice.
     """
-    lists: dict[str, Path] = {split: root / f"{split}.txt" for split in SegmentationDataset.splits}
+    lists: dict[str, ReadablePath] = {split: root / f"{split}.txt" for split in SegmentationDataset.splits}
     listed = {split: names_in(path) for split, path in lists.items() if path.is_file()}
     splits = {split: [normalize("NFC", name) for name in names] for split, names in listed.items()}
     owners: dict[str, str] = {}
@@ -163,7 +165,7 @@ def _listed_splits(root: Path, known: set[str]) -> dict[str, list[str]]:
 
 
 def _drawn_splits(
-    root: Path, names: list[str], val_fraction: float, test_fraction: float
+    root: ReadablePath, names: list[str], val_fraction: float, test_fraction: float
 ) -> dict[str, list[str]]:
     """The names of the images of each split, each drawn by its own hash, whatever other names there are.
 

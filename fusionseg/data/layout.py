@@ -1,8 +1,6 @@
 """Checks the layout of a data set and reads its label files, with errors that name the file."""
 
-import glob
 from collections.abc import Iterable
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -11,10 +9,11 @@ from fusionseg.data.base import DataError
 from fusionseg.files.images import read_labels, read_palette_labels
 from fusionseg.files.matching import some
 from fusionseg.files.photos import orientation
+from fusionseg.files.readable_path import ReadablePath
 from fusionseg.sample import VOID, Array, Classes, Color, IntMap
 
 
-def check_layout(paths: Iterable[Path], layout: str) -> None:
+def check_layout(paths: Iterable[ReadablePath], layout: str) -> None:
     """Raises a DataError unless all files and folders exist.
 
     Args:
@@ -27,7 +26,7 @@ def check_layout(paths: Iterable[Path], layout: str) -> None:
         )
 
 
-def names_in(path: Path) -> list[str]:
+def names_in(path: ReadablePath) -> list[str]:
     """The lines of a list file, without empty ones; a byte-order mark is no part of a name.
 
     Raises:
@@ -41,7 +40,7 @@ def names_in(path: Path) -> list[str]:
 
 
 def check_matched(
-    photos: Iterable[str], labels: Iterable[str], where: Path, images: Path | None = None
+    photos: Iterable[str], labels: Iterable[str], where: ReadablePath, images: ReadablePath | None = None
 ) -> None:
     """Raises a DataError unless there are photos, each has a label file, and each label file has a photo.
 
@@ -67,18 +66,18 @@ def check_matched(
         )
 
 
-def _unread(folder: Path | None, name: str) -> str:
+def _unread(folder: ReadablePath | None, name: str) -> str:
     """Which file of that name is there, though a broken link or of a format that is not read, in brackets."""
     if folder is None:
         return ""
     path = folder / name
-    for file in sorted(path.parent.glob(f"{glob.escape(path.name)}.*")):
-        if file.stem == path.name:
+    if path.parent.is_dir():
+        for file in sorted(file for file in path.parent.iterdir() if file.stem == path.name):
             return f" (there is {file}, {'a format that is not read' if file.exists() else 'a broken link'})"
     return ""
 
 
-def check_size(labels: IntMap, image: Array, label_file: Path, photo: Path) -> None:
+def check_size(labels: IntMap, image: Array, label_file: ReadablePath, photo: ReadablePath) -> None:
     """Raises a DataError unless a label map has the image's height and width."""
     if labels.shape == image.shape[:2]:
         return
@@ -97,7 +96,7 @@ def check_size(labels: IntMap, image: Array, label_file: Path, photo: Path) -> N
     )
 
 
-def class_map(path: Path, classes: Classes, void: int) -> npt.NDArray[np.uint8]:
+def class_map(path: ReadablePath, classes: Classes, void: int) -> npt.NDArray[np.uint8]:
     """The class ids (H, W) of a label file, its own void id replaced by 255.
 
     Raises:
@@ -120,7 +119,7 @@ def class_map(path: Path, classes: Classes, void: int) -> npt.NDArray[np.uint8]:
     return ids.astype(np.uint8)
 
 
-def _check_palette(ids: list[int], palette: list[Color], classes: Classes, path: Path) -> None:
+def _check_palette(ids: list[int], palette: list[Color], classes: Classes, path: ReadablePath) -> None:
     """Raises a DataError if ids that occur in a file have there the colors of other classes.
 
     That is so where most of them do, or some have each other's colors. Others may share a color by chance.
@@ -140,7 +139,7 @@ def _check_palette(ids: list[int], palette: list[Color], classes: Classes, path:
         )
 
 
-def region_map(path: Path, background: bool = False) -> npt.NDArray[np.uint16]:
+def region_map(path: ReadablePath, background: bool = False) -> npt.NDArray[np.uint16]:
     """The region ids (H, W) of a label file, 0 where unlabeled.
 
     Args:

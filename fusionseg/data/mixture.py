@@ -4,7 +4,6 @@ import functools
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from itertools import accumulate
-from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -24,6 +23,7 @@ from fusionseg.data.base import (
 )
 from fusionseg.data.checks import check_part_names, check_part_values
 from fusionseg.data.merged_classes import Counting, merged_classes
+from fusionseg.files.readable_path import ReadablePath
 from fusionseg.sample import Truth
 
 
@@ -105,7 +105,7 @@ class MixtureDataset(SegmentationDataset):
         return f"{part.name}-{part.dataset.name(place)}"
 
     @override
-    def photo(self, index: int) -> Path | None:
+    def photo(self, index: int) -> ReadablePath | None:
         part, place = self._at(index)
         return part.dataset.photo(place)
 

@@ -2,13 +2,13 @@
 
 import hashlib
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 from typing_extensions import override
 
 from fusionseg.data.base import DataError, Labels, Pixels, SegmentationDataset
+from fusionseg.files.readable_path import ReadablePath
 from fusionseg.sample import Truth
 
 
@@ -39,7 +39,7 @@ class Subset(SegmentationDataset):
         return self.dataset.name(self.indices[index])
 
     @override
-    def photo(self, index: int) -> Path | None:
+    def photo(self, index: int) -> ReadablePath | None:
         return self.dataset.photo(self.indices[index])
 
     @override

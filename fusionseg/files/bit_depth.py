@@ -1,6 +1,6 @@
 """How many bits the colors of a JPEG 2000 or AVIF file have, of which Pillow keeps 8 without a word."""
 
-from pathlib import Path
+from fusionseg.files.readable_path import ReadablePath
 
 SIZ = b"\xff\x4f\xff\x51"
 """The begin of a JPEG 2000 codestream: markers SOC and SIZ (ISO 15444-1, A.4 and A.5.1)."""
@@ -9,7 +9,7 @@ CONFIGURATION = b"av1C"
 """The box of an AVIF file that holds the configuration of AV1 (AV1 in ISO base media files, 2.3)."""
 
 
-def color_bits(path: Path, kind: str | None) -> int:
+def color_bits(path: ReadablePath, kind: str | None) -> int:
     """The bits of a color's first channel; 8 where the format is another or does not say.
 
     Args:

@@ -4,17 +4,18 @@ import functools
 import json
 from collections.abc import Hashable, Mapping, Sequence
 from operator import itemgetter
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from fusionseg.config.errors import UserError
+from fusionseg.files.archive_path import fingerprint
 from fusionseg.files.atomic import Json
 from fusionseg.files.images import read_labels
 from fusionseg.files.matching import stem
 from fusionseg.files.photos import read_image
+from fusionseg.files.readable_path import ReadablePath
 from fusionseg.sample import IntMap
 
 SEGMENT = np.dtype([("id", np.uint32), ("label", np.uint8), ("crowd", np.bool_)])
@@ -36,7 +37,7 @@ class PanopticFile(NamedTuple):
     labels: Mapping[Hashable, str]
 
 
-def panoptic_file(path: Path, categories: Sequence[Json] | None = None) -> PanopticFile:
+def panoptic_file(path: ReadablePath, categories: Sequence[Json] | None = None) -> PanopticFile:
     """Reads a JSON file of annotations, or of a prediction, which need not list images and categories.
 
     A file that was read with the same arguments is not parsed again unless it changed.
@@ -49,16 +50,16 @@ def panoptic_file(path: Path, categories: Sequence[Json] | None = None) -> Panop
         UserError: If the file has another content.
     """
     given = None if categories is None else json.dumps(list(categories))
-    return _parsed(path, path.stat().st_mtime_ns, given)
+    return _parsed(path, fingerprint(path), given)
 
 
 @functools.lru_cache(maxsize=4)
-def _parsed(path: Path, modified: int, given: str | None) -> PanopticFile:
+def _parsed(path: ReadablePath, state: tuple[object, ...], given: str | None) -> PanopticFile:
     """Parses a JSON file of half a gigabyte, once in a process.
 
     Args:
         path: The JSON file.
-        modified: Its modification time, so that a changed file is parsed again.
+        state: Its size and time of change, so that a changed file is parsed again.
         given: Categories in place of its own, as JSON.
     """
     try:
@@ -134,7 +135,9 @@ def _with(entries: Sequence[Json], kind: str, *keys: str) -> Sequence[Json]:
     return entries
 
 
-def segment_map(path: Path, segments: npt.NDArray[np.void], complete: bool = False) -> npt.NDArray[np.intp]:
+def segment_map(
+    path: ReadablePath, segments: npt.NDArray[np.void], complete: bool = False
+) -> npt.NDArray[np.intp]:
     """Which segment each pixel (H, W) belongs to: its position in the list from 1, 0 for void.
 
     The color of a pixel is the id of its segment, red + 256 green + 65536 blue. Arrays hold ids.
@@ -164,7 +167,7 @@ def segment_map(path: Path, segments: npt.NDArray[np.void], complete: bool = Fal
     return place
 
 
-def _ids(path: Path) -> IntMap:
+def _ids(path: ReadablePath) -> IntMap:
     """The segment ids (H, W) in a file."""
     if path.suffix.lower() == ".npy":
         return read_labels(path)

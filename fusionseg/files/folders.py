@@ -2,14 +2,20 @@
 
 import os
 from collections.abc import Callable, Iterator
+from operator import attrgetter
 from pathlib import Path
+from typing import Any, TypeVar
+
+from fusionseg.files.readable_path import ReadablePath
+
+PathT = TypeVar("PathT", bound=ReadablePath)
 
 
 def files_below(
-    folder: Path,
-    enters: Callable[[Path], bool] = lambda _: True,
-    hidden: Callable[[Path], object] = lambda _: None,
-) -> Iterator[Path]:
+    folder: PathT,
+    enters: Callable[[PathT], bool] = lambda _: True,
+    hidden: Callable[[PathT], object] = lambda _: None,
+) -> Iterator[PathT]:
     """The files of a folder and of all below it, sorted by name within each folder.
 
     Links are followed, but not in circles. Files and folders that begin with a dot are hidden: they and what
@@ -24,18 +30,31 @@ def files_below(
 
 
 def _below(
-    folder: Path, enters: Callable[[Path], bool], hidden: Callable[[Path], object], above: frozenset[str]
-) -> Iterator[Path]:
+    folder: PathT, enters: Callable[[PathT], bool], hidden: Callable[[PathT], object], above: frozenset[str]
+) -> Iterator[PathT]:
     real = os.path.realpath(folder)
     if real in above:
         return
-    with os.scandir(folder) as entries:
-        found = sorted(entries, key=lambda entry: entry.name)
-    for entry in found:
-        path = folder / entry.name
-        if entry.name.startswith("."):
+    for path, is_folder in _inside(folder):
+        if path.name.startswith("."):
             hidden(path)
-        elif entry.is_file():
+        elif not is_folder:
             yield path
-        elif entry.is_dir() and enters(path):
+        elif enters(path):
             yield from _below(path, enters, hidden, above | {real})
+
+
+def _inside(folder: Any) -> Iterator[tuple[Any, bool]]:
+    """The files and folders in a folder, sorted, and whether each is a folder; hidden ones whatever they are.
+
+    A folder on disk is scanned, which tells the kinds of all at once.
+    """
+    if not isinstance(folder, Path):
+        yield from ((path, path.is_dir()) for path in sorted(folder.iterdir(), key=attrgetter("name")))
+        return
+    with os.scandir(folder) as entries:
+        found = sorted(entries, key=attrgetter("name"))
+    for entry in found:
+        is_file = entry.is_file()
+        if is_file or entry.name.startswith(".") or entry.is_dir():
+            yield folder / entry.name, not is_file

@@ -10,13 +10,14 @@ from PIL import Image
 from fusionseg.config.errors import UserError
 from fusionseg.files.atomic import Json, replacing
 from fusionseg.files.photos import as_stored, decoding, opened, raw_mode, turned
+from fusionseg.files.readable_path import ReadablePath, as_path
 from fusionseg.sample import OFFSET, VOID, Classes, Color, IntMap
 
 LABEL_SUFFIXES = frozenset({".png", ".tif", ".tiff", ".npy"})
 """The suffixes, in lower case, of the label files that can be read."""
 
 
-def read_labels(path: str | Path) -> IntMap:
+def read_labels(path: str | ReadablePath) -> IntMap:
     """Reads the ids (H, W) of a label file: palette indices, grey values of up to 32 bits, or a `.npy` array.
 
     The ids are those of the stored pixels: an EXIF orientation is not applied.
@@ -28,9 +29,10 @@ def read_labels(path: str | Path) -> IntMap:
     return read_palette_labels(path)[0]
 
 
-def read_palette_labels(path: str | Path) -> tuple[IntMap, list[Color]]:
+def read_palette_labels(path: str | ReadablePath) -> tuple[IntMap, list[Color]]:
     """The same with the colors of the file's palette, in the order of their ids; none without a palette."""
-    if Path(path).suffix.lower() == ".npy":
+    path = as_path(path)
+    if path.suffix.lower() == ".npy":
         return _array_labels(path), []
     with opened(path) as image:
         has_ids = image.mode in ("1", "L", "P", "I") or image.mode.startswith("I;16")
@@ -174,10 +176,10 @@ def coco_categories(classes: Classes) -> list[Json]:
     ]
 
 
-def _array_labels(path: str | Path) -> IntMap:
+def _array_labels(path: ReadablePath) -> IntMap:
     """The ids (H, W) of an array file."""
-    with decoding(path):
-        ids = np.load(path, allow_pickle=False)
+    with path.open("rb") as file, decoding(path):
+        ids = np.load(file, allow_pickle=False)
     if ids.ndim != 2 or ids.dtype.kind not in "iub":
         raise UserError(f"expected integer ids (H, W) in {path}, found {ids.dtype} {ids.shape}")
     if ids.size and ids.dtype.kind == "u" and ids.max() >= 2**63:

@@ -1,14 +1,14 @@
 """Files that belong together because their names are equal up to the suffix."""
 
 from collections.abc import Collection
-from pathlib import Path
+from pathlib import PurePath
 from unicodedata import normalize
 
 from fusionseg.config.errors import UserError
-from fusionseg.files.folders import files_below
+from fusionseg.files.folders import PathT, files_below
 
 
-def by_stem(folder: Path, suffixes: Collection[str]) -> dict[str, Path]:
+def by_stem(folder: PathT, suffixes: Collection[str]) -> dict[str, PathT]:
     """The files of a folder and of all below it with one of the suffixes, in any case, sorted.
 
     They are found by their paths relative to the folder, with `/`, without suffix, and in Unicode's composed
@@ -17,7 +17,7 @@ def by_stem(folder: Path, suffixes: Collection[str]) -> dict[str, Path]:
     Raises:
         UserError: Two files differ only in their suffix, or no file has one of the suffixes, but others.
     """
-    found: dict[str, Path] = {}
+    found: dict[str, PathT] = {}
     others: set[str] = set()
     for path in files_below(folder):
         if path.suffix.lower() not in suffixes:
@@ -34,9 +34,9 @@ def by_stem(folder: Path, suffixes: Collection[str]) -> dict[str, Path]:
     return found
 
 
-def stem(path: str | Path) -> str:
+def stem(path: str | PurePath) -> str:
     """The name that a photo and its label files share: a relative path without suffix, in NFC."""
-    return normalize("NFC", Path(path).with_suffix("").as_posix())
+    return normalize("NFC", PurePath(path).with_suffix("").as_posix())
 
 
 def some(names: Collection[str]) -> str:

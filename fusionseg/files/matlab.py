@@ -1,7 +1,6 @@
 """Reads the MATLAB files of the Berkeley benchmark: ground truth, ultrametric contour maps, segmentations."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,6 +9,7 @@ from scipy.io import loadmat
 from scipy.sparse import issparse
 
 from fusionseg.config.errors import UserError
+from fusionseg.files.readable_path import ReadablePath
 from fusionseg.sample import Array, IntMap
 
 
@@ -25,14 +25,15 @@ class Annotation(NamedTuple):
     boundaries: npt.NDArray[np.bool_]
 
 
-def annotations(path: Path) -> list[Annotation]:
+def annotations(path: ReadablePath) -> list[Annotation]:
     """The annotations of an image, the cell array `groundTruth`; at least one.
 
     Raises:
         UserError: If the file has another content.
     """
     try:
-        cells = np.ravel(loadmat(path)["groundTruth"])
+        with path.open("rb") as file:
+            cells = np.ravel(loadmat(file)["groundTruth"])
         people = [person for cell in cells for person in np.ravel(cell)]
         regions = [person["Segmentation"] for person in people]
         boundaries = [_drawn(person["Boundaries"]) for person in people]
@@ -69,13 +70,13 @@ def _drawn(boundaries: Any) -> npt.NDArray[np.bool_]:
     return drawn
 
 
-def _remedy(path: Path) -> str:
+def _remedy(path: ReadablePath) -> str:
     """What to do with a file of MATLAB's newer format, which is not read."""
     with path.open("rb") as file:
         return ": save it with -v7" if file.read(10) == b"MATLAB 7.3" else ""
 
 
-def _ids(region: Array, path: Path) -> npt.NDArray[np.uint16]:
+def _ids(region: Array, path: ReadablePath) -> npt.NDArray[np.uint16]:
     """A label map of MATLAB as 16-bit ids."""
     low = region.min(initial=0)
     high = region.max(initial=0)
@@ -99,7 +100,7 @@ class Segmentation(NamedTuple):
     partitions: Sequence[IntMap]
 
 
-def segmentation(path: Path) -> Segmentation:
+def segmentation(path: ReadablePath) -> Segmentation:
     """The ultrametric map `ucm2` or the partitions `segs` of a file.
 
     Raises:
@@ -107,7 +108,8 @@ def segmentation(path: Path) -> Segmentation:
     """
     wanted = "expected ucm2, a contour map of 2H + 1 x 2W + 1 values, or segs, a cell array of partitions"
     try:
-        content = loadmat(path)
+        with path.open("rb") as file:
+            content = loadmat(file)
     except Exception as error:
         raise UserError(f"{wanted}, found {error!r} in {path}{_remedy(path)}") from error
     if "ucm2" in content:
@@ -132,7 +134,7 @@ def segmentation(path: Path) -> Segmentation:
     return Segmentation(None, [_whole(map_, path) for map_ in partitions])
 
 
-def _whole(map_: Array, path: Path) -> IntMap:
+def _whole(map_: Array, path: ReadablePath) -> IntMap:
     """The ids of a partition, which MATLAB often keeps as floats."""
     whole = map_.dtype.kind in "fiu" and bool(np.isfinite(map_).all() and (map_ == np.floor(map_)).all())
     if not whole or map_.min(initial=0) < 0 or map_.max(initial=0) >= 2**53:

@@ -5,7 +5,6 @@ import re
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TypeAlias
 
 import cv2
@@ -17,6 +16,7 @@ from PIL.ImageFile import ImageFile
 from fusionseg.config.errors import UserError
 from fusionseg.config.remedies import or_windows
 from fusionseg.files.bit_depth import color_bits
+from fusionseg.files.readable_path import ReadablePath, as_path
 from fusionseg.sample import Array
 
 # large aerial photos are legitimate; Pillow still refuses images of more than twice its limit
@@ -55,7 +55,7 @@ def photo_suffixes() -> frozenset[str]:
     return frozenset(decoded | {".npy"})
 
 
-def read_image(path: str | Path, value_range: ValueRange | None = None, channels: int = 3) -> Photo:
+def read_image(path: str | ReadablePath, value_range: ValueRange | None = None, channels: int = 3) -> Photo:
     """Reads a photo (H, W, C) on the grid of its stored pixels: an EXIF orientation is not applied.
 
     Args:
@@ -68,13 +68,14 @@ def read_image(path: str | Path, value_range: ValueRange | None = None, channels
             another number of channels.
     """
     known = None
-    if Path(path).suffix.lower() == ".npy":
-        with open(path, "rb") as file, decoding(path):
+    path = as_path(path)
+    if path.suffix.lower() == ".npy":
+        with path.open("rb") as file, decoding(path):
             values = np.load(file, allow_pickle=False)
     else:
         with opened(path) as image, decoding(path):
-            known = _range_of(image, Path(path))
-            values = _values(image, Path(path), channels)
+            known = _range_of(image, path)
+            values = _values(image, path, channels)
     if values.dtype.kind not in "uif" or values.ndim != 3 or values.shape[2] != channels:
         found = f"{values.dtype} {values.shape} in {path}"
         raise UserError(
@@ -83,7 +84,7 @@ def read_image(path: str | Path, value_range: ValueRange | None = None, channels
     return in_range(values, value_range or known, path)
 
 
-def in_range(values: Array, value_range: ValueRange | None, path: str | Path) -> Photo:
+def in_range(values: Array, value_range: ValueRange | None, path: str | ReadablePath) -> Photo:
     """The values of an image so that they fill the range of their type.
 
     Values of 8 bits are left as they are. Those of 16 bits without sign stay so, others become float32.
@@ -110,23 +111,23 @@ def in_range(values: Array, value_range: ValueRange | None, path: str | Path) ->
     return np.rint(unit * 65535).astype(np.uint16) if values.dtype == np.uint16 else unit
 
 
-def orientation(path: str | Path) -> int:
+def orientation(path: str | ReadablePath) -> int:
     """The EXIF orientation of a photo, 1 to 8; 1, upright, where the file has none or cannot be read."""
     try:
-        with Image.open(path) as image:
+        with as_path(path).open("rb") as file, Image.open(file) as image:
             return _orientation(image)
     except Exception:  # whoever reads the pixels reports it
         return _UPRIGHT
 
 
 @contextmanager
-def opened(path: str | Path) -> Iterator[Image.Image]:
+def opened(path: str | ReadablePath) -> Iterator[Image.Image]:
     """An image file whose pixels are read on first use.
 
     Raises:
         ValueError: If it is no image, or one of several pages.
     """
-    with open(path, "rb") as file:
+    with as_path(path).open("rb") as file:
         with decoding(path):
             image = Image.open(file)
             frames = 1 if image.format in _LAYERED else getattr(image, "n_frames", 1)
@@ -154,7 +155,7 @@ def raw_mode(image: Image.Image) -> str:
 
 
 @contextmanager
-def decoding(path: str | Path) -> Iterator[None]:
+def decoding(path: str | ReadablePath) -> Iterator[None]:
     """Turns any error of a library that decodes a file into one that names the file.
 
     Raises:
@@ -167,7 +168,7 @@ def decoding(path: str | Path) -> Iterator[None]:
     except Exception as error:  # the readers of a dozen formats document no common base
         reason: Exception | None = error
         if isinstance(error, UnidentifiedImageError):
-            reason = _why_unidentified(Path(path))
+            reason = _why_unidentified(as_path(path))
         if isinstance(reason, Image.DecompressionBombError):
             remedy = or_windows(path, "make it smaller")
             message = f"{path} is too large to be read as a whole ({reason}): {remedy}"
@@ -185,7 +186,7 @@ def decoding(path: str | Path) -> Iterator[None]:
         raise UserError(message) from error
 
 
-def _why_unidentified(path: Path) -> Exception | None:
+def _why_unidentified(path: ReadablePath) -> Exception | None:
     """The error of the format that a file begins like; None where there is no such format."""
     with path.open("rb") as file:
         start = file.read(16)
@@ -202,7 +203,7 @@ def _why_unidentified(path: Path) -> Exception | None:
     return None
 
 
-def _values(image: Image.Image, path: Path, channels: int) -> Array:
+def _values(image: Image.Image, path: ReadablePath, channels: int) -> Array:
     """The values (H, W, C) of an image in the file's own number of bits."""
     applied = turned(image)
     deep = _is_deep(image, path)
@@ -220,13 +221,13 @@ def _values(image: Image.Image, path: Path, channels: int) -> Array:
     return as_stored(np.repeat(values[..., None], 3, axis=2) if grey else values, applied)
 
 
-def _is_deep(image: Image.Image, path: Path) -> bool:
+def _is_deep(image: Image.Image, path: ReadablePath) -> bool:
     """Whether a file has colors of 16 bits, of which Pillow would keep 8."""
     deep = image.format in ("PNG", "TIFF") and ";16" in raw_mode(image)
     return image.mode in ("RGB", "RGBA", "LA") and (deep or (_range_of(image, path) or (0, 0))[1] > 255)
 
 
-def _range_of(image: Image.Image, path: Path) -> ValueRange | None:
+def _range_of(image: Image.Image, path: ReadablePath) -> ValueRange | None:
     """The value range that the file itself declares, where Pillow does not apply it."""
     if image.format == "PPM" and image.mode == "RGB" and isinstance(image, ImageFile):
         arguments = image.tile[0].args if image.tile else None
@@ -237,9 +238,9 @@ def _range_of(image: Image.Image, path: Path) -> ValueRange | None:
     return (0.0, 4095.0) if raw_mode(image) == "I;12" else None
 
 
-def _deep_values(path: Path, channels: int) -> Array:
+def _deep_values(path: ReadablePath, channels: int) -> Array:
     """The colors (H, W, C) of a file of 16 bits, by OpenCV, which has blue first."""
-    pixels = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
+    pixels = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_UNCHANGED)
     if pixels is None:
         raise NotImplementedError("colors of 16 bits are not supported here")
     return np.ascontiguousarray(pixels[..., [2, 1, 0, 3][: pixels.shape[2] if channels > 3 else 3]])

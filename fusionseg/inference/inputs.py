@@ -10,11 +10,14 @@ import torch
 from PIL import Image
 
 from fusionseg.config.errors import UserError
+from fusionseg.files.archive_path import ArchivePath
 from fusionseg.files.photos import Photo, ValueRange, in_range, read_image
+from fusionseg.files.readable_path import as_path
 from fusionseg.sample import Array
 
-AnyImage: TypeAlias = str | Path | Image.Image | Array | torch.Tensor
-"""A file, a PIL image, an array (H, W), (H, W, 1) or (H, W, C), or a tensor (C, H, W)."""
+AnyImage: TypeAlias = str | Path | ArchivePath | Image.Image | Array | torch.Tensor
+"""A file on disk or in an archive, a PIL image, an array (H, W), (H, W, 1) or (H, W, C), or a tensor
+(C, H, W)."""
 
 
 class NamedPhoto(NamedTuple):
@@ -31,7 +34,7 @@ class NamedPhoto(NamedTuple):
 
 def is_image(given: object) -> bool:
     """Whether something is one image rather than several."""
-    return isinstance(given, str | Path | Image.Image | np.ndarray | torch.Tensor)
+    return isinstance(given, str | Path | ArchivePath | Image.Image | np.ndarray | torch.Tensor)
 
 
 def named_photo(
@@ -51,10 +54,11 @@ def named_photo(
         FileNotFoundError: If there is no such file.
         ValueError: If it is no image, or one of other channels or values.
     """
-    if isinstance(image, str | Path):
-        if not Path(image).is_file():
+    if isinstance(image, str | Path | ArchivePath):
+        path = as_path(image)
+        if not path.is_file():
             raise FileNotFoundError(f"expected an image, found no file {image}")
-        return NamedPhoto(Path(image).stem, read_image(image, value_range, channels))
+        return NamedPhoto(path.stem, read_image(path, value_range, channels))
     name = f"image_{number}"
     values = _values(image, name, channels)
     if values.dtype.kind == "f" and value_range is None:

@@ -1,25 +1,27 @@
 """The files that a run was trained on, by name and digest, so that none of them is scored as unseen."""
 
 import hashlib
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from fusionseg.data.base import DataError, SegmentationDataset
 from fusionseg.files.atomic import write_text
 from fusionseg.files.matching import some
+from fusionseg.files.readable_path import ReadablePath
 
 CHUNK = 2**16
 """Bytes of a file's beginning, middle and end that its digest is made of."""
 
 
-def digest(path: Path) -> str:
+def digest(path: ReadablePath) -> str:
     """The digest of a file: of its size, beginning, middle and end, which is all of a file up to 192 KiB.
 
     So much of a compressed photo is no other's, and a large one is not read as a whole.
     """
-    size = path.stat().st_size
-    found = hashlib.blake2b(str(size).encode(), digest_size=16)
     with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        found = hashlib.blake2b(str(size).encode(), digest_size=16)
         for start in sorted({0, max(0, (size - CHUNK) // 2), max(0, size - CHUNK)}):
             file.seek(start)
             found.update(file.read(CHUNK))
