@@ -1,6 +1,5 @@
 """The Data Science Bowl 2018: micrographs of nuclei, with a mask for each nucleus."""
 
-from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,8 +8,8 @@ import numpy.typing as npt
 from typing_extensions import override
 
 from fusionseg.data.base import DataError, Labels, Pixels, SegmentationDataset, Split
+from fusionseg.data.folds import dealt
 from fusionseg.data.layout import check_layout, check_size
-from fusionseg.data.subset import drawn
 from fusionseg.files.archives import tree
 from fusionseg.files.images import LABEL_SUFFIXES, read_labels
 from fusionseg.files.matching import by_stem, some, stem
@@ -27,9 +26,6 @@ FOLDER = "stage1_train"
 
 ARCHIVE = "stage1_train.zip"
 """The official download."""
-
-FOLDS = 5
-"""The number of folds."""
 
 
 class DSB2018(SegmentationDataset):
@@ -67,20 +63,13 @@ class DSB2018(SegmentationDataset):
 
     def __init__(self, split: Split, root: str | Path, fold: int = 0, background: bool = True) -> None:
         super().__init__(split)
-        if not 0 <= fold < FOLDS:
-            raise ValueError(f"expected a fold in 0..{FOLDS - 1}, found {fold}")
         self.background = background
         if not background:
             self.classes = replace(self.classes, region="one nucleus")
         top = _top(root)
         check_layout([top], LAYOUT)
         names = [path.name for path in top.iterdir() if path.is_dir() and not path.name.startswith(".")]
-        self.names = _dealt(names, split, fold)
-        if not self.names:
-            raise DataError(
-                f"expected at least {FOLDS} images, one for each fold, found {len(names)} in {top}, none to "
-                f"{split} on"
-            )
+        self.names = dealt(names, split, fold, top)
         found = [_photo(top / name) for name in self.names]
         folders = [top / name / "masks" for name in self.names]
         if missing := [str(path) for path in (*found, *folders) if not path.exists()]:
@@ -139,15 +128,6 @@ def _top(root: str | Path) -> ReadablePath:
     top = tree(archive if archive.is_file() and not is_unpacked else root)
     inside = top / FOLDER
     return inside if inside.exists() or isinstance(top, Path) else top
-
-
-def _dealt(names: Iterable[str], split: Split, fold: int) -> list[str]:
-    """The names of the images of a split, sorted."""
-    order = sorted(names, key=drawn)
-    folds = [order[k::FOLDS] for k in range(FOLDS)]
-    folds = folds[fold:] + folds[:fold]
-    parts = {"test": folds[:1], "val": folds[1:2], "train": folds[2:]}
-    return sorted(name for part in parts[split] for name in part)
 
 
 def _photo(folder: ReadablePath) -> ReadablePath:

