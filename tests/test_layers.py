@@ -35,7 +35,8 @@ SHARED = {
     "metrics": "base directions contingency edges thinning correspondence boundary_curve region_curve suppression mask_boundaries mean_ious "
     "instances benchmark_sums reliability risk_coverage",
     "data": "base layout subset samples augmentation components samplers cache checks merged_classes surfaces "
-    "declaration label_statistics mapped_classes photo_notices late_loader corrupting view_changes warping folds",
+    "declaration label_statistics mapped_classes photo_notices late_loader corrupting view_changes warping "
+    "folds nyu_metadata nyu_copies",
     "networks": "base backbone decoder depthwise encoder layout pretrained pyramid stages",
     "untrained": "base felzenszwalb",
 }

@@ -1,10 +1,11 @@
 """Datasets, their augmentation and their combinations: all parts of the data that a configuration can name.
 
 A dataset is a subclass of `SegmentationDataset`, one split of some images with their labels. `CamVid`,
-`CocoPanoptic`, `BSDS500` and `DSB2018` read the official layouts of these data sets, `Folder` reads images of
-your own, and `SyntheticScenes` draws scenes without any files. `MixtureDataset` mixes several datasets, and
-`Subset` selects images of one. `Augmentation` makes the random views to train on; `RandomCorruption`,
-`RandomErasing`, `CopyPaste` and `TorchvisionTransform` are what it may do to them besides.
+`CocoPanoptic`, `BSDS500`, `DSB2018`, `NYUv2` and `StanfordBackground` read the official layouts of these data
+sets, `NYUv2Copy` reads copies that papers use, `Folder` reads images of your own, and `SyntheticScenes` draws
+scenes without any files. `MixtureDataset` mixes several datasets, and `Subset` selects images of one.
+`Augmentation` makes the random views to train on, and
+`RandomCorruption`, `RandomErasing`, `CopyPaste` and `TorchvisionTransform` are what it may do besides.
 
 `fusionseg.SegmentationDataModule` makes batches of any of them. It is not here because it imports Lightning,
 which nothing in this package needs.
@@ -26,8 +27,11 @@ from fusionseg.data.copy_paste import CopyPaste
 from fusionseg.data.dsb2018 import DSB2018
 from fusionseg.data.folder import Folder
 from fusionseg.data.mixture import MixtureDataset
+from fusionseg.data.nyuv2 import NYUv2
+from fusionseg.data.nyuv2_copy import NYUv2Copy
 from fusionseg.data.random_corruption import RandomCorruption
 from fusionseg.data.random_erasing import RandomErasing
+from fusionseg.data.stanford_background import StanfordBackground
 from fusionseg.data.subset import Subset
 from fusionseg.data.synthetic import SyntheticScenes
 from fusionseg.data.torchvision_transform import TorchvisionTransform
@@ -42,9 +46,12 @@ __all__ = [
     "CopyPaste",
     "Folder",
     "MixtureDataset",
+    "NYUv2",
+    "NYUv2Copy",
     "RandomCorruption",
     "RandomErasing",
     "SegmentationDataset",
+    "StanfordBackground",
     "Subset",
     "SyntheticScenes",
     "TorchvisionTransform",

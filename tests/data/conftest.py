@@ -10,6 +10,9 @@ import pytest
 from PIL import Image
 from scipy.io import savemat
 
+from fusionseg.data.base import Pixels
+from fusionseg.data.synthetic import SyntheticScenes
+
 CLASSES = """
 classes: [{name: sky, color: [1, 2, 3]}, {name: cell, thing: true}]
 region: one nucleus
@@ -100,6 +103,121 @@ def bsds(tmp_path: Path) -> Path:
             Image.fromarray(photo).save(_parent(tmp_path / f"data/images/{split}/{name}.jpg"))
             savemat(_parent(tmp_path / f"data/groundTruth/{split}/{name}.mat"), {"groundTruth": people})
         (tmp_path / f"data/images/{split}/Thumbs.db").touch()
+    return tmp_path
+
+
+@pytest.fixture
+def pixel_scenes() -> list[Pixels]:
+    """Synthetic scenes with depth and normals, the last rows of which are void in all labels."""
+    dataset = SyntheticScenes("train", length=7, size=(48, 64), depth=True, normals=True)
+    found = []
+    for index in range(len(dataset)):
+        image, semantic, region, maps = dataset.read(index)
+        semantic[-4:], region[-4:] = 255, 0
+        found.append(Pixels(image, semantic, region, maps))
+    return found
+
+
+LABELS_40 = (21, 11, 5, 59, 894, 1)
+"""The labels, of 894, that stand for the classes of synthetic scenes in the fake of NYUv2."""
+
+
+@pytest.fixture
+def nyu(tmp_path: Path, pixel_scenes: list[Pixels]) -> Path:
+    """NYUv2 in its official encoding: images 1 to 7, of which 2, 4, 5, 7 and 1 are trained on.
+
+    Label i is class i % 40 + 1 of 40, and class c of 40 is class c % 13 + 1 of 13. The sky has instance 0.
+    """
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(tmp_path / "nyu_depth_v2_labeled.mat", "w") as file:
+        for name, planes in _nyu_arrays(pixel_scenes).items():
+            file[name] = planes
+        cells = []
+        for i in range(len(pixel_scenes)):
+            name = f"kitchen_{i // 2:04d}"
+            file[f"#refs#/{i}"] = np.array([[ord(letter)] for letter in name], np.uint16)
+            cells.append(file[f"#refs#/{i}"].ref)
+        file["scenes"] = np.array([cells], h5py.ref_dtype)
+    column = {"trainNdxs": [[2], [4], [5], [7], [1]], "testNdxs": [[3], [6]]}
+    savemat(tmp_path / "splits.mat", {key: np.array(rows, np.uint16) for key, rows in column.items()})
+    of_40 = (np.arange(1, 895) % 40 + 1).astype(np.uint8)
+    names = np.array([[f"class {i}" for i in range(40)]], object)
+    savemat(tmp_path / "classMapping40.mat", {"mapClass": of_40[None], "className": names})
+    of_13 = (np.arange(1, 41) % 13 + 1).astype(np.uint8)
+    struct = {"labels": of_13[None], "names": np.array([[f"class {i}" for i in range(13)]], object)}
+    savemat(tmp_path / "class13Mapping.mat", {"classMapping13": struct})
+    return tmp_path
+
+
+def _nyu_arrays(pixel_scenes: list[Pixels]) -> dict[str, npt.NDArray[np.generic]]:
+    """The arrays of the official file, with axes in reverse."""
+    label, instance = [], []
+    for _, semantic, region, _ in pixel_scenes:
+        label.append(np.array([*LABELS_40, 0])[np.where(semantic == 255, 6, semantic)])
+        numbers = np.zeros(region.shape, int)
+        for c in range(1, 6):
+            numbers[semantic == c] = np.unique(region[semantic == c], return_inverse=True)[1] + 1
+        instance.append(numbers)
+    depth = np.stack([scene.maps["depth"] for scene in pixel_scenes])
+    return {
+        "images": np.stack([scene.image for scene in pixel_scenes]).transpose(0, 3, 2, 1),
+        "labels": np.stack(label).astype(np.uint16).transpose(0, 2, 1),
+        "instances": np.stack(instance).astype(np.uint8).transpose(0, 2, 1),
+        "depths": (depth + np.float32(1)).transpose(0, 2, 1),
+        "rawDepths": depth.transpose(0, 2, 1),
+    }
+
+
+@pytest.fixture
+def nyu_copy(tmp_path: Path, pixel_scenes: list[Pixels]) -> Callable[[str], Path]:
+    """Writes a copy of NYUv2: NYUD_MT of Vandenhende, NYUDv2 of ATRC, or the PNG files of VainF's toolkit."""
+
+    def written(kind: str) -> Path:
+        top = tmp_path / kind
+        for i, (image, semantic, _, maps) in enumerate(pixel_scenes):
+            void = semantic == 255
+            split = "test" if i in (2, 5) else "train"
+            colors = np.rint((maps["normals"] + 1) * 127.5)
+            if kind == "toolkit":
+                name = f"{split}/{i + 1:05d}.png"
+                save(top / "image" / name, image)
+                for number in (13, 40):
+                    save(top / f"seg{number}" / name, np.where(void, 255, semantic + number - 13))
+                save(top / "depth" / name, np.rint(maps["depth"] * 1000), np.uint16)
+                save(top / "normal" / name, colors)
+                continue
+            arrays = kind == "NYUD_MT"
+            save(top / "images" / f"{i:04d}.png", image)
+            save(top / "segmentation" / f"{i:04d}.png", np.where(void, 0, semantic + 1))
+            np.save(_parent(top / "depth" / f"{i:04d}.npy"), maps["depth"])
+            if arrays:
+                np.save(_parent(top / "normals" / f"{i:04d}.npy"), maps["normals"])
+            else:
+                save(top / "normals" / f"{i:04d}.png", colors)
+            listed = _parent(top / "gt_sets" / f"{'val' if split == 'test' else 'train'}.txt")
+            with listed.open("a") as file:
+                file.write(f"{i:04d}\n")
+        return top
+
+    return written
+
+
+@pytest.fixture
+def stanford(tmp_path: Path, pixel_scenes: list[Pixels]) -> Path:
+    """The Stanford Background Dataset: classes, surfaces and layers as text; unknown is -1, layers skip ids."""
+    for i, (image, semantic, region, _) in enumerate(pixel_scenes):
+        name = f"{i:07d}"
+        photo = _parent(tmp_path / "images" / f"{name}.jpg")
+        Image.fromarray(image).save(photo, quality=100, subsampling=0)
+        void = semantic == 255
+        grids = {
+            "regions": np.where(void, -1, semantic.astype(int)),
+            "surfaces": np.where(void, -1, np.minimum(semantic, 2).astype(int)),
+            "layers": np.where(region == 0, -1, 3 * region.astype(int) - 3),
+        }
+        for kind, grid in grids.items():
+            np.savetxt(_parent(tmp_path / "labels" / f"{name}.{kind}.txt"), grid, "%d")
+    (tmp_path / "horizons.txt").write_text("0000000 64 48 20\n")
     return tmp_path
 
 

@@ -19,6 +19,11 @@ ROOTS = {
     "DSB2018": {"root": "dsb2018"},
 }
 ROOTS["MixtureDataset"] = {"datasets.CamVid.root": "CamVid", "datasets.BSDS500.root": "BSDS500"}
+ABSENT = {
+    "NYUv2": ["--data.dataset", "SyntheticScenes", "--data.dataset.depth", "true"],
+    "StanfordBackground": ["--data.dataset", "SyntheticScenes"],
+}
+"""What takes the place of data sets of which no real files are at hand."""
 SMALL = [
     *(
         "--data.batch_size",
@@ -58,6 +63,8 @@ def test_an_experiment_makes_a_step(path: Path, request: pytest.FixtureRequest, 
     if name in ROOTS:
         data = request.getfixturevalue("data")
         root = [f"--data.dataset.{key}={data / folder}" for key, folder in ROOTS[name].items()]
+    elif name in ABSENT:
+        root = [*ABSENT[name], "--data.dataset.length", "4", "--data.dataset.size", "[256, 256]"]
     elif name == "Folder":
         root = ["--data.dataset.root", str(own_data(tmp_path / "mine"))]
     main(["--config", str(path), *SMALL, *root, "--out", str(tmp_path / "run")])
