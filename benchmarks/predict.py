@@ -71,7 +71,7 @@ class Prediction:
         for image in self.named:
             entry = answers(image).entry
             assert entry is not None
-            record.add(image.name, image.path, {"file_name": image.file_name, **entry})
+            record.add(image.name, image.files, {"file_name": image.file_name, **entry})
         record.finish(self.predictor.classes)
 
     def network(self) -> None:

@@ -5,14 +5,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fusionseg.data.datamodule import SegmentationDataModule
+    from fusionseg.inference.inputs import PhotoWithDepth
     from fusionseg.inference.predictor import Predictor
     from fusionseg.module import FusionModule
     from fusionseg.trainer import Trainer
 
-__all__ = ["FusionModule", "Predictor", "SegmentationDataModule", "Trainer"]
+__all__ = ["FusionModule", "PhotoWithDepth", "Predictor", "SegmentationDataModule", "Trainer"]
 
 _HOMES = {
     "FusionModule": "module",
+    "PhotoWithDepth": "inference.inputs",
     "Predictor": "inference.predictor",
     "SegmentationDataModule": "data.datamodule",
     "Trainer": "trainer",

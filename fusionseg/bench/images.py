@@ -18,7 +18,7 @@ from fusionseg.data.base import SegmentationDataset
 from fusionseg.data.datamodule import SegmentationDataModule
 from fusionseg.data.synthetic import SyntheticScenes
 from fusionseg.engine.hub_config import preprocessing
-from fusionseg.files.atomic import Json
+from fusionseg.files.atomic import Json, replacing
 from fusionseg.files.images import write_png
 from fusionseg.files.photos import Photo, ValueRange, read_image
 from fusionseg.files.readable_path import ReadablePath
@@ -174,26 +174,33 @@ def of_one_size(
 
 
 def _read(dataset: SegmentationDataset) -> Iterator[Photo | ReadablePath]:
-    """The files of a dataset's images, or the images where they have none."""
+    """The files of a dataset's images, or the images where they have none, or other channels than these."""
     for index in range(len(dataset)):
-        yield dataset.photo(index) or dataset.read(index).image
+        file = dataset.photo(index) if dataset.depth_limit is None else None
+        yield file or dataset.read(index).image
 
 
 def _written(photo: Photo, size: tuple[int, int], path: Path, reading: Reading) -> Path:
-    """Writes an image at a size (H, W) as PNG.
+    """Writes an image at a size (H, W) as PNG, or as an array where it has more channels than RGB.
 
     Raises:
-        UsageError: If PNG does not hold such images.
+        UsageError: If the file would be read in another way.
     """
-    if photo.dtype not in (np.uint8, np.uint16) or reading.channels != 3 or reading.value_range:
+    channels = photo.shape[2]
+    if photo.dtype not in (np.uint8, np.uint16) or channels != reading.channels or reading.value_range:
         raise UsageError(
-            f"expected RGB of 8 or 16 bits to resize, found {photo.dtype} of {reading.channels} channels: "
-            "name files of the wanted size",
+            f"expected {reading.channels} channels of 8 or 16 bits without a value range to resize, found "
+            f"{channels} of {photo.dtype}: name files of the wanted size",
             "images",
         )
     resized: Any = photo
     if photo.shape[:2] != size:
         method = cv2.INTER_AREA if size[0] < photo.shape[0] else cv2.INTER_LINEAR
         resized = cv2.resize(photo, (size[1], size[0]), interpolation=method)
-    write_png(path, resized)
-    return path
+    if channels == 3:
+        write_png(path, resized)
+        return path
+    array = path.with_suffix(".npy")
+    with replacing(array) as draft:
+        np.save(draft, resized)
+    return array

@@ -39,6 +39,9 @@ class Options:
         run: Run folder, for its best checkpoint; of several, an ensemble, the mean of what they predict is
             decoded.
         checkpoint: Checkpoint, or ONNX file of `fusionseg export`, instead of a run folder.
+        depth: Depth of the images, for models that take it (`RGBD`): a folder in which files have the images'
+            names, gray of 16 bits (PNG, TIFF) or arrays (NPY, floats in meters); or a file for one image.
+        depth_step: Meters of an integer's 1 in files of depth.
         scale: Size at which the network sees an image, relative to the file; as in training where left out.
         value_range: Values that are black and white in images of more than 8 bits; as in training where left
             out.
@@ -63,6 +66,8 @@ class Options:
     out: Path
     run: list[str] | None = None
     checkpoint: Path | None = None
+    depth: Path | None = None
+    depth_step: float = 0.001
     scale: float | None = None
     value_range: tuple[float, float] | None = None
     precision: str | None = None
@@ -107,6 +112,8 @@ def main(args: Sequence[str]) -> None:
         images = InputImages(given.images, given.out)
         if images.notice:
             print(images.notice, file=sys.stderr)
+        if given.depth is not None:
+            images.take_depth(given.depth)
         predictor = _predictor(given, values(args, "--trust"))
         settings = {**predictor.settings, **_written(given, predictor)}
         record = PredictionRecord(
@@ -132,7 +139,7 @@ def _windows(given: Options) -> "Passes | None":
         return None
     from fusionseg.inference.window_predictions import window_passes
 
-    further = {name: bool(getattr(given, name)) for name in (*FURTHER, "explain")}
+    further = {name: bool(getattr(given, name)) for name in (*FURTHER, "explain", "depth")}
     return window_passes(given.tile, given.overlap, further)
 
 
@@ -158,9 +165,13 @@ def _written(given: Options, predictor: "Predictor") -> Json:
     """What is written where it is asked for.
 
     Raises:
-        UserError: If the model cannot explain the class.
+        UserError: If the model cannot explain the class, or takes no depth.
     """
     written: Json = {name: getattr(given, name) for name in FURTHER}
+    if given.depth is not None:
+        if "depth_limit" not in predictor.settings:
+            raise UsageError("the model takes no depth: leave it out", "depth")
+        written["depth_step"] = given.depth_step
     if given.explain is None:
         return written
     from fusionseg.inference.attribution import AttributionTarget

@@ -3,8 +3,8 @@
 A dataset is a subclass of `SegmentationDataset`, one split of some images with their labels. `CamVid`,
 `CocoPanoptic`, `BSDS500`, `DSB2018`, `NYUv2` and `StanfordBackground` read the official layouts of these data
 sets, `NYUv2Copy` reads copies that papers use, `Folder` reads images of your own, and `SyntheticScenes` draws
-scenes without any files. `MixtureDataset` mixes several datasets, and `Subset` selects images of one.
-`Augmentation` makes the random views to train on, and
+scenes without any files. `MixtureDataset` mixes several datasets, `RGBD` makes depth a channel of the images
+of one, and `Subset` selects images of one. `Augmentation` makes the random views to train on, and
 `RandomCorruption`, `RandomErasing`, `CopyPaste` and `TorchvisionTransform` are what it may do besides.
 
 `fusionseg.SegmentationDataModule` makes batches of any of them. It is not here because it imports Lightning,
@@ -31,6 +31,7 @@ from fusionseg.data.nyuv2 import NYUv2
 from fusionseg.data.nyuv2_copy import NYUv2Copy
 from fusionseg.data.random_corruption import RandomCorruption
 from fusionseg.data.random_erasing import RandomErasing
+from fusionseg.data.rgbd import RGBD
 from fusionseg.data.stanford_background import StanfordBackground
 from fusionseg.data.subset import Subset
 from fusionseg.data.synthetic import SyntheticScenes
@@ -40,6 +41,7 @@ from fusionseg.data.view_changes import ViewChange
 __all__ = [
     "BSDS500",
     "DSB2018",
+    "RGBD",
     "Augmentation",
     "CamVid",
     "CocoPanoptic",

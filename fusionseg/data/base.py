@@ -83,6 +83,8 @@ class SegmentationDataset(ABC):
         channels: Channels of an image.
         value_range: The values in the files of images of more than 8 bits that are black and white; None
             where they fill their type. Images of 8 bits always do. Predictions of images in files go by it.
+        depth_limit: The depth in meters that the largest value of an image's last channel stands for; None
+            where that is no depth. Predictions of images and depth in files go by it.
         kinds: Kinds of labels beside `semantic` and `region`, such as `("depth", "normals")`. Every image has
             a map of each of them; one of zeros where the image has no such labels.
 
@@ -94,6 +96,7 @@ class SegmentationDataset(ABC):
     classes: Classes
     channels: int = 3
     value_range: ValueRange | None = None
+    depth_limit: float | None = None
     kinds: tuple[str, ...] = ()
 
     def __init__(self, split: Split) -> None:
@@ -103,6 +106,11 @@ class SegmentationDataset(ABC):
                 "another"
             )
         self.split = split
+
+    @property
+    def color_channels(self) -> int:
+        """The channels of an image without that of depth, if there is one."""
+        return self.channels - (self.depth_limit is not None)
 
     @abstractmethod
     def __len__(self) -> int:

@@ -1,11 +1,15 @@
 """Corruptions of an image together with its labels."""
 
+import numpy as np
+
 from fusionseg.corruptions import Corruption, LabelChange
 from fusionseg.data.base import Labels, Pixels
 from fusionseg.sample import VOID
 
 
-def corrupted(pixels: Pixels, corruption: Corruption, severity: int, seed: int) -> Pixels:
+def corrupted(
+    pixels: Pixels, corruption: Corruption, severity: int, seed: int, colors: int | None = None
+) -> Pixels:
     """A corrupted image, whose labels move along.
 
     Args:
@@ -13,8 +17,13 @@ def corrupted(pixels: Pixels, corruption: Corruption, severity: int, seed: int) 
         corruption: The corruption.
         severity: How strong it is, in 1..5.
         seed: What it depends on besides.
+        colors: How many channels are of the camera, by default all: others are changed only where pixels are
+            moved or hidden.
     """
-    image = corruption.image(pixels.image, severity, seed)
+    first = pixels.image[..., :colors] if corruption.labels is None else pixels.image
+    image = corruption.image(np.ascontiguousarray(first), severity, seed)
+    if image.shape != pixels.image.shape:
+        image = np.dstack([image, pixels.image[..., colors:]])
     return Pixels(
         image, *moved(Labels(*pixels[1:]), change_of(corruption, pixels.semantic.shape, severity, seed))
     )

@@ -126,9 +126,10 @@ class SegmentationDataModule(LightningDataModule):
 
     @override
     def state_dict(self) -> dict[str, Any]:
-        """What predictions of images in files go by, besides the arguments: a declared value range."""
-        value_range = self._any().value_range
-        return {} if value_range is None else {"value_range": list(value_range)}
+        """What predictions of images in files go by, besides the arguments, where it is declared."""
+        dataset = self._any()
+        seen = {} if dataset.value_range is None else {"value_range": list(dataset.value_range)}
+        return seen if dataset.depth_limit is None else {**seen, "depth_limit": dataset.depth_limit}
 
     @override
     def train_dataloader(self) -> DataLoader[Sample]:

@@ -84,6 +84,10 @@ class MixtureDataset(SegmentationDataset):
         self.channels = _channels(every)
         ranges = {dataset.value_range for dataset in every.values()}
         self.value_range = ranges.pop() if len(ranges) == 1 else None
+        limits = {dataset.depth_limit for dataset in every.values()}
+        if len(limits) > 1:
+            raise DataError(f"expected one depth_limit for all parts, found {', '.join(map(str, limits))}")
+        self.depth_limit = limits.pop()
         self.kinds = tuple(dict.fromkeys(kind for dataset in every.values() for kind in dataset.kinds))
         declared = {name: dataset.classes for name, dataset in every.items()}
         self.classes, tables = merged_classes(declared, counting, classes)

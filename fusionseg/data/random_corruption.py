@@ -10,7 +10,7 @@ from fusionseg.data.view_changes import Others, ViewChange
 
 
 class RandomCorruption(ViewChange):
-    """One of several corruptions at a random severity; labels move along.
+    """One of several corruptions at a random severity; labels move along, and so does a channel of depth.
 
     `fusionseg evaluate --corruptions` leaves these families out of its mean.
 
@@ -49,6 +49,7 @@ class RandomCorruption(ViewChange):
         corruption = group[rng.integers(len(group))]
         severity = int(rng.integers(self.severities[0], self.severities[1] + 1))
         seed = int(rng.integers(2**63))
-        if corruption.rgb and view.image.shape[2] != 3:
+        colors = view.image.shape[2] if others is None else others.color_channels
+        if corruption.rgb and colors != 3:
             return view
-        return corrupted(view, corruption, severity, seed)
+        return corrupted(view, corruption, severity, seed, colors)

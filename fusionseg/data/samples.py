@@ -42,6 +42,11 @@ class TrainSamples(Dataset[Sample]):
         self.crop_size = crop_size
         self.scale = scale
         self.seed = seed
+        if augmentation.depth_by_zoom and dataset.depth_limit is not None:
+            raise DataError(
+                "expected depth_by_zoom: false for images with a channel of depth, since a zoom changes that "
+                "of labels alone, found true: set data.augmentation.depth_by_zoom"
+            )
         needing = [type(c).__name__ for c in augmentation.changes if c.needs_things]
         if needing and not dataset.classes.things:
             raise DataError(
@@ -56,6 +61,11 @@ class TrainSamples(Dataset[Sample]):
     def things(self) -> tuple[int, ...]:
         """The ids of the dataset's countable classes."""
         return self.dataset.classes.things
+
+    @property
+    def color_channels(self) -> int:
+        """The channels of the dataset's images without that of depth."""
+        return self.dataset.color_channels
 
     def another(self, rng: np.random.Generator) -> Pixels:
         """A random view of an image that is drawn, before the changes of the augmentation."""

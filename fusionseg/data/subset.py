@@ -29,6 +29,7 @@ class Subset(SegmentationDataset):
         self.classes = dataset.classes
         self.channels = dataset.channels
         self.value_range = dataset.value_range
+        self.depth_limit = dataset.depth_limit
         self.kinds = dataset.kinds
 
     def __len__(self) -> int:

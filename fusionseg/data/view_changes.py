@@ -18,6 +18,10 @@ class Others(Protocol):
     def things(self) -> tuple[int, ...]:
         """The ids of the countable classes."""
 
+    @property
+    def color_channels(self) -> int:
+        """The channels of an image without that of depth."""
+
 
 class ViewChange(ABC):
     """A change of views, image and labels, each with a probability.

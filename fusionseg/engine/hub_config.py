@@ -13,6 +13,9 @@ from fusionseg.engine.decoding import Parameters
 from fusionseg.files.atomic import Json, write_text
 from fusionseg.files.state_dicts import Checkpoint, WeightsError
 
+DECLARED = frozenset({"value_range", "depth_limit"})
+"""What data declare of their images besides their arguments (`SegmentationDataModule.state_dict`)."""
+
 KEY = "fusionseg"
 """The one key of the file that is ours; huggingface_hub takes others for arguments of the constructor."""
 
@@ -28,6 +31,8 @@ class HubConfig:
         scale: Size at which the network sees an image, relative to the image.
         value_range: The values that are black and white in images of more than 8 bits; None where they fill
             their type.
+        depth_limit: The depth in meters that the largest value of the last channel stands for; None where
+            that is no depth.
         precision: What it was trained in, as Lightning's; None where that is not known.
         decoding: What heads decode with, of what can be tuned.
         temperatures: What the logits of a task's probabilities are divided by, where that is not 1.
@@ -43,6 +48,7 @@ class HubConfig:
     init_args: Json
     scale: float = 1.0
     value_range: list[float] | None = None
+    depth_limit: float | None = None
     precision: str | None = None
     decoding: Parameters = field(default_factory=dict)
     temperatures: dict[str, float] = field(default_factory=dict)
@@ -52,12 +58,14 @@ class HubConfig:
     def __post_init__(self) -> None:
         scaled = _is_number(self.scale) and self.scale > 0
         ranged = self.value_range is None or _is_range(self.value_range)
+        limited = self.depth_limit is None or (_is_number(self.depth_limit) and self.depth_limit > 0)
         by_task = isinstance(self.decoding, dict) and all(isinstance(v, dict) for v in self.decoding.values())
         expected = {
             "class_path": ("the path of a class", isinstance(self.class_path, str)),
             "init_args": ("names and values", isinstance(self.init_args, dict)),
             "scale": ("a number above 0", scaled),
             "value_range": ("two numbers, low and high,", ranged),
+            "depth_limit": ("a number above 0", limited),
             "precision": ("a precision of Lightning's", isinstance(self.precision, str | None)),
             "decoding": ("parameters by task and name", by_task),
             "temperatures": ("numbers by task", isinstance(self.temperatures, dict)),
@@ -125,8 +133,8 @@ class HubConfig:
 
 
 def preprocessing(content: Checkpoint) -> Json:
-    """The arguments of a checkpoint's data, and its value range, which lies under the name of its class."""
-    states = [v for v in content.values() if isinstance(v, Mapping) and v.keys() == {"value_range"}]
+    """The arguments of a checkpoint's data, and what else it declares, under the name of its class."""
+    states = [v for v in content.values() if isinstance(v, Mapping) and v and v.keys() <= DECLARED]
     return {**content.get("datamodule_hyper_parameters", {}), **(states[0] if states else {})}
 
 

@@ -40,6 +40,8 @@ class ExportSource(NamedTuple):
         channels: The channels of an image.
         scale: Size at which the network sees an image, relative to the image.
         value_range: The values that are black and white in images of more than 8 bits, if declared.
+        depth_limit: The depth in meters that the largest value of the last channel stands for, if that is
+            depth.
     """
 
     model: Any
@@ -47,6 +49,7 @@ class ExportSource(NamedTuple):
     channels: int
     scale: float
     value_range: ValueRange | None
+    depth_limit: float | None = None
 
     @classmethod
     def of(cls, trained: TrainedModel) -> "ExportSource":
@@ -57,6 +60,7 @@ class ExportSource(NamedTuple):
             channels=image_channels(trained.model),
             scale=float(trained.data.get("scale", 1.0)),
             value_range=trained.data.get("value_range"),
+            depth_limit=trained.data.get("depth_limit"),
         )
 
 
@@ -124,6 +128,7 @@ def described(source: ExportSource, network: ExportableNetwork) -> ExportMetadat
         channels=source.channels,
         scale=source.scale,
         value_range=source.value_range,
+        depth_limit=source.depth_limit,
         checkpoint=source.digest,
     )
 

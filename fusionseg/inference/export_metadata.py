@@ -39,6 +39,8 @@ class ExportMetadata:
         channels: The channels of an image.
         scale: Size at which the network sees an image, relative to the image.
         value_range: The values that are black and white in images of more than 8 bits, if declared.
+        depth_limit: The depth in meters that the largest value of the last channel stands for, if that is
+            depth.
         stride: What the height and width of the graph's images are multiples of.
         checkpoint: The digest of the checkpoint.
         fusionseg: The version that exported.
@@ -54,6 +56,7 @@ class ExportMetadata:
     scale: float
     value_range: tuple[float, float] | None
     checkpoint: str
+    depth_limit: float | None = None
     stride: int = STRIDE
     fusionseg: str = dataclasses.field(default_factory=lambda: version("fusionseg"))
 

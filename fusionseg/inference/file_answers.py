@@ -12,11 +12,12 @@ from fusionseg.config.errors import UserError
 from fusionseg.config.remedies import is_out_of_memory, or_windows
 from fusionseg.data.photo_notices import fits_range
 from fusionseg.files.atomic import Json
-from fusionseg.files.photos import Photo, orientation, read_image
+from fusionseg.files.photos import Photo, orientation
+from fusionseg.files.surface_maps import MILLIMETER
 from fusionseg.inference.answer import SEGMENTED, SOFT, Answer
 from fusionseg.inference.attribution import AttributionTarget
 from fusionseg.inference.explaining import NotPredictedError
-from fusionseg.inference.inputs import NamedPhoto
+from fusionseg.inference.inputs import NamedPhoto, PhotoWithDepth, named_photo
 from fusionseg.inference.instances import instances
 from fusionseg.inference.predictor import Predictor
 
@@ -28,11 +29,18 @@ class Named(NamedTuple):
         name: The name of its output.
         path: The file.
         file_name: Its path relative to the folder that was named, with `/`.
+        depth: The file of its depth, if one was named.
     """
 
     name: str
     path: Path
     file_name: str
+    depth: Path | None = None
+
+    @property
+    def files(self) -> list[Path]:
+        """The files that its answer depends on."""
+        return [self.path] if self.depth is None else [self.path, self.depth]
 
 
 @dataclass(frozen=True)
@@ -71,13 +79,15 @@ class FileAnswers:
         predictor: The model.
         folder: The folder to write to.
         settings: Those of the predictor, whether `probabilities`, `soft` maps and `entropy` are written, and
-            the class to `explain`, if there is one.
+            the class to `explain` and the `depth_step` of files of depth, if there are any.
     """
 
     def __init__(self, predictor: Predictor, folder: Path, settings: Json) -> None:
         self.predictor = predictor
         self.folder = folder
         self.value_range = settings["value_range"]
+        self.depth_limit = settings.get("depth_limit")
+        self.depth_step = settings.get("depth_step", MILLIMETER)
         self.scale = settings["scale"]
         self.soft = settings["soft"]
         self.target = AttributionTarget(settings["explain"]) if "explain" in settings else None
@@ -88,7 +98,7 @@ class FileAnswers:
     def __call__(self, image: Named) -> Outcome:
         """What became of an image; errors other than of its file or of memory are raised."""
         try:
-            photo = read_image(image.path, self.value_range, self.predictor.channels)
+            photo = self._photo(image)
         except (ValueError, OSError) as error:
             return Outcome(failure=str(error))
         except (MemoryError, cv2.error) as error:
@@ -109,6 +119,12 @@ class FileAnswers:
             if not is_out_of_memory(error):
                 raise
             return replace(outcome, failure=self._too_large(image.path, photo), lacking=True)
+
+    def _photo(self, image: Named) -> Photo:
+        """The image (H, W, C) in its file, with its depth where one is named."""
+        depth = image.depth
+        given = image.path if depth is None else PhotoWithDepth(image.path, depth, self.depth_step)
+        return named_photo(given, 0, self.predictor.channels, self.value_range, self.depth_limit).photo
 
     def _read(self, path: Path, photo: Photo) -> Outcome:
         """What is worth a notice in an image that was read."""

@@ -10,7 +10,9 @@ from unicodedata import normalize
 
 from fusionseg.config.errors import UsageError, UserError
 from fusionseg.files.folders import files_below
+from fusionseg.files.matching import by_stem, some
 from fusionseg.files.photos import photo_suffixes
+from fusionseg.files.surface_maps import DEPTH_SUFFIXES
 from fusionseg.inference.prediction_record import RECORD
 
 
@@ -20,10 +22,12 @@ class InputImage(NamedTuple):
     Attributes:
         path: The file.
         file_name: Its path relative to the folder that was named, with `/`.
+        depth: The file of its depth, if one was named.
     """
 
     path: Path
     file_name: str
+    depth: Path | None = None
 
 
 class InputImages:
@@ -84,6 +88,28 @@ class InputImages:
         }
         passed = [f"{count} {what}" for what, count in counts.items() if count]
         return f"passed over: {', '.join(passed)}" if passed else ""
+
+    def take_depth(self, path: Path) -> None:
+        """Gives each image its depth.
+
+        Args:
+            path: A folder, in which files have the images' paths but for the suffix; or a file for one image.
+
+        Raises:
+            FileNotFoundError: If there is no such file or folder.
+            UserError: If an image has no depth there.
+        """
+        if path.is_file() and len(self.by_name) == 1:
+            found = {_stem(image.file_name): path for image in self.by_name.values()}
+        elif path.is_dir():
+            found = by_stem(path, DEPTH_SUFFIXES)
+        else:
+            kind = "a folder of depth files" if len(self.by_name) > 1 else "a file or a folder of depth"
+            raise FileNotFoundError(f"expected {kind} for the images, found {path}")
+        names = {name: _stem(image.file_name) for name, image in self.by_name.items()}
+        if lonely := [name for name, own in names.items() if own not in found]:
+            raise UserError(f"no depth in {path} for {some(lonely)}: add files of these names")
+        self.by_name = {n: image._replace(depth=found[names[n]]) for n, image in self.by_name.items()}
 
     def _found(self, text: str) -> dict[Path, str]:
         """The image files that one path names, each with its path relative to the folder that was named."""

@@ -1,6 +1,7 @@
 """Images to predict as people have them: files, PIL images, arrays and tensors."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
@@ -13,11 +14,34 @@ from fusionseg.config.errors import UserError
 from fusionseg.files.archive_path import ArchivePath
 from fusionseg.files.photos import Photo, ValueRange, in_range, read_image
 from fusionseg.files.readable_path import as_path
+from fusionseg.files.surface_maps import MILLIMETER, in_meters, read_depth, with_depth
 from fusionseg.sample import Array
 
-AnyImage: TypeAlias = str | Path | ArchivePath | Image.Image | Array | torch.Tensor
+PlainImage: TypeAlias = str | Path | ArchivePath | Image.Image | Array | torch.Tensor
 """A file on disk or in an archive, a PIL image, an array (H, W), (H, W, 1) or (H, W, C), or a tensor
 (C, H, W)."""
+
+
+class PhotoWithDepth(NamedTuple):
+    """An image and its depth, for models that take depth as their last channel.
+
+    >>> PhotoWithDepth("photo.jpg", "depth.png").step
+    0.001
+
+    Args:
+        photo: The image without depth.
+        depth: A file of 16-bit gray values or of an array, or an array (H, W): integers, or floats in meters;
+            0 where it is not known.
+        step: Meters of an integer's 1.
+    """
+
+    photo: PlainImage
+    depth: str | Path | Array
+    step: float = MILLIMETER
+
+
+AnyImage: TypeAlias = PlainImage | PhotoWithDepth
+"""One image."""
 
 
 class NamedPhoto(NamedTuple):
@@ -34,11 +58,16 @@ class NamedPhoto(NamedTuple):
 
 def is_image(given: object) -> bool:
     """Whether something is one image rather than several."""
-    return isinstance(given, str | Path | ArchivePath | Image.Image | np.ndarray | torch.Tensor)
+    kinds = str | Path | ArchivePath | Image.Image | np.ndarray | torch.Tensor | PhotoWithDepth
+    return isinstance(given, kinds)
 
 
 def named_photo(
-    image: AnyImage, number: int, channels: int = 3, value_range: ValueRange | None = None
+    image: AnyImage,
+    number: int,
+    channels: int = 3,
+    value_range: ValueRange | None = None,
+    depth_limit: float | None = None,
 ) -> NamedPhoto:
     """An image as networks take it, named after its file or its number.
 
@@ -49,18 +78,26 @@ def named_photo(
         number: Its number, which names what has no file.
         channels: The channels that the network takes.
         value_range: As in `in_range`.
+        depth_limit: As of `SegmentationDataset`, where the network takes depth as its last channel.
 
     Raises:
         FileNotFoundError: If there is no such file.
         ValueError: If it is no image, or one of other channels or values.
     """
+    if isinstance(image, PhotoWithDepth):
+        return _with_depth(image, number, channels, value_range, depth_limit)
     if isinstance(image, str | Path | ArchivePath):
         path = as_path(image)
         if not path.is_file():
             raise FileNotFoundError(f"expected an image, found no file {image}")
-        return NamedPhoto(path.stem, read_image(path, value_range, channels))
+        with _depth_missing(depth_limit):
+            photo = read_image(path, value_range, channels)
+            if depth_limit is not None and photo.dtype == np.uint8:
+                raise UserError(f"expected {channels} channels of 16 bits in {image}, found 8")
+        return NamedPhoto(path.stem, photo)
     name = f"image_{number}"
-    values = _values(image, name, channels)
+    with _depth_missing(depth_limit):
+        values = _values(image, name, channels)
     if values.dtype.kind == "f" and value_range is None:
         if not np.isfinite(values).all() or values.min() < 0 or values.max() > 1:
             raise UserError(
@@ -90,6 +127,45 @@ def batches(photos: Iterator[NamedPhoto], size: int) -> Iterator[list[NamedPhoto
             batch = []
     if batch:
         yield batch
+
+
+def _with_depth(
+    image: PhotoWithDepth,
+    number: int,
+    channels: int,
+    value_range: ValueRange | None,
+    depth_limit: float | None,
+) -> NamedPhoto:
+    """An image with depth as its last channel.
+
+    Raises:
+        UserError: If the network takes no depth, or depth and image do not fit together.
+    """
+    if depth_limit is None:
+        raise UserError("expected an image without depth, as the model takes none: leave depth out")
+    name, photo = named_photo(image.photo, number, channels - 1, value_range)
+    if isinstance(image.depth, str | Path):
+        where = str(image.depth)
+        depth = read_depth(Path(image.depth), image.step)
+    else:
+        where = name
+        depth = in_meters(np.asarray(image.depth), name, image.step)
+    try:
+        return NamedPhoto(name, with_depth(photo, depth, depth_limit))
+    except UserError as error:
+        raise UserError(f"{error} ({where})") from error
+
+
+@contextmanager
+def _depth_missing(depth_limit: float | None) -> Iterator[None]:
+    """Adds to an error of an image's channels that the network takes depth, where it does."""
+    try:
+        yield
+    except UserError as error:
+        if depth_limit is None:
+            raise
+        remedy = "the model takes depth as its last channel: give it (predict --depth, PhotoWithDepth)"
+        raise UserError(f"{error}; {remedy}") from error
 
 
 def _values(image: Any, name: str, channels: int) -> Array:

@@ -56,7 +56,8 @@ def predict(predictor: Predictor, images: Mapping[str, InputImage], record: Pred
     failures: list[str] = []
     seen = Seen(record.settings["value_range"] is not None)
     answers = FileAnswers(predictor, record.folder, record.settings)
-    due = [Named(name, *image) for name, image in images.items() if not record.has(name, image.path)]
+    named = [Named(name, *image) for name, image in images.items()]
+    due = [image for image in named if not record.has(image.name, *image.files)]
     if due:
         record.begin()
     console = Console(stderr=True)
@@ -77,7 +78,7 @@ def predict(predictor: Predictor, images: Mapping[str, InputImage], record: Pred
             if outcome.entry is None:
                 failures.append(outcome.failure)
             else:
-                record.add(image.name, image.path, {"file_name": image.file_name, **outcome.entry})
+                record.add(image.name, image.files, {"file_name": image.file_name, **outcome.entry})
     finish(predictor, record, seen, failures, len(images))
 
 

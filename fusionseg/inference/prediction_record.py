@@ -2,7 +2,7 @@
 
 import csv
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -20,7 +20,7 @@ class Line(NamedTuple):
     """Where the record holds an image.
 
     Attributes:
-        state: The size of the image's file in bytes and its time of modification.
+        state: The size of the image's file in bytes and its time of modification; of a file of depth too.
         offset: Where in the record its line begins.
     """
 
@@ -76,9 +76,9 @@ class PredictionRecord:
                 "another folder with --out, or remove it"
             )
 
-    def has(self, name: str, path: Path) -> bool:
-        """Whether the answers for an image are there, and its file is as it was."""
-        return name in self.lines and self.lines[name].state == _state(path)
+    def has(self, name: str, *files: Path) -> bool:
+        """Whether the answers for an image are there, and its files are as they were."""
+        return name in self.lines and self.lines[name].state == _state(files)
 
     def begin(self) -> None:
         """Writes the settings, so that what is written before the first image is done can be continued."""
@@ -94,18 +94,18 @@ class PredictionRecord:
             with suppress(OSError):
                 self.folder.rmdir()
 
-    def add(self, name: str, path: Path, entry: Json) -> None:
+    def add(self, name: str, files: Sequence[Path], entry: Json) -> None:
         """Adds an image whose answers are written.
 
         Args:
             name: The name of its output.
-            path: Its file.
+            files: Its file, and that of its depth where it has one.
             entry: `file_name`, `height` and `width`; where there are any, the `annotation` in COCO's panoptic
                 format, the `segments` as rows of a table or the `segments_file` in the folder that holds
                 these, the `instances` as annotations in COCO's format without ids, and the `scenes`, how
                 likely each class is.
         """
-        state = _state(path)
+        state = _state(files)
         self.begin()
         with self.path.open("ab") as file:
             self.lines[name] = Line(state, file.tell())
@@ -175,7 +175,7 @@ def _encoded(content: Json) -> bytes:
     return f"{json.dumps(content)}\n".encode()
 
 
-def _state(path: Path) -> list[int]:
-    """The size of a file in bytes and its time of modification."""
-    status = path.stat()
-    return [status.st_size, status.st_mtime_ns]
+def _state(files: Iterable[Path]) -> list[int]:
+    """The size of each file in bytes and its time of modification."""
+    states = [path.stat() for path in files]
+    return [number for state in states for number in (state.st_size, state.st_mtime_ns)]

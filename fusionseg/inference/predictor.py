@@ -24,7 +24,6 @@ from fusionseg.sample import Classes, Sample
 SOFT = ("contours", "confidence")
 """What an answer has beside labels where soft maps are wanted."""
 
-
 OneImage = TypeVar("OneImage", bound=AnyImage)
 
 
@@ -160,7 +159,7 @@ class Predictor:
         """The answer for an image, those for a list or tuple of images, or one after the other for others.
 
         Args:
-            images: A path, a PIL image, an array (H, W, C) or (H, W), a tensor (C, H, W), or several of them.
+            images: A path, PIL image, array (H, W, C), tensor (C, H, W), `PhotoWithDepth`, or several.
             probabilities: Whether answers have the probabilities of all classes too.
             entropy: Whether they have the entropy of these, which says how uncertain the class is, and of
                 several networks or samples their disagreement.
@@ -236,7 +235,8 @@ class Predictor:
             OSError: If there is no such file.
             ValueError: If it is no image, or of other channels or values than the model takes.
         """
-        return named_photo(image, next(self._numbers), self.channels, self.settings["value_range"])
+        seen = (self.channels, self.settings["value_range"], self.settings.get("depth_limit"))
+        return named_photo(image, next(self._numbers), *seen)
 
     def batch(self, photos: Sequence[NamedPhoto]) -> Sample:
         """Images of one size and type as the network sees them, on its device."""

@@ -65,7 +65,8 @@ def _exported(file: Path, untuned: bool, trust: Iterable[str]) -> TrainedModel |
             f"{file} decodes as it was exported: export the run with --untuned true instead", "untuned"
         )
     model = exported_model(file, trust)
-    data = {"scale": model.metadata.scale, "value_range": model.metadata.value_range}
+    told = model.metadata
+    data = {"scale": told.scale, "value_range": told.value_range, "depth_limit": told.depth_limit}
     return TrainedModel(model, file, data, None)
 
 
@@ -96,6 +97,8 @@ def common_settings(
 ) -> Json:
     """What answers depend on: the digest of the `checkpoint`, or several, `scale` and `value_range`.
 
+    Models that take depth as their last channel also have a `depth_limit`.
+
     Args:
         sources: The sources.
         scale: Takes the place of that of the training.
@@ -107,13 +110,15 @@ def common_settings(
     digests = [one.digest for one in sources]
     scales = [float(one.data.get("scale", 1.0)) for one in sources]
     ranges = [one.data.get("value_range") for one in sources]
-    return {
+    limit = agreed([one.data.get("depth_limit") for one in sources], "depth_limit")
+    settings = {
         "checkpoint": digests[0] if len(sources) == 1 else digests,
         "scale": scale or agreed(scales, "scale", "give one for all"),
         "value_range": list(value_range)
         if value_range
         else agreed(ranges, "value_range", "give one for all"),
     }
+    return settings if limit is None else {**settings, "depth_limit": limit}
 
 
 def agreed(values: Sequence[Value], name: str, remedy: str = "") -> Value:

@@ -148,7 +148,7 @@ class _Work:
             failure = f"out of memory in windows of {self.windows.tile} pixels: give a lower --tile"
             self.failures.append(f"{image.path}: {failure}")
         else:
-            self.record.add(image.name, image.path, entry)
+            self.record.add(image.name, image.files, entry)
             self.seen.add(outcome)
 
     def _opened(self, image: Named) -> LargeTiff:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
 
-from torch import Tensor, nn
+from torch import Size, Tensor, nn
 
 from fusionseg.balancing import Balancer
 from fusionseg.files.state_dicts import WeightsError, not_finite, tensors
@@ -22,7 +22,9 @@ LAST_BLOCK = "network.encoder.body.layer4.0.conv3.weight"
 def loaded(module: nn.Module, state: Mapping[str, Tensor], source: Path | str, what: str) -> list[str]:
     """Loads what fits, by name and shape, and gives the names in the module that were not found.
 
-    The state of balancers and losses, which belongs to a training and its data, is left as it is.
+    A convolution of RGB is widened to an image of more channels as segmentation-models-pytorch does it with
+    weights that it knows by name. The state of balancers and losses, which belongs to a training and its
+    data, is left as it is.
 
     Args:
         module: What is to be initialized.
@@ -35,6 +37,8 @@ def loaded(module: nn.Module, state: Mapping[str, Tensor], source: Path | str, w
     """
     apart = tuple(f"{k}." for k, part in module.named_modules() if isinstance(part, Balancer | Loss))
     own = {k: v for k, v in module.state_dict().items() if not k.startswith(apart)}
+    wide = {k: v for k, v in state.items() if k in own and _is_narrower(v.shape, own[k].shape)}
+    state = {**state, **{k: _widened(v, own[k].shape[1]) for k, v in wide.items()}}
     fits = {k: v for k, v in state.items() if k in own and own[k].shape == v.shape}
     learned = {k for k, _ in module.named_parameters()}
     if not learned & fits.keys():
@@ -48,10 +52,27 @@ def loaded(module: nn.Module, state: Mapping[str, Tensor], source: Path | str, w
     missing = [k for k in own if k not in fits and not k.endswith("num_batches_tracked")]
     unused = len(state.keys() - fits.keys())
     print(f"{what}: {len(fits)} of {len(own)} tensors loaded from {source}, {unused} of the file not used")
+    for name in wide:
+        print(f"  widened: {name} {tuple(own[name].shape)} (has shape {tuple(wide[name].shape)} in the file)")
     for name in missing:
         reason = f"has shape {tuple(state[name].shape)}" if name in state else "is missing"
         print(f"  initialized: {name} {tuple(own[name].shape)} ({reason} in the file)")
     return missing
+
+
+def _is_narrower(shape: Size, wanted: Size) -> bool:
+    """Whether weights are those of a convolution of RGB, and those of more channels are wanted."""
+    return (
+        len(shape) == len(wanted) == 4
+        and shape[1] == 3 < wanted[1]
+        and (shape[0], *shape[2:]) == (wanted[0], *wanted[2:])
+    )
+
+
+def _widened(weight: Tensor, channels: int) -> Tensor:
+    """The weights (K, 3, h, w) for so many channels: those of R, G and B in turn, all times 3 / channels."""
+    turns = [i % 3 for i in range(channels)]
+    return weight[:, turns] * (3 / channels)
 
 
 def load_whole(model: nn.Module, path: Path, recorded: Mapping[str, Any] | None = None) -> list[str]:

@@ -36,7 +36,8 @@ class Corrupted(Subset):
 
     @override
     def read(self, index: int) -> Pixels:
-        return corrupted(super().read(index), self.corruption, self.severity, self.seed_of(index))
+        seed = self.seed_of(index)
+        return corrupted(super().read(index), self.corruption, self.severity, seed, self.color_channels)
 
     @override
     def labels(self, index: int) -> Labels:

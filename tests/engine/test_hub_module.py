@@ -278,6 +278,7 @@ class TestUntrusted:
         ({"scale": "half"}, "config.json: expected a number above 0 as scale, found 'half'"),
         ({"scale": 0}, "expected a number above 0 as scale"),
         ({"value_range": [3, 1]}, "expected two numbers, low and high, as value_range, found [3, 1]"),
+        ({"depth_limit": 0}, "expected a number above 0 as depth_limit, found 0"),
         ({"init_args": 7}, "expected names and values as init_args, found 7"),
         ({"precision": 16}, "expected a precision of Lightning's as precision"),
         ({"decoding": {"region": 7}}, "expected parameters by task and name as decoding"),

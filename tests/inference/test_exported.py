@@ -44,6 +44,7 @@ def test_a_predictor_prepares_images_and_decodes_as_the_file_says(file: Path, ti
     answer = predictor(scene)
     assert predictor.settings["scale"] == 0.5
     assert predictor.settings["value_range"] == [0, 4095]
+    assert "depth_limit" not in predictor.settings
     assert predictor.classes == SyntheticScenes.classes
     assert answer.semantic.shape == answer.region.shape == answer.panoptic.shape == (77, 131)
     assert answer.confidence.min() > 0

@@ -117,3 +117,37 @@ def test_a_folder_that_is_passed_over_counts_once(photos: Path, tmp_path: Path) 
         (earlier / "overlay" / f"{name}.png").write_bytes(b"")
     found = InputImages([str(photos / "**" / "*.png")], tmp_path / "out")
     assert "1 folders of predictions" in found.notice
+
+
+def test_depth_is_found_by_the_names_of_the_images(photos: Path, tmp_path: Path) -> None:
+    images = InputImages([str(photos)], Path("out"))
+    for name in ("a.npy", "b.png", "more/a.tif", "more/grey.PNG", "more/other.png", "notes.txt"):
+        touch(tmp_path / "depth" / name)
+    images.take_depth(tmp_path / "depth")
+    names = {image.file_name: image.depth for image in images.by_name.values()}
+    below = tmp_path / "depth"
+    expected = ["a.npy", "b.png", "more/a.tif", "more/grey.PNG"]
+    assert names == dict(
+        zip(
+            ["a.png", "b.jpg", "more/a.tiff", "more/grey.webp"],
+            [below / name for name in expected],
+            strict=True,
+        )
+    )
+    (below / "more" / "grey.PNG").unlink()
+    (below / "b.png").unlink()
+    with pytest.raises(UserError, match=r"no depth in .*depth for b, more/grey: add files of these names"):
+        images.take_depth(below)
+
+
+def test_one_image_may_have_a_file_of_any_name(photos: Path, tmp_path: Path) -> None:
+    images = InputImages([str(photos / "a.png")], Path("out"))
+    touch(tmp_path / "far.npy")
+    images.take_depth(tmp_path / "far.npy")
+    assert images.by_name["a"].depth == tmp_path / "far.npy"
+    with pytest.raises(
+        FileNotFoundError, match=r"a file or a folder of depth for the images, found .*nowhere"
+    ):
+        images.take_depth(tmp_path / "nowhere")
+    with pytest.raises(FileNotFoundError, match=r"a folder of depth files for the images, found .*far"):
+        InputImages([str(photos)], Path("out")).take_depth(tmp_path / "far.npy")

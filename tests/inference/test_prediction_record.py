@@ -40,7 +40,7 @@ def entry(path: Path) -> dict[str, Any]:
 def record(folder: Path, photos: list[Path]) -> PredictionRecord:
     made = PredictionRecord(folder, SETTINGS)
     for path in photos:
-        made.add(path.stem, path, entry(path))
+        made.add(path.stem, [path], entry(path))
     return made
 
 
@@ -54,7 +54,7 @@ def test_a_record_that_was_cut_anywhere_is_continued(tmp_path: Path, photos: lis
     done = [path for path in photos if made.has(path.stem, path)]
     assert len(done) == max(content[:cut].count(b"\n") - 1, 0)
     for path in photos[len(done) :]:
-        made.add(path.stem, path, entry(path))
+        made.add(path.stem, [path], entry(path))
     assert made.path.read_bytes() == content
 
 
@@ -62,7 +62,7 @@ def test_an_image_whose_file_changed_is_not_done(tmp_path: Path, photos: list[Pa
     made = record(tmp_path / "out", photos)
     photos[1].write_text("another photo")
     assert [made.has(path.stem, path) for path in photos] == [True, False, True]
-    made.add("1", photos[1], entry(photos[1]))
+    made.add("1", [photos[1]], entry(photos[1]))
     again = PredictionRecord(tmp_path / "out", SETTINGS)
     assert [again.has(path.stem, path) for path in photos] == [True, True, True]
 
@@ -104,7 +104,7 @@ def test_an_image_that_was_answered_again_is_there_once_and_as_it_is_now(
 ) -> None:
     made = record(tmp_path / "out", photos)
     changed = entry(photos[0]) | {"height": 99, "instances": []}
-    made.add("0", photos[0], changed)
+    made.add("0", [photos[0]], changed)
     for one in (made, PredictionRecord(tmp_path / "out", SETTINGS)):
         one.finish(CLASSES)
         told = json.loads((tmp_path / "out" / "instances.json").read_text())
@@ -118,7 +118,7 @@ def test_what_images_have_stays_on_the_disk(tmp_path: Path, photos: list[Path]) 
     made = PredictionRecord(tmp_path / "out", SETTINGS)
     tracemalloc.start()
     for number in range(12):
-        made.add(str(number), photos[0], large)
+        made.add(str(number), [photos[0]], large)
     made = PredictionRecord(tmp_path / "out", SETTINGS)
     made.finish(CLASSES)
     _, peak = tracemalloc.get_traced_memory()
