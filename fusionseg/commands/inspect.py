@@ -1,5 +1,6 @@
 """Shows what a data set holds, and what training sees of it with every head's target, as one page."""
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,4 +78,7 @@ def main(args: Sequence[str]) -> None:
     check_out(out, recipe)
     classes = len(data.classes)
     heads = chosen_heads(configured_heads(given.model, classes), given.heads, classes)
-    print(write(findings(data, heads, given.images, given.limit, given.test), out))
+    found = findings(data, heads, given.images, given.limit, given.test)
+    for sentence in found.origin:
+        print(sentence, file=sys.stderr)
+    print(write(found, out))

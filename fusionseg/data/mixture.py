@@ -89,6 +89,8 @@ class MixtureDataset(SegmentationDataset):
             raise DataError(f"expected one depth_limit for all parts, found {', '.join(map(str, limits))}")
         self.depth_limit = limits.pop()
         self.kinds = tuple(dict.fromkeys(kind for dataset in every.values() for kind in dataset.kinds))
+        self.verified = "; ".join(f"{name}: {part.verified}" for name, part in every.items() if part.verified)
+        self.download = tuple((f"{n}: {file}", found) for n, p in every.items() for file, found in p.download)
         declared = {name: dataset.classes for name, dataset in every.items()}
         self.classes, tables = merged_classes(declared, counting, classes)
         self.parts = [

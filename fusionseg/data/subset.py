@@ -31,6 +31,8 @@ class Subset(SegmentationDataset):
         self.value_range = dataset.value_range
         self.depth_limit = dataset.depth_limit
         self.kinds = dataset.kinds
+        self.verified = dataset.verified
+        self.download = dataset.download
 
     def __len__(self) -> int:
         return len(self.indices)

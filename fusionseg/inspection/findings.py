@@ -46,6 +46,13 @@ class Findings(NamedTuple):
         return made(self.data.dataset)
 
     @property
+    def origin(self) -> list[str]:
+        """What is there of an official download and what its reader was checked on, in sentences."""
+        dataset = self.data.datasets["train"]
+        sentences = [f"{file}: {found}." for file, found in dataset.download]
+        return [*sentences, f"The reader of this data set is {dataset.verified}."] if dataset.verified else []
+
+    @property
     def limited(self) -> bool:
         """Whether not all images were counted."""
         return any(facts.images < facts.total for facts in self.facts.values())
@@ -66,6 +73,8 @@ def as_json(found: Findings) -> Json:
         "data": settings,
         "seed": found.data.seed,
         "region": classes.region,
+        "verified": found.data.datasets["train"].verified,
+        "download": dict(found.data.datasets["train"].download),
         "classes": [
             {"name": name, "color": list(classes.colors[i]), "thing": i in classes.things}
             for i, name in enumerate(classes.names)

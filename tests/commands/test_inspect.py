@@ -7,6 +7,8 @@ import pytest
 
 from fusionseg.commands.inspect import main
 from fusionseg.config.errors import UserError
+from fusionseg.data import SyntheticScenes
+from fusionseg.data.base import UNVERIFIED
 
 DATA = [
     *("--data.dataset", "SyntheticScenes", "--data.dataset.length", "4", "--data.dataset.size", "[64, 64]"),
@@ -99,6 +101,23 @@ def test_a_folder_without_a_test_split_has_a_page_all_the_same(
     assert "Test split: none (" in (tmp_path / "out" / "inspect.html").read_text()
     with pytest.raises(UserError, match="test: expected a test split, found none"):
         main([*folder_data(root), *FEW, "--test", "--out", str(tmp_path / "out")])
+
+
+def test_what_is_there_of_a_download_and_whether_its_reader_was_checked_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main([*DATA, *FEW, "--out", str(tmp_path / "plain")])
+    assert not capsys.readouterr().err
+    monkeypatch.setattr(SyntheticScenes, "verified", UNVERIFIED)
+    monkeypatch.setattr(SyntheticScenes, "download", (("scenes.zip", "4 of 512 scenes"),))
+    main([*DATA, *FEW, "--out", str(tmp_path / "out")])
+    sentences = f"scenes.zip: 4 of 512 scenes.\nThe reader of this data set is {UNVERIFIED}.\n"
+    assert capsys.readouterr().err == sentences
+    text = (tmp_path / "out" / "inspect.html").read_text()
+    assert all(sentence in text for sentence in sentences.splitlines())
+    found = numbers(tmp_path / "out")
+    assert found["verified"] == UNVERIFIED
+    assert found["download"] == {"scenes.zip": "4 of 512 scenes"}
 
 
 def test_mistakes_are_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,6 +20,8 @@ def section(found: Findings) -> Section:
     looked = listed(f"{len(facts.photos)} {split}" for split, facts in found.facts.items())
     note = f"Types, values and means are of {looked} images at even distances; floats fill 0 to 1."
     blocks: list[Block] = [Words(found.about)]
+    if found.origin:
+        blocks.append(Words(found.origin))
     if found.notices:
         blocks.append(Words(found.notices, stands_out=True))
     blocks += [
