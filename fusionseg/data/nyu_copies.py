@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from fusionseg.files.readable_path import ReadablePath
+
 OFFICIAL = "nyu_depth_v2_labeled.mat"
 """The name of the official file."""
 
@@ -28,15 +30,16 @@ _REMEDIES = {
 }
 
 
-def copy_in(root: Path) -> str | None:
+def copy_in(root: ReadablePath) -> str | None:
     """The name of the copy in a folder; None where none is recognized."""
     for name, folders in _FOLDERS.items():
         if all((root / folder).is_dir() for folder in folders):
             return name
-    return PAIRS if next(root.glob("*/*/*.h5"), None) or next(root.glob("*/*.h5"), None) else None
+    pairs = (root.glob(pattern) for pattern in ("*/*/*.h5", "*/*.h5")) if isinstance(root, Path) else ()
+    return PAIRS if any(next(found, None) for found in pairs) else None
 
 
-def other_copy(root: Path) -> str:
+def other_copy(root: ReadablePath) -> str:
     """One line about what a folder holds where it is not what was expected; empty where that is unknown."""
     if (root / OFFICIAL).is_file():
         return f"{root} holds the official {OFFICIAL}: read it with NYUv2"

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from typing_extensions import override
 
-from fusionseg.data.base import DataError, Labels, Pixels, SegmentationDataset, Split
+from fusionseg.data.base import UNVERIFIED, DataError, Labels, Pixels, SegmentationDataset, Split
 from fusionseg.data.layout import check_layout
 from fusionseg.data.nyu_copies import OFFICIAL, other_copy
 from fusionseg.data.nyu_metadata import (
@@ -71,6 +71,8 @@ class NYUv2(SegmentationDataset):
         UsageError: If h5py is not installed.
     """
 
+    verified = UNVERIFIED
+
     def __init__(
         self,
         split: Split,
@@ -95,8 +97,10 @@ class NYUv2(SegmentationDataset):
         self.table = class_table(self.root, num_classes)
         self.depth: Depth = depth
         self.kinds = ("depth",) * (depth != "none")
-        self._check()
+        self.count = self._count()
         self.numbers = self._split_numbers(split, val_scenes)
+        small = ((path.name, "there") for path in self.metadata)
+        self.download = ((OFFICIAL, f"{self.count} of 1449 images"), *small)
 
     def __len__(self) -> int:
         return len(self.numbers)
@@ -143,10 +147,9 @@ class NYUv2(SegmentationDataset):
         """
         is_test = split == "test" or (split == "val" and not val_scenes)
         numbers = split_numbers(self.root / SPLITS, "test" if is_test else "train")
-        count = self.file.shapes()["images"][0]
-        if numbers[-1] > count:
+        if numbers[-1] > self.count:
             raise DataError(
-                f"expected image {numbers[-1]} of {SPLITS} in {self.file.path}, found {count} images"
+                f"expected image {numbers[-1]} of {SPLITS} in {self.file.path}, found {self.count} images"
             )
         if is_test or not val_scenes:
             return numbers
@@ -164,8 +167,12 @@ class NYUv2(SegmentationDataset):
         """The scene of each image in the file."""
         return self.file.texts("scenes")
 
-    def _check(self) -> None:
-        """Raises a DataError unless the file has the arrays, of one size."""
+    def _count(self) -> int:
+        """The number of images in the file.
+
+        Raises:
+            DataError: The file does not have the official arrays, or they have several sizes.
+        """
         shapes = self.file.shapes()
         wanted = ["images", "labels", "instances"]
         wanted += [_DEPTHS[self.depth]] if self.depth != "none" else []
@@ -180,6 +187,7 @@ class NYUv2(SegmentationDataset):
                 "expected the official arrays with axes in reverse, images (N, 3, width, height) and others "
                 f"(N, width, height), found {found} in {self.file.path}: is it a converted copy?"
             )
+        return number
 
 
 def _regions(label: IntMap, instance: IntMap) -> npt.NDArray[np.uint16]:

@@ -9,6 +9,7 @@ from typing_extensions import override
 
 from fusionseg.data.base import (
     NO_MAPS,
+    UNVERIFIED,
     DataError,
     LabelMap,
     Labels,
@@ -20,9 +21,11 @@ from fusionseg.data.components import REGION, components
 from fusionseg.data.layout import check_layout, check_size, class_map, names_in
 from fusionseg.data.nyu_copies import MULTI_TASK, TOOLKIT, copy_in, other_copy
 from fusionseg.data.nyu_metadata import NumClasses, nyu_classes
+from fusionseg.files.archives import tree
 from fusionseg.files.images import LABEL_SUFFIXES, read_labels
 from fusionseg.files.matching import by_stem, some
 from fusionseg.files.photos import photo_suffixes, read_image
+from fusionseg.files.readable_path import ReadablePath
 from fusionseg.files.surface_maps import DEPTH_SUFFIXES, read_depth, read_normals
 from fusionseg.sample import VOID, Array
 
@@ -37,6 +40,10 @@ _FOLDERS = {
     TOOLKIT: {"image": "image", "semantic": "seg{}", "depth": "depth", "normals": "normal"},
 }
 """The folder of each kind of file; `{}` stands for the number of classes."""
+
+FOLDERS = ("NYUD_MT", "NYUDv2")
+ARCHIVES = ("NYUD_MT.tgz", "NYUDv2.tar.gz")
+"""The downloads, and the folders in them."""
 
 
 class NYUv2Copy(SegmentationDataset):
@@ -60,7 +67,7 @@ class NYUv2Copy(SegmentationDataset):
 
     Args:
         split: Which images.
-        root: The folder of the copy.
+        root: The folder of the copy, or its archive.
         num_classes: Whether there are 40 classes or 13.
         depth: Whether there are labels `depth` (H, W) in meters.
         normals: Whether there are labels `normals` (H, W, 3), unit vectors.
@@ -72,6 +79,7 @@ class NYUv2Copy(SegmentationDataset):
     """
 
     splits: ClassVar[tuple[Split, ...]] = ("train", "val")
+    verified = UNVERIFIED
 
     def __init__(
         self,
@@ -84,7 +92,8 @@ class NYUv2Copy(SegmentationDataset):
         min_area: int = 1,
     ) -> None:
         super().__init__(split)
-        self.root = Path(root)
+        top = tree(root, ARCHIVES)
+        self.root = next((top / name for name in FOLDERS if (top / name).is_dir()), top)
         self.copy = self._recognized(num_classes)
         self.classes = nyu_classes(num_classes, REGION)
         self.kinds = ("depth",) * depth + ("normals",) * normals
@@ -104,6 +113,8 @@ class NYUv2Copy(SegmentationDataset):
         else:
             self.names = list(self.files["image"])
         self._check_complete()
+        officially = {"train": 795, "val": 654}[split]
+        self.download = ((self.copy, f"{len(self.names)} of {officially} images of {split}"),)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -113,7 +124,7 @@ class NYUv2Copy(SegmentationDataset):
         return self.names[index]
 
     @override
-    def photo(self, index: int) -> Path:
+    def photo(self, index: int) -> ReadablePath:
         return self.files["image"][self.names[index]]
 
     @override
@@ -162,7 +173,7 @@ class NYUv2Copy(SegmentationDataset):
             raise DataError(f"expected num_classes: 40 for {self.root}, which is {copy}, found {num_classes}")
         return str(copy)
 
-    def _folder(self, kind: str) -> Path:
+    def _folder(self, kind: str) -> ReadablePath:
         """The folder of a kind of files.
 
         Raises:
@@ -170,7 +181,7 @@ class NYUv2Copy(SegmentationDataset):
         """
         folder = self.root / _FOLDERS[self.copy][kind].format(len(self.classes))
         if self.copy == TOOLKIT:
-            folder /= "train" if self.split == "train" else "test"
+            folder = folder / ("train" if self.split == "train" else "test")
         if not folder.is_dir():
             raise DataError(f"expected {kind} of {self.copy} in {folder}, found no such folder")
         return folder
@@ -183,10 +194,10 @@ class NYUv2Copy(SegmentationDataset):
             if missing := [name for name in self.names if name not in files]:
                 raise DataError(f"found no {kind} in {self._folder(kind)} for {some(missing)}")
 
-    def _file(self, kind: str, index: int) -> Path:
+    def _file(self, kind: str, index: int) -> ReadablePath:
         return self.files[kind][self.names[index]]
 
-    def _normals(self, path: Path) -> LabelMap:
+    def _normals(self, path: ReadablePath) -> LabelMap:
         """The normals (H, W, 3) of a file along our axes.
 
         Raises:
@@ -201,7 +212,7 @@ class NYUv2Copy(SegmentationDataset):
         return normals
 
 
-def _from_one(path: Path, number: int) -> npt.NDArray[np.uint8]:
+def _from_one(path: ReadablePath, number: int) -> npt.NDArray[np.uint8]:
     """The class ids (H, W) of a file that counts them from 1, `VOID` where it has 0 or 255.
 
     Raises:

@@ -8,12 +8,14 @@ import numpy as np
 import numpy.typing as npt
 from typing_extensions import override
 
-from fusionseg.data.base import DataError, Labels, Pixels, SegmentationDataset, Split
+from fusionseg.data.base import UNVERIFIED, DataError, Labels, Pixels, SegmentationDataset, Split
 from fusionseg.data.components import components
 from fusionseg.data.folds import dealt
 from fusionseg.data.layout import check_layout, check_matched, check_size
+from fusionseg.files.archives import tree
 from fusionseg.files.matching import by_stem, stem
 from fusionseg.files.photos import photo_suffixes, read_image
+from fusionseg.files.readable_path import ReadablePath
 from fusionseg.sample import VOID, Classes, IntMap
 
 LAYOUT = """    images/<7 digits>.jpg
@@ -21,6 +23,10 @@ LAYOUT = """    images/<7 digits>.jpg
     labels/<7 digits>.layers.txt     ids of regions, likewise
     labels/<7 digits>.surfaces.txt   geometric classes 0..2, only for semantic: surfaces
     (iccv09Data.tar.gz, folder iccv09Data)"""
+
+FOLDER = "iccv09Data"
+ARCHIVES = (f"{FOLDER}.tar.gz",)
+"""The official download, and the folder in it."""
 
 Kind: TypeAlias = Literal["regions", "surfaces"]
 """The files that classes are read from, by what is before their suffix."""
@@ -63,7 +69,7 @@ class StanfordBackground(SegmentationDataset):
 
     Args:
         split: Which photos.
-        root: The folder that holds `images` and `labels`.
+        root: The folder that holds `images` and `labels`, or `iccv09Data`, or iccv09Data.tar.gz.
         fold: The fold of the test split, in 0..4.
         semantic: Whether the classes are those of what is seen (`regions`) or how its surface lies
             (`surfaces`: sky, horizontal, vertical).
@@ -74,6 +80,8 @@ class StanfordBackground(SegmentationDataset):
         ValueError: There is no such fold.
     """
 
+    verified = UNVERIFIED
+
     def __init__(
         self,
         split: Split,
@@ -83,7 +91,8 @@ class StanfordBackground(SegmentationDataset):
         connected: bool = False,
     ) -> None:
         super().__init__(split)
-        top = Path(root)
+        top = tree(root, ARCHIVES)
+        top = top / FOLDER if (top / FOLDER).is_dir() else top
         photos = top / "images"
         labels = top / "labels"
         check_layout([photos, labels], LAYOUT)
@@ -97,6 +106,7 @@ class StanfordBackground(SegmentationDataset):
         for files in (self.class_files, self.region_files):
             check_matched(self.photos, files, labels, photos)
         self.names = dealt(self.photos, split, fold, photos)
+        self.download = ((ARCHIVES[0], f"{len(self.photos)} of 715 photos with classes and regions"),)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -106,7 +116,7 @@ class StanfordBackground(SegmentationDataset):
         return self.names[index]
 
     @override
-    def photo(self, index: int) -> Path:
+    def photo(self, index: int) -> ReadablePath:
         return self.photos[self.names[index]]
 
     @override
@@ -135,12 +145,12 @@ class StanfordBackground(SegmentationDataset):
         return [self.semantic, self.connected, *(found[name] for found in files for name in self.names)]
 
 
-def _of_kind(texts: dict[str, Path], kind: str) -> dict[str, Path]:
+def _of_kind(texts: dict[str, ReadablePath], kind: str) -> dict[str, ReadablePath]:
     """The label files of a kind, such as `0000051.layers.txt`, by the names of their photos."""
     return {stem(name): path for name, path in texts.items() if path.stem.endswith(f".{kind}")}
 
 
-def _grid(path: Path) -> IntMap:
+def _grid(path: ReadablePath) -> IntMap:
     """The integers (H, W) of a text file, a row in a line.
 
     Raises:
@@ -159,7 +169,7 @@ def _grid(path: Path) -> IntMap:
     return grid
 
 
-def _class_ids(grid: IntMap, number: int, path: Path) -> npt.NDArray[np.uint8]:
+def _class_ids(grid: IntMap, number: int, path: ReadablePath) -> npt.NDArray[np.uint8]:
     """The class ids (H, W), `VOID` where they are negative.
 
     Raises:

@@ -1,13 +1,12 @@
 """Reads maps of depth and of surface normals, and makes depth a channel of an image."""
 
-from pathlib import Path
-
 import numpy as np
 import numpy.typing as npt
 
 from fusionseg.config.errors import UserError
 from fusionseg.files.images import read_labels
 from fusionseg.files.photos import Photo, decoding, read_image
+from fusionseg.files.readable_path import ReadablePath
 from fusionseg.sample import Array
 
 DEPTH_SUFFIXES = frozenset({".npy", ".png", ".tif", ".tiff"})
@@ -20,7 +19,7 @@ _UNIT = 0.5
 """Vectors that are shorter stand for no normal; those of 8 bits are off the zero vector by 0.007."""
 
 
-def read_depth(path: Path, step: float = MILLIMETER) -> npt.NDArray[np.float32]:
+def read_depth(path: ReadablePath, step: float = MILLIMETER) -> npt.NDArray[np.float32]:
     """The depth (H, W) in meters of a file, 0 where it is not known.
 
     Args:
@@ -38,7 +37,7 @@ def read_depth(path: Path, step: float = MILLIMETER) -> npt.NDArray[np.float32]:
     return in_meters(values, path, step)
 
 
-def in_meters(values: Array, path: Path | str, step: float = MILLIMETER) -> npt.NDArray[np.float32]:
+def in_meters(values: Array, path: ReadablePath | str, step: float = MILLIMETER) -> npt.NDArray[np.float32]:
     """Values (H, W) of depth in meters, 0 where they are not finite or below 0.
 
     Args:
@@ -62,7 +61,7 @@ def in_meters(values: Array, path: Path | str, step: float = MILLIMETER) -> npt.
     return meters
 
 
-def read_normals(path: Path) -> npt.NDArray[np.float32]:
+def read_normals(path: ReadablePath) -> npt.NDArray[np.float32]:
     """The unit normals (H, W, 3) of a file, the zero vector where they are not known.
 
     Args:
@@ -104,8 +103,8 @@ def with_depth(image: Photo, depth: npt.NDArray[np.float32], depth_limit: float)
     return np.dstack([deep, np.rint(channel * 65535).astype(np.uint16)])
 
 
-def _loaded(path: Path) -> Array:
+def _loaded(path: ReadablePath) -> Array:
     """The array of a `.npy` file."""
-    with decoding(path):
-        values: Array = np.load(path, allow_pickle=False)
+    with path.open("rb") as file, decoding(path):
+        values: Array = np.load(file, allow_pickle=False)
     return values

@@ -9,7 +9,7 @@ from scipy.io import loadmat, savemat
 from torch.utils.data import DataLoader
 
 from fusionseg.config.errors import UsageError, UserError
-from fusionseg.data.base import DataError, Pixels, Split
+from fusionseg.data.base import UNVERIFIED, DataError, Pixels, Split
 from fusionseg.data.nyuv2 import NYUv2
 from fusionseg.data.samples import EvaluationSamples
 from fusionseg.data.subset import drawn
@@ -44,6 +44,16 @@ def test_reading_gives_back_the_scenes(nyu: Path, pixel_scenes: list[Pixels], sp
         assert list(maps) == ["depth"]
         assert np.array_equal(maps["depth"], scene.maps["depth"])
         assert (maps["depth"] == 0).any()
+
+
+def test_inspect_is_told_what_is_there(nyu: Path) -> None:
+    dataset = NYUv2("train", nyu, num_classes=13)
+    files = ("splits.mat", "classMapping40.mat", "class13Mapping.mat")
+    assert dict(dataset.download) == {
+        "nyu_depth_v2_labeled.mat": "7 of 1449 images",
+        **dict.fromkeys(files, "there"),
+    }
+    assert dataset.verified == UNVERIFIED
 
 
 def test_depth_may_be_filled_or_left_out(nyu: Path, pixel_scenes: list[Pixels]) -> None:

@@ -39,6 +39,23 @@ def test_reading_gives_back_the_scenes(
         assert np.allclose(np.linalg.norm(known, axis=1), 1, atol=1e-5)
 
 
+@pytest.mark.parametrize(("kind", "name"), [("NYUD_MT", "NYUD_MT.tgz"), ("NYUDv2", "NYUDv2.tar.gz")])
+def test_the_download_is_read_without_unpacking(
+    kind: str, name: str, nyu_copy: Callable[[str], Path], packed: Callable[..., Path], tmp_path: Path
+) -> None:
+    top = nyu_copy(kind)
+    (tmp_path / "all").mkdir()
+    plain = NYUv2Copy("val", top.rename(tmp_path / "all" / kind), normals=True)
+    archive = packed(tmp_path / "all", tmp_path / "download" / name)
+    for root in (archive, archive.parent, tmp_path / "all"):
+        dataset = NYUv2Copy("val", root, normals=True)
+        assert dataset.names == plain.names
+        pixels, expected = dataset.read(1), plain.read(1)
+        assert all(np.array_equal(one, other) for one, other in zip(pixels[:3], expected[:3], strict=True))
+        assert all(np.array_equal(pixels.maps[key], expected.maps[key]) for key in ("depth", "normals"))
+    assert dict(dataset.download).popitem()[1] == "2 of 654 images of val"
+
+
 def test_the_toolkit_has_thirteen_classes_too(
     nyu_copy: Callable[[str], Path], pixel_scenes: list[Pixels]
 ) -> None:
@@ -97,9 +114,10 @@ def test_what_is_missing_is_named(nyu_copy: Callable[[str], Path], tmp_path: Pat
         NYUv2Copy("val", root)
     with pytest.raises(DataError, match=r"not found: .*/gt_sets, .*/images, .*/segmentation; expected"):
         NYUv2Copy("val", tmp_path / "nowhere")
-    (tmp_path / "nyu_depth_v2_labeled.mat").touch()
+    (tmp_path / "official").mkdir()
+    (tmp_path / "official" / "nyu_depth_v2_labeled.mat").touch()
     with pytest.raises(DataError, match=r"the official nyu_depth_v2_labeled\.mat: read it with NYUv2"):
-        NYUv2Copy("val", tmp_path)
+        NYUv2Copy("val", tmp_path / "official")
 
 
 def test_labels_that_do_not_fit_are_named(nyu_copy: Callable[[str], Path]) -> None:

@@ -1,3 +1,5 @@
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +31,24 @@ def test_reading_gives_back_the_scenes(stanford: Path, pixel_scenes: list[Pixels
             assert (semantic == VOID).any()
             seen += 1
     assert seen == len(pixel_scenes)
+
+
+@pytest.mark.parametrize("name", ["iccv09Data.tar.gz", "iccv09Data.tar"])
+def test_the_download_is_read_without_unpacking(
+    name: str, stanford: Path, packed: Callable[..., Path], tmp_path: Path
+) -> None:
+    top = tmp_path / "all" / "iccv09Data"
+    top.mkdir(parents=True)
+    for folder in ("images", "labels"):
+        shutil.move(stanford / folder, top)
+    archive = packed(top.parent, tmp_path / "download" / name)
+    plain = StanfordBackground("train", top)
+    for root in (archive, archive.parent, top.parent):
+        dataset = StanfordBackground("train", root)
+        assert dataset.names == plain.names
+        for one, other in zip(dataset.read(1)[:3], plain.read(1)[:3], strict=True):
+            assert np.array_equal(one, other)
+    assert dataset.download == (("iccv09Data.tar.gz", "7 of 715 photos with classes and regions"),)
 
 
 def test_surfaces_are_classes_on_request(stanford: Path, pixel_scenes: list[Pixels]) -> None:
