@@ -28,10 +28,7 @@ ALSO = {
 }
 """Arguments that LightningCLI adds."""
 
-LIGHTNINGS = (
-    "--trainer.help",
-    "Lists all further arguments of Lightning's Trainer (--trainer.max_steps ...).",
-)
+LIGHTNINGS = ("--trainer.help", "Lists all further arguments of Lightning's Trainer (max_steps ...)")
 MORE = """\
 A part's own settings: --model.region_head.help DistanceHead, --model.balancer.help MGDA,
 --data.dataset.help CamVid, --trainer.callbacks.help EarlyStopping. Of your own: --model
@@ -45,6 +42,7 @@ Examples:
   more tasks     --model.extra_heads "{depth: {head: DepthHead, weight: 0.5}}"
                  --data.dataset SyntheticScenes --data.dataset.depth true
   regions        --model.region_head CenterOffsetHead --model.region_head.sigma 6; without: null
+  a download     python -m fusionseg inspect --data.dataset PascalVOC --data.dataset.root data/voc
   a run again    --config runs/camvid/config.yaml --out runs/camvid-again"""
 
 FAMILIES: dict[str, type] = {
@@ -81,6 +79,16 @@ def manual(options: type) -> str:
         shown = ", ".join(name for name in names(base) if hasattr(public, name))
         lines += columns(family, shown, 13)
     return "\n".join([*lines, "", MORE, ""])
+
+
+def dataset_lines() -> list[str]:
+    """What each data set of the package is."""
+    public = importlib.import_module("fusionseg.data")
+    known = [getattr(public, name) for name in names(SegmentationDataset) if hasattr(public, name)]
+    lines = ["Data sets (--data.dataset.help NAME lists the settings of one):"]
+    for one in (one for one in known if "split" in inspect.signature(one).parameters):
+        lines += columns(one.__name__, (inspect.getdoc(one) or "").partition("\n")[0].rstrip("."), 20)
+    return lines
 
 
 def trainer_manual() -> str:

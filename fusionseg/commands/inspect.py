@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from fusionseg.cli.arguments import switched
 from fusionseg.cli.configured_heads import configured_heads
+from fusionseg.cli.fit_help import dataset_lines
 from fusionseg.cli.fusion_cli import FusionCLI
 from fusionseg.cli.help import options_manual
 from fusionseg.config.errors import UsageError
@@ -52,9 +53,10 @@ class InspectCLI(FusionCLI):
         parser.add_class_arguments(Options, instantiate=False)
 
     def manual(self) -> str:
-        return options_manual(
+        text = options_manual(
             "fusionseg inspect --data.dataset NAME --data.dataset.root PATH [--out DIR]", ABOUT, Options
         )
+        return "\n".join([text, *dataset_lines(), ""])
 
     def instantiate_classes(self) -> None:
         data = self.config.clone()

@@ -1,11 +1,12 @@
 """Datasets, their augmentation and their combinations: all parts of the data that a configuration can name.
 
 A dataset is a subclass of `SegmentationDataset`, one split of some images with their labels. `CamVid`,
-`CocoPanoptic`, `BSDS500`, `DSB2018`, `NYUv2` and `StanfordBackground` read the official layouts of these data
-sets, `NYUv2Copy` reads copies that papers use, `Folder` reads images of your own, and `SyntheticScenes` draws
-scenes without any files. `MixtureDataset` mixes several datasets, `RGBD` makes depth a channel of the images
-of one, and `Subset` selects images of one. `Augmentation` makes the random views to train on, and
-`RandomCorruption`, `RandomErasing`, `CopyPaste` and `TorchvisionTransform` are what it may do besides.
+`CocoPanoptic`, `PascalVOC`, `ADE20K`, `PascalContext`, `NYUv2`, `StanfordBackground`, `BSDS500` and `DSB2018`
+read the official layouts of these data sets, `NYUv2Copy` reads copies that papers use, `Folder` reads images of
+your own, and `SyntheticScenes` draws scenes without any files. `MixtureDataset` mixes several datasets, `RGBD`
+makes depth a channel of the images of one, and `Subset` selects images of one. `Augmentation` makes the random
+views to train on, and `RandomCorruption`, `RandomErasing`, `CopyPaste` and `TorchvisionTransform` are what it
+may do besides.
 
 `fusionseg.SegmentationDataModule` makes batches of any of them. It is not here because it imports Lightning,
 which nothing in this package needs.
@@ -18,6 +19,7 @@ Examples:
     ((128, 128, 3), (128, 128), (128, 128))
 """
 
+from fusionseg.data.ade20k import ADE20K
 from fusionseg.data.augmentation import Augmentation
 from fusionseg.data.base import SegmentationDataset
 from fusionseg.data.bsds500 import BSDS500
@@ -29,6 +31,8 @@ from fusionseg.data.folder import Folder
 from fusionseg.data.mixture import MixtureDataset
 from fusionseg.data.nyuv2 import NYUv2
 from fusionseg.data.nyuv2_copy import NYUv2Copy
+from fusionseg.data.pascal_context import PascalContext
+from fusionseg.data.pascal_voc import PascalVOC
 from fusionseg.data.random_corruption import RandomCorruption
 from fusionseg.data.random_erasing import RandomErasing
 from fusionseg.data.rgbd import RGBD
@@ -39,6 +43,7 @@ from fusionseg.data.torchvision_transform import TorchvisionTransform
 from fusionseg.data.view_changes import ViewChange
 
 __all__ = [
+    "ADE20K",
     "BSDS500",
     "DSB2018",
     "RGBD",
@@ -50,6 +55,8 @@ __all__ = [
     "MixtureDataset",
     "NYUv2",
     "NYUv2Copy",
+    "PascalContext",
+    "PascalVOC",
     "RandomCorruption",
     "RandomErasing",
     "SegmentationDataset",

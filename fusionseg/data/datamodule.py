@@ -36,7 +36,7 @@ class SegmentationDataModule(LightningDataModule):
     Args:
         dataset: The dataset: a recipe that takes the split.
         batch_size: Samples of one step over all ranks; each rank takes an equal share.
-        crop_size: Height and width of a training crop, multiples of 32.
+        crop_size: Height and width of crops, multiples of 32.
         scale: Size of all images relative to their files. Predictions are scored at the files' own size.
         augmentation: Recipe of the random views to train on; without one, only the position of a crop is
             random.

@@ -1,13 +1,13 @@
 """Checks the layout of a data set and reads its label files, with errors that name the file."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from fusionseg.data.base import DataError
 from fusionseg.files.images import read_labels, read_palette_labels
-from fusionseg.files.matching import some
+from fusionseg.files.matching import by_stem, some
 from fusionseg.files.photos import orientation
 from fusionseg.files.readable_path import ReadablePath
 from fusionseg.sample import VOID, Array, Classes, Color, IntMap
@@ -37,6 +37,67 @@ def names_in(path: ReadablePath) -> list[str]:
     except UnicodeDecodeError as error:
         raise DataError(f"expected one name in a line (UTF-8) in {path}: {error}") from error
     return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+def top_of(
+    root: ReadablePath,
+    places: Sequence[str],
+    holds: str,
+    layout: str,
+    copies: Mapping[str, str] | None = None,
+) -> ReadablePath:
+    """The folder at or below `root` in which a download lies.
+
+    Args:
+        root: The folder that the user names.
+        places: Where below it the wanted folder may be, the official place first; empty for `root` itself.
+        holds: The file or folder in it by which it is known.
+        layout: The layout of the dataset on disk, for the message.
+        copies: What else may be there in its place: a path below `root`, and what that is.
+
+    Raises:
+        DataError: There is no such folder.
+    """
+    folders = [root / place if place else root for place in places]
+    if found := next((folder for folder in folders if (folder / holds).exists()), None):
+        return found
+    if other := next((path for path in copies or {} if (root / path).exists()), None):
+        raise DataError(f"expected {holds} in {folders[0]}, found {other} in {root}: {(copies or {})[other]}")
+    parents = (root.parent, root.parent.parent, root.parent.parent.parent)
+    if above := next((folder for folder in parents if (folder / holds).exists()), None):
+        raise DataError(f"expected {holds} in {root}, found it in {above}: set root to that folder")
+    check_layout([folders[0] / holds], layout)
+    return folders[0]
+
+
+def files_of(
+    names: Collection[str],
+    folder: ReadablePath,
+    suffixes: Collection[str],
+    list_file: ReadablePath,
+    archive: str,
+) -> list[ReadablePath]:
+    """The file of each name that a list has, by its name without suffix.
+
+    Args:
+        names: The names.
+        folder: Where the files are.
+        suffixes: Their suffixes, in lower case.
+        list_file: The list, for the message.
+        archive: The archive that has the files, for the message.
+
+    Raises:
+        DataError: There is no name, or a file is missing.
+    """
+    if not names:
+        raise DataError(f"expected names of images, one in a line, found none in {list_file}")
+    files = by_stem(folder, suffixes) if folder.is_dir() else {}
+    if missing := [name for name in names if name not in files]:
+        raise DataError(
+            f"expected files of {len(names)} names in {list_file}, found {len(names) - len(missing)} in "
+            f"{folder}, not {some(missing)}: all are in {archive}"
+        )
+    return [files[name] for name in names]
 
 
 def check_matched(
@@ -105,7 +166,18 @@ def class_map(path: ReadablePath, classes: Classes, void: int) -> npt.NDArray[np
         ValueError: The file is damaged.
     """
     labels, palette = read_palette_labels(path)
-    num_classes = len(classes)
+    ids = class_ids(labels, len(classes), void, path)
+    if palette:
+        _check_palette(np.unique(labels[labels != void]).tolist(), palette, classes, path)
+    return ids
+
+
+def class_ids(labels: IntMap, num_classes: int, void: int, path: ReadablePath) -> npt.NDArray[np.uint8]:
+    """The class ids (H, W) that a label file holds, its own void id replaced by 255.
+
+    Raises:
+        DataError: One of them is neither a class nor void.
+    """
     table = np.full(256, VOID + 1, np.uint16)
     table[:num_classes] = np.arange(num_classes)
     table[void] = VOID
@@ -114,8 +186,6 @@ def class_map(path: ReadablePath, classes: Classes, void: int) -> npt.NDArray[np
         raise DataError(
             f"expected class ids 0..{num_classes - 1} or {void} for void, found {strange[:5]} in {path}"
         )
-    if palette:
-        _check_palette(np.unique(labels[labels != void]).tolist(), palette, classes, path)
     return ids.astype(np.uint8)
 
 

@@ -1,4 +1,5 @@
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -118,6 +119,17 @@ def test_what_is_there_of_a_download_and_whether_its_reader_was_checked_is_said(
     found = numbers(tmp_path / "out")
     assert found["verified"] == UNVERIFIED
     assert found["download"] == {"scenes.zip": "4 of 512 scenes"}
+
+
+def test_help_lists_every_data_set_that_can_be_inspected(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        main(["--help"])
+    _, _, listed = capsys.readouterr().out.partition("Data sets (")
+    for name in ("ADE20K", "CamVid", "Folder", "MixtureDataset", "PascalContext", "SyntheticScenes"):
+        assert f"\n  {name} " in listed
+    assert re.search(r"\n  PascalVOC +The segmentations of PASCAL VOC 2012", listed)
+    assert "Subset" not in listed
+    assert max(map(len, listed.splitlines())) <= 100
 
 
 def test_mistakes_are_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,8 +9,9 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 from scipy.io import savemat
+from scipy.sparse import csc_matrix
 
-from fusionseg.data.base import Pixels
+from fusionseg.data.base import Labels, Pixels, Split
 from fusionseg.data.synthetic import SyntheticScenes
 
 CLASSES = """
@@ -202,6 +203,148 @@ def nyu_copy(tmp_path: Path, pixel_scenes: list[Pixels]) -> Callable[[str], Path
     return written
 
 
+Scene = Callable[[Split, int], Labels]
+
+
+@pytest.fixture
+def scene() -> Scene:
+    """The labels of synthetic scenes with void at the bottom, which fakes of official layouts are made of."""
+
+    def labels(split: Split, index: int) -> Labels:
+        semantic, region, _ = SyntheticScenes(split, 3, (48, 64)).labels(index)
+        semantic[-4:] = 255
+        region[-4:] = 0
+        return Labels(semantic, region)
+
+    return labels
+
+
+def photo(path: Path, index: int) -> None:
+    """Writes a photo of a scene's size."""
+    Image.fromarray(np.full((48, 64, 3), 60 + 50 * index, np.uint8)).save(_parent(path))
+
+
+def voc_map(path: Path, ids: npt.ArrayLike) -> None:
+    """Writes palette indices in VOC's palette, which is written out here for the ids that occur."""
+    image = Image.fromarray(np.asarray(ids, np.uint8))
+    palette = np.zeros((256, 3), np.uint8)
+    palette[[7, 12, 15, 20]] = (128, 128, 128), (64, 0, 128), (192, 128, 128), (0, 64, 128)
+    palette[255] = 224, 224, 192
+    image.putpalette(palette.tobytes())
+    image.save(_parent(path))
+
+
+def voc_labels(labels: Labels) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+    """The ids of VOC's classes and objects: sky and ground are background, the things of four classes."""
+    classes = np.zeros(256, np.uint8)
+    classes[2:6], classes[255] = (15, 7, 12, 20), 255
+    objects = np.where(labels.region > 2, labels.region - 2, 0)
+    return classes[labels.semantic], np.where(labels.semantic == 255, 255, objects).astype(np.uint8)
+
+
+@pytest.fixture
+def voc(tmp_path: Path, scene: Scene) -> Path:
+    """PASCAL VOC 2012: three scenes in either list, and two more photos without labels."""
+    top = tmp_path / "VOCdevkit/VOC2012"
+    for split in ("train", "val"):
+        names = [f"{split}_{i}" for i in range(3)]
+        save_text(top / f"ImageSets/Segmentation/{split}.txt", names)
+        for i, name in enumerate(names):
+            photo(top / f"JPEGImages/{name}.jpg", i)
+            classes, objects = voc_labels(scene(split, i))
+            voc_map(top / f"SegmentationClass/{name}.png", classes)
+            voc_map(top / f"SegmentationObject/{name}.png", objects)
+    for i in range(2):
+        photo(top / f"JPEGImages/unlabeled_{i}.jpg", i)
+    return tmp_path
+
+
+@pytest.fixture
+def sbd(voc: Path, scene: Scene) -> Path:
+    """VOC with SBD beside it, which has two of VOC's validation photos, one of its training list and two of its own."""
+    top = voc / "benchmark_RELEASE/dataset"
+    save_text(top / "train.txt", ["val_0", "sbd_0", "train_1"])
+    save_text(top / "val.txt", ["val_2", "sbd_1"])
+    for i, name in enumerate(("sbd_0", "sbd_1", "val_0", "train_1", "val_2")):
+        photo(top / f"img/{name}.jpg", i % 3)
+        classes, objects = voc_labels(scene("test", i % 3))
+        for file, variable, ids in (("cls", "GTcls", classes), ("inst", "GTinst", objects)):
+            ids = np.where(ids == 255, 0, ids)
+            boundaries = np.empty((20, 1), object)
+            boundaries[:] = [[csc_matrix(ids.shape, dtype=bool)]] * 20
+            struct = {"Boundaries": boundaries, "Segmentation": ids}
+            savemat(_parent(top / f"{file}/{name}.mat"), {variable: struct}, do_compression=True)
+    return voc
+
+
+@pytest.fixture
+def ade20k(tmp_path: Path, scene: Scene) -> Path:
+    """SceneParsing150 with instances of the classes 13, 21 and 150, which are the categories 4, 9 and 100."""
+    top = tmp_path / "ADEChallengeData2016"
+    ids = np.zeros(256, np.uint8)
+    ids[:6] = 3, 14, 13, 21, 5, 150
+    categories = np.zeros(256, np.uint8)
+    categories[[2, 3, 5]] = 4, 9, 100
+    for split, folder, short in (("train", "training", "train"), ("val", "validation", "val")):
+        for i in range(3):
+            name = f"ADE_{short}_{i + 1:08d}"
+            semantic, region, _ = scene(split, i)
+            photo(top / f"images/{folder}/{name}.jpg", i)
+            save(top / f"annotations/{folder}/{name}.png", ids[semantic])
+            category = categories[semantic]
+            number = np.where(category > 0, region, 0)
+            save(
+                tmp_path / f"annotations_instance/{folder}/{name}.png",
+                np.dstack([category, number, 0 * number]),
+            )
+    lines = [f"{i}\t0.1\t1\t1\tname {i}, other name" for i in range(1, 151)]
+    save_text(top / "objectInfo150.txt", ["Idx\tRatio\tTrain\tVal\tName", *lines])
+    mapping = ["Instacne100\t\tSceneParse150\t\tFullADE20K", "4\t\t13\t\t1831", "9\t\t21\t\t401"]
+    save_text(tmp_path / "ade20k_instance_catid_mapping.txt", [*mapping, "100\t\t150\t\t954"])
+    return tmp_path
+
+
+@pytest.fixture
+def context_ids() -> dict[str, int]:
+    """The ids of PASCAL-Context's 59 classes in the official list of 459, in whose spelling they are."""
+    text = """2 aeroplane 9 bag 18 bed 19 bedclothes 22 bench 23 bicycle 25 bird 31 boat 33 book 34 bottle
+        44 building 45 bus 46 cabinet 59 car 65 cat 68 ceiling 72 chair 80 cloth 85 computer 98 cow 104 cup
+        105 curtain 113 dog 115 door 144 fence 158 floor 159 flower 162 food 187 grass 189 ground 207 horse
+        220 keyboard 232 light 258 motorbike 259 mountain 260 mouse 284 person 295 plate 296 platform
+        308 pottedplant 324 road 326 rock 347 sheep 349 shelves 354 sidewalk 355 sign 360 sky 366 snow 368 sofa
+        397 table 415 track 416 train 420 tree 424 truck 427 tvmonitor 440 wall 445 water 454 window
+        458 wood"""
+    words = text.split()
+    return {name: int(number) for number, name in zip(words[::2], words[1::2], strict=True)}
+
+
+@pytest.fixture
+def contexts(tmp_path: Path, scene: Scene, context_ids: dict[str, int]) -> Callable[[str], Path]:
+    """Writes PASCAL-Context: the official MATLAB files (`mat`), or the PNGs of MMSegmentation (`png`)."""
+    voc = tmp_path / "VOCdevkit/VOC2010"
+    names = {i: name for name, i in context_ids.items()}
+    shown = [context_ids[name] for name in ("sky", "ground", "person", "bedclothes", "table", "wood")]
+
+    def written(encoding: str) -> Path:
+        ids = np.zeros(256, np.uint16)
+        ids[:6] = shown if encoding == "mat" else 1 + np.searchsorted(sorted(names), shown)
+        ids[255] = 1 if encoding == "mat" else 0  # the first of 459 is none of the 59
+        kind = "Main" if encoding == "mat" else "SegmentationContext"
+        save_text(tmp_path / "labels.txt", [f"{i}: {names.get(i, f'other {i}')}" for i in range(1, 460)])
+        for split in ("train", "val"):
+            save_text(voc / f"ImageSets/{kind}/{split}.txt", [f"{split}_{i}" for i in range(3)])
+            for i in range(3):
+                photo(voc / f"JPEGImages/{split}_{i}.jpg", i)
+                labels = ids[scene(split, i).semantic]
+                if encoding == "mat":
+                    savemat(_parent(tmp_path / f"trainval/{split}_{i}.mat"), {"LabelMap": labels})
+                else:
+                    save(voc / f"SegmentationClassContext/{split}_{i}.png", labels)
+        return tmp_path
+
+    return written
+
+
 @pytest.fixture
 def stanford(tmp_path: Path, pixel_scenes: list[Pixels]) -> Path:
     """The Stanford Background Dataset: classes, surfaces and layers as text; unknown is -1, layers skip ids."""
@@ -219,6 +362,17 @@ def stanford(tmp_path: Path, pixel_scenes: list[Pixels]) -> Path:
             np.savetxt(_parent(tmp_path / "labels" / f"{name}.{kind}.txt"), grid, "%d")
     (tmp_path / "horizons.txt").write_text("0000000 64 48 20\n")
     return tmp_path
+
+
+@pytest.fixture
+def context(contexts: Callable[[str], Path]) -> Path:
+    """PASCAL-Context as it is downloaded."""
+    return contexts("mat")
+
+
+def save_text(path: Path, lines: Iterable[str]) -> None:
+    """Writes lines."""
+    _parent(path).write_text("".join(f"{line}\n" for line in lines))
 
 
 def _parent(path: Path) -> Path:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import fusionseg.data
+from fusionseg.data.ade20k import ADE20K
 from fusionseg.data.base import SegmentationDataset, Split, channels_first
 from fusionseg.data.bsds500 import BSDS500
 from fusionseg.data.cache import _Cached
@@ -24,6 +25,8 @@ from fusionseg.data.nyuv2 import NYUv2
 from fusionseg.data.nyuv2_copy import NYUv2Copy
 from fusionseg.data.rgbd import RGBD
 from fusionseg.data.stanford_background import StanfordBackground
+from fusionseg.data.pascal_context import PascalContext
+from fusionseg.data.pascal_voc import PascalVOC
 from fusionseg.data.subset import Subset
 from fusionseg.data.synthetic import SyntheticScenes
 from fusionseg.sample import VOID
@@ -34,8 +37,14 @@ REAL: dict[type[SegmentationDataset], str] = {
     CocoPanoptic: "coco_panoptic",
     DSB2018: "dsb2018",
 }
-FAKES: dict[type[SegmentationDataset], str] = {NYUv2: "nyu", StanfordBackground: "stanford"}
-"""The fixtures that write what no real sample is at hand of, in its official layout."""
+FAKES: dict[type[SegmentationDataset], str] = {
+    ADE20K: "ade20k",
+    NYUv2: "nyu",
+    PascalContext: "context",
+    PascalVOC: "voc",
+    StanfordBackground: "stanford",
+}
+"""The fixtures that write files in the official layout, where real ones are not at hand or too few for a split."""
 WITHOUT_CLASSES = (BSDS500,)
 Recipe = Callable[[Split], SegmentationDataset]
 
@@ -150,3 +159,16 @@ def test_a_selection_and_a_mixture_keep_the_groups() -> None:
     assert [Subset(scenes("val"), [2, 0, 3]).group(i) for i in range(3)] == ["sequence 1", "sequence 0", None]
     mixed = MixtureDataset("val", {"mine": scenes, "plain": partial(SyntheticScenes, length=1)})
     assert [mixed.group(i) for i in (0, 2, 3, 4)] == ["mine-sequence 0", "mine-sequence 1", None, None]
+
+
+def test_a_selection_and_a_mixture_say_what_their_parts_were_checked_on() -> None:
+    class Downloaded(SyntheticScenes):
+        verified = "checked on all scenes"
+        download = (("scenes.zip", "4 of 4 scenes"),)
+
+    scenes = partial(Downloaded, length=4)
+    selected = Subset(scenes("val"), [2])
+    assert (selected.verified, selected.download) == (Downloaded.verified, Downloaded.download)
+    mixed = MixtureDataset("val", {"mine": scenes, "plain": partial(SyntheticScenes, length=1)})
+    assert mixed.verified == "mine: checked on all scenes"
+    assert mixed.download == (("mine: scenes.zip", "4 of 4 scenes"),)

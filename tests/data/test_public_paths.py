@@ -1,11 +1,14 @@
 import importlib
 import inspect
 import pkgutil
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import fusionseg.data
 from fusionseg.data import SegmentationDataset, ViewChange
+from fusionseg.data.base import UNVERIFIED
 from fusionseg.data.cache import DiskCache, MemoryCache, _Cached
 from fusionseg.data.mapped_classes import MappedClasses
 
@@ -19,6 +22,17 @@ def test_every_dataset_and_every_change_of_views_is_exported() -> None:
     parts -= {_Cached, MemoryCache, DiskCache, MappedClasses}
     assert {part.__name__ for part in parts} | {"Augmentation"} == set(fusionseg.data.__all__)
     assert all(getattr(fusionseg.data, part.__name__) is part for part in parts)
+
+
+def test_the_documentation_lists_every_dataset_and_marks_those_that_are_unverified() -> None:
+    page = Path(__file__).parents[2] / "docs" / "datasets.md"
+    table = page.read_text(encoding="utf-8").partition("Further kinds of labels")[0]
+    rows = dict(re.findall(r"^\| `(\w+)` \|(.*)", table, re.MULTILINE))
+    kinds = {name: getattr(fusionseg.data, name) for name in fusionseg.data.__all__}
+    parts = {name: kind for name, kind in kinds.items() if issubclass(kind, SegmentationDataset)}
+    assert rows.keys() == parts.keys() - {"SegmentationDataset", "Subset"}
+    for name, row in rows.items():
+        assert ("| *unverified on the download* |" in row) == (parts[name].verified == UNVERIFIED), name
 
 
 def test_the_package_is_imported_without_lightning() -> None:
