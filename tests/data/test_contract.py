@@ -23,10 +23,10 @@ from fusionseg.data.folder import Folder
 from fusionseg.data.mixture import MixtureDataset
 from fusionseg.data.nyuv2 import NYUv2
 from fusionseg.data.nyuv2_copy import NYUv2Copy
-from fusionseg.data.rgbd import RGBD
-from fusionseg.data.stanford_background import StanfordBackground
 from fusionseg.data.pascal_context import PascalContext
 from fusionseg.data.pascal_voc import PascalVOC
+from fusionseg.data.rgbd import RGBD
+from fusionseg.data.stanford_background import StanfordBackground
 from fusionseg.data.subset import Subset
 from fusionseg.data.synthetic import SyntheticScenes
 from fusionseg.sample import VOID
