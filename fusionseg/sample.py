@@ -21,6 +21,7 @@ key         shape      dtype                              meaning
 `semantic`  (H, W)     int64                              class id, `VOID` where unlabelled
 `region`    (H, W)     int64 in [0, 65535]                region id, arbitrary per image, 0: unlabelled
 `depth`     (H, W)     float32                            meters, 0 where invalid (only some data sets)
+`disparity` (H, W)     float32                            pixels, 0 where invalid (only some data sets)
 `normals`   (3, H, W)  float32                            unit vectors (x right, y down, z away), 0: invalid
 `name`      -          str                                unique in its split
 `index`     -          int, evaluation only               what to ask `dataset.truth` for
@@ -127,7 +128,8 @@ class Truth:
         has_regions: Whether anybody labelled regions. If not, things cannot be told apart, and no segment is
             scored.
         maps: Labels of further kinds by their task's name, such as `depth` (H, W) float32 in meters, 0 where
-            invalid, or `normals` (3, H, W) float32, the zero vector where invalid.
+            invalid, `disparity` (H, W) float32 in pixels, 0 where invalid, or `normals` (3, H, W) float32,
+            the zero vector where invalid.
     """
 
     semantic: IntMap

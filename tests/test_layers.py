@@ -27,7 +27,7 @@ LAYERS = [
 """From top to bottom; the entry point is apart, because it imports commands by name."""
 
 SHARED = {
-    "heads": "base dense limits ranges region region_targets region_decoding region_graph region_clustering "
+    "heads": "base dense limits positive ranges region region_targets region_decoding region_graph region_clustering "
     "query_decoder query_target query_loss query_decoding "
     "region_boxes region_proposals region_samples region_rois region_pasting",
     "losses": "base additive parts enlarging",
@@ -36,7 +36,7 @@ SHARED = {
     "instances benchmark_sums reliability risk_coverage",
     "data": "base layout subset samples augmentation components samplers cache checks merged_classes surfaces "
     "declaration label_statistics mapped_classes photo_notices late_loader corrupting view_changes warping "
-    "folds nyu_metadata nyu_copies voc_classes",
+    "folds nyu_metadata nyu_copies voc_classes camvid_frames cityscapes_files cityscapes_labels",
     "networks": "base backbone decoder depthwise encoder layout pretrained pyramid stages",
     "untrained": "base felzenszwalb",
 }

@@ -48,17 +48,18 @@ class Turned(NamedTuple):
     def values(self, kind: str, plane: Array) -> Array:
         """A map (H, W) or (H, W, C) of a further kind at the nearest pixels, 0 where nothing is known.
 
-        Depth is that along the new line of sight, and normals turn with the camera.
+        Depth is that along the new line of sight, disparity its inverse, and normals turn with the camera.
         """
         height, width = size_of(plane)
         x, y, inside = self.places((height, width))
         moved = _nearest(plane, x, y) * (inside if plane.ndim == 2 else inside[..., None])
         if kind == "normals":
             moved = moved @ self.rotation.T
-        if kind == "depth":
+        if kind in ("depth", "disparity"):
             focal = max(height, width)
             directions = np.dstack([(x - width / 2) / focal, (y - height / 2) / focal, np.ones_like(x)])
-            moved = moved * (directions @ self.rotation[2])
+            along = directions @ self.rotation[2]
+            moved = moved * along if kind == "depth" else moved / np.where(inside, along, 1)
         return moved.astype(plane.dtype)
 
     def homography(self, size: tuple[int, int]) -> npt.NDArray[np.float64]:

@@ -40,7 +40,8 @@ class Augmentation:
             that depth is divided by the zoom and a thing's depth goes with its size, as in the training of
             MTAN on NYUv2 (Liu et al., CVPR 2019, arXiv:1803.10704). Normals keep their values there too,
             which is an approximation. The data set's own scale, in `__call__` the argument `zoom`, is a
-            change of resolution and never changes depth.
+            change of resolution and never changes depth. Labels of `disparity`, an inverse depth, are
+            multiplied where those of depth are divided.
         changes: Recipes of what happens to a view then, in order: `RandomCorruption`, `RandomErasing`,
             `CopyPaste`, `TorchvisionTransform`.
 
@@ -165,6 +166,8 @@ class Augmentation:
             views["normals"] = turned(views["normals"], warp)
         if "depth" in views and self.depth_by_zoom:
             views["depth"] = views["depth"] / np.float32(random_zoom)
+        if "disparity" in views and self.depth_by_zoom:
+            views["disparity"] = views["disparity"] * np.float32(random_zoom)
         return views
 
 

@@ -54,7 +54,8 @@ class Pixels(NamedTuple):
         semantic: Class ids (H, W) uint8, 255 where unlabeled.
         region: Region ids (H, W) uint16, 0 where unlabeled.
         maps: Label maps of further kinds by their task's name, float32 with channels last, as OpenCV wants
-            them: `depth` (H, W) in meters, 0 where invalid; `normals` (H, W, 3), unit vectors (x right, y
+            them: `depth` (H, W) in meters, 0 where invalid; `disparity` (H, W) in pixels of the original
+            image or as another inverse depth, 0 where invalid; `normals` (H, W, 3), unit vectors (x right, y
             down, z away from the camera) of the visible side of surfaces, the zero vector where invalid.
     """
 
@@ -83,6 +84,8 @@ class SegmentationDataset(ABC):
     Attributes:
         splits: The splits that the dataset has.
         classes: Names, colors and kinds of the classes, and what a region is.
+        notices: What is to be said of the files before they are used, such as that they are a copy in another
+            size, in lines.
         channels: Channels of an image.
         value_range: The values in the files of images of more than 8 bits that are black and white; None
             where they fill their type. Images of 8 bits always do. Predictions of images in files go by it.
@@ -100,6 +103,7 @@ class SegmentationDataset(ABC):
 
     splits: ClassVar[tuple[Split, ...]] = ("train", "val", "test")
     classes: Classes
+    notices: tuple[str, ...] = ()
     channels: int = 3
     value_range: ValueRange | None = None
     depth_limit: float | None = None

@@ -82,6 +82,7 @@ class MixtureDataset(SegmentationDataset):
         }
         self.every = every
         self.channels = _channels(every)
+        self.notices = tuple(f"{name}: {line}" for name, part in every.items() for line in part.notices)
         ranges = {dataset.value_range for dataset in every.values()}
         self.value_range = ranges.pop() if len(ranges) == 1 else None
         limits = {dataset.depth_limit for dataset in every.values()}

@@ -28,11 +28,15 @@ SHALLOW = "have 8 bits, to which the value range is not applied: they are read a
 
 
 def photo_notices(dataset: SegmentationDataset) -> Iterator[str]:
-    """A line each for photos with an EXIF orientation and for values that do not fit a range or have none.
+    """What is to be said of the images of a split before they are used, in lines.
+
+    These are the dataset's own notices, and a line each for photos with an EXIF orientation and for values
+    that do not fit a range or have none.
 
     Args:
         dataset: One split; some of its images at even distances are looked at.
     """
+    yield from dataset.notices
     chosen = [dataset.photo(index) for index in _spread(len(dataset), _FILES)]
     photos = [path for path in chosen if path is not None]
     turned = [path for path in photos if orientation(path) > 1]

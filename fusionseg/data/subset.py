@@ -27,6 +27,7 @@ class Subset(SegmentationDataset):
         self.indices = tuple(indices)
         self.split = dataset.split
         self.classes = dataset.classes
+        self.notices = dataset.notices
         self.channels = dataset.channels
         self.value_range = dataset.value_range
         self.depth_limit = dataset.depth_limit

@@ -5,6 +5,7 @@ from fusionseg.heads.base import ExtraHead, Head
 from fusionseg.heads.boundary import BoundaryHead
 from fusionseg.heads.center_offset import CenterOffsetHead
 from fusionseg.heads.depth import DepthHead
+from fusionseg.heads.disparity import DisparityHead
 from fusionseg.heads.distance import DistanceHead
 from fusionseg.heads.embedding import EmbeddingHead
 from fusionseg.heads.mask_query import MaskQueryHead
@@ -21,6 +22,7 @@ __all__ = [
     "BoundaryHead",
     "CenterOffsetHead",
     "DepthHead",
+    "DisparityHead",
     "DistanceHead",
     "EmbeddingHead",
     "ExtraHead",

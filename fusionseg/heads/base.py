@@ -31,7 +31,7 @@ class Head(nn.Module, ABC):
     """
 
     task: ClassVar[str]
-    """The task's name and the key of its labels in a sample: `semantic`, `region`, `depth` or `normals`.
+    """The task's name and the key of its labels in a sample: `semantic`, `region`, `depth`, `normals` ...
 
     `scene`, what the whole image shows, has no labels of its own.
     """
@@ -78,6 +78,7 @@ class Head(nn.Module, ABC):
         - `semantic`: class ids (B, H, W) int64
         - `region`: region ids (B, H, W) int64, positive
         - `depth`: meters (B, H, W) float32, positive
+        - `disparity`: in the labels' unit (B, H, W) float32, positive
         - `normals`: unit vectors (B, 3, H, W) float32
         - `scene`: the probability of each class to be present (B, C) float32, whatever the frame
         """

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from fusionseg.metrics.boundary import BoundaryMetrics
     from fusionseg.metrics.boundary_calibration import BoundaryCalibration
     from fusionseg.metrics.calibration import ClassCalibration
-    from fusionseg.metrics.depth import DepthMetrics
+    from fusionseg.metrics.depth import DepthMetrics, DisparityMetrics
     from fusionseg.metrics.instance_scores import InstanceScores
     from fusionseg.metrics.normals import NormalsMetrics
     from fusionseg.metrics.panoptic import PanopticQuality
@@ -24,6 +24,7 @@ __all__ = [
     "BoundaryMetrics",
     "ClassCalibration",
     "DepthMetrics",
+    "DisparityMetrics",
     "FusedMetrics",
     "ImageMetric",
     "InstanceScores",
@@ -45,6 +46,7 @@ _HOMES = {
     "BoundaryMetrics": "boundary",
     "ClassCalibration": "calibration",
     "DepthMetrics": "depth",
+    "DisparityMetrics": "depth",
     "FusedMetrics": "semantic",
     "ImageMetric": "base",
     "MetricSuite": "suite",

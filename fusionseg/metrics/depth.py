@@ -1,4 +1,4 @@
-"""Errors of depth in meters, and the share of pixels whose depth is within a factor of the true one."""
+"""Errors of depth and disparity, and the share of pixels that are within a factor of the true one."""
 
 import numpy as np
 import numpy.typing as npt
@@ -34,16 +34,27 @@ class DepthMetrics(ImageMetric):
     main = "depth_delta1"
 
     def __init__(self) -> None:
-        super().__init__({"depth": np.zeros(len(DEPTH_SUMS))})
+        super().__init__({self.answer: np.zeros(len(DEPTH_SUMS))})
 
     def sums(self, answer: Answer, truth: Truth) -> Counted:
-        """`depth_sums` of one image; zeros where the truth has no depth."""
-        depth = truth.maps.get("depth")
-        return {"depth": np.zeros(len(DEPTH_SUMS)) if depth is None else depth_sums(answer, depth)}
+        """`depth_sums` of one image; zeros where the truth has no such labels."""
+        labels = truth.maps.get(self.answer)
+        return {self.answer: np.zeros(len(DEPTH_SUMS)) if labels is None else depth_sums(answer, labels)}
 
     def figures(self, sums: Counted) -> dict[str, float]:
         """`depth_figures` of a set of images."""
-        return depth_figures(sums["depth"])
+        return depth_figures(sums[self.answer], self.answer)
+
+
+class DisparityMetrics(DepthMetrics):
+    """The same of disparity, in the unit of its labels: `disparity_abs_error` and so on.
+
+    The accuracies are those of the depth that the disparity stands for, as a factor between two disparities
+    is the one between their depths.
+    """
+
+    answer = "disparity"
+    main = "disparity_delta1"
 
 
 def depth_sums(prediction: npt.NDArray[np.floating], truth: npt.NDArray[np.floating]) -> Floats:
@@ -54,8 +65,8 @@ def depth_sums(prediction: npt.NDArray[np.floating], truth: npt.NDArray[np.float
     leads from it to the truth. In the errors it counts as it is.
 
     Args:
-        prediction: Depth (H, W) in meters; its values on invalid pixels do not matter.
-        truth: Depth (H, W) in meters, 0 where invalid.
+        prediction: Depth or disparity (H, W); its values on invalid pixels do not matter.
+        truth: The same of the labels, 0 where invalid.
 
     Raises:
         ValueError: If the sizes differ or the prediction is not finite on valid pixels.
@@ -80,20 +91,22 @@ def depth_sums(prediction: npt.NDArray[np.floating], truth: npt.NDArray[np.float
     return np.array([p.size, error.sum(), (error / t).sum(), error @ error, *within], np.float64)
 
 
-def depth_figures(sums: Floats) -> dict[str, float]:
+def depth_figures(sums: Floats, name: str = "depth") -> dict[str, float]:
     """The figures of a set of images: means over its valid pixels, NaN where there are none.
 
-    `depth_abs_error` is the mean of |p - t| in meters, `depth_rel_error` that of |p - t| / t, `depth_rmse`
-    the root of the mean of (p - t)^2 in meters; smaller is better. `depth_delta1` to `depth_delta3` are the
-    shares of pixels within a factor of 1.25, 1.25^2 and 1.25^3, in [0, 1].
+    `depth_abs_error` is the mean of |p - t| in the labels' unit (meters), `depth_rel_error` that of
+    |p - t| / t, `depth_rmse` the root of the mean of (p - t)^2 in the labels' unit; smaller is better.
+    `depth_delta1` to `depth_delta3` are the shares of pixels within a factor of 1.25, 1.25^2 and 1.25^3, in
+    [0, 1].
 
     Args:
         sums: The sum of `depth_sums` over a set of images.
+        name: How the figures' names begin.
     """
     pixels, absolute, relative, squared, *within = sums
     figures = {
-        "depth_abs_error": float(ratio(absolute, pixels)),
-        "depth_rel_error": float(ratio(relative, pixels)),
-        "depth_rmse": float(np.sqrt(ratio(squared, pixels))),
+        f"{name}_abs_error": float(ratio(absolute, pixels)),
+        f"{name}_rel_error": float(ratio(relative, pixels)),
+        f"{name}_rmse": float(np.sqrt(ratio(squared, pixels))),
     }
-    return figures | {f"depth_delta{n}": float(ratio(count, pixels)) for n, count in enumerate(within, 1)}
+    return figures | {f"{name}_delta{n}": float(ratio(count, pixels)) for n, count in enumerate(within, 1)}

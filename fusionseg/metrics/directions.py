@@ -2,7 +2,7 @@
 
 ERRORS = (
     *("loss", "voi", "rand_error", "depth_abs_error", "depth_rel_error", "depth_rmse"),
-    *("normals_mean", "normals_median"),
+    *("disparity_abs_error", "disparity_rel_error", "disparity_rmse", "normals_mean", "normals_median"),
 )
 """How the names of figures begin of which less is better."""
 
@@ -10,6 +10,7 @@ ERRORS = (
 SCORES = (
     *("score", "miou", "iou", "accuracy", "mean_accuracy", "f1", "precision", "recall", "fused", "covering"),
     *("boundary_f", "boundary_precision", "boundary_recall", "pq", "sq", "rq", "scene_map", "depth_delta"),
+    "disparity_delta",
 )
 """How the names of figures begin of which more is better; those of own metrics may be of neither."""
 

@@ -95,6 +95,9 @@ def test_depth_and_normals_are_those_that_the_turned_camera_measures(turn: Turne
     found = turn.values("depth", depth)
     assert found.dtype == np.float32
     assert not found[~inside].any()
+    inverse = turn.values("disparity", 7 / depth)
+    assert inverse[inside] == pytest.approx(7 / found[inside], rel=1e-5)
+    assert not inverse[~inside].any()
     # the nearest pixel is up to 0.71 pixels away
     assert np.abs(found / expected - 1)[inside].max() < 0.01
     moved = turn.values("normals", normals)

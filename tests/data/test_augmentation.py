@@ -281,6 +281,15 @@ def test_depth_is_divided_by_the_random_zoom_only_if_asked() -> None:
     assert np.array_equal(views[0]["normals"], views[1]["normals"])
 
 
+def test_disparity_is_multiplied_where_depth_is_divided() -> None:
+    depth = np.full((40, 56), 8, np.float32)
+    given = pixels()._replace(maps={"depth": depth, "disparity": 4 / depth})
+    for divided in (False, True):
+        maps = Augmentation((2.0, 2.0), depth_by_zoom=divided)(given, (32, 32), 0.5, RNG(1)).maps
+        assert maps["depth"].any()
+        assert np.array_equal(maps["disparity"] * maps["depth"], 4 * (maps["depth"] > 0))
+
+
 def test_maps_change_nothing_of_image_and_labels() -> None:
     given = pixels()
     maps = {"depth": RNG(1).random((40, 56), np.float32), "normals": RNG(1).random((40, 56, 3), np.float32)}

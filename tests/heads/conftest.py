@@ -1,4 +1,4 @@
-"""Surfaces with exact depth and normals for the tests of heads."""
+"""Surfaces with exact depth, disparity and normals for the tests of heads."""
 
 from collections.abc import Callable
 
@@ -11,9 +11,9 @@ from fusionseg.sample import Sample
 
 
 def surfaces(number: int, size: tuple[int, int]) -> Sample:
-    """A ball in front of a tilted wall, seen by parallel rays: depth (B, H, W) and normals (B, 3, H, W).
+    """A ball in front of a tilted wall, seen by parallel rays: depth, disparity (B, H, W), normals (B, 3, H, W).
 
-    One unit of length is the image's height. The pixels of a block are invalid.
+    The disparity is 40 / depth. One unit of length is the image's height. The pixels of a block are invalid.
     """
     height, width = size
     rows = torch.arange(height) / height
@@ -30,7 +30,9 @@ def surfaces(number: int, size: tuple[int, int]) -> Sample:
         normal[:, : height // 8, : width // 4] = 0
         depths.append(depth)
         normals.append(normal)
-    return {"depth": torch.stack(depths), "normals": torch.stack(normals)}
+    depth = torch.stack(depths)
+    disparity = (40 / depth).where(depth > 0, 0)
+    return {"depth": depth, "disparity": disparity, "normals": torch.stack(normals)}
 
 
 def _wall(x: Tensor, y: Tensor, slope: tuple[float, float]) -> tuple[Tensor, Tensor]:
@@ -50,7 +52,7 @@ def _ball(x: Tensor, y: Tensor, center: tuple[float, float], radius: float) -> t
 
 @pytest.fixture
 def scenes(scenes: Callable[..., Sample]) -> Callable[..., Sample]:
-    """Batches of synthetic scenes with the depth and normals of other surfaces."""
+    """Batches of synthetic scenes with the depth, disparity and normals of other surfaces."""
 
     def batch(number: int = 2, size: tuple[int, int] = (64, 96)) -> Sample:
         return scenes(number, size) | surfaces(number, size)

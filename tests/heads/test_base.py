@@ -24,6 +24,7 @@ from fusionseg.heads import (
     BoundaryHead,
     CenterOffsetHead,
     DepthHead,
+    DisparityHead,
     DistanceHead,
     EmbeddingHead,
     Head,
@@ -44,7 +45,7 @@ from fusionseg.sample import VOID, Classes, Frame, Sample, Truth
 
 Scenes = Callable[..., Sample]
 CLASSES = 6
-UNLABELLED = {"semantic": VOID, "region": 0, "depth": 0, "normals": 0}
+UNLABELLED = {"semantic": VOID, "region": 0, "depth": 0, "disparity": 0, "normals": 0}
 """The label maps of a batch, and their value where nothing is labelled."""
 
 
@@ -110,12 +111,14 @@ EXAMPLES: dict[str, tuple[Callable[[int, int], Head], Callable[[Sample], Sample]
         same,
         (1, None, 0.95),
     ),
+    "disparity": (lambda width, classes: DisparityHead(width, scale=10.0), same, (1, None, 0.95)),
     "normals": (lambda width, classes: NormalsHead(width), same, (1, None, 0.95)),
 }
 LABELS = {
     "semantic": ((4, 160, 200), torch.int64),
     "region": ((4, 160, 200), torch.int64),
     "depth": ((4, 160, 200), torch.float32),
+    "disparity": ((4, 160, 200), torch.float32),
     "normals": ((4, 3, 160, 200), torch.float32),
     "scene": ((4, CLASSES), torch.float32),
 }
@@ -144,12 +147,12 @@ head_and_view = pytest.mark.parametrize(
 def agreement(head: Head, labels: Tensor, batch: Sample, num_classes: int) -> float:
     """How well labels agree with the truth over all images.
 
-    It is the mIoU, the covering, the share of right decisions, or the share of valid pixels whose depth is within 1 %
-    or whose normal within 2 degrees of the truth.
+    It is the mIoU, the covering, the share of right decisions, or the share of valid pixels whose depth or disparity is
+    within 1 % or whose normal within 2 degrees of the truth.
     """
-    if head.task == "depth":
-        valid = batch["depth"] > 0
-        close = (labels / batch["depth"] - 1).abs() < 0.01
+    if head.task in ("depth", "disparity"):
+        valid = batch[head.task] > 0
+        close = (labels / batch[head.task] - 1).abs() < 0.01
         return close[valid].float().mean().item()
     if head.task == "normals":
         valid = batch["normals"].any(1)
@@ -438,7 +441,9 @@ def test_losses_do_not_wait_for_the_device_unless_the_head_says_so(
 def truth_of(batch: Sample, i: int) -> Truth:
     """The labels of the i-th image of a batch."""
     maps = {key: batch[key][i].numpy() for key in UNLABELLED}
-    return Truth(maps["semantic"], maps["region"], maps={key: maps[key] for key in ("depth", "normals")})
+    return Truth(
+        maps["semantic"], maps["region"], maps={key: maps[key] for key in ("depth", "disparity", "normals")}
+    )
 
 
 @head_and_view

@@ -55,6 +55,7 @@ def images(number: int, seed: int = 0) -> list[tuple[Prediction, Truth]]:
             "panoptic": semantic * OFFSET + np.where(semantic == 1, region, 0),
             "scene": rng.random(3).astype(np.float32),
             "depth": (depth * rng.uniform(0.7, 1.4, depth.shape)).astype(np.float32),
+            "disparity": (9 / depth * rng.uniform(0.7, 1.4, depth.shape)).astype(np.float32),
             "normals": (normals + rng.normal(size=normals.shape) / 3).astype(np.float32),
             "log_probabilities": np.log(rng.dirichlet(np.ones(3), (12, 15)))
             .transpose(2, 0, 1)
@@ -65,7 +66,7 @@ def images(number: int, seed: int = 0) -> list[tuple[Prediction, Truth]]:
         true[:2] = 255
         regions = np.where(rng.random(region.shape) < 0.9, region, 0)
         regions[:, :4] = 4
-        maps = {"depth": depth, "normals": normals}
+        maps = {"depth": depth, "disparity": 9 / depth, "normals": normals}
         pairs.append((Prediction(str(name), answers), Truth(true, regions, maps=maps)))
     return pairs
 
@@ -88,7 +89,7 @@ def plain(figures: dict[str, torch.Tensor]) -> dict[str, float]:
 def test_every_metric_is_exported_and_all_kinds_are_tried() -> None:
     names = {kind.__name__ for kind in kinds()}
     assert names | {"ImageMetric", "MetricSuite"} == set(fusionseg.metrics.__all__)
-    assert len(names) == 14
+    assert len(names) == 15
 
 
 def test_figures_are_those_of_the_added_sums(metric: ImageMetric) -> None:

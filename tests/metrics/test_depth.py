@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from fusionseg.metrics import DepthMetrics
+from fusionseg.metrics import DepthMetrics, DisparityMetrics
 from fusionseg.metrics.depth import DEPTH_SUMS, depth_figures, depth_sums
 from fusionseg.sample import Truth
 
@@ -88,6 +88,22 @@ def test_errors_of_a_set_are_means_over_its_pixels_and_not_over_its_images() -> 
     expected = depth_figures(depth_sums(together[0], together[1]))
     figures = {name: value.item() for name, value in metric.compute().items()}
     assert figures == pytest.approx(expected, rel=1e-12)
+
+
+def test_accuracies_of_disparity_are_those_of_the_depth_that_it_stands_for() -> None:
+    prediction, depth = random_depth(4)
+    metric, other = DepthMetrics(), DisparityMetrics()
+    disparity = np.divide(500, depth, out=np.zeros_like(depth), where=depth > 0)
+    truth = Truth(np.zeros((1, 1), int), np.zeros((1, 1), int), maps={"depth": depth, "disparity": disparity})
+    metric.update(prediction, truth)
+    other.update(500 / prediction, truth)
+    expected, found = metric.compute(), other.compute()
+    assert [found[f"disparity_delta{n}"] for n in (1, 2, 3)] == [
+        expected[f"depth_delta{n}"] for n in (1, 2, 3)
+    ]
+    error = np.abs(500 / prediction - disparity)[depth > 0]
+    assert found["disparity_abs_error"] == pytest.approx(error.mean())
+    assert found["disparity_rmse"] == pytest.approx(np.sqrt((error**2).mean()))
 
 
 def test_invalid_pixels_do_not_matter() -> None:

@@ -20,6 +20,8 @@ NAMES = {
     "scene_map": "scene mAP",
     "depth_delta1": "depth \N{GREEK SMALL LETTER DELTA}1",
     "depth_rmse": "depth RMSE",
+    "disparity_delta1": "disparity \N{GREEK SMALL LETTER DELTA}1",
+    "disparity_rmse": "disparity RMSE",
     "normals_within_11": "normals within 11\N{DEGREE SIGN}",
     "normals_mean": "normals, mean angle",
 }
@@ -33,6 +35,7 @@ HEADLINES = (
     "miou_fused",
     "scene_map",
     "depth_delta1",
+    "disparity_delta1",
     "normals_within_11",
 )
 """The figures of the first table, as far as they are measured; all others are in the one of all figures."""

@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from fusionseg.metrics import (
     BoundaryMetrics,
     DepthMetrics,
+    DisparityMetrics,
     FusedMetrics,
     MetricSuite,
     NormalsMetrics,
@@ -42,6 +43,7 @@ def suite_of_sums(
         "panoptic": None if things is None else PanopticQuality(max(1, number), things),
         "scene": SceneMetrics(max(1, number)),
         "depth": DepthMetrics(),
+        "disparity": DisparityMetrics(),
         "normals": NormalsMetrics(),
     }
     metrics = [metric for metric in made.values() if metric is not None and set(metric.names) <= set(shapes)]

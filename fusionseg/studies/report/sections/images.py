@@ -13,7 +13,13 @@ from fusionseg.studies.report.question import Question
 TRUTH = " truth"
 PREDICTION = " prediction"
 
-FIGURES = {"semantic": "miou", "region": "covering", "depth": "depth_delta1", "normals": "normals_within_11"}
+FIGURES = {
+    "semantic": "miou",
+    "region": "covering",
+    "depth": "depth_delta1",
+    "disparity": "disparity_delta1",
+    "normals": "normals_within_11",
+}
 """The figure that is shown of each task."""
 
 
