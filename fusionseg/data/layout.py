@@ -1,6 +1,7 @@
 """Checks the layout of a data set and reads its label files, with errors that name the file."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -8,7 +9,7 @@ import numpy.typing as npt
 from fusionseg.data.base import DataError
 from fusionseg.files.images import read_labels, read_palette_labels
 from fusionseg.files.matching import by_stem, some
-from fusionseg.files.photos import orientation
+from fusionseg.files.photos import opened, orientation
 from fusionseg.files.readable_path import ReadablePath
 from fusionseg.sample import VOID, Array, Classes, Color, IntMap
 
@@ -24,6 +25,45 @@ def check_layout(paths: Iterable[ReadablePath], layout: str) -> None:
         raise DataError(
             f"not found: {', '.join(missing)}; expected this layout (set root to its top folder):\n{layout}"
         )
+
+
+def check_level(root: Path, folders: Collection[str]) -> None:
+    """Raises a DataError if the folders are not in `root`, but above it or in one of its folders.
+
+    Args:
+        root: What was given as the top folder of a data set.
+        folders: The names of folders that are there in the official layout.
+    """
+
+    def holds(place: Path) -> bool:
+        return all((place / name).is_dir() for name in folders)
+
+    if holds(root) or not root.is_dir():
+        return
+    below = sorted(path for path in root.iterdir() if path.is_dir())
+    for place in (*root.absolute().parents[:3], *below):
+        if holds(place):
+            raise DataError(
+                f"expected {', '.join(folders)} in {root}, found them in {place}: set root to that folder"
+            )
+
+
+def size_notices(photo: ReadablePath, name: str, size: tuple[int, int]) -> tuple[str, ...]:
+    """A line if a photo has not the size of the official ones, for `SegmentationDataset.notices`.
+
+    Args:
+        photo: The photo; only its header is read.
+        name: What the data set is called.
+        size: Width and height of the official photos.
+    """
+    with opened(photo) as image:
+        found = image.size
+    if found == size:
+        return ()
+    return (
+        f"{photo} is of a copy of {name} in another size: {found[0]} x {found[1]}, where the official photos "
+        f"have {size[0]} x {size[1]}; scores do not compare with those on the official files",
+    )
 
 
 def names_in(path: ReadablePath) -> list[str]:

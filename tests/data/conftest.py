@@ -62,6 +62,32 @@ def camvid(tmp_path: Path) -> Path:
     return tmp_path
 
 
+CAMVID_FRAMES = {
+    "train": ("0001TP_008520", "0006R0_f00930", "0016E5_07920", "0016E5_08190"),
+    "val": ("0016E5_07959", "0016E5_08159"),
+    "test": ("0001TP_008550", "Seq05VD_f00000"),
+}
+CAMVID_COLORS = np.array(
+    [(128, 128, 128), (128, 64, 128), (64, 0, 128), (64, 64, 0), (0, 128, 192), (192, 128, 192)]
+)
+"""The colors of Sky, Road, Car, Pedestrian, Bicyclist and Truck_Bus in place of the classes of synthetic scenes."""
+
+
+@pytest.fixture
+def camvid32(tmp_path: Path) -> Path:
+    """CamVid in the layout of its authors: in each split synthetic scenes, the last row of which is Void."""
+    for split, names in CAMVID_FRAMES.items():
+        scenes = SyntheticScenes(split, len(names), (48, 64))  # type: ignore[arg-type]
+        for i, name in enumerate(names):
+            image, semantic, *_ = scenes.read(i)
+            colors = CAMVID_COLORS[semantic]
+            colors[-1] = 0
+            save(tmp_path / f"camvid/701_StillsRaw_full/{name}.png", image)
+            save(tmp_path / f"camvid/LabeledApproved_full/{name}_L.png", colors)
+    (tmp_path / "camvid/label_colors.txt").write_text("64 128 64\tAnimal\n0 0 0\t\tVoid\n64 192 0\tWall\n")
+    return tmp_path / "camvid"
+
+
 @pytest.fixture
 def coco(tmp_path: Path) -> Path:
     """COCO panoptic: grass (stuff, category 90) around two persons (1), a crowd of persons, and void."""

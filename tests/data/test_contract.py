@@ -7,6 +7,7 @@ import pkgutil
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +18,8 @@ from fusionseg.data.base import SegmentationDataset, Split, channels_first
 from fusionseg.data.bsds500 import BSDS500
 from fusionseg.data.cache import _Cached
 from fusionseg.data.camvid import CamVid
+from fusionseg.data.camvid32 import CamVid32
+from fusionseg.data.cityscapes import Cityscapes
 from fusionseg.data.coco_panoptic import CocoPanoptic
 from fusionseg.data.dsb2018 import DSB2018
 from fusionseg.data.folder import Folder
@@ -37,14 +40,16 @@ REAL: dict[type[SegmentationDataset], str] = {
     CocoPanoptic: "coco_panoptic",
     DSB2018: "dsb2018",
 }
-FAKES: dict[type[SegmentationDataset], str] = {
-    ADE20K: "ade20k",
-    NYUv2: "nyu",
-    PascalContext: "context",
-    PascalVOC: "voc",
-    StanfordBackground: "stanford",
+FAKES: dict[type[SegmentationDataset], tuple[str, dict[str, Any]]] = {
+    ADE20K: ("ade20k", {}),
+    CamVid32: ("camvid32", {"min_area": 5}),
+    Cityscapes: ("cityscapes", {"disparity": True}),
+    NYUv2: ("nyu", {"val_scenes": 0.5}),
+    PascalContext: ("context", {}),
+    PascalVOC: ("voc", {}),
+    StanfordBackground: ("stanford", {}),
 }
-"""The fixtures that write files in the official layout, where real ones are not at hand or too few for a split."""
+"""The fixtures that write files in the official layout, as real ones are too few or none, and further arguments."""
 WITHOUT_CLASSES = (BSDS500,)
 Recipe = Callable[[Split], SegmentationDataset]
 
@@ -81,8 +86,8 @@ def recipe(request: pytest.FixtureRequest, folder: Callable[..., Path]) -> Recip
         copy = request.getfixturevalue("nyu_copy")("NYUD_MT")
         return lambda split: NYUv2Copy(split, copy, normals=True)
     if kind in FAKES:
-        fake = request.getfixturevalue(FAKES[kind])
-        arguments = {"val_scenes": 0.5} if kind is NYUv2 else {}
+        name, arguments = FAKES[kind]
+        fake = request.getfixturevalue(name)
         return lambda split: kind(split, fake, **arguments)
     if (root := os.environ.get("FUSIONSEG_DATA")) is None:
         pytest.skip("FUSIONSEG_DATA is not set: no real images to read")

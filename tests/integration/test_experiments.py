@@ -89,6 +89,8 @@ def test_an_experiment_makes_a_step(path: Path, request: pytest.FixtureRequest, 
     elif name in ("ADE20K", "PascalVOC"):
         samples = split_samples(name, request.getfixturevalue("data"), tmp_path / "samples")
         root = ["--data.dataset.root", str(samples)]
+    elif name == "Cityscapes":
+        root = ["--data.dataset.root", str(request.getfixturevalue("cityscapes"))]
     elif name == "Folder":
         root = ["--data.dataset.root", str(own_data(tmp_path / "mine"))]
     main(["--config", str(path), *SMALL, *root, "--out", str(tmp_path / "run")])
