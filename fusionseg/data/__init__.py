@@ -2,11 +2,11 @@
 
 A dataset is a subclass of `SegmentationDataset`, one split of some images with their labels. `CamVid`,
 `CamVid32`, `Cityscapes`, `CocoPanoptic`, `PascalVOC`, `ADE20K`, `PascalContext`, `NYUv2`,
-`StanfordBackground`, `BSDS500` and `DSB2018` read the official layouts of these data sets, `NYUv2Copy` reads
-copies that papers use, `Folder` reads images of your own, and `SyntheticScenes` draws scenes without any
-files. `MixtureDataset` mixes several datasets, `RGBD` makes depth a channel of the images of one, and `Subset`
-selects images of one. `Augmentation` makes the random views to train on, and `RandomCorruption`,
-`RandomErasing`, `CopyPaste` and `TorchvisionTransform` are what it may do besides.
+`StanfordBackground`, `BSDS500` and `DSB2018` read the official layouts of these data sets, `NYUv2Copy` and
+`LibMTLArrays` read copies that papers use, `Folder` reads images of your own, and `SyntheticScenes` draws
+scenes without any files. `MixtureDataset` mixes several datasets, `RGBD` makes depth a channel of the images
+of one, and `Subset` selects images of one. `Augmentation` makes the random views to train on, and
+`RandomCorruption`, `RandomErasing`, `CopyPaste` and `TorchvisionTransform` are what it may do besides.
 
 `fusionseg.SegmentationDataModule` makes batches of any of them. It is not here because it imports Lightning,
 which nothing in this package needs.
@@ -30,6 +30,7 @@ from fusionseg.data.coco_panoptic import CocoPanoptic
 from fusionseg.data.copy_paste import CopyPaste
 from fusionseg.data.dsb2018 import DSB2018
 from fusionseg.data.folder import Folder
+from fusionseg.data.libmtl_arrays import LibMTLArrays
 from fusionseg.data.mixture import MixtureDataset
 from fusionseg.data.nyuv2 import NYUv2
 from fusionseg.data.nyuv2_copy import NYUv2Copy
@@ -56,6 +57,7 @@ __all__ = [
     "CocoPanoptic",
     "CopyPaste",
     "Folder",
+    "LibMTLArrays",
     "MixtureDataset",
     "NYUv2",
     "NYUv2Copy",

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from typing_extensions import override
 
-from fusionseg.data.base import DataError, Labels, Pixels, SegmentationDataset, Split
+from fusionseg.data.base import UNVERIFIED, DataError, Labels, Pixels, SegmentationDataset, Split
 from fusionseg.data.camvid_frames import SEQUENCES, sequence_of, split_of
 from fusionseg.data.components import REGION, components
 from fusionseg.data.layout import check_layout, check_level, check_matched, check_size, names_in, size_notices
@@ -92,7 +92,7 @@ class CamVid32(SegmentationDataset):
         DataError: Files are missing or do not match, or there are frames of other sequences.
     """
 
-    verified = "unverified"
+    verified = UNVERIFIED
     classes = Classes(
         names=tuple(_CLASSES),
         colors=tuple(_CLASSES.values()),

@@ -19,6 +19,7 @@ from fusionseg.data.base import (
 )
 from fusionseg.data.components import REGION, components
 from fusionseg.data.layout import check_layout, check_size, class_map, names_in
+from fusionseg.data.normal_axes import Signs, check_signs, normals_along
 from fusionseg.data.nyu_copies import MULTI_TASK, TOOLKIT, copy_in, other_copy
 from fusionseg.data.nyu_metadata import NumClasses, nyu_classes
 from fusionseg.files.archives import tree
@@ -26,7 +27,7 @@ from fusionseg.files.images import LABEL_SUFFIXES, read_labels
 from fusionseg.files.matching import by_stem, some
 from fusionseg.files.photos import photo_suffixes, read_image
 from fusionseg.files.readable_path import ReadablePath
-from fusionseg.files.surface_maps import DEPTH_SUFFIXES, read_depth, read_normals
+from fusionseg.files.surface_maps import DEPTH_SUFFIXES, read_depth
 from fusionseg.sample import VOID, Array
 
 LAYOUT = """    images/<id>.{jpg,png}, segmentation/<id>.png (0 void, 1..40), depth/<id>.npy (meters),
@@ -88,7 +89,7 @@ class NYUv2Copy(SegmentationDataset):
         num_classes: NumClasses = 40,
         depth: bool = True,
         normals: bool = False,
-        normal_signs: tuple[int, int, int] = (1, 1, 1),
+        normal_signs: Signs = (1, 1, 1),
         min_area: int = 1,
     ) -> None:
         super().__init__(split)
@@ -97,9 +98,8 @@ class NYUv2Copy(SegmentationDataset):
         self.copy = self._recognized(num_classes)
         self.classes = nyu_classes(num_classes, REGION)
         self.kinds = ("depth",) * depth + ("normals",) * normals
-        self.signs = np.array(normal_signs, np.float32)
-        if not (self.signs**2 == 1).all():
-            raise ValueError(f"expected normal_signs of 1 and -1, found {tuple(normal_signs)}")
+        check_signs(normal_signs)
+        self.signs = normal_signs
         self.min_area = min_area
         suffixes = {"image": photo_suffixes(), "semantic": LABEL_SUFFIXES, "depth": DEPTH_SUFFIXES}
         self.files = {
@@ -146,7 +146,7 @@ class NYUv2Copy(SegmentationDataset):
         if "depth" in self.kinds:
             maps["depth"] = read_depth(self._file("depth", index))
         if "normals" in self.kinds:
-            maps["normals"] = self._normals(self._file("normals", index))
+            maps["normals"] = normals_along(self._file("normals", index), self.signs)
         for kind, plane in maps.items():
             if plane.shape[:2] != semantic.shape:
                 found = f"{semantic.shape} in {path}, {plane.shape} in {self._file(kind, index)}"
@@ -156,7 +156,7 @@ class NYUv2Copy(SegmentationDataset):
     @override
     def sources(self) -> list[object]:
         files = [found[name] for found in self.files.values() for name in self.names]
-        return [self.signs.tolist(), self.min_area, len(self.classes), *files]
+        return [list(self.signs), self.min_area, len(self.classes), *files]
 
     def _recognized(self, num_classes: NumClasses) -> str:
         """The name of the copy.
@@ -196,20 +196,6 @@ class NYUv2Copy(SegmentationDataset):
 
     def _file(self, kind: str, index: int) -> ReadablePath:
         return self.files[kind][self.names[index]]
-
-    def _normals(self, path: ReadablePath) -> LabelMap:
-        """The normals (H, W, 3) of a file along our axes.
-
-        Raises:
-            DataError: Most of them point away from the camera.
-        """
-        normals = read_normals(path) * self.signs
-        if (normals[..., 2] > 0).sum() > (normals[..., 2] < 0).sum():
-            raise DataError(
-                f"expected normals towards the camera in {path} (x right, y down, z away), found most of "
-                "them away from it: set normal_signs"
-            )
-        return normals
 
 
 def _from_one(path: ReadablePath, number: int) -> npt.NDArray[np.uint8]:

@@ -89,6 +89,34 @@ def camvid32(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
+def libmtl(tmp_path: Path) -> Path:
+    """The arrays of MTAN and LibMTL of `nyuv2` and `cityscapes7`: the synthetic scenes 0, 2 and 10 of each split."""
+    ids = np.array([2, 4, 3, 6, 0, 5])
+    for copy in ("nyuv2", "cityscapes7"):
+        for split in ("train", "val"):
+            scenes = SyntheticScenes(split, 12, (48, 64), depth=True, normals=True)  # type: ignore[arg-type]
+            for i in (0, 2, 10):
+                image, semantic, _, maps = scenes.read(i)
+                label = ids[semantic].astype(float)
+                label[-2:] = -1
+                depth = maps["depth"]
+                if copy != "nyuv2":
+                    depth = np.divide(1, depth, out=np.zeros_like(depth), where=depth > 0)
+                arrays = {"image": image / 255, "label": label, "depth": depth[..., None]}
+                if copy == "nyuv2":
+                    arrays["normal"] = maps["normals"]
+                for part, values in arrays.items():
+                    np.save(_parent(tmp_path / f"arrays/{copy}/{split}/{part}/{i}.npy"), values)
+    return tmp_path / "arrays"
+
+
+@pytest.fixture
+def libmtl_nyuv2(libmtl: Path) -> Path:
+    """Those of `nyuv2`."""
+    return libmtl / "nyuv2"
+
+
+@pytest.fixture
 def coco(tmp_path: Path) -> Path:
     """COCO panoptic: grass (stuff, category 90) around two persons (1), a crowd of persons, and void."""
     categories = [

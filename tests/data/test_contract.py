@@ -23,6 +23,7 @@ from fusionseg.data.cityscapes import Cityscapes
 from fusionseg.data.coco_panoptic import CocoPanoptic
 from fusionseg.data.dsb2018 import DSB2018
 from fusionseg.data.folder import Folder
+from fusionseg.data.libmtl_arrays import LibMTLArrays
 from fusionseg.data.mixture import MixtureDataset
 from fusionseg.data.nyuv2 import NYUv2
 from fusionseg.data.nyuv2_copy import NYUv2Copy
@@ -44,6 +45,7 @@ FAKES: dict[type[SegmentationDataset], tuple[str, dict[str, Any]]] = {
     ADE20K: ("ade20k", {}),
     CamVid32: ("camvid32", {"min_area": 5}),
     Cityscapes: ("cityscapes", {"disparity": True}),
+    LibMTLArrays: ("libmtl_nyuv2", {"copy": "nyuv2"}),
     NYUv2: ("nyu", {"val_scenes": 0.5}),
     PascalContext: ("context", {}),
     PascalVOC: ("voc", {}),
@@ -105,7 +107,9 @@ def test_pixels_have_the_shapes_types_and_ids_that_are_promised(recipe: Recipe) 
             image, semantic, region, maps = dataset.read(index)
             assert image.shape == (*semantic.shape, dataset.channels)
             assert semantic.shape == region.shape
-            assert image.dtype == (np.uint8 if dataset.depth_limit is None else np.uint16)
+            assert image.dtype == (
+                np.uint16 if dataset.depth_limit else np.float32 if dataset.value_range else np.uint8
+            )
             assert [plane.dtype.name for plane in (semantic, region)] == ["uint8", "uint16"]
             assert np.isin(semantic, [*range(len(dataset.classes)), VOID]).all()
             assert (semantic != VOID).any() != isinstance(dataset, WITHOUT_CLASSES)
