@@ -3,7 +3,7 @@
 import posixpath
 import tarfile
 from collections.abc import Iterator
-from io import BufferedReader
+from io import BufferedReader, RawIOBase
 from typing import Literal, NamedTuple
 
 from fusionseg.config.errors import UserError
@@ -52,7 +52,7 @@ def tar_members(source: ByteRange) -> Iterator[tuple[str, TarPlace | str | None]
         UserError: A member is sparse.
     """
     mode: Literal["r:", "r|"] = "r:"
-    reader = BufferedReader(RangeReader(source), tarfile.BLOCKSIZE)
+    reader: BufferedReader[RawIOBase] = BufferedReader(RangeReader(source), tarfile.BLOCKSIZE)
     if isinstance(source, InflatedBytes):
         # one after the other, as it has to be inflated from its beginning on
         mode = "r|"
