@@ -55,7 +55,8 @@ class BSDS500(SegmentationDataset):
     def __init__(self, split: Split, root: str | Path) -> None:
         super().__init__(split)
         top = tree(root, ARCHIVES)
-        top = top if (top / "data").exists() else top / INSIDE
+        inside = top / INSIDE
+        top = inside if inside.exists() and not (top / "data").exists() else top
         photos = top / "data" / "images" / split
         labels = top / "data" / "groundTruth" / split
         check_layout([photos, labels], LAYOUT)

@@ -54,6 +54,7 @@ class ArchiveIndex:
         self.folders: dict[str, dict[str, int]] = {"": {}}
         self.first = ""
         self._places = array("q")
+        self._width = 1
         kind = file.name.lower()
         is_plain = kind.endswith((".zip", ".tar"))
         self._source = source if is_plain else InflatedBytes(source, wbits=31)
@@ -67,8 +68,8 @@ class ArchiveIndex:
 
     def place(self, number: int) -> ZipPlace | TarPlace:
         """Where a file is."""
-        width = len(self._kind._fields)
-        return self._kind(*self._places[width * number : width * (number + 1)])
+        start = self._width * number
+        return self._kind(*self._places[start : start + self._width])
 
     def bytes_of(self, number: int) -> ByteRange:
         """The content of a file, to be read at any place, as an archive inside of the archive has to be.
@@ -99,7 +100,8 @@ class ArchiveIndex:
                 links[path] = place
             else:
                 self.first = self.first or path
-                self._enter(path, len(self._places) // len(place))
+                self._width = len(place)
+                self._enter(path, len(self._places) // self._width)
                 self._places.extend(place)
         for path, target in links.items():
             folder, _, name = normalize("NFC", f"{self.below}/{target}").strip("/").rpartition("/")

@@ -21,20 +21,20 @@ class ArchivePath:
     Args:
         union: The archives.
         folder: The path of the folder that it is in; empty at the top.
-        name: Its name; empty for the top.
+        last: Its name; empty for the top.
     """
 
-    __slots__ = ("_folder", "_name", "_union")
+    __slots__ = ("folder", "last", "union")
 
-    def __init__(self, union: "ArchiveUnion", folder: str, name: str) -> None:
-        self._union = union
-        self._folder = folder
-        self._name = name
+    def __init__(self, union: "ArchiveUnion", folder: str, last: str) -> None:
+        self.union = union
+        self.folder = folder
+        self.last = last
 
     @property
     def name(self) -> str:
         """The last part of the path."""
-        return self._name or self._union.base.name
+        return self.last or self.union.base.name
 
     @property
     def stem(self) -> str:
@@ -54,12 +54,12 @@ class ArchivePath:
     @property
     def parent(self) -> ReadablePath:
         """The folder that it is in."""
-        return self._union.at(self._folder) if self._name else self._union.base.parent
+        return self.union.at(self.folder) if self.last else self.union.base.parent
 
     @property
     def archive(self) -> Path:
         """The archive that it is in, as it lies on disk; of a folder the first one."""
-        found = self._file() or (self._union.archives[0], FOLDER)
+        found = self._file() or (self.union.archives[0], FOLDER)
         return on_disk(found[0].file)
 
     @property
@@ -82,7 +82,7 @@ class ArchivePath:
         return found[0].shown(self._inner) if found else os.fspath(self._place)
 
     def __truediv__(self, key: str | os.PathLike[str], /) -> ReadablePath:
-        return self._union.at(self._inner, key)
+        return self.union.at(self._inner, key)
 
     @override
     def __eq__(self, other: object) -> bool:
@@ -93,8 +93,8 @@ class ArchivePath:
         return hash(os.fspath(self))
 
     def __lt__(self, other: Any, /) -> bool:
-        if isinstance(other, ArchivePath) and other._folder == self._folder:
-            return self._name < other._name
+        if isinstance(other, ArchivePath) and other.folder == self.folder:
+            return self.last < other.last
         return PurePath(self) < PurePath(other)
 
     def __gt__(self, other: Any, /) -> bool:
@@ -120,7 +120,7 @@ class ArchivePath:
         """
         if self._file():
             raise NotADirectoryError(f"expected a folder, found a file: {self}")
-        yield from self._union.inside(self._inner)
+        yield from self.union.inside(self._inner)
 
     def open(self, mode: Literal["rb"], /) -> BinaryIO:
         """The file, to be read; its content is in memory."""
@@ -160,16 +160,16 @@ class ArchivePath:
     @property
     def _inner(self) -> str:
         """The path from the top on."""
-        return f"{self._folder}/{self._name}" if self._folder else self._name
+        return f"{self.folder}/{self.last}" if self.folder else self.last
 
     @property
     def _place(self) -> PurePath:
         """Where unpacking would put it."""
-        return PurePath(self._union.base, self._inner)
+        return PurePath(self.union.base, self._inner)
 
     def _file(self) -> "tuple[ArchiveIndex, int] | None":
         """The archive of this file, and the file's number; None of a folder."""
-        return self._union.file(self._folder, self._name)
+        return self.union.file(self.folder, self.last)
 
     def _opened(self) -> "tuple[ArchiveIndex, int]":
         if (found := self._file()) is None:

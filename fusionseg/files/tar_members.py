@@ -52,11 +52,12 @@ def tar_members(source: ByteRange) -> Iterator[tuple[str, TarPlace | str | None]
         UserError: A member is sparse.
     """
     mode: Literal["r:", "r|"] = "r:"
-    reader: BufferedReader[RawIOBase] = BufferedReader(RangeReader(source), tarfile.BLOCKSIZE)
+    raw: RawIOBase = RangeReader(source)
     if isinstance(source, InflatedBytes):
         # one after the other, as it has to be inflated from its beginning on
         mode = "r|"
-        reader = BufferedReader(ChunkReader(source.chunks()))
+        raw = ChunkReader(source.chunks())
+    reader = BufferedReader(raw, tarfile.BLOCKSIZE)
     with tarfile.open(fileobj=reader, mode=mode, bufsize=2**20) as file:
         while (member := file.next()) is not None:
             file.members.clear()  # type: ignore[attr-defined]  # where it keeps all that it has seen
