@@ -30,12 +30,12 @@ LAYOUT = f"""    ADEChallengeData2016/images/{{training,validation}}/<id>.jpg   
     annotations_instance/{{training,validation}}/<id>.png               ({INSTANCES}, for instances alone)
     {MAPPING}                                 (facebookresearch/Mask2Former, datasets)"""
 
-FULL = f"the full ADE20K, whose classes are others; SceneParsing150 is {SCENES}"
+FULL = "that is the full ADE20K, whose classes are others"
 COPIES = {
     "ADE20K_2021_17_01": FULL,
     "ADE20K_2016_07_26": FULL,
     "index_ade20k.pkl": FULL,
-    "release_test": f"the photos of the test split, without labels; the labels are in {SCENES}",
+    "release_test": "those are the photos of the test split, without labels",
 }
 _FOLDERS: dict[str, str] = {"train": "training", "val": "validation"}
 _PHOTOS = {"train": 20210, "val": 2000}
@@ -76,7 +76,7 @@ class ADE20K(SegmentationDataset):
         super().__init__(split)
         self.min_area = min_area
         within = tree(root, ARCHIVES)
-        top = top_of(within, ("ADEChallengeData2016", ""), "annotations", LAYOUT, COPIES)
+        top = top_of(within, ("ADEChallengeData2016", ""), "annotations", SCENES, LAYOUT, COPIES)
         photos = top / "images" / _FOLDERS[split]
         labels = top / "annotations" / _FOLDERS[split]
         check_layout([photos, labels], LAYOUT)

@@ -83,8 +83,9 @@ def top_of(
     root: ReadablePath,
     places: Sequence[str],
     holds: str,
+    archive: str,
     layout: str,
-    copies: Mapping[str, str] | None = None,
+    copies: Mapping[str, str],
 ) -> ReadablePath:
     """The folder at or below `root` in which a download lies.
 
@@ -92,8 +93,9 @@ def top_of(
         root: The folder that the user names.
         places: Where below it the wanted folder may be, the official place first; empty for `root` itself.
         holds: The file or folder in it by which it is known.
+        archive: The archive of the download, for the message.
         layout: The layout of the dataset on disk, for the message.
-        copies: What else may be there in its place: a path below `root`, and what that is.
+        copies: What else may be there in its place: `root` itself or a path below it, and what that is.
 
     Raises:
         DataError: There is no such folder.
@@ -101,13 +103,16 @@ def top_of(
     folders = [root / place if place else root for place in places]
     if found := next((folder for folder in folders if (folder / holds).exists()), None):
         return found
-    if other := next((path for path in copies or {} if (root / path).exists()), None):
-        raise DataError(f"expected {holds} in {folders[0]}, found {other} in {root}: {(copies or {})[other]}")
-    parents = (root.parent, root.parent.parent, root.parent.parent.parent)
-    if above := next((folder for folder in parents if (folder / holds).exists()), None):
-        raise DataError(f"expected {holds} in {root}, found it in {above}: set root to that folder")
-    check_layout([folders[0] / holds], layout)
-    return folders[0]
+    for path, what in copies.items():
+        if root.name == path or (root / path).exists():
+            raise DataError(f"expected {folders[0] / holds} of {archive}, found {path}: {what}")
+    for above in (root.parent, root.parent.parent, root.parent.parent.parent):
+        if (above / holds).exists():
+            raise DataError(f"expected {holds} in {root}, found it in {above}: set root to that folder")
+    raise DataError(
+        f"not found: {archive} or what is in it, such as {folders[0] / holds}; expected this layout (set "
+        f"root to its top folder):\n{layout}"
+    )
 
 
 def files_of(

@@ -29,10 +29,13 @@ LAYOUT = f"""    VOCdevkit/VOC2010/JPEGImages/<id>.jpg                       ({V
     VOCdevkit/VOC2010/SegmentationClassContext/<id>.png         0 void, 1..59 by the alphabet"""
 
 COPIES = {
-    f"{folder}{part}": "a copy for five tasks (PASCAL_MT or PASCALContext.tar.gz), whose classes are others; "
-    f"the labels are in {CONTEXT} of https://www.cs.stanford.edu/~roozbeh/pascal-context"
+    f"{folder}{part}": "that is a copy for five tasks (PASCAL_MT or PASCALContext.tar.gz) with other classes"
     for folder in ("", "PASCAL_MT/", "PASCALContext/")
     for part in ("human_parts", "normals_distill")
+} | {
+    f"{folder}VOC{year}": f"that is VOC {year}, whose lists are others"
+    for folder in ("", "VOCdevkit/")
+    for year in (2007, 2008, 2009, 2011, 2012)
 }
 
 _PHOTOS = {"train": 4998, "val": 5105}
@@ -91,7 +94,7 @@ class PascalContext(SegmentationDataset):
         names = _NAMES if order == "fcn" else _ALPHABETICAL
         self.classes = Classes(names, tuple(voc_color(_NAMES.index(name) + 1) for name in names), (), REGION)
         top = tree(root, (VOC, CONTEXT))
-        voc = top_of(top, ("VOCdevkit/VOC2010", "VOC2010", ""), "JPEGImages", LAYOUT, COPIES)
+        voc = top_of(top, ("VOCdevkit/VOC2010", "VOC2010", ""), "JPEGImages", VOC, LAYOUT, COPIES)
         list_file = _list_file(voc, split)
         self.names = names_in(list_file)
         self.photos = files_of(self.names, voc / "JPEGImages", {".jpg"}, list_file, VOC)

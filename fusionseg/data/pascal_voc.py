@@ -37,13 +37,12 @@ LAYOUT = f"""    VOCdevkit/VOC2012/JPEGImages/<id>.jpg                    ({VOC}
     benchmark_RELEASE/dataset/{{img,cls,inst}}/<id>.{{jpg,mat}}"""
 
 COPIES = {
-    f"{folder}VOC{year}": f"that is VOC {year}; the files of 2012 are in {VOC}"
-    for folder in ("VOCdevkit/", "")
-    for year in range(2007, 2012)
+    f"{folder}VOC{year}": f"that is VOC {year}" for folder in ("VOCdevkit/", "") for year in range(2007, 2012)
 }
+_VOC_PLACES = ("VOCdevkit/VOC2012", "VOC2012", "")
 _SBD_PLACES = ("benchmark_RELEASE/dataset", "dataset", "")
 _SBD_COPIES = {
-    f"{folder}SegmentationClassAug": f"those are SBD's classes without its objects; the files are in {SBD}"
+    f"{folder}SegmentationClassAug": "those are SBD's classes without its objects"
     for folder in ("VOCdevkit/VOC2012/", "VOC2012/", "")
 }
 _VOC_FOLDERS = (("JPEGImages", ".jpg"), ("SegmentationClass", ".png"), ("SegmentationObject", ".png"))
@@ -110,7 +109,7 @@ class PascalVOC(SegmentationDataset):
         if not background:
             self.classes = replace(self.classes, region="one object")
         top = tree(root, (VOC, SBD))
-        voc = top_of(top, ("VOCdevkit/VOC2012", "VOC2012", ""), "SegmentationClass", LAYOUT, COPIES)
+        voc = top_of(top, _VOC_PLACES, "SegmentationClass", VOC, LAYOUT, COPIES)
         lists = {name: _list_file(voc, name) for name in dict.fromkeys(("train", "val", val_list))}
         names = {name: names_in(path) for name, path in lists.items()}
         name = "train" if split == "train" else val_list
@@ -208,7 +207,7 @@ def _files(
 
 def _sbd_files(root: ReadablePath, known: Collection[str]) -> dict[str, _Files]:
     """The files of SBD's photos but for those that are known from VOC's lists."""
-    top = top_of(root, _SBD_PLACES, "inst", LAYOUT, _SBD_COPIES)
+    top = top_of(root, _SBD_PLACES, "inst", SBD, LAYOUT, _SBD_COPIES)
     lists = [top / "train.txt", top / "val.txt"]
     check_layout(lists, LAYOUT)
     names = {name for path in lists for name in names_in(path)} - set(known)

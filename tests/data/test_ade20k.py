@@ -174,8 +174,10 @@ def test_half_of_the_instances_are_said(ade20k: Path) -> None:
 @pytest.mark.parametrize("copy", ["ADE20K_2021_17_01", "ADE20K_2016_07_26", "release_test"])
 def test_what_else_is_called_ade20k_is_recognized(copy: str, ade20k: Path) -> None:
     (ade20k / "ADEChallengeData2016").rename(ade20k / copy)
-    with pytest.raises(DataError, match=rf"found {copy} in .*ADEChallengeData2016.zip"):
-        ADE20K("val", ade20k)
+    (ade20k / copy / "annotations").rename(ade20k / copy / "labels")
+    for root in (ade20k, ade20k / copy):
+        with pytest.raises(DataError, match=rf"of ADEChallengeData2016.zip, found {copy}: "):
+            ADE20K("val", root)
 
 
 @pytest.mark.parametrize(

@@ -92,7 +92,7 @@ def test_what_is_missing_is_named(contexts: Contexts) -> None:
     (root / "names.txt").rename(root / "trainval/labels.txt")
     assert len(PascalContext("val", root)) == 3
     (root / "VOCdevkit").rename(root / "VOC")
-    with pytest.raises(DataError, match=r"not found: .*VOCdevkit/VOC2010/JPEGImages"):
+    with pytest.raises(DataError, match=r"not found: VOCtrainval_03-May-2010.tar or .*VOC2010/JPEGImages"):
         PascalContext("val", root)
 
 
@@ -112,8 +112,15 @@ def test_another_list_of_names_is_refused(text: str, message: str, contexts: Con
 
 def test_a_copy_for_five_tasks_is_recognized(tmp_path: Path) -> None:
     (tmp_path / "PASCAL_MT/human_parts").mkdir(parents=True)
-    with pytest.raises(DataError, match=r"found PASCAL_MT/human_parts .*a copy for five tasks"):
+    with pytest.raises(DataError, match=r"found PASCAL_MT/human_parts: that is a copy for five tasks"):
         PascalContext("val", tmp_path)
+
+
+def test_the_year_of_another_challenge_is_said(contexts: Contexts) -> None:
+    root = contexts("mat")
+    (root / "VOCdevkit/VOC2010").rename(root / "VOCdevkit/VOC2012")
+    with pytest.raises(DataError, match="found VOCdevkit/VOC2012: that is VOC 2012, whose lists are others"):
+        PascalContext("val", root)
 
 
 @pytest.mark.parametrize(
