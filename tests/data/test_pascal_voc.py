@@ -7,6 +7,7 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 from scipy.io import loadmat
+from torchvision.datasets import SBDataset, VOCSegmentation
 
 from fusionseg.data.base import DataError, Labels, Split
 from fusionseg.data.pascal_voc import PascalVOC
@@ -216,6 +217,24 @@ def test_real_files_in_vocs_layout_are_read_as_pillow_reads_them(data: Path, tmp
     assert objects > 8
     shown = {dataset.classes.names[i] for i in np.unique(semantic) if i < 255}
     assert shown == {"background", "bus", "car"}
+
+
+def test_labels_are_those_that_torchvision_reads(sbd: Path) -> None:
+    theirs = VOCSegmentation(sbd, year="2012", image_set="val")
+    dataset = PascalVOC("val", sbd)
+    assert len(theirs) == len(dataset)
+    for i in range(len(dataset)):
+        photo, ids = map(np.array, theirs[i])
+        image, semantic, _, _ = dataset.read(i)
+        assert np.array_equal(image, photo)
+        assert np.array_equal(semantic, ids)
+    further = SBDataset(sbd / "benchmark_RELEASE/dataset", image_set="train", mode="segmentation")
+    place = [Path(file).stem for file in further.images].index("sbd_0")
+    augmented = PascalVOC("train", sbd, train_list="train_aug")
+    assert augmented.name(0) == "sbd_0"
+    photo, ids = map(np.array, further[place])
+    assert np.array_equal(augmented.read(0).image, photo)
+    assert np.array_equal(augmented.labels(0).semantic, ids)
 
 
 def test_real_files_of_sbd_have_the_categories_that_they_state(data: Path, voc: Path) -> None:
