@@ -5,6 +5,7 @@ import math
 import os
 import shutil
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import accumulate
@@ -16,11 +17,13 @@ from rich.progress import track
 from typing_extensions import override
 
 from fusionseg.config.errors import unmendable
-from fusionseg.data.base import DataError, Labels, Pixels, SegmentationDataset
+from fusionseg.data.base import Labels, Pixels, SegmentationDataset
+from fusionseg.data.room import check_memory, check_room
 from fusionseg.data.subset import Subset
 from fusionseg.files.archive_path import ArchivePath, fingerprint
 from fusionseg.files.atomic import replacing
-from fusionseg.sample import Array
+from fusionseg.files.locks import locked, unlock
+from fusionseg.sample import Array, Truth
 
 Cache: TypeAlias = Literal["none", "memory", "disk"]
 
@@ -30,6 +33,9 @@ _DTYPES: dict[int, np.dtype[Any]] = {1: np.dtype(np.uint8), 2: np.dtype(np.uint1
 
 _ALIGNMENT = 64
 """Bytes; the images of the file on disk begin at multiples of it."""
+
+WAIT = 0.2
+"""Seconds after which it is looked again whether another process has filled a file."""
 
 
 def cached(
@@ -60,6 +66,11 @@ class _Cached(Subset):
 
     def __init__(self, dataset: SegmentationDataset) -> None:
         super().__init__(dataset, range(len(dataset)))
+        self.truth_is_labels = _truth_is_labels(dataset)
+
+    @override
+    def truth(self, index: int) -> Truth:
+        return SegmentationDataset.truth(self, index) if self.truth_is_labels else super().truth(index)
 
     @override
     def labels(self, index: int) -> Labels:
@@ -86,6 +97,8 @@ class MemoryCache(_Cached):
 class DiskCache(_Cached):
     """Decoded images in one file, mapped into memory; processes and runs on the same machine share it.
 
+    Of several runs that begin at once one fills the file, and the others wait for it.
+
     The file's name is a hash of what the dataset says its pixels depend on (`sources`), with the files' sizes
     and times. It does not depend on code: empty the folder after a change to the dataset's class.
 
@@ -105,12 +118,26 @@ class DiskCache(_Cached):
         self.file = folder / f"{type(dataset).__name__}-{dataset.split}-{content_key(dataset)}.pixels"
         self.index_file = self.file.with_suffix(".npy")
         # The index is written last, so if it exists the pixels are complete.
-        if not self.index_file.exists():
-            _check_room(
-                [dataset], shutil.disk_usage(folder).free, f"{folder}", "set data.cache_dir to a larger disk"
-            )
-            _fill(dataset, self.file, self.index_file)
+        while not self.index_file.exists():
+            self._fill_or_wait()
         self.places = np.load(self.index_file)
+
+    def _fill_or_wait(self) -> None:
+        """Fills the file, or waits for a moment where another process fills it."""
+        lock = self.file.with_suffix(".lock")
+        held = locked(lock)
+        if held is None:
+            time.sleep(WAIT)
+            return
+        try:
+            if not self.index_file.exists():
+                free = shutil.disk_usage(self.file.parent).free
+                remedy = "set data.cache_dir to a larger disk"
+                check_room([self.dataset], free, f"{self.file.parent}", remedy)
+                _fill(self.dataset, self.file, self.index_file)
+        finally:
+            lock.unlink(missing_ok=True)
+            unlock(held[0])
 
     @override
     def read(self, index: int) -> Pixels:
@@ -127,6 +154,13 @@ class DiskCache(_Cached):
         ]
         pixels = Pixels(image, semantic, region)
         return pixels._replace(maps=dict(zip(self.kinds, maps, strict=True))) if maps else pixels
+
+
+def _truth_is_labels(dataset: SegmentationDataset) -> bool:
+    """Whether a dataset is scored against the labels that it trains on, and against nothing more."""
+    while isinstance(dataset, Subset) and type(dataset).truth is Subset.truth:
+        dataset = dataset.dataset
+    return type(dataset).truth is SegmentationDataset.truth
 
 
 def _fill(dataset: SegmentationDataset, file: Path, index_file: Path) -> None:
@@ -177,54 +211,3 @@ def content_key(dataset: SegmentationDataset) -> str:
             source = fingerprint(source)
         digest.update(repr(source).encode())
     return digest.hexdigest()[:16]
-
-
-def check_memory(datasets: Sequence[SegmentationDataset], ranks: int = 1) -> None:
-    """Checks that the images of all splits fit into memory together, before any rank keeps some.
-
-    Args:
-        datasets: The splits.
-        ranks: Processes on this machine, each of which keeps all images.
-
-    Raises:
-        DataError: They do not, as far as some of them tell.
-    """
-    _check_room(datasets, _free_memory(), "memory", "set data.cache to disk or none", ranks)
-
-
-def _check_room(
-    datasets: Sequence[SegmentationDataset], free: float, where: str, remedy: str, ranks: int = 1
-) -> None:
-    """Raises a DataError unless the images fit, as far as some of them tell."""
-    size = sum(map(_decoded_size, datasets))
-    if ranks * size > 0.9 * free:
-        splits = " and ".join(dataset.split for dataset in datasets)
-        times = f"{ranks} ranks with " if ranks > 1 else ""
-        found = f"{times}{size / 2**30:.1f} GiB of decoded images in {splits}, {free / 2**30:.1f} GiB free"
-        raise DataError(f"expected the cache to fit into {where} ({found}): {remedy}")
-
-
-def _decoded_size(dataset: SegmentationDataset) -> float:
-    """Bytes of all decoded images, estimated from some of them."""
-    probes = range(0, len(dataset), max(1, len(dataset) // 8))
-    read = unmendable()(dataset.read)
-    return sum(_bytes(read(index)) for index in probes) / len(probes) * len(dataset)
-
-
-def _bytes(pixels: Pixels) -> int:
-    """The size of an image and its labels in memory."""
-    maps = sum(plane.nbytes for plane in pixels.maps.values())
-    return pixels.image.nbytes + pixels.semantic.nbytes + pixels.region.nbytes + maps
-
-
-def _free_memory() -> float:
-    """Bytes that this process may still allocate, limited by the machine or the container's cgroup."""
-    available = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    meminfo = Path("/proc/meminfo")
-    group = Path("/sys/fs/cgroup")
-    if meminfo.exists():
-        lines = dict(line.split(":") for line in meminfo.read_text().splitlines())
-        available = 1024 * int(lines["MemAvailable"].split()[0])
-    if (group / "memory.max").exists() and (limit := (group / "memory.max").read_text().strip()) != "max":
-        available = min(available, int(limit) - int((group / "memory.current").read_text()))
-    return available

@@ -216,7 +216,8 @@ def _values(image: Image.Image, path: ReadablePath, channels: int) -> Array:
         values = np.array(image)
     else:
         opaque = image.convert("RGBA") if image.mode == "P" and "transparency" in image.info else image
-        values = np.array(opaque.convert("RGB"))
+        # of RGB it would make a copy
+        values = np.array(opaque if opaque.mode == "RGB" else opaque.convert("RGB"))
     grey = values.ndim == 2 and channels == 3
     return as_stored(np.repeat(values[..., None], 3, axis=2) if grey else values, applied)
 

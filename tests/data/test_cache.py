@@ -1,14 +1,19 @@
 import os
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from fusionseg.data import cache
-from fusionseg.data.base import DataError, Pixels, SegmentationDataset, Split
-from fusionseg.data.cache import Cache, cached, check_memory
-from fusionseg.data.subset import Subset
+from fusionseg.data import cache, room
+from fusionseg.data.base import DataError, Labels, Pixels, SegmentationDataset, Split
+from fusionseg.data.cache import Cache, cached
+from fusionseg.data.room import check_memory
+from fusionseg.data.subset import Subset, fraction_of
 from fusionseg.data.synthetic import SyntheticScenes
+from fusionseg.sample import Truth
 
 
 class Sizes(SyntheticScenes):
@@ -95,7 +100,7 @@ def test_further_maps_make_another_file_and_need_their_room(
 ) -> None:
     plain, deep = (SyntheticScenes("train", length=3, depth=depth) for depth in (False, True))
     assert cache.content_key(plain) != cache.content_key(deep)
-    monkeypatch.setattr(cache, "_free_memory", lambda: 3 * 128 * 128 * 8)
+    monkeypatch.setattr(room, "_free_memory", lambda: 3 * 128 * 128 * 8)
     cached(plain, "memory")
     with pytest.raises(DataError, match="fit into memory"):
         cached(deep, "memory")
@@ -145,15 +150,55 @@ def test_a_cache_whose_filling_fails_leaves_nothing_and_is_filled_later(
     assert np.array_equal(kept.read(2).image, Sizes("train", length=3).read(2).image)
 
 
+def test_of_runs_that_begin_at_once_one_fills_the_file_and_the_others_wait(tmp_path: Path) -> None:
+    class Slow(Sizes):
+        drawn = 0
+
+        def read(self, index: int) -> Pixels:
+            time.sleep(0.05)
+            return super().read(index)
+
+    with ThreadPoolExecutor(3) as pool:
+        found = list(pool.map(lambda _: cached(Slow("train", length=4), "disk", tmp_path), range(3)))
+    assert Slow.drawn == 4 + 4  # some are looked at first, for the room that they need
+    assert len({one.read(3).image.tobytes() for one in found}) == 1
+    assert {path.suffix for path in tmp_path.iterdir()} == {".pixels", ".npy"}
+
+
+@pytest.mark.parametrize("kind", ["memory", "disk"])
+def test_what_is_scored_comes_from_the_cache_where_it_is_the_labels(kind: Cache, tmp_path: Path) -> None:
+    class Plain(Deep):
+        drawn = 0
+
+        def labels(self, index: int) -> Labels:
+            type(self).drawn += 1
+            return super().labels(index)
+
+    class Crowded(Plain):
+        def truth(self, index: int) -> Truth:
+            return replace(super().truth(index), crowd=np.full((3, 3), 1, np.uint8))
+
+    plain = fraction_of(Plain("train", length=4), 1.0, 0)
+    truth = cached(plain, kind, tmp_path).truth(2)
+    assert Plain.drawn == 0
+    expected = plain.truth(2)
+    assert np.array_equal(truth.semantic, expected.semantic)
+    assert np.array_equal(truth.region, expected.region)
+    assert truth.maps.keys() == expected.maps.keys()
+    assert np.array_equal(truth.maps["normals"], expected.maps["normals"])
+    assert cached(Crowded("train", length=4), kind, tmp_path).truth(1).crowd is not None
+    assert Crowded.drawn
+
+
 def test_a_changed_file_is_another_key(tmp_path: Path) -> None:
     class Filed(Sizes):
         def sources(self) -> list[object]:
             return [tmp_path / "photo"]
 
     keys = []
-    for time, content in ((10, "a"), (10, "a"), (20, "a"), (20, "ab")):
+    for seconds, content in ((10, "a"), (10, "a"), (20, "a"), (20, "ab")):
         (tmp_path / "photo").write_text(content)
-        os.utime(tmp_path / "photo", (time, time))
+        os.utime(tmp_path / "photo", (seconds, seconds))
         keys.append(cache.content_key(Filed("train")))
     assert keys[0] == keys[1]
     assert len(set(keys)) == 3
@@ -172,14 +217,14 @@ def test_a_failed_fill_leaves_no_file(tmp_path: Path) -> None:
 
 
 def test_too_little_room_is_refused_before_anything_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cache, "_free_memory", lambda: 1000)
+    monkeypatch.setattr(room, "_free_memory", lambda: 1000)
     with pytest.raises(DataError, match=r"fit into memory .*: set data.cache to disk or none"):
         cached(Sizes("train", length=3), "memory")
 
 
 def test_every_rank_of_a_machine_and_every_split_needs_its_room(monkeypatch: pytest.MonkeyPatch) -> None:
     splits = [SyntheticScenes("train", length=3), SyntheticScenes("val", length=1)]
-    monkeypatch.setattr(cache, "_free_memory", lambda: 128 * 128 * 6 * 4 * 2 / 0.9)
+    monkeypatch.setattr(room, "_free_memory", lambda: 128 * 128 * 6 * 4 * 2 / 0.9)
     check_memory(splits)
     check_memory(splits, ranks=2)
     with pytest.raises(DataError, match=r"3 ranks with 0.0 GiB of decoded images in train and val, 0.0 GiB"):
@@ -215,4 +260,4 @@ def test_a_cache_on_disk_needs_a_folder() -> None:
 
 def test_free_memory_is_between_a_megabyte_and_the_machine() -> None:
     total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    assert 2**20 < cache._free_memory() <= total
+    assert 2**20 < room._free_memory() <= total
