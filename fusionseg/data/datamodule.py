@@ -16,13 +16,14 @@ from typing_extensions import override
 from fusionseg.config.recipe import record
 from fusionseg.data.augmentation import Augmentation
 from fusionseg.data.base import DataError, SegmentationDataset, Split
-from fusionseg.data.cache import Cache, cached, check_memory
+from fusionseg.data.cache import Cache, cached
 from fusionseg.data.checks import check_apart, check_numbers, check_sizes, equal_share
 from fusionseg.data.class_counts import class_counts
 from fusionseg.data.label_statistics import LabelStatistics, counted
 from fusionseg.data.late_loader import LateLoader, default_workers
 from fusionseg.data.mapped_classes import MappedClasses
 from fusionseg.data.photo_notices import photo_notices
+from fusionseg.data.room import check_memory
 from fusionseg.data.samplers import EvaluationOrder, TrainOrder
 from fusionseg.data.samples import EvaluationSamples, TrainSamples, collated, quiet_worker, widened
 from fusionseg.data.subset import fraction_of
