@@ -33,7 +33,7 @@ import fusionseg
 from fusionseg.module import FusionModule
 
 ROOT = Path(fusionseg.__file__).parent
-STRINGS = {"_path", "_stage", "_stuff", "_things"}
+STRINGS = {"_path", "_stage", "_stuff", "_things", "_L", "_leftImg8bit", "_gtFine_instanceIds", "_disparity"}
 """Strings of our own that look like private names."""
 DOCUMENTED = {"_asdict", "_replace"}
 """Public names in spite of their underscore: of named tuples."""
