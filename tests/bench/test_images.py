@@ -1,13 +1,16 @@
+from io import BytesIO
 from pathlib import Path
+from zipfile import ZipFile
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from fusionseg.bench.images import BenchImages, Reading, bench_images
+from fusionseg.bench.images import BenchImages, Reading, bench_images, of_one_size
 from fusionseg.config.errors import UsageError
 from fusionseg.data.synthetic import SyntheticScenes
+from fusionseg.files.archives import tree
 from fusionseg.files.photos import read_image
 from fusionseg.runs.sharing import shareable
 
@@ -49,6 +52,17 @@ def test_given_images_of_the_size_of_the_first_are_taken_as_they_are(trained: Pa
     resized = bench_images(trained, [str(folder)], (6, 6), 3, tmp_path, RGB)
     assert shapes(resized) == {(6, 6, 3)}
     assert folder / "b.jpg" in resized.paths  # which has that size
+
+
+def test_images_in_an_archive_are_taken_as_they_are(tmp_path: Path) -> None:
+    with ZipFile(tmp_path / "photos.zip", "w") as archive:
+        for name in "ab":
+            content = BytesIO()
+            Image.new("RGB", (8, 4)).save(content, "png")
+            archive.writestr(f"{name}.png", content.getvalue())
+    paths = [tree(tmp_path / "photos.zip") / f"{name}.png" for name in "ab"]
+    images = of_one_size(paths, "photos", 3, tmp_path, RGB)
+    assert images == BenchImages([*paths, paths[0]], (4, 8), "photos")
 
 
 def test_where_the_data_are_gone_scenes_have_the_size_of_training_crops(

@@ -215,6 +215,24 @@ def test_half_a_download_is_named(coco: Path, packed: Packed, tmp_path: Path) ->
     CocoPanoptic("train", tmp_path / "download")
 
 
+def test_a_real_sample_of_coco_is_the_same_in_its_archives(
+    data: Path, packed: Packed, tmp_path: Path
+) -> None:
+    packed_coco(data / "coco_panoptic", tmp_path / "download", packed)
+    names: tuple[Split, ...] = ("train", "val")
+    for split in names:
+        unpacked = CocoPanoptic(split, data / "coco_panoptic")
+        archived = CocoPanoptic(split, tmp_path / "download")
+        assert archived.names == unpacked.names
+        assert archived.classes == unpacked.classes
+        for index, name in enumerate(unpacked.names):
+            assert archived.photo(index).read_bytes() == unpacked.photo(index).read_bytes()
+            assert archived.label_files[name].read_bytes() == unpacked.label_files[name].read_bytes()
+            assert np.array_equal(archived.segments[name], unpacked.segments[name])
+        for index in range(0, len(unpacked), 20):
+            assert all(map(np.array_equal, archived.read(index)[:3], unpacked.read(index)[:3]))
+
+
 @pytest.mark.slow
 def test_a_model_is_trained_and_evaluated_on_archives(
     coco: Path, packed: Packed, tmp_path: Path, tiny: list[str]

@@ -2,6 +2,7 @@ import json
 import re
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from fusionseg.commands import evaluate, predict
 from fusionseg.config.errors import UsageError, UserError
 from fusionseg.data.synthetic import SyntheticScenes
 from fusionseg.engine.passes import Passes
+from fusionseg.files.archives import tree
 from fusionseg.inference.answer import Answer
 from fusionseg.metrics import MetricSuite
 
@@ -54,8 +56,11 @@ def test_an_image_is_the_same_in_every_form(predictor: Predictor, scene: np.ndar
     Image.fromarray(scene).save(path)
     expected = predictor(str(path))
     assert expected.name == "scene"
+    with ZipFile(tmp_path / "scenes.zip", "w") as archive:
+        archive.write(path, "archived.png")
     forms: list[Any] = [
         path,
+        tree(tmp_path / "scenes.zip") / "archived.png",
         scene,
         Image.fromarray(scene),
         Image.fromarray(scene).convert("RGBA"),
