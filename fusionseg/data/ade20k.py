@@ -58,7 +58,7 @@ class ADE20K(SegmentationDataset):
     Download: http://sceneparsing.csail.mit.edu, the file ADEChallengeData2016.zip; for the instances also
     annotations_instance.tar of ChallengeData2017 there, and the file ade20k_instance_catid_mapping.txt from
     https://github.com/facebookresearch/Mask2Former, folder `datasets`. License: research and education, by
-    the terms of ADE20K.
+    the terms of ADE20K (Zhou et al., CVPR 2017).
 
     Args:
         split: Which photos; the official split.
@@ -156,10 +156,9 @@ def _classes(top: ReadablePath, mapping: npt.NDArray[np.uint8] | None) -> Classe
         # That of the challenge's repository, which has ; between all words, so that a first name has no end.
         text = text.replace(",", "\t").replace(";", " ")
     rows = list(csv.DictReader(text.splitlines(), delimiter="\t"))
-    if [row.get("Idx") for row in rows] != [str(i) for i in range(1, _CLASSES + 1)] or "Name" not in rows[0]:
-        raise DataError(
-            f"expected a table with the columns Idx (1..{_CLASSES}) and Name in {path}: take that of {SCENES}"
-        )
+    numbers = [str(row.get("Idx")).strip() for row in rows]
+    if numbers != [str(i) for i in range(1, _CLASSES + 1)] or not all(row.get("Name") for row in rows):
+        raise DataError(f"expected the columns Idx, 1..{_CLASSES}, and Name in {path}: take that of {SCENES}")
     return Classes(
         names=tuple(row["Name"].partition(",")[0].strip() for row in rows),
         colors=tuple(map(color, range(_CLASSES))),

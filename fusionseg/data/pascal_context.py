@@ -73,7 +73,8 @@ class PascalContext(SegmentationDataset):
 
     Download: https://www.cs.stanford.edu/~roozbeh/pascal-context, the files trainval.tar.gz and labels.txt;
     the photos and lists from http://host.robots.ox.ac.uk/pascal/VOC/voc2010, VOCtrainval_03-May-2010.tar.
-    License: the photos are under Flickr's terms of use; the authors ask to be cited.
+    License: the photos are under Flickr's terms of use; the authors ask to be cited (Mottaghi et al., CVPR
+    2014).
 
     Args:
         split: Which photos; the official split.

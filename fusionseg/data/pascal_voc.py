@@ -72,7 +72,7 @@ class PascalVOC(SegmentationDataset):
 
     Download: http://host.robots.ox.ac.uk/pascal/VOC/voc2012, the file VOCtrainval_11-May-2012.tar; of SBD
     http://home.bharathh.info/pubs/codes/SBD/download.html, the file benchmark.tgz. License: the photos are
-    under Flickr's terms of use; the organizers ask to be cited.
+    under Flickr's terms of use; the organizers ask to be cited (Everingham et al., IJCV 2010).
 
     Args:
         split: Which photos.

@@ -351,7 +351,9 @@ def ade20k(tmp_path: Path, scene: Scene) -> Path:
                 tmp_path / f"annotations_instance/{folder}/{name}.png",
                 np.dstack([category, number, 0 * number]),
             )
-    lines = [f"{i}\t0.1\t1\t1\tname {i}, other name" for i in range(1, 151)]
+    # as in the official table, some numbers and names end with a space
+    lines = [f"{i}{' ' * (i > 140)}\t0.1\t1\t1\tname {i}, other name " for i in range(1, 150)]
+    lines.append("150\t0.1\t1\t1\tname 150 ")
     save_text(top / "objectInfo150.txt", ["Idx\tRatio\tTrain\tVal\tName", *lines])
     mapping = ["Instacne100\t\tSceneParse150\t\tFullADE20K", "4\t\t13\t\t1831", "9\t\t21\t\t401"]
     save_text(tmp_path / "ade20k_instance_catid_mapping.txt", [*mapping, "100\t\t150\t\t954"])
