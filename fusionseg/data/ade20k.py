@@ -35,6 +35,7 @@ COPIES = {
     "ADE20K_2021_17_01": FULL,
     "ADE20K_2016_07_26": FULL,
     "index_ade20k.pkl": FULL,
+    "ADEChallengeData2016/annotations_detectron2": "those are for detectron2, with ids that are one less",
     "release_test": "those are the photos of the test split, without labels",
 }
 _FOLDERS: dict[str, str] = {"train": "training", "val": "validation"}

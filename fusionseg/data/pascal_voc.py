@@ -36,15 +36,16 @@ LAYOUT = f"""    VOCdevkit/VOC2012/JPEGImages/<id>.jpg                    ({VOC}
     benchmark_RELEASE/dataset/{{train,val}}.txt                ({SBD} of SBD, for train_aug alone)
     benchmark_RELEASE/dataset/{{img,cls,inst}}/<id>.{{jpg,mat}}"""
 
-COPIES = {
+_CONVERTED = {
+    f"{folder}{name}": "those are classes that others converted, without objects"
+    for folder in ("VOCdevkit/VOC2012/", "VOC2012/", "")
+    for name in ("SegmentationClassAug", "SegmentationClassRaw")
+}
+COPIES = _CONVERTED | {
     f"{folder}VOC{year}": f"that is VOC {year}" for folder in ("VOCdevkit/", "") for year in range(2007, 2012)
 }
 _VOC_PLACES = ("VOCdevkit/VOC2012", "VOC2012", "")
 _SBD_PLACES = ("benchmark_RELEASE/dataset", "dataset", "")
-_SBD_COPIES = {
-    f"{folder}SegmentationClassAug": "those are SBD's classes without its objects"
-    for folder in ("VOCdevkit/VOC2012/", "VOC2012/", "")
-}
 _VOC_FOLDERS = (("JPEGImages", ".jpg"), ("SegmentationClass", ".png"), ("SegmentationObject", ".png"))
 _SBD_FOLDERS = (("img", ".jpg"), ("cls", ".mat"), ("inst", ".mat"))
 """The folders of photos, classes and objects, and the suffixes of their files."""
@@ -207,7 +208,7 @@ def _files(
 
 def _sbd_files(root: ReadablePath, known: Collection[str]) -> dict[str, _Files]:
     """The files of SBD's photos but for those that are known from VOC's lists."""
-    top = top_of(root, _SBD_PLACES, "inst", SBD, LAYOUT, _SBD_COPIES)
+    top = top_of(root, _SBD_PLACES, "inst", SBD, LAYOUT, _CONVERTED)
     lists = [top / "train.txt", top / "val.txt"]
     check_layout(lists, LAYOUT)
     names = {name for path in lists for name in names_in(path)} - set(known)

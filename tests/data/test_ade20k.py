@@ -179,6 +179,13 @@ def test_what_else_is_called_ade20k_is_recognized(copy: str, ade20k: Path) -> No
             ADE20K("val", root)
 
 
+def test_labels_that_are_made_for_detectron2_are_recognized(ade20k: Path) -> None:
+    top = ade20k / "ADEChallengeData2016"
+    (top / "annotations").rename(top / "annotations_detectron2")
+    with pytest.raises(DataError, match=r"found .*annotations_detectron2: .*ids that are one less"):
+        ADE20K("val", ade20k)
+
+
 @pytest.mark.parametrize(
     ("values", "message"),
     [

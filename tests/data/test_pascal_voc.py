@@ -130,7 +130,7 @@ def test_a_copy_of_sbd_without_objects_is_recognized(voc: Path) -> None:
     (voc / "VOCdevkit/VOC2012/SegmentationClassAug").mkdir()
     with pytest.raises(
         DataError,
-        match=r"of benchmark.tgz, found .*SegmentationClassAug: those are SBD's classes without its objects",
+        match=r"of benchmark.tgz, found .*SegmentationClassAug: those are classes that others converted",
     ):
         PascalVOC("train", voc, train_list="train_aug")
 
