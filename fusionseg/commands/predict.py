@@ -113,6 +113,8 @@ def main(args: Sequence[str]) -> None:
         if images.notice:
             print(images.notice, file=sys.stderr)
         if given.depth is not None:
+            if not given.depth_step > 0:
+                raise UsageError(f"expected meters above 0, found {given.depth_step}", "depth_step")
             images.take_depth(given.depth)
         predictor = _predictor(given, values(args, "--trust"))
         settings = {**predictor.settings, **_written(given, predictor)}

@@ -199,13 +199,16 @@ class NYUv2Copy(SegmentationDataset):
 
 
 def _from_one(path: ReadablePath, number: int) -> npt.NDArray[np.uint8]:
-    """The class ids (H, W) of a file that counts them from 1, `VOID` where it has 0 or 255.
+    """The class ids (H, W) of a file that counts them from 1, `VOID` where it has 0.
 
     Raises:
         DataError: An id is of no class.
     """
     ids: Array = read_labels(path)
-    strange = ids[(ids < 0) | ((ids > number) & (ids != VOID))]
+    strange = ids[(ids < 0) | (ids > number)]
     if strange.size:
-        raise DataError(f"expected class ids 1..{number}, or 0 for void, found {strange[0]} in {path}")
-    return np.where((ids == 0) | (ids == VOID), VOID, ids - 1).astype(np.uint8)
+        reason = " (does this copy count from 0, with 255 for void?)" if (strange == VOID).any() else ""
+        raise DataError(
+            f"expected class ids 1..{number}, or 0 for void, found {strange[0]} in {path}{reason}"
+        )
+    return np.where(ids == 0, VOID, ids - 1).astype(np.uint8)

@@ -72,8 +72,9 @@ def semantic(path: Path) -> npt.NDArray[np.uint8]:
 
 def test_depth_is_input_and_target_of_a_run_and_is_measured(run: Path) -> None:
     evaluate.main(["--run", str(run)])
-    figures = json.loads((run / "evaluation" / "val.json").read_text())
-    assert any("depth" in name or "rmse" in name for name in json.dumps(figures).split('"'))
+    figures = json.loads((run / "evaluation" / "val.json").read_text())["metrics"]
+    assert 0 < figures["depth_rmse"] < LIMIT
+    assert 0 <= figures["miou"] <= 1
     assert Predictor(run).settings["depth_limit"] == LIMIT
 
 
@@ -179,6 +180,11 @@ def test_alpha_is_not_taken_for_depth(run: Path, photos: Path) -> None:
     image.save(photos / "photos/a.png")
     with pytest.raises(UserError, match=r"4 channels of 16 bits in .*a.png, found 8; the model takes depth"):
         Predictor(run)(photos / "photos/a.png")
+
+
+def test_a_step_that_is_no_length_is_refused(run: Path, photos: Path) -> None:
+    with pytest.raises(UsageError, match=r"depth_step: expected meters above 0, found 0\.0"):
+        main([*arguments(run, photos), "--depth", str(photos / "depth"), "--depth_step", "0"])
 
 
 def test_a_model_without_depth_takes_none(trained: Path, photos: Path) -> None:

@@ -127,6 +127,11 @@ def test_labels_that_do_not_fit_are_named(nyu_copy: Callable[[str], Path]) -> No
     dataset = NYUv2Copy("val", root)
     with pytest.raises(DataError, match=r"class ids 1\.\.40, or 0 for void, found 41 in .*0002\.png"):
         dataset.labels(0)
+    Image.fromarray(np.where(labels == 41, 255, labels).astype(np.uint8)).save(
+        root / "segmentation" / "0002.png"
+    )
+    with pytest.raises(DataError, match=r"found 255 in .*0002\.png \(does this copy count from 0, with 255"):
+        dataset.labels(0)
     Image.fromarray(labels[:40] - 1).save(root / "segmentation" / "0002.png")
     with pytest.raises(
         DataError, match=r"maps of one size, found \(40, 64\) in .*, \(48, 64\) in .*0002\.npy"
