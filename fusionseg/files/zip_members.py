@@ -13,6 +13,9 @@ from fusionseg.files.byte_ranges import ByteRange, InflatedBytes, PartBytes, Ran
 _HEADER = 30
 """Bytes of a local file header before the name (APPNOTE.TXT, 4.3.7)."""
 
+_LOCAL = b"PK\3\4"
+"""The first bytes of a local file header."""
+
 _SLACK = 2**9
 """Bytes of a header, name and extra fields that are read together with the content."""
 
@@ -70,7 +73,7 @@ def zip_members(source: ByteRange) -> Iterator[tuple[str, ZipPlace | None]]:
         BadZipFile: The file is damaged or cut short.
         UserError: A member is encrypted, or compressed in another way than by Deflate.
     """
-    with zipfile.ZipFile(BufferedReader(RangeReader(source), 2**16)) as file:
+    with _opened(source) as file:
         file.NameToInfo.clear()
         found = file.filelist
         found.reverse()
@@ -87,9 +90,17 @@ def zip_members(source: ByteRange) -> Iterator[tuple[str, ZipPlace | None]]:
             yield name, None if member.is_dir() else place
 
 
+def _opened(source: ByteRange) -> zipfile.ZipFile:
+    try:
+        return zipfile.ZipFile(BufferedReader(RangeReader(source), 2**16))
+    except zipfile.BadZipFile as error:
+        is_cut = source.read(0, len(_LOCAL)) == _LOCAL
+        raise zipfile.BadZipFile("that it ends early" if is_cut else str(error).lower()) from error
+
+
 def _content_start(header: bytes) -> int:
     """Where a member's content begins, counted from its local header."""
-    if header[:4] != b"PK\3\4" or len(header) < _HEADER:
+    if header[: len(_LOCAL)] != _LOCAL or len(header) < _HEADER:
         raise zipfile.BadZipFile("a file at another place")
     name, extra = struct.unpack("<HH", header[_HEADER - 4 : _HEADER])
     return int(_HEADER + name + extra)

@@ -193,6 +193,24 @@ def test_links_in_a_tar_are_the_files_that_they_lead_to(tmp_path: Path) -> None:
     )
 
 
+def test_archives_may_be_larger_than_4_gb(tmp_path: Path) -> None:
+    hole = 5 * 2**30
+    with (tmp_path / "large.zip").open("wb") as file:
+        file.seek(hole)
+        file.write(bytes(512))
+        with zipfile.ZipFile(file, "a") as zipped:
+            zipped.writestr("a/last", "last of a zip")
+    large, last = tarfile.TarInfo("a/first"), tarfile.TarInfo("a/last")
+    large.size, last.size = hole, 13
+    with (tmp_path / "large.tar").open("wb") as file:
+        file.write(large.tobuf())
+        file.seek(hole, 1)
+        file.write(last.tobuf() + b"last of a tar".ljust(512, b"\0") + bytes(1024))
+    for kind in ("zip", "tar"):
+        path = tree(tmp_path / f"large.{kind}") / "a" / "last"
+        assert path.read_text() == f"last of a {kind}"
+
+
 def test_a_path_survives_the_way_into_another_process(archived: ReadablePath, top: Path) -> None:
     path = archived / "b" / "c" / "d" / "e.tar.gz"
     copy = pickle.loads(pickle.dumps(path))
