@@ -35,11 +35,11 @@ class SegmentationDataModule(LightningDataModule):
     """Batches of a dataset for training, and its whole images for evaluation.
 
     Args:
-        dataset: The dataset: a recipe that takes the split.
+        dataset: Recipe of the dataset; it is given the split.
         batch_size: Samples of one step over all ranks; each rank takes an equal share.
         crop_size: Height and width of crops, multiples of 32.
         scale: Size of all images relative to their files. Predictions are scored at the files' own size.
-        augmentation: Recipe of the random views to train on; without one, only the position of a crop is
+        augmentation: Recipe of random views to train on; without one, only the position of a crop is
             random.
         eval_batch_size: Images of one batch in evaluation on one rank; above 1 all images must have one size.
         workers: Processes that prepare batches on each rank; 0 for none, by default as many as help on this
