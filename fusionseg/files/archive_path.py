@@ -148,8 +148,9 @@ class ArchivePath:
         Raises:
             ValueError: The folder is not above it.
         """
-        above = other._place if isinstance(other, ArchivePath) else PurePath(other)
-        return self._place.relative_to(above)
+        if isinstance(other, ArchivePath) and other.union.base == self.union.base:
+            return PurePosixPath(self._inner).relative_to(other._inner)
+        return self._place.relative_to(other)
 
     @property
     def byte_range(self) -> ByteRange:
