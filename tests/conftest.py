@@ -17,7 +17,7 @@ import subprocess
 import tarfile
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -316,6 +316,17 @@ def study_file(tmp_path: Path) -> Callable[..., Path]:
         return file
 
     return written
+
+
+@pytest.fixture
+def resolved_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Variants of studies are built in this process, which has imported what it takes, instead of another."""
+    from fusionseg.studies import resolve
+
+    def resolved(_: resolve.Resolver, commands: Sequence[Sequence[str]]) -> Any:
+        return json.loads(json.dumps([resolve._resolved(list(command)) for command in commands]))
+
+    monkeypatch.setattr(resolve.Resolver, "__call__", resolved)
 
 
 @pytest.fixture(scope="session")
