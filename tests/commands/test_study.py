@@ -1,11 +1,11 @@
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
 from fusionseg.commands.study import chosen_variants, divided, main, options
 from fusionseg.config.errors import UsageError, UserError
-from fusionseg.studies import collect, load
+from fusionseg.studies import collect, load, speed
 from fusionseg.studies.axes import Variant
 from fusionseg.studies.folder import StudyFolder
 from fusionseg.studies.plan import planned
@@ -43,9 +43,21 @@ def test_what_is_no_command_is_one_line(
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("resolved_here")
 def test_a_study_from_its_file_to_its_table(
-    tmp_path: Path, study_file: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    study_file: Callable[..., Path],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    measure, measured = speed.seconds_per_step, list[float]()
+
+    def once(arguments: Sequence[str]) -> float:
+        """Starts a process of a few steps for the first variant alone."""
+        measured.extend([] if measured else [measure(arguments, steps=2)])
+        return measured[0]
+
+    monkeypatch.setattr(speed, "seconds_per_step", once)
     variants = {"joint": {}, "broken": {"model.region_head": "no_such_package.Head"}}
     out = tmp_path / "out"
     with pytest.raises(UsageError, match=r"variant 'broken': .*no_such_package"):
@@ -54,6 +66,7 @@ def test_a_study_from_its_file_to_its_table(
     good = study_file(variants={"joint": {}, "single": {"model.region_head": None}}, reference="joint")
     main([str(good), "--out", str(out), "--dry-run"])
     assert "2 of 2 runs left" in capsys.readouterr().out
+    assert measured[0] > 0
     main([str(good), "--out", str(out), "--jobs", "2", "--final", "single"])
     assert "2 of 2 runs" in capsys.readouterr().err
     results = collect([out])
