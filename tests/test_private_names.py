@@ -14,6 +14,7 @@ import pkgutil
 import re
 import tomllib
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -461,6 +462,7 @@ def classes() -> Iterator[type]:
                     yield kind
 
 
+@cache  # many classes have the same bases, and each time a whole module is parsed
 def source(kind: type) -> str:
     """The code of a class; none of one that is generated or compiled."""
     try:
