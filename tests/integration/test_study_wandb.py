@@ -13,6 +13,7 @@ WandbRecords: TypeAlias = Callable[[Path], list[Any]]
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("resolved_here")
 def test_the_runs_of_a_study_are_grouped_by_variant_and_named_by_seed(
     tmp_path: Path,
     study_file: Callable[..., Path],

@@ -18,7 +18,7 @@ sys.exit(main())
 """
 """What `pip` installs as the command `fusionseg`."""
 
-WAYS = ("python -m fusionseg.fit", "python -m fusionseg fit", "fusionseg fit")
+MODULE = "python -m fusionseg.fit"
 
 
 def way(words: str, folder: Path) -> list[str]:
@@ -33,7 +33,7 @@ def way(words: str, folder: Path) -> list[str]:
     return [str(script), *rest]
 
 
-def fitted(words: list[str], folder: Path, command: str = WAYS[0]) -> "subprocess.CompletedProcess[str]":
+def fitted(words: list[str], folder: Path, command: str = MODULE) -> "subprocess.CompletedProcess[str]":
     """A training on two ranks that is started in a folder."""
     env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join([str(folder), *sys.path])}
     two = ["--trainer.accelerator", "cpu", "--trainer.devices", "2"]
@@ -48,40 +48,6 @@ def fitted(words: list[str], folder: Path, command: str = WAYS[0]) -> "subproces
     )
 
 
-def trained(words: list[str], folder: Path) -> Path:
-    """The run folder that a training on two ranks names in the end."""
-    done = fitted([*words, "--trainer.max_epochs", "1"], folder)
-    assert done.returncode == 0, done.stderr
-    return folder / done.stdout.splitlines()[-1]
-
-
-@pytest.mark.slow
-def test_ranks_that_are_told_no_folder_share_a_new_one(tiny: list[str], tmp_path: Path) -> None:
-    run = trained(tiny, tmp_path)
-    assert list(tmp_path.iterdir()) == [tmp_path / "runs"]
-    assert list((tmp_path / "runs").iterdir()) == [run]
-    assert json.loads((run / "summary.json").read_text())["status"] == "finished"
-    names = ["best.ckpt", "last.ckpt"]
-    assert sorted(path.name for path in (run / "checkpoints").iterdir()) == names
-
-
-@pytest.mark.slow
-def test_ranks_that_are_told_no_folder_leave_those_alone_that_have_its_name(
-    tiny: list[str], tmp_path: Path
-) -> None:
-    now = time.time()
-    # that of each second in which either rank may begin
-    names = [time.strftime("%Y%m%d-%H%M%S-synthetic", time.localtime(now + second)) for second in range(120)]
-    there = [tmp_path / "runs" / name for name in names]
-    for folder in there:
-        folder.mkdir(parents=True)
-    run = trained(tiny, tmp_path)
-    assert run.name.endswith("-synthetic-2")
-    assert set((tmp_path / "runs").iterdir()) == {*there, run}
-    assert not any(list(folder.iterdir()) for folder in there)
-    assert (run / "checkpoints" / "last.ckpt").is_file()
-
-
 RANKS = """
 import os
 from lightning.pytorch import Callback
@@ -93,18 +59,44 @@ class Ranks(Callback):
 """
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("command", WAYS)
-def test_two_ranks_start_through_every_way_in(command: str, tiny: list[str], tmp_path: Path) -> None:
-    (tmp_path / "ranks.py").write_text(RANKS)
-    short = ["--trainer.max_steps", "1", "--trainer.limit_val_batches", "0", "--out", "run"]
-    done = fitted([*tiny, *short, "--trainer.callbacks", "ranks.Ranks"], tmp_path, command)
+def trained(words: list[str], folder: Path, command: str) -> Path:
+    """The run folder that a training of an epoch on two ranks names in the end."""
+    (folder / "ranks.py").write_text(RANKS)
+    short = ["--trainer.max_epochs", "1", "--trainer.callbacks", "ranks.Ranks"]
+    done = fitted([*words, *short], folder, command)
     assert done.returncode == 0, done.stderr
-    assert sorted(line for line in done.stdout.splitlines() if line.startswith("rank")) == [
-        "rank 0 of 2",
-        "rank 1 of 2",
-    ]
-    assert done.stdout.splitlines()[-1] == "run"
+    lines = done.stdout.splitlines()
+    assert {line for line in lines if line.startswith("rank")} == {"rank 0 of 2", "rank 1 of 2"}
+    return folder / lines[-1]
+
+
+@pytest.mark.slow
+def test_two_ranks_start_as_the_package_with_a_command_and_share_a_new_folder(
+    tiny: list[str], tmp_path: Path
+) -> None:
+    run = trained(tiny, tmp_path, "python -m fusionseg fit")
+    assert {path.name for path in tmp_path.iterdir()} - {"__pycache__"} == {"ranks.py", "runs"}
+    assert list((tmp_path / "runs").iterdir()) == [run]
+    assert json.loads((run / "summary.json").read_text())["status"] == "finished"
+    names = ["best.ckpt", "last.ckpt"]
+    assert sorted(path.name for path in (run / "checkpoints").iterdir()) == names
+
+
+@pytest.mark.slow
+def test_two_ranks_start_by_the_installed_command_and_leave_folders_alone_that_have_their_name(
+    tiny: list[str], tmp_path: Path
+) -> None:
+    now = time.time()
+    # that of each second in which either rank may begin
+    names = [time.strftime("%Y%m%d-%H%M%S-synthetic", time.localtime(now + second)) for second in range(120)]
+    there = [tmp_path / "runs" / name for name in names]
+    for folder in there:
+        folder.mkdir(parents=True)
+    run = trained(tiny, tmp_path, "fusionseg fit")
+    assert run.name.endswith("-synthetic-2")
+    assert set((tmp_path / "runs").iterdir()) == {*there, run}
+    assert not any(list(folder.iterdir()) for folder in there)
+    assert (run / "checkpoints" / "last.ckpt").is_file()
 
 
 DIES = """
