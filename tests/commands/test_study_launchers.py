@@ -87,6 +87,7 @@ def end_when(monkeypatch: pytest.MonkeyPatch, out: Path, error: type[BaseExcepti
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("resolved_here")
 def test_slurm_gives_the_same_numbers_also_after_ctrl_c_and_a_killed_driver(
     tmp_path: Path,
     study_file: Callable[..., Path],
@@ -119,6 +120,7 @@ def test_slurm_gives_the_same_numbers_also_after_ctrl_c_and_a_killed_driver(
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("resolved_here")
 def test_ray_gives_the_same_numbers_on_two_nodes(
     tmp_path: Path, study_file: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -62,6 +62,7 @@ def trials_of(out: Path) -> Any:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("resolved_here")  # but for those of the driver that is killed
 def test_a_search_whose_worker_and_driver_are_killed_goes_on_as_if_nothing_was(
     tmp_path: Path, study_file: Callable[..., Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
