@@ -4,7 +4,7 @@ A run is killed by SIGKILL at random moments, every other time while a checkpoin
 time. In the end its weights, optimizer state and metrics have to equal those of an undisturbed run bit by
 bit. So have those of other breakdowns (`benchmarks.breakdowns`).
 
-    python -m benchmarks.faults --root <folder of CamVid> [--kills 20] [--seed 0]
+    python -m benchmarks.faults --root <folder of CamVid> [--epochs 12] [--kills 20] [--seed 0]
 """
 
 import os
@@ -22,7 +22,6 @@ from benchmarks.breakdowns import BREAKDOWNS
 from benchmarks.running import differences, drafts, finished, started
 from benchmarks.timing import command_line
 
-EPOCHS = 12
 ARGUMENTS = [
     *("--data.dataset", "CamVid"),
     *("--data.scale", "0.25"),
@@ -31,7 +30,6 @@ ARGUMENTS = [
     *("--data.batch_size", "4"),
     *("--data.workers", "1"),
     *("--model.backbone.encoder", "tu-mobilenetv3_small_050"),
-    *("--trainer.max_epochs", str(EPOCHS)),
     *("--trainer.limit_val_batches", "4"),
     *("--trainer.log_every_n_steps", "2"),
     *("--trainer.save_every_n_minutes", "0"),
@@ -93,6 +91,7 @@ def kills(
 def main() -> None:
     parser = command_line(__doc__)
     parser.add_argument("--root", default=f"{os.environ.get('FUSIONSEG_DATA', 'data')}/CamVid")
+    parser.add_argument("--epochs", type=int, default=12)
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--kills-alone", action="store_true", help="without the other breakdowns")
@@ -102,7 +101,7 @@ def main() -> None:
     with TemporaryDirectory() as top:
         folder = Path(top)
         whole, run, log = (folder / name for name in ("whole", "killed", "log"))
-        arguments = [*ARGUMENTS, "--data.dataset.root", args.root]
+        arguments = [*ARGUMENTS, "--trainer.max_epochs", str(args.epochs), "--data.dataset.root", args.root]
         finished(["fit", *arguments, "--out", str(whole)], log)
         plan = kills(run, [*arguments, "--out", str(run)], log, args.kills, random.Random(args.seed))
         reported = list(track(plan, "killing", total=args.kills))

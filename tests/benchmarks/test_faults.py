@@ -14,9 +14,8 @@ from benchmarks import breakdowns, faults
 def test_killed_and_resumed_it_is_the_same_run(
     data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(
-        sys, "argv", ["faults", "--root", str(data / "CamVid"), "--kills", "1", "--kills-alone"]
-    )
+    short = ["--epochs", "4", "--kills", "1", "--kills-alone"]
+    monkeypatch.setattr(sys, "argv", ["faults", "--root", str(data / "CamVid"), *short])
     with pytest.raises(SystemExit) as end:
         faults.main()
     assert not end.value.code, capsys.readouterr().out
