@@ -17,7 +17,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import cycle
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -34,6 +35,9 @@ time.time = lambda: true() + shift
 """
 """A `sitecustomize` with which a process has another time of day."""
 
+VICTIMS = ("driver", "worker", "all")
+"""What is killed: the driver, a process below it, or all of them; each as often as the others."""
+
 SMALL_DISK = 4 * 2**30
 """A file system of at most so many bytes is filled."""
 
@@ -46,7 +50,7 @@ class Study:
         runs: How many runs, an even number.
         jobs: Runs at once.
         seed: Of the moments.
-        pause: Seconds from one kill to the next at most; at least a tenth of it.
+        pause: Seconds from the moment that is waited for to a kill at most; at least a tenth of it.
     """
 
     def __init__(self, folder: Path, runs: int, jobs: int, seed: int, pause: float = 20.0) -> None:
@@ -55,6 +59,7 @@ class Study:
         self.jobs = jobs
         self.pause = pause
         self.random = random.Random(seed)
+        self.victims: list[str] = []
         self.whole = folder / "whole"
         self.out = folder / "disturbed"
         self.log = folder / "drivers.log"
@@ -93,7 +98,9 @@ class Study:
     def kill(self, driver: "subprocess.Popen[bytes]") -> str:
         """Kills the driver, a process below it, or all; says which."""
         below = psutil.Process(driver.pid).children(recursive=True)
-        whom = self.random.choice(["driver", "worker", "all"])
+        if not self.victims:
+            self.victims = self.random.sample(VICTIMS, len(VICTIMS))
+        whom = self.victims.pop()
         victims = [process.pid for process in below]
         if whom == "worker":
             victims = [self.random.choice(victims or [driver.pid])]
@@ -106,6 +113,8 @@ class Study:
                 os.kill(victim, signal.SIGKILL)
             except ProcessLookupError:  # it ended meanwhile
                 continue
+        if driver.pid in victims:
+            driver.wait()
         return whom
 
     def disturb(self, kills: int) -> Iterator[str]:
@@ -116,17 +125,21 @@ class Study:
         """
         known: dict[Path, int] = {}
         others = [self.second_driver, self.fill_disk]
+        # as a run begins, as one ends, or whenever else, as while modules are imported
+        moments = cycle((self.begun, None, self.finished, None))
         damaged = False
         for _ in range(10 * kills + 10):
             undisturbed = not kills
             driver = self.started(self.out, self.random.uniform(-12, 12) * 3600)
             while driver.poll() is None:
-                time.sleep(self.random.uniform(self.pause / 10, self.pause) if kills else 0.1)
-                if others and len(self.finished()) > 1 and driver.poll() is None:
-                    yield others.pop()()
+                if kills:
+                    self.wait(driver, next(moments))
                 if kills and driver.poll() is None:
                     yield f"killed: {self.kill(driver)}"
                     kills -= 1
+                if others and len(self.begun()) > 1 and self.is_held_by(driver):
+                    yield others.pop()()
+                time.sleep(0.1)
             done = self.finished()
             if again := [path for path, when in known.items() if done.get(path) != when]:
                 raise RuntimeError(f"computed twice, or lost: {again}")
@@ -139,6 +152,21 @@ class Study:
             elif undisturbed:
                 raise RuntimeError(f"the study ends with {driver.returncode}: {self.log.read_text()[-2000:]}")
         raise RuntimeError("the study does not end")
+
+    def begun(self) -> dict[Path, int]:
+        """The summaries of runs that have begun, with the times at which they were last written."""
+        return {path: path.stat().st_mtime_ns for path in self.out.glob("*/*/summary.json")}
+
+    def wait(self, driver: "subprocess.Popen[bytes]", seen: Callable[[], object] | None) -> None:
+        """Waits until what is seen changes, if anything is looked at, and some seconds from then."""
+        before = seen() if seen else None
+        while seen and seen() == before and driver.poll() is None:
+            time.sleep(0.02)
+        time.sleep(self.random.uniform(self.pause / 10, self.pause))
+
+    def is_held_by(self, driver: "subprocess.Popen[bytes]") -> bool:
+        """Whether a driver lives and holds the folder."""
+        return driver.poll() is None and f"process {driver.pid} " in (self.out / ".driver").read_text()
 
     def second_driver(self) -> str:
         """Starts a second driver beside the first one, which has to be refused."""
