@@ -15,6 +15,7 @@ import fusionseg
 from fusionseg.balancing import Balancer
 from fusionseg.config.recipe import import_path, plain
 from fusionseg.data.base import SegmentationDataset
+from fusionseg.data.sampling import Sampling
 from fusionseg.data.view_changes import ViewChange
 from fusionseg.heads import Head
 from fusionseg.losses import Loss
@@ -28,6 +29,7 @@ BASES: list[Any] = [
     Network,
     Decoder,
     SegmentationDataset,
+    Sampling,
     ViewChange,
     Method,
     Callback,

@@ -11,6 +11,7 @@ from fusionseg.cli.help import columns, settings, wrapped
 from fusionseg.config.type_names import names
 from fusionseg.data.base import SegmentationDataset
 from fusionseg.data.datamodule import SegmentationDataModule
+from fusionseg.data.sampling import Sampling
 from fusionseg.heads import Head
 from fusionseg.losses import Loss
 from fusionseg.module import FusionModule
@@ -39,6 +40,7 @@ Examples:
   losses         --model.semantic_head.losses "[CrossEntropy, Dice]"
   class weights  --model.semantic_head.losses "[{class_path: CrossEntropy,
                  init_args: {class_weights: balanced}}]"
+  rare classes   --data.sampling RepeatFactorSampling --data.sampling.threshold 0.05
   more tasks     --model.extra_heads "{depth: {head: DepthHead, weight: 0.5}}"
                  --data.dataset SyntheticScenes --data.dataset.depth true
   regions        --model.region_head CenterOffsetHead --model.region_head.sigma 6; without: null
@@ -51,6 +53,7 @@ FAMILIES: dict[str, type] = {
     "networks": Network,
     "balancers": Balancer,
     "datasets": SegmentationDataset,
+    "samplings": Sampling,
 }
 """Base classes of the parts whose names are listed."""
 

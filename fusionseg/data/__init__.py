@@ -7,6 +7,7 @@ A dataset is a subclass of `SegmentationDataset`, one split of some images with 
 scenes without any files. `MixtureDataset` mixes several datasets, `RGBD` makes depth a channel of the images
 of one, and `Subset` selects images of one. `Augmentation` makes the random views to train on, and
 `RandomCorruption`, `RandomErasing`, `CopyPaste` and `TorchvisionTransform` are what it may do besides.
+`BalancedSampling` and `RepeatFactorSampling` show images with rare classes more often.
 
 `fusionseg.SegmentationDataModule` makes batches of any of them. It is not here because it imports Lightning,
 which nothing in this package needs.
@@ -21,6 +22,7 @@ Examples:
 
 from fusionseg.data.ade20k import ADE20K
 from fusionseg.data.augmentation import Augmentation
+from fusionseg.data.balanced_sampling import BalancedSampling
 from fusionseg.data.base import SegmentationDataset
 from fusionseg.data.bsds500 import BSDS500
 from fusionseg.data.camvid import CamVid
@@ -38,7 +40,9 @@ from fusionseg.data.pascal_context import PascalContext
 from fusionseg.data.pascal_voc import PascalVOC
 from fusionseg.data.random_corruption import RandomCorruption
 from fusionseg.data.random_erasing import RandomErasing
+from fusionseg.data.repeat_factor_sampling import RepeatFactorSampling
 from fusionseg.data.rgbd import RGBD
+from fusionseg.data.sampling import Sampling
 from fusionseg.data.stanford_background import StanfordBackground
 from fusionseg.data.subset import Subset
 from fusionseg.data.synthetic import SyntheticScenes
@@ -51,6 +55,7 @@ __all__ = [
     "DSB2018",
     "RGBD",
     "Augmentation",
+    "BalancedSampling",
     "CamVid",
     "CamVid32",
     "Cityscapes",
@@ -65,6 +70,8 @@ __all__ = [
     "PascalVOC",
     "RandomCorruption",
     "RandomErasing",
+    "RepeatFactorSampling",
+    "Sampling",
     "SegmentationDataset",
     "StanfordBackground",
     "Subset",

@@ -2,12 +2,15 @@
 
 import math
 from collections.abc import Callable, Mapping
+from typing import TypeAlias
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from fusionseg.data.base import LabelMap, Pixels
+from fusionseg.data.class_draw import ClassDraw
+from fusionseg.data.crops import TRIES, centered, is_varied, view
 from fusionseg.data.view_changes import Others, ViewChange
 from fusionseg.data.warping import Matrix, image_view, nearest_view, turned, warped
 from fusionseg.files.photos import Photo
@@ -15,6 +18,9 @@ from fusionseg.sample import VOID
 
 _GRAY = np.array([0.299, 0.587, 0.114])
 _YIQ = np.array([_GRAY, [0.595716, -0.274453, -0.321263], [0.211456, -0.522591, 0.311135]])
+
+Place: TypeAlias = tuple[tuple[int, int], float, float, float]
+"""Of a crop: height and width, zoom, angle in radians, and -1 where it is mirrored, else 1."""
 
 
 class Augmentation:
@@ -42,6 +48,13 @@ class Augmentation:
             which is an approximation. The data set's own scale, in `__call__` the argument `zoom`, is a
             change of resolution and never changes depth. Labels of `disparity`, an inverse depth, are
             multiplied where those of depth are divided.
+        cat_max_ratio: A crop is drawn again, up to 10 times, until it shows several classes of which none
+            has this share of its labelled pixels or more (mmsegmentation's `RandomCrop`); 1 keeps the first.
+        class_crops: Probability of a crop around a pixel of a class that is drawn among those of the image,
+            rare ones more often. An image whose crop is drawn again has another pixel of them at its center.
+        class_temperature: How little the frequency of a class then counts: the chance of a class with a share
+            f of all labelled pixels is proportional to exp((1 - f) / class_temperature) (rare class sampling,
+            Hoyer et al., CVPR 2022, arXiv:2111.14887, equation 10).
         changes: Recipes of what happens to a view then, in order: `RandomCorruption`, `RandomErasing`,
             `CopyPaste`, `TorchvisionTransform`.
 
@@ -59,19 +72,14 @@ class Augmentation:
         saturation: float = 0.2,
         hue: float = 0.05,
         depth_by_zoom: bool = False,
+        cat_max_ratio: float = 1.0,
+        class_crops: float = 0.0,
+        class_temperature: float = 0.01,
         changes: list[Callable[[], ViewChange]] = [],  # noqa: B006 (never changed)
     ) -> None:
-        if not 0 < scale[0] <= scale[1] < math.inf:
-            raise ValueError(f"expected scales 0 < smallest <= largest, found {tuple(scale)}")
-        if not 0 <= rotation <= 180:
-            raise ValueError(f"expected a rotation in [0, 180] degrees, found {rotation}")
-        if not 0 <= flip <= 1:
-            raise ValueError(f"expected a probability of a flip in [0, 1], found {flip}")
-        colors = {"brightness": brightness, "contrast": contrast, "saturation": saturation, "hue": hue}
-        for name, value in colors.items():
-            largest = 0.5 if name == "hue" else 1
-            if not 0 <= value <= largest:
-                raise ValueError(f"expected {name} in [0, {largest}], found {value}")
+        _check_geometry(scale, rotation)
+        _check_shares({"a flip": flip, "crops of drawn classes": class_crops}, cat_max_ratio)
+        _check_colors({"brightness": brightness, "contrast": contrast, "saturation": saturation, "hue": hue})
         self.scale = scale
         self.rotation = rotation
         self.flip = flip
@@ -80,7 +88,19 @@ class Augmentation:
         self.saturation = saturation
         self.hue = hue
         self.depth_by_zoom = depth_by_zoom
+        self.cat_max_ratio = cat_max_ratio
+        self.class_crops = class_crops
+        self.class_draw = ClassDraw(class_temperature)
         self.changes = [change() for change in changes]
+
+    @property
+    def needs_counts(self) -> bool:
+        """Whether `balance` has to tell how frequent classes are before a view is drawn."""
+        return self.class_crops > 0
+
+    def balance(self, class_pixels: npt.NDArray[np.int64]) -> None:
+        """Tells the number of pixels of each class in the training images (C,)."""
+        self.class_draw.balance(class_pixels)
 
     @property
     def families(self) -> tuple[str, ...]:
@@ -132,14 +152,30 @@ class Augmentation:
         random_zoom = math.exp(rng.uniform(*np.log(self.scale)))
         angle = math.radians(rng.uniform(-self.rotation, self.rotation))
         mirror = -1.0 if rng.random() < self.flip else 1.0
-        height, width = pixels.semantic.shape
-        warp = view((height, width), crop_size, zoom * random_zoom, angle, mirror, rng.random(2))
+        place = (crop_size, zoom * random_zoom, angle, mirror)
+        # drawn only where wanted, so that views without it stay as they were
+        around = self.class_crops > 0 and rng.random() < self.class_crops
+        warp, semantic = self._crop(pixels.semantic, place, around, rng)
+        for _ in range(TRIES if self.cat_max_ratio < 1 else 0):
+            if is_varied(semantic, self.cat_max_ratio):
+                break
+            warp, semantic = self._crop(pixels.semantic, place, around, rng)
         return Pixels(
             self.color(image_view(pixels.image, warp, crop_size), rng),
-            warped(pixels.semantic, warp, crop_size, cv2.INTER_NEAREST, (VOID,)),
+            semantic,
             warped(pixels.region, warp, crop_size, cv2.INTER_NEAREST, (0,)),
             self._map_views(pixels.maps, warp, crop_size, random_zoom) if pixels.maps else pixels.maps,
         )
+
+    def _crop(
+        self, semantic: npt.NDArray[np.uint8], place: Place, around: bool, rng: np.random.Generator
+    ) -> tuple[Matrix, npt.NDArray[np.uint8]]:
+        """The map of a random crop, around a pixel of a drawn class or anywhere, and its class ids."""
+        height, width = semantic.shape
+        pixel = self.class_draw.pixel(semantic, rng) if around else None
+        position = rng.random(2) if pixel is None else centered(pixel, (height, width), *place)
+        warp = view((height, width), *place, position)
+        return warp, warped(semantic, warp, place[0], cv2.INTER_NEAREST, (VOID,))
 
     def color(self, image: Photo, rng: np.random.Generator) -> Photo:
         """The image with its first three channels in another light."""
@@ -171,33 +207,29 @@ class Augmentation:
         return views
 
 
-def view(
-    size: tuple[int, int],
-    crop_size: tuple[int, int],
-    zoom: float,
-    angle: float,
-    mirror: float,
-    position: npt.NDArray[np.float64],
-) -> Matrix:
-    """The affine map (2, 3) from (x, y) of the crop to (x, y) of the image, pixel centers at half integers.
+def _check_geometry(scale: tuple[float, float], rotation: float) -> None:
+    """Raises a ValueError unless zoom and rotation are possible."""
+    if not 0 < scale[0] <= scale[1] < math.inf:
+        raise ValueError(f"expected scales 0 < smallest <= largest, found {tuple(scale)}")
+    if not 0 <= rotation <= 180:
+        raise ValueError(f"expected a rotation in [0, 180] degrees, found {rotation}")
 
-    Args:
-        size: Height and width of the image.
-        crop_size: Height and width of the crop.
-        zoom: Size of a thing in the crop relative to the image.
-        angle: Rotation in radians.
-        mirror: -1 to mirror left and right, 1 not to.
-        position: Where the crop lies within its range, (x, y) in [0, 1).
-    """
-    cos = math.cos(angle) / zoom
-    sin = math.sin(angle) / zoom
-    linear = np.array([[mirror * cos, -sin], [mirror * sin, cos]])
-    crop = np.array(crop_size[::-1], dtype=np.float64)
-    extent = np.abs(linear) @ crop
-    slack = np.array(size[::-1]) - extent
-    # Whole pixels, so that a crop without zoom and rotation is a copy and not blurred.
-    start = np.copysign(np.minimum(np.floor(position * (np.abs(slack) + 1)), np.abs(slack)), slack)
-    return np.column_stack((linear, start + extent / 2 - linear @ crop / 2))
+
+def _check_shares(probabilities: Mapping[str, float], cat_max_ratio: float) -> None:
+    """Raises a ValueError unless probabilities and the largest share of a class are possible."""
+    for name, probability in probabilities.items():
+        if not 0 <= probability <= 1:
+            raise ValueError(f"expected a probability of {name} in [0, 1], found {probability}")
+    if not 0 < cat_max_ratio <= 1:
+        raise ValueError(f"expected a cat_max_ratio in (0, 1], found {cat_max_ratio}")
+
+
+def _check_colors(spreads: Mapping[str, float]) -> None:
+    """Raises a ValueError unless the spreads of colors are possible."""
+    for name, value in spreads.items():
+        largest = 0.5 if name == "hue" else 1
+        if not 0 <= value <= largest:
+            raise ValueError(f"expected {name} in [0, {largest}], found {value}")
 
 
 def _hue_rotation(turn: float) -> Matrix:

@@ -9,6 +9,8 @@ import numpy.typing as npt
 from typing_extensions import override
 
 from fusionseg.config.errors import UserError
+from fusionseg.data.rounding import Repeats, rounded
+from fusionseg.files.image_sizes import stored_size
 from fusionseg.files.photos import Photo, ValueRange
 from fusionseg.files.readable_path import ReadablePath
 from fusionseg.sample import Classes, IntMap, Truth
@@ -136,6 +138,15 @@ class SegmentationDataset(ABC):
         """The file of the image, on disk or in an archive; None where it does not come from one."""
         return None
 
+    def image_size(self, index: int) -> tuple[int, int]:
+        """Height and width of the image, from the header of its file where it comes from one."""
+        photo = self.photo(index)
+        found = None if photo is None else stored_size(photo)
+        if found is not None:
+            return found
+        height, width = self.labels(index).semantic.shape
+        return height, width
+
     def group(self, index: int) -> str | None:
         """What the image belongs to with others that are like it: a sequence, a city, a scene.
 
@@ -166,16 +177,19 @@ class SegmentationDataset(ABC):
         """
         return None
 
-    def order(self, rng: np.random.Generator, among: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    def order(
+        self, rng: np.random.Generator, among: npt.NDArray[np.int64], repeats: Repeats | None = None
+    ) -> npt.NDArray[np.int64]:
         """The indices of an epoch of training, in order; the same number in every epoch.
 
-        By default every index once, shuffled.
+        By default every index as often as wanted, shuffled.
 
         Args:
             rng: The only source of randomness.
             among: The indices to choose from.
+            repeats: How often each of them is wanted, on average; once where left out.
         """
-        return rng.permutation(among)
+        return rng.permutation(among if repeats is None else np.repeat(among, rounded(repeats, rng)))
 
     def sources(self) -> list[object]:
         """All that the pixels depend on, parameters and the path of every file: the key of the cache on disk.

@@ -6,14 +6,34 @@ from collections.abc import Collection, Mapping
 from typing import get_args
 
 from fusionseg.data.base import DataError, SegmentationDataset, Split
+from fusionseg.data.input_size import Resize
 from fusionseg.data.merged_classes import Counting
 
 LARGEST_CROP = 8192
 """Largest side of a crop in pixels."""
 
+LARGEST_SIDE = 16384
+"""Largest side in pixels to which images are brought."""
 
-def check_sizes(batch_size: int, eval_batch_size: int, crop_size: tuple[int, int], scale: float) -> None:
+
+def check_sizes(
+    batch_size: int,
+    eval_batch_size: int,
+    crop_size: tuple[int, int],
+    scale: float,
+    resize: Resize | None = None,
+) -> None:
     """Raises a ValueError unless the sizes of images and batches are possible."""
+    sides = [] if resize is None else [resize] if isinstance(resize, int) else list(resize)
+    if not all(1 <= side <= LARGEST_SIDE for side in sides):
+        raise ValueError(
+            "expected data.resize as a longest side, or height and width, of 1 to "
+            f"{LARGEST_SIDE} pixels, found {resize}"
+        )
+    if sides and scale != 1:
+        raise ValueError(
+            f"expected data.resize or data.scale, found both ({resize} and {scale:g}): leave one out"
+        )
     if any(length % 32 or not 32 <= length <= LARGEST_CROP for length in crop_size):
         found = f"{crop_size[0]} x {crop_size[1]}"
         raise ValueError(f"expected data.crop_size of multiples of 32 up to {LARGEST_CROP}, found {found}")

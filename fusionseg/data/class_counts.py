@@ -1,11 +1,12 @@
-"""Counts the pixels of each class in an epoch of training, once for all runs on the same files."""
+"""Counts the pixels of each class in training images, once for all runs on the same files."""
 
 import hashlib
-import json
 import sys
+import zlib
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -18,17 +19,46 @@ from typing_extensions import override
 from fusionseg.config.errors import unmendable
 from fusionseg.data.base import DataError, SegmentationDataset, class_pixels
 from fusionseg.data.cache import content_key
+from fusionseg.data.rounding import Repeats
 from fusionseg.data.samples import quiet_worker
 from fusionseg.files.archive_path import ArchivePath, on_disk
-from fusionseg.files.atomic import write_text
+from fusionseg.files.atomic import replacing
 
 Counts = npt.NDArray[np.int64]
 
 
 def class_counts(
-    dataset: SegmentationDataset, seed: int, workers: int = 0, folder: str | Path | None = None
+    dataset: SegmentationDataset,
+    seed: int,
+    workers: int = 0,
+    folder: str | Path | None = None,
+    repeats: Repeats | None = None,
+    known: Counts | None = None,
 ) -> Counts:
     """The number of pixels of each class (C,) in an epoch of training, from the label files.
+
+    Args:
+        dataset: The training split.
+        seed: Which epoch, where images are drawn.
+        workers: Processes that read label files; 0 for none.
+        folder: Where the counts are kept; by default beside the first file that the dataset names.
+        repeats: How often each image is seen in an epoch, on average (N,).
+        known: The counts of all images (N, C), where they are known.
+    """
+    order = dataset.order(np.random.default_rng(seed), np.arange(len(dataset)), repeats)
+    seen, times = np.unique(order, return_counts=True)
+    of_images = image_counts(dataset, seen, workers, folder) if known is None else known[seen]
+    counts: Counts = times @ of_images
+    return counts
+
+
+def image_counts(
+    dataset: SegmentationDataset,
+    images: Counts | None = None,
+    workers: int = 0,
+    folder: str | Path | None = None,
+) -> Counts:
+    """The number of pixels of each class in each image (N, C), from the label files.
 
     The counts are kept in a hidden file, whose name is a hash of all that they depend on, and found there by
     the next run; where the folder cannot be written to, or the dataset does not say what it reads, they are
@@ -36,74 +66,86 @@ def class_counts(
 
     Args:
         dataset: The training split.
-        seed: Which epoch, where the dataset draws its images.
+        images: Which images, in rising order; all where left out.
         workers: Processes that read label files; 0 for none.
         folder: Where the counts are kept; by default beside the first file that the dataset
             names, or the archive that it is in.
     """
-    order = dataset.order(np.random.default_rng(seed), np.arange(len(dataset)))
-    seen, times = np.unique(order, return_counts=True)
-    file = _file(dataset, seen, times, folder)
-    if file and (known := _read(file, len(dataset.classes))) is not None:
-        return known
-    samples = _ClassPixels(dataset, seen, times)
+    every = np.arange(len(dataset))
+    wanted = every if images is None else images
+    place = _place(dataset, folder)
+    if place is None:
+        return _counted(dataset, wanted, workers)
+    # counts of all images have those of some
+    for held in (every, wanted):
+        known = _read(_file(place, held), (len(held), len(dataset.classes)))
+        if known is not None:
+            return known[np.searchsorted(held, wanted)]
+    counts = _counted(dataset, wanted, workers)
+    # data that may only be read
+    with suppress(OSError), replacing(_file(place, wanted)) as draft, draft.open("wb") as out:
+        np.savez_compressed(out, pixels=counts)
+    return counts
+
+
+class _ClassPixels(Dataset[Tensor]):
+    """The pixels of each class in some images."""
+
+    def __init__(self, dataset: SegmentationDataset, images: Counts) -> None:
+        self.dataset = dataset
+        self.images = images
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @override
+    def __getitem__(self, position: int) -> Tensor:
+        with unmendable():
+            semantic = self.dataset.labels(int(self.images[position])).semantic
+        return torch.from_numpy(class_pixels(semantic, len(self.dataset.classes)))
+
+
+def _counted(dataset: SegmentationDataset, images: Counts, workers: int) -> Counts:
+    """The counts (N, C) of some images, read now, with a progress bar on a terminal."""
     batches: DataLoader[Tensor] = DataLoader(
-        samples,
+        _ClassPixels(dataset, images),
         batch_size=16,
         num_workers=workers,
-        collate_fn=_added,
+        collate_fn=_stacked,
         worker_init_fn=quiet_worker,
         # of its own: else the loader would draw from the global one
         generator=torch.Generator(),
     )
     shown = track(batches, "counting classes", transient=True, disable=not sys.stdout.isatty())
-    counts: Counts = sum(shown, torch.zeros(len(dataset.classes), dtype=torch.int64)).numpy()
-    if file:
-        with suppress(OSError):  # data that may only be read
-            write_text(file, json.dumps(counts.tolist()))
-    return counts
+    return torch.cat(list(shown)).numpy()
 
 
-class _ClassPixels(Dataset[Tensor]):
-    """The pixels of each class in the images of an epoch, times the number of their occurrences."""
-
-    def __init__(self, dataset: SegmentationDataset, seen: Counts, times: Counts) -> None:
-        self.dataset = dataset
-        self.seen = seen
-        self.times = times
-
-    def __len__(self) -> int:
-        return len(self.seen)
-
-    @override
-    def __getitem__(self, position: int) -> Tensor:
-        with unmendable():
-            semantic = self.dataset.labels(int(self.seen[position])).semantic
-        return torch.from_numpy(self.times[position] * class_pixels(semantic, len(self.dataset.classes)))
+def _stacked(counts: Sequence[Tensor]) -> Tensor:
+    return torch.stack(list(counts))
 
 
-def _added(counts: Sequence[Tensor]) -> Tensor:
-    return torch.stack(list(counts)).sum(0)
-
-
-def _file(
-    dataset: SegmentationDataset, seen: Counts, times: Counts, folder: str | Path | None
-) -> Path | None:
-    """The file of the counts; None where nothing tells whether they still hold."""
+def _place(dataset: SegmentationDataset, folder: str | Path | None) -> tuple[Path, str] | None:
+    """The folder of the counts and what they depend on; None where nothing tells whether they still hold."""
     try:
         paths = [source for source in dataset.sources() if isinstance(source, Path | ArchivePath)]
         if folder is None and not paths:
             return None
-        key = content_key(dataset) + hashlib.sha256(seen.tobytes() + times.tobytes()).hexdigest()[:8]
+        return Path(folder or on_disk(paths[0]).parent), content_key(dataset)
     except DataError:
         return None
-    return Path(folder or on_disk(paths[0]).parent) / f".class_counts-{key}.json"
 
 
-def _read(file: Path, number: int) -> Counts | None:
+def _file(place: tuple[Path, str], images: Counts) -> Path:
+    """The file of the counts of some images."""
+    folder, key = place
+    return folder / f".class_counts-{key}{hashlib.sha256(images.tobytes()).hexdigest()[:8]}.npz"
+
+
+def _read(file: Path, shape: tuple[int, int]) -> Counts | None:
     """What a file of counts holds; None if there is none, or it holds something else."""
     try:
-        counts = np.array(json.loads(file.read_text(encoding="utf-8")))
-    except (OSError, ValueError):
+        with np.load(file, allow_pickle=False) as content:
+            counts: Counts = content["pixels"]
+    except (OSError, ValueError, LookupError, EOFError, TypeError, BadZipFile, zlib.error):
         return None
-    return counts if counts.shape == (number,) and counts.dtype == np.int64 else None
+    return counts if counts.shape == shape and counts.dtype == np.int64 else None

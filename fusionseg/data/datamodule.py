@@ -1,8 +1,7 @@
 """The LightningDataModule: batches of any dataset, the same for any number of workers and ranks."""
 
 import os
-import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -16,16 +15,19 @@ from typing_extensions import override
 from fusionseg.config.recipe import record
 from fusionseg.data.augmentation import Augmentation
 from fusionseg.data.base import DataError, SegmentationDataset, Split
-from fusionseg.data.cache import Cache, cached
+from fusionseg.data.cache import Cache
 from fusionseg.data.checks import check_apart, check_numbers, check_sizes, equal_share
-from fusionseg.data.class_counts import class_counts
+from fusionseg.data.class_counts import Counts, class_counts, image_counts
+from fusionseg.data.input_size import InputSize
 from fusionseg.data.label_statistics import LabelStatistics, counted
-from fusionseg.data.late_loader import LateLoader, default_workers
+from fusionseg.data.late_loader import default_workers, evaluation_loader, training_loader
 from fusionseg.data.mapped_classes import MappedClasses
 from fusionseg.data.photo_notices import photo_notices
-from fusionseg.data.room import check_memory
+from fusionseg.data.ranks import cached_in_turn, is_on_gpu, on_first_rank, rank_and_number, say_once
+from fusionseg.data.rounding import Repeats
 from fusionseg.data.samplers import EvaluationOrder, TrainOrder
-from fusionseg.data.samples import EvaluationSamples, TrainSamples, collated, quiet_worker, widened
+from fusionseg.data.samples import EvaluationSamples, TrainSamples, widened
+from fusionseg.data.sampling import Sampling, length_notices
 from fusionseg.data.subset import fraction_of
 from fusionseg.data.synthetic import SyntheticScenes
 from fusionseg.sample import Classes, Sample
@@ -39,16 +41,20 @@ class SegmentationDataModule(LightningDataModule):
         batch_size: Samples of one step over all ranks; each rank takes an equal share.
         crop_size: Height and width of crops, multiples of 32.
         scale: Size of all images relative to their files. Predictions are scored at the files' own size.
+        resize: Longest side of all images, or their size; in pixels, in place of `scale`.
         augmentation: Recipe of random views to train on; without one, only the position of a crop is
             random.
-        eval_batch_size: Images of one batch in evaluation on one rank; above 1 all images must have one size.
+        sampling: How often images come, by their classes; a recipe of `BalancedSampling` or
+            `RepeatFactorSampling`. Without one, all alike.
+        eval_batch_size: Images of one batch in evaluation on one rank; at most, as those of a batch have one
+            size.
         workers: Processes that prepare batches on each rank; 0 for none, by default as many as help on this
             machine.
-        cache: Where decoded images are kept for the next epochs; `memory` takes H x W x (C + 3) bytes an
-            image of 8 bits, and 4 for each further label value.
+        cache: Cache of decoded images; `memory` takes H x W x (C + 3) bytes an image of 8 bits, and 4 for
+            each further label value.
         cache_dir: Folder of the cache on disk.
-        fraction: Part of the training images to use, each drawn by its own name; a smaller one is a subset of
-            a larger one of the same seed.
+        fraction: Part of the training images to use; each is drawn by its own name, and a smaller one is a
+            subset of a larger one of the same seed.
         seed: What order, views and fraction depend on; by default `seed_everything`'s, or 0.
 
     Raises:
@@ -61,7 +67,9 @@ class SegmentationDataModule(LightningDataModule):
         batch_size: int = 8,
         crop_size: tuple[int, int] = (128, 128),
         scale: float = 1.0,
+        resize: int | tuple[int, int] | None = None,
         augmentation: Callable[[], Augmentation] | None = Augmentation,
+        sampling: Callable[[], Sampling] | None = None,
         eval_batch_size: int = 1,
         workers: int | None = None,
         cache: Cache = "none",
@@ -71,14 +79,17 @@ class SegmentationDataModule(LightningDataModule):
     ) -> None:
         super().__init__()
         record(self, locals())
-        check_sizes(batch_size, eval_batch_size, crop_size, scale)
+        check_sizes(batch_size, eval_batch_size, crop_size, scale, resize)
         check_numbers(workers, fraction, seed)
         self.dataset = dataset
         self.batch_size = batch_size
         self.eval_batch_size = eval_batch_size
         self.crop_size = (crop_size[0], crop_size[1])
         self.scale = scale
+        self.resize = resize
+        self.input_size = InputSize(scale, resize)
         self.augmentation = Augmentation.none() if augmentation is None else augmentation()
+        self.sampling = None if sampling is None else sampling()
         self.workers = workers
         self.cache: Cache = cache
         self.cache_dir = cache_dir
@@ -86,6 +97,7 @@ class SegmentationDataModule(LightningDataModule):
         self.seed = int(os.environ.get("PL_GLOBAL_SEED", 0)) if seed is None else seed
         self.datasets: dict[Split, SegmentationDataset] = {}
         self._cached: set[Split] = set()
+        self._image_counts: Counts | None = None
 
     @property
     def classes(self) -> Classes:
@@ -120,10 +132,13 @@ class SegmentationDataModule(LightningDataModule):
             self._split(split)
         check_apart(self.datasets)
         missing = [split for split in wanted[stage] if split not in self._cached]
-        self._fill_caches(missing)
-        if self._rank()[0] == 0:
-            for notice in (line for split in missing for line in photo_notices(self.datasets[split])):
-                print(notice, file=sys.stderr)
+        found = [self.datasets[split] for split in missing]
+        kept = cached_in_turn(found, self.cache, self.cache_dir, self.trainer)
+        self.datasets |= zip(missing, kept, strict=True)
+        self._cached |= set(missing)
+        say_once((line for dataset in kept for line in photo_notices(dataset)), self.trainer)
+        if stage == "fit":
+            self._count_classes()
 
     @override
     def state_dict(self) -> dict[str, Any]:
@@ -134,19 +149,20 @@ class SegmentationDataModule(LightningDataModule):
 
     @override
     def train_dataloader(self) -> DataLoader[Sample]:
+        self._count_classes()
         dataset = self._split("train")
         rank, world_size = self._rank()
         share = self.images_per_rank
-        order = partial(dataset.order, among=np.arange(len(dataset)))
+        order = partial(dataset.order, among=np.arange(len(dataset)), repeats=self.repeats)
         length = len(order(np.random.default_rng(0)))
         if length < self.batch_size:
             raise DataError(
                 f"expected at least one batch of {self.batch_size} training images, found {length} "
                 f"(fraction {self.fraction:g}): lower data.batch_size or raise data.fraction"
             )
-        samples = TrainSamples(dataset, self.augmentation, self.crop_size, self.scale, self.seed)
+        samples = TrainSamples(dataset, self.augmentation, self.crop_size, self.scale, self.seed, self.resize)
         keys = TrainOrder(length, share, rank, world_size, self.seed, self._done, order)
-        return self._loader(samples, keys, share, drop_last=True)
+        return training_loader(samples, keys, share, self._processes, is_on_gpu(self.trainer))
 
     @override
     def val_dataloader(self) -> DataLoader[Sample]:
@@ -168,8 +184,17 @@ class SegmentationDataModule(LightningDataModule):
 
     def class_counts(self) -> Tensor:
         """The number of pixels of each class (C,) int64 in an epoch of training, from the label files."""
-        counts = class_counts(self._split("train"), self.seed, self._processes, self.cache_dir)
+        dataset = self._split("train")
+        known = self._image_counts
+        counts = class_counts(dataset, self.seed, self._processes, self.cache_dir, self.repeats, known)
         return torch.from_numpy(counts)
+
+    @property
+    def repeats(self) -> Repeats | None:
+        """How often each training image is seen in an epoch, on average (N,); None where once."""
+        if self.sampling is None or self._image_counts is None:
+            return None
+        return self.sampling.repeats(self._image_counts)
 
     def label_statistics(self, enough: Callable[[LabelStatistics], bool]) -> LabelStatistics:
         """What the labels of training images hold, as `counted` looks at them until they are enough."""
@@ -188,28 +213,26 @@ class SegmentationDataModule(LightningDataModule):
             self.datasets[split] = dataset
         return self.datasets[split]
 
-    def _fill_caches(self, missing: Sequence[Split]) -> None:
-        """Caches the splits; a cache on disk is filled by one rank of each machine while the others wait."""
-        trainer = self.trainer if self.cache != "none" else None
-        if self.cache == "memory":
-            check_memory([self.datasets[split] for split in missing], trainer.num_devices if trainer else 1)
-        if trainer and (trainer.local_rank or self.cache == "memory"):
-            trainer.strategy.barrier()
-        for split in missing:
-            self.datasets[split] = cached(self.datasets[split], self.cache, self.cache_dir)
-            self._cached.add(split)
-        if trainer and not trainer.local_rank and self.cache == "disk":
-            trainer.strategy.barrier()
-
     @property
     def _processes(self) -> int:
         """Processes that prepare batches on this rank."""
         usual = default_workers(self.trainer.num_devices if self.trainer else 1)
         return usual if self.workers is None else self.workers
 
+    def _count_classes(self) -> None:
+        """Counts the classes of training images, if something goes by them; rank 0 does so for all."""
+        if self._image_counts is not None or not (self.sampling or self.augmentation.needs_counts):
+            return
+        dataset = self._split("train")
+        count = partial(image_counts, dataset, None, self._processes, self.cache_dir)
+        self._image_counts = on_first_rank(count, self.trainer)
+        self.augmentation.balance(self._image_counts.sum(0))
+        if self.repeats is not None:
+            say_once(length_notices(dataset, self.repeats), self.trainer)
+
     def _rank(self) -> tuple[int, int]:
         """This process's rank and the number of ranks."""
-        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+        return rank_and_number(self.trainer)
 
     def _done(self) -> int:
         """Batches of this epoch that were used already; above 0 only if a run is resumed within an epoch."""
@@ -223,27 +246,6 @@ class SegmentationDataModule(LightningDataModule):
             raise DataError(
                 f"expected at least one {split} image for each of {world_size} ranks, found {len(dataset)}"
             )
-        order = EvaluationOrder(len(dataset), rank, world_size)
-        return self._loader(EvaluationSamples(dataset, self.scale), order, self.eval_batch_size)
-
-    def _loader(
-        self,
-        samples: TrainSamples | EvaluationSamples,
-        order: TrainOrder | EvaluationOrder,
-        batch_size: int,
-        drop_last: bool = False,
-    ) -> DataLoader[Sample]:
-        """A loader of batches of the samples, by the number of workers and the device of this run."""
-        return LateLoader(
-            samples,
-            batch_size,
-            sampler=order,
-            drop_last=drop_last,
-            num_workers=self._processes,
-            collate_fn=collated,
-            worker_init_fn=quiet_worker,
-            persistent_workers=self._processes > 0,
-            pin_memory=self.trainer is not None and self.trainer.strategy.root_device.type == "cuda",
-            # of its own: else the loader would draw from the global one, as often as there are workers
-            generator=torch.Generator(),
-        )
+        order = EvaluationOrder(len(dataset), rank, world_size, self.eval_batch_size, dataset.image_size)
+        samples = EvaluationSamples(dataset, self.scale, self.resize)
+        return evaluation_loader(samples, order, self._processes, is_on_gpu(self.trainer))

@@ -3,9 +3,12 @@
 import os
 from typing import Any
 
+import torch
 from torch.utils.data import DataLoader
 from typing_extensions import override
 
+from fusionseg.data.samplers import EvaluationOrder, TrainOrder
+from fusionseg.data.samples import EvaluationSamples, TrainSamples, batched, collated, quiet_worker
 from fusionseg.sample import Sample
 
 
@@ -28,6 +31,57 @@ class LateLoader(DataLoader[Sample]):
         """Nothing to do."""
 
 
+def training_loader(
+    samples: TrainSamples, order: TrainOrder, batch_size: int, workers: int, pin_memory: bool
+) -> LateLoader:
+    """A loader of training batches.
+
+    Args:
+        samples: The views.
+        order: The keys of this rank's views.
+        batch_size: Samples of one batch on this rank.
+        workers: Processes that prepare batches; 0 for none.
+        pin_memory: Whether batches lie in memory from which they reach a GPU faster.
+    """
+    return LateLoader(
+        samples,
+        batch_size,
+        sampler=order,
+        drop_last=True,
+        collate_fn=collated,
+        **_options(workers, pin_memory),
+    )
+
+
+def evaluation_loader(
+    samples: EvaluationSamples, order: EvaluationOrder, workers: int, pin_memory: bool
+) -> LateLoader:
+    """A loader of batches of whole images, as their order has them.
+
+    Args:
+        samples: The images.
+        order: The batches of this rank.
+        workers: As in `training_loader`.
+        pin_memory: As in `training_loader`.
+    """
+    whole: Any = batched  # torch's type knows lists of samples alone
+    return LateLoader(
+        samples, batch_size=None, sampler=order, collate_fn=whole, **_options(workers, pin_memory)
+    )
+
+
 def default_workers(ranks: int) -> int:
     """Worker processes of each of the ranks on this machine."""
     return min(8, max(0, len(os.sched_getaffinity(0)) // ranks - 1))
+
+
+def _options(workers: int, pin_memory: bool) -> dict[str, Any]:
+    """What all loaders have in common."""
+    return {
+        "num_workers": workers,
+        "worker_init_fn": quiet_worker,
+        "persistent_workers": workers > 0,
+        "pin_memory": pin_memory,
+        # of its own: else the loader would draw from the global one, as often as there are workers
+        "generator": torch.Generator(),
+    }

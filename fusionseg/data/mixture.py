@@ -2,7 +2,7 @@
 
 import functools
 from bisect import bisect_right
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from itertools import accumulate
 from typing import Literal, NamedTuple
 
@@ -23,6 +23,8 @@ from fusionseg.data.base import (
 )
 from fusionseg.data.checks import check_part_names, check_part_values
 from fusionseg.data.merged_classes import Counting, merged_classes
+from fusionseg.data.rounding import Repeats
+from fusionseg.data.shares import check_shares, rounds, shares_of
 from fusionseg.files.readable_path import ReadablePath
 from fusionseg.sample import Truth
 
@@ -117,6 +119,11 @@ class MixtureDataset(SegmentationDataset):
         return part.dataset.photo(place)
 
     @override
+    def image_size(self, index: int) -> tuple[int, int]:
+        part, place = self._at(index)
+        return part.dataset.image_size(place)
+
+    @override
     def group(self, index: int) -> str | None:
         part, place = self._at(index)
         group = part.dataset.group(place)
@@ -151,23 +158,26 @@ class MixtureDataset(SegmentationDataset):
         return Truth(semantic, truth.region, crowd, truth.others, truth.has_regions, maps)
 
     @override
-    def order(self, rng: np.random.Generator, among: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    def order(
+        self, rng: np.random.Generator, among: npt.NDArray[np.int64], repeats: Repeats | None = None
+    ) -> npt.NDArray[np.int64]:
         part_of = np.searchsorted(self.starts, among, side="right") - 1
         pools = [among[part_of == k] - self.starts[k] for k in range(len(self.parts))]
-        weights = self.weights or [len(pool) for pool in pools]
-        length = self.epoch_length or len(among)
-        shares = _shares(length, weights)
-        for part, pool, weight, share in zip(self.parts, pools, weights, shares, strict=True):
-            if weight and not (share and len(pool)):
-                raise DataError(
-                    f"expected images of {part.name} (weight {weight:g}) and a share of an epoch of {length} "
-                    f"for them, found {len(pool)} and {share}: raise data.fraction or epoch_length, or "
-                    "change the weights"
-                )
+        often = np.ones(len(among)) if repeats is None else repeats
+        wanted = [often[part_of == k] for k in range(len(self.parts))]
+        weights = self.weights or [part.sum() for part in wanted]
+        length = self.epoch_length or round(often.sum())
+        shares = shares_of(length, weights)
+        if (
+            self.weights or repeats is None
+        ):  # else a part may be wanted so little that an epoch has none of it
+            names = [part.name for part in self.parts]
+            check_shares(dict(zip(names, weights, strict=True)), list(map(len, pools)), shares, length)
         turns = rng.permutation(np.repeat(np.arange(len(pools)), shares))
         order = np.empty(length, np.int64)
         for k, (part, pool) in enumerate(zip(self.parts, pools, strict=True)):
-            order[turns == k] = self.starts[k] + _rounds(part.dataset, rng, pool, shares[k])
+            own = None if repeats is None else wanted[k]
+            order[turns == k] = self.starts[k] + rounds(part.dataset, rng, pool, shares[k], own)
         return order
 
     @override
@@ -223,25 +233,3 @@ def _channels(parts: Mapping[str, SegmentationDataset]) -> int:
         found = ", ".join(f"{part.channels} in {name}" for name, part in parts.items())
         raise DataError(f"expected images of the same number of channels in all parts, found {found}")
     return channels.pop()
-
-
-def _shares(length: int, weights: Sequence[float]) -> list[int]:
-    """Integers that add up to `length`, each within 1 of its weight's share (largest remainder method)."""
-    if not sum(weights):
-        raise DataError("expected a weight above 0 for a part with the split train, found none")
-    exact = length * np.asarray(weights, np.float64) / sum(weights)
-    shares = np.floor(exact).astype(np.int64)
-    shares[np.argsort(shares - exact, kind="stable")[: length - shares.sum()]] += 1
-    return shares.tolist()  # type: ignore[no-any-return]
-
-
-def _rounds(
-    dataset: SegmentationDataset, rng: np.random.Generator, pool: npt.NDArray[np.int64], count: int
-) -> npt.NDArray[np.int64]:
-    """The indices (count,) of images of a part: all of them, as often as needed, each time in a new order."""
-    rounds = [np.empty(0, np.int64)]
-    drawn = 0
-    while drawn < count:
-        rounds.append(dataset.order(rng, pool))
-        drawn += len(rounds[-1])
-    return np.concatenate(rounds)[:count]

@@ -115,6 +115,11 @@ class NYUv2(SegmentationDataset):
         return self._scenes[self.numbers[index] - 1]
 
     @override
+    def image_size(self, index: int) -> tuple[int, int]:
+        width, height = self.file.shapes()["images"][2:]
+        return height, width
+
+    @override
     def read(self, index: int) -> Pixels:
         image = self._part("images", index)
         return Pixels(np.ascontiguousarray(image.transpose(2, 1, 0)), *self.labels(index))

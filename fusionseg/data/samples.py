@@ -13,13 +13,15 @@ from torch.utils.data import Dataset
 from fusionseg.config.errors import unstopped
 from fusionseg.data.augmentation import Augmentation
 from fusionseg.data.base import DataError, LabelMap, Pixels, SegmentationDataset, channels_first
+from fusionseg.data.input_size import InputSize, Resize, resampling
+from fusionseg.data.samplers import Key
 from fusionseg.data.warping import channel_groups
 from fusionseg.files.photos import Photo
 from fusionseg.sample import Classes, Sample, Truth
 
 
 class TrainSamples(Dataset[Sample]):
-    """Random views of a dataset's images, a function of the seed and the key (epoch, index).
+    """Random views of a dataset's images, a function of the seed and the key (epoch, index, occurrence).
 
     Args:
         dataset: One split.
@@ -27,6 +29,7 @@ class TrainSamples(Dataset[Sample]):
         crop_size: Height and width of a view.
         scale: Size of the images relative to their files.
         seed: What the views depend on besides the key.
+        resize: The size to which images are brought in place of `scale`, as in `InputSize`.
     """
 
     def __init__(
@@ -36,12 +39,14 @@ class TrainSamples(Dataset[Sample]):
         crop_size: tuple[int, int],
         scale: float = 1.0,
         seed: int = 0,
+        resize: Resize | None = None,
     ) -> None:
         self.dataset = dataset
         self.augmentation = augmentation
         self.crop_size = crop_size
         self.scale = scale
         self.seed = seed
+        self.resize = resize
         if augmentation.depth_by_zoom and dataset.depth_limit is not None:
             raise DataError(
                 "expected depth_by_zoom: false for images with a channel of depth, since a zoom changes that "
@@ -73,32 +78,37 @@ class TrainSamples(Dataset[Sample]):
         return self.augmentation.plain_view(pixels, self.crop_size, self.scale, rng)
 
     @unstopped
-    def __getitem__(self, key: tuple[int, int] | int) -> Sample:
+    def __getitem__(self, key: Key | tuple[int, int] | int) -> Sample:
         # Samplers that are not ours, such as the one behind Lightning's overfit_batches, give no epoch.
-        epoch, index = key if isinstance(key, tuple) else (0, key)
+        epoch, index, *occurrence = key if isinstance(key, tuple) else (0, key)
         # The last number keeps this random stream apart from that of the order, which shares (seed, epoch).
-        rng = np.random.default_rng((self.seed, epoch, index, 1))
+        rng = np.random.default_rng((self.seed, epoch, index, 1 + sum(occurrence)))
         pixels = self.augmentation(self._read(index, rng), self.crop_size, self.scale, rng, self)
         return _tensors(pixels) | {"name": self.dataset.name(index)}
 
     def _read(self, index: int, rng: np.random.Generator) -> Pixels:
-        """An image with the regions of one of its annotators."""
+        """An image with the regions of one of its annotators, at the size it has without a zoom."""
         pixels = self.dataset.read(index)
         region = self.dataset.annotation(index, rng)
-        return pixels if region is None else pixels._replace(region=region)
+        whole = pixels if region is None else pixels._replace(region=region)
+        # a scale is a part of the view's own warp
+        return whole if self.resize is None else resized(whole, InputSize(resize=self.resize))
 
 
 class EvaluationSamples(Dataset[Sample]):
-    """A dataset's whole images, and the `Truth` of each.
+    """A dataset's whole images or batches of them, and the `Truth` of each.
 
     Args:
         dataset: One split.
         scale: Size of the images relative to their files; the truth keeps the files' own.
+        resize: The size to which images are brought in place of `scale`, as in `InputSize`.
     """
 
-    def __init__(self, dataset: SegmentationDataset, scale: float = 1.0) -> None:
+    def __init__(
+        self, dataset: SegmentationDataset, scale: float = 1.0, resize: Resize | None = None
+    ) -> None:
         self.dataset = dataset
-        self.scale = scale
+        self.size = InputSize(scale, resize)
 
     @property
     def classes(self) -> Classes:
@@ -122,18 +132,24 @@ class EvaluationSamples(Dataset[Sample]):
         return len(self.dataset)
 
     @unstopped
-    def __getitem__(self, index: int) -> Sample:
-        pixels = resized(self.dataset.read(index), self.scale)
+    def __getitem__(self, index: int | tuple[int, ...]) -> Sample:
+        if isinstance(index, tuple):
+            return collated([self[each] for each in index])
+        pixels = resized(self.dataset.read(index), self.size)
         return _tensors(pixels) | {"name": self.dataset.name(index), "index": index}
 
 
-def resized(pixels: Pixels, scale: float) -> Pixels:
-    """An image and its labels at another size: averaged or linear for the image, nearest for all labels."""
-    height, width = (max(1, round(length * scale)) for length in pixels.semantic.shape)
-    if (height, width) == pixels.semantic.shape:
+def resized(pixels: Pixels, to: InputSize) -> Pixels:
+    """An image and its labels at another size: averaged or linear for the image, nearest for all labels.
+
+    No label changes its value, as by a scale: disparity stays in pixels of the original image.
+    """
+    own = (pixels.semantic.shape[0], pixels.semantic.shape[1])
+    height, width = to.of(own)
+    if (height, width) == own:
         return pixels
     size = (width, height)
-    interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    interpolation = resampling(own, (height, width))
     groups = [cv2.resize(group, size, interpolation=interpolation) for group in channel_groups(pixels.image)]
     image: Photo = groups[0] if len(groups) == 1 else np.dstack(groups)  # type: ignore[assignment]
     # The exact variant is the one that looks at pixel centers.
@@ -147,6 +163,11 @@ def resized(pixels: Pixels, scale: float) -> Pixels:
         {kind: _nearest(plane, size) for kind, plane in pixels.maps.items()} if pixels.maps else pixels.maps
     )
     return Pixels(image.reshape(height, width, -1), semantic, region, maps)
+
+
+def batched(sample: Sample) -> Sample:
+    """A batch as it is, and a single sample as a batch of one."""
+    return sample if isinstance(sample["name"], list) else collated([sample])
 
 
 def collated(samples: Sequence[Sample]) -> Sample:

@@ -8,6 +8,7 @@ import numpy.typing as npt
 from typing_extensions import override
 
 from fusionseg.data.base import DataError, Labels, Pixels, SegmentationDataset
+from fusionseg.data.rounding import Repeats
 from fusionseg.files.readable_path import ReadablePath
 from fusionseg.sample import Truth
 
@@ -47,6 +48,10 @@ class Subset(SegmentationDataset):
         return self.dataset.photo(self.indices[index])
 
     @override
+    def image_size(self, index: int) -> tuple[int, int]:
+        return self.dataset.image_size(self.indices[index])
+
+    @override
     def group(self, index: int) -> str | None:
         return self.dataset.group(self.indices[index])
 
@@ -67,10 +72,13 @@ class Subset(SegmentationDataset):
         return self.dataset.annotation(self.indices[index], rng)
 
     @override
-    def order(self, rng: np.random.Generator, among: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    def order(
+        self, rng: np.random.Generator, among: npt.NDArray[np.int64], repeats: Repeats | None = None
+    ) -> npt.NDArray[np.int64]:
         indices = np.array(self.indices, np.int64)
         sorting = indices.argsort()
-        return sorting[indices.searchsorted(self.dataset.order(rng, indices[among]), sorter=sorting)]
+        order = self.dataset.order(rng, indices[among], repeats)
+        return sorting[indices.searchsorted(order, sorter=sorting)]
 
     @override
     def sources(self) -> list[object]:

@@ -96,6 +96,10 @@ class SyntheticScenes(SegmentationDataset):
         return f"{self.split}-{index:05d}"
 
     @override
+    def image_size(self, index: int) -> tuple[int, int]:
+        return self.size
+
+    @override
     def read(self, index: int) -> Pixels:
         if not 0 <= index < self.length:
             raise IndexError(f"expected a scene in 0..{self.length - 1}, found {index}")

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from fusionseg.config.errors import UserError, mendable
 from fusionseg.engine.distributed import gathered_objects
+from fusionseg.engine.image_order import in_dataset_order
 from fusionseg.engine.objective import divided
 from fusionseg.engine.passes import WHOLE, Passes, answering
 from fusionseg.engine.precision import placed
@@ -134,10 +135,26 @@ def evaluated(
         title: What the progress bar says.
     """
     answer = answering(module, extras, passes)
-    for batch, dataset, truths, predictions in answered(module, data, split, precision, answer, title):
-        groups = _groups(batch, dataset)
-        for i, (prediction, truth) in enumerate(zip(predictions, truths, strict=True)):
-            yield photo(batch, i), Scored(prediction, truth, suite.sums(prediction, truth), groups[i])
+    batches = answered(module, data, split, precision, answer, title)
+    return in_dataset_order(
+        (loader, batch, _scored(batch, loader.dataset, truths, predictions, suite))
+        for batch, loader, truths, predictions in batches
+    )
+
+
+def _scored(
+    batch: Sample,
+    dataset: object,
+    truths: Sequence[Truth],
+    predictions: Sequence[Prediction],
+    suite: MetricSuite,
+) -> list[tuple[Picture, Scored]]:
+    """The images of a batch, and what was measured of each."""
+    groups = _groups(batch, dataset)
+    return [
+        (photo(batch, i), Scored(prediction, truth, suite.sums(prediction, truth), groups[i]))
+        for i, (prediction, truth) in enumerate(zip(predictions, truths, strict=True))
+    ]
 
 
 def answered(
@@ -147,8 +164,8 @@ def answered(
     precision: str,
     answer: Callable[[Sample, tuple[int, int]], Answer],
     title: str = "evaluating",
-) -> Iterator[tuple[Sample, object, list[Truth], Answer]]:
-    """Every batch of a split once, in order, with its dataset, its truths and what a function makes of it.
+) -> Iterator[tuple[Sample, Any, list[Truth], Answer]]:
+    """Every batch of a split once, with its loader, its truths and what a function makes of it.
 
     Args:
         module: A LightningModule.
@@ -171,7 +188,7 @@ def answered(
         size = truths.size
         with torch.no_grad(), fabric.autocast():
             answers = answer(moved, size)
-        yield batch, loader.dataset, truths.result(), answers
+        yield batch, loader, truths.result(), answers
 
 
 def _groups(batch: Sample, dataset: object) -> list[str | None]:

@@ -29,6 +29,7 @@ class HubConfig:
         init_args: The arguments of its constructor: classes, recipes of its parts, channels of an image
             (`backbone.in_channels`).
         scale: Size at which the network sees an image, relative to the image.
+        resize: The size to which it is brought in place of that, as in `InputSize`.
         value_range: The values that are black and white in images of more than 8 bits; None where they fill
             their type.
         depth_limit: The depth in meters that the largest value of the last channel stands for; None where
@@ -48,6 +49,7 @@ class HubConfig:
     init_args: Json
     scale: float = 1.0
     value_range: list[float] | None = None
+    resize: int | list[int] | None = None
     depth_limit: float | None = None
     precision: str | None = None
     decoding: Parameters = field(default_factory=dict)
@@ -64,6 +66,7 @@ class HubConfig:
             "class_path": ("the path of a class", isinstance(self.class_path, str)),
             "init_args": ("names and values", isinstance(self.init_args, dict)),
             "scale": ("a number above 0", scaled),
+            "resize": ("a longest side, or height and width,", _is_resize(self.resize)),
             "value_range": ("two numbers, low and high,", ranged),
             "depth_limit": ("a number above 0", limited),
             "precision": ("a precision of Lightning's", isinstance(self.precision, str | None)),
@@ -140,6 +143,11 @@ def preprocessing(content: Checkpoint) -> Json:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _is_resize(value: Any) -> bool:
+    sides = value if isinstance(value, list) and len(value) == 2 else [value]
+    return value is None or all(type(side) is int and side > 0 for side in sides)
 
 
 def _is_range(value: Any) -> bool:

@@ -24,7 +24,7 @@ from fusionseg.files.state_dicts import Checkpoint, WeightsError, check_weights,
 from fusionseg.heads import Head
 from fusionseg.networks import Network
 
-INFERENCE = ("scale", "value_range", "depth_limit", "precision", "decoder")
+INFERENCE = ("scale", "resize", "value_range", "depth_limit", "precision", "decoder")
 """What a `HubConfig` has that the module itself does not show."""
 
 DOWNLOAD = ("revision", "cache_dir", "force_download", "local_files_only", "token")
@@ -181,8 +181,8 @@ def _of_trainer(module: LightningModule) -> Json:
     content = {"datamodule_hyper_parameters": data.hparams, type(data).__name__: data.state_dict()}
     seen = preprocessing(content)
     precision = str(trainer.precision)
-    declared = {name: seen.get(name) for name in ("value_range", "depth_limit")}
-    return {"scale": seen.get("scale", 1.0), **declared, "precision": precision}
+    known = {"scale": seen.get("scale", 1.0), "precision": precision}
+    return known | {name: seen.get(name) for name in ("resize", "value_range", "depth_limit")}
 
 
 def _check_id(name: str) -> None:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
 from typing import Any, NamedTuple
 
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor
 
 from fusionseg.config.errors import mendable
 from fusionseg.engine.evaluation import Truths
+from fusionseg.engine.image_order import in_dataset_order
 from fusionseg.engine.predictions import frame_of, padded, predictions
 from fusionseg.heads import Head
 from fusionseg.metrics import MetricSuite
@@ -103,25 +105,28 @@ def oracle_images(
     with mendable():
         data.setup("validate" if split == "val" else "test")
     loader = data.val_dataloader() if split == "val" else data.test_dataloader()
-    seen = 0
-    for batch in watched(loader):
-        truths = Truths(batch, loader.dataset)
-        size = truths.size
-        prepared = data.on_after_batch_transfer(batch, 0)
-        with torch.no_grad():
-            answers = {
-                name: ideal(heads, prepared, size, data.classes) for name, (heads, _) in variants.items()
-            }
-        count = len(batch["name"])
-        for i, truth in enumerate(truths.result()):
-            if limit is not None and seen >= limit:
-                return
-            seen += 1
-            yield {
-                name: OracleImage(
-                    variants[name][1].sums(answer.predictions[i], truth),
-                    answer.target / count,
-                    answer.decoding / count,
-                )
-                for name, answer in answers.items()
-            }
+    batches = ((loader, batch, _of_batch(variants, data, batch, loader)) for batch in watched(loader))
+    return islice(in_dataset_order(batches), limit)
+
+
+def _of_batch(
+    variants: Mapping[str, tuple[Mapping[str, Head], MetricSuite]], data: Any, batch: Sample, loader: Any
+) -> list[dict[str, OracleImage]]:
+    """What each variant of heads could reach on each image of a batch."""
+    truths = Truths(batch, loader.dataset)
+    size = truths.size
+    prepared = data.on_after_batch_transfer(batch, 0)
+    with torch.no_grad():
+        answers = {name: ideal(heads, prepared, size, data.classes) for name, (heads, _) in variants.items()}
+    count = len(batch["name"])
+    return [
+        {
+            name: OracleImage(
+                variants[name][1].sums(answer.predictions[i], truth),
+                answer.target / count,
+                answer.decoding / count,
+            )
+            for name, answer in answers.items()
+        }
+        for i, truth in enumerate(truths.result())
+    ]

@@ -9,6 +9,7 @@ from torch import nn
 from torch.export import ExportedProgram
 
 from fusionseg.config.errors import UsageError, UserError
+from fusionseg.data.input_size import Resize
 from fusionseg.engine.predictions import image_channels
 from fusionseg.files.atomic import replacing
 from fusionseg.files.photos import ValueRange
@@ -39,6 +40,7 @@ class ExportSource(NamedTuple):
         digest: The SHA-256 digest of the file of its weights.
         channels: The channels of an image.
         scale: Size at which the network sees an image, relative to the image.
+        resize: The size to which it is brought in place of that, as in `InputSize`.
         value_range: The values that are black and white in images of more than 8 bits, if declared.
         depth_limit: The depth in meters that the largest value of the last channel stands for, if that is
             depth.
@@ -49,6 +51,7 @@ class ExportSource(NamedTuple):
     channels: int
     scale: float
     value_range: ValueRange | None
+    resize: Resize | None = None
     depth_limit: float | None = None
 
     @classmethod
@@ -60,6 +63,7 @@ class ExportSource(NamedTuple):
             channels=image_channels(trained.model),
             scale=float(trained.data.get("scale", 1.0)),
             value_range=trained.data.get("value_range"),
+            resize=trained.data.get("resize"),
             depth_limit=trained.data.get("depth_limit"),
         )
 
@@ -128,6 +132,7 @@ def described(source: ExportSource, network: ExportableNetwork) -> ExportMetadat
         channels=source.channels,
         scale=source.scale,
         value_range=source.value_range,
+        resize=source.resize,
         depth_limit=source.depth_limit,
         checkpoint=source.digest,
     )

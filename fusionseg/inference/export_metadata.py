@@ -3,7 +3,7 @@
 import dataclasses
 import inspect
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -39,6 +39,7 @@ class ExportMetadata:
         channels: The channels of an image.
         scale: Size at which the network sees an image, relative to the image.
         value_range: The values that are black and white in images of more than 8 bits, if declared.
+        resize: The size to which it is brought in place of `scale`, as in `InputSize`.
         depth_limit: The depth in meters that the largest value of the last channel stands for, if that is
             depth.
         stride: What the height and width of the graph's images are multiples of.
@@ -56,6 +57,7 @@ class ExportMetadata:
     scale: float
     value_range: tuple[float, float] | None
     checkpoint: str
+    resize: int | Sequence[int] | None = None
     depth_limit: float | None = None
     stride: int = STRIDE
     fusionseg: str = dataclasses.field(default_factory=lambda: version("fusionseg"))

@@ -17,7 +17,7 @@ from fusionseg.files.surface_maps import MILLIMETER
 from fusionseg.inference.answer import SEGMENTED, SOFT, Answer
 from fusionseg.inference.attribution import AttributionTarget
 from fusionseg.inference.explaining import NotPredictedError
-from fusionseg.inference.inputs import NamedPhoto, PhotoWithDepth, named_photo
+from fusionseg.inference.inputs import NamedPhoto, PhotoWithDepth, input_size, named_photo
 from fusionseg.inference.instances import instances
 from fusionseg.inference.predictor import Predictor
 
@@ -88,7 +88,7 @@ class FileAnswers:
         self.value_range = settings["value_range"]
         self.depth_limit = settings.get("depth_limit")
         self.depth_step = settings.get("depth_step", MILLIMETER)
-        self.scale = settings["scale"]
+        self.seen_at = input_size(settings)
         self.soft = settings["soft"]
         self.target = AttributionTarget(settings["explain"]) if "explain" in settings else None
         self.extras = ["confidence"]
@@ -140,8 +140,8 @@ class FileAnswers:
         """Why an image has no answer for which there is too little memory."""
         height, width = photo.shape[:2]
         return (
-            f"{path}: out of memory at {width} x {height} pixels and a scale of {self.scale:g}: "
-            f"{or_windows(path, 'give a lower --scale')}"
+            f"{path}: out of memory at {width} x {height} pixels and "
+            f"{self.seen_at.described}: {or_windows(path, 'give a lower --scale')}"
         )
 
     def _explained(self, photo: NamedPhoto, target: AttributionTarget) -> bool:

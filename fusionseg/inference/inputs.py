@@ -11,7 +11,9 @@ import torch
 from PIL import Image
 
 from fusionseg.config.errors import UserError
+from fusionseg.data.input_size import InputSize, resampling
 from fusionseg.files.archive_path import ArchivePath
+from fusionseg.files.atomic import Json
 from fusionseg.files.photos import Photo, ValueRange, in_range, read_image
 from fusionseg.files.readable_path import as_path
 from fusionseg.files.surface_maps import MILLIMETER, in_meters, read_depth, with_depth
@@ -108,13 +110,19 @@ def named_photo(
     return NamedPhoto(name, in_range(values, value_range, name))
 
 
-def at_scale(photo: Photo, scale: float) -> torch.Tensor:
-    """An image (H, W, C) as a tensor (C, h, w) of `scale` times its height and width."""
-    height, width = photo.shape[:2]
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-    scaled = photo if scale == 1 else cv2.resize(photo, size, interpolation=method)
-    return torch.from_numpy(scaled.reshape(*scaled.shape[:2], -1)).permute(2, 0, 1)
+def input_size(settings: Json) -> InputSize:
+    """The size at which a network sees an image, by the settings of a predictor."""
+    return InputSize(settings["scale"], settings.get("resize"))
+
+
+def as_input(photo: Photo, settings: Json) -> torch.Tensor:
+    """An image (H, W, C) as a tensor (C, h, w) of the size at which the network sees it."""
+    own = (photo.shape[0], photo.shape[1])
+    height, width = input_size(settings).of(own)
+    method = resampling(own, (height, width))
+    same = (height, width) == own
+    seen = photo if same else cv2.resize(photo, (width, height), interpolation=method)
+    return torch.from_numpy(seen.reshape(height, width, -1)).permute(2, 0, 1)
 
 
 def batches(photos: Iterator[NamedPhoto], size: int) -> Iterator[list[NamedPhoto]]:

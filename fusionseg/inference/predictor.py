@@ -17,7 +17,7 @@ from fusionseg.inference.attribution import Attribution, AttributionTarget
 from fusionseg.inference.checks import check_arguments
 from fusionseg.inference.ensemble import Ensemble
 from fusionseg.inference.explaining import check_target, explained
-from fusionseg.inference.inputs import AnyImage, NamedPhoto, at_scale, batches, is_image, named_photo
+from fusionseg.inference.inputs import AnyImage, NamedPhoto, as_input, batches, is_image, named_photo
 from fusionseg.inference.sources import agreed, common_settings, placed_models, trained_models
 from fusionseg.sample import Classes, Sample
 
@@ -57,8 +57,8 @@ class Predictor:
     Attributes:
         model: The LightningModule, or the `ExportedModel`.
         settings: What answers depend on: the digest of the `checkpoint`, the `scale`, the `value_range` and,
-            of a tuned `decoder`, its record; further `tile`, `overlap`, `tta` and `samples`, where these are
-            given.
+            of a tuned `decoder`, its record; further `resize`, `tile`, `overlap`, `tta` and `samples`, where
+            these are given.
         decoder: The tuned decoder, if there is one.
         channels: The channels of an image.
 
@@ -240,7 +240,7 @@ class Predictor:
 
     def batch(self, photos: Sequence[NamedPhoto]) -> Sample:
         """Images of one size and type as the network sees them, on its device."""
-        seen = torch.stack([at_scale(photo, self.settings["scale"]) for _, photo in photos])
+        seen = torch.stack([as_input(photo, self.settings) for _, photo in photos])
         return {"image": seen.to(self.fabric.device), "name": [name for name, _ in photos]}
 
     def _answers(self, images: Iterable[AnyImage], extras: Sequence[str]) -> Iterator[Answer]:

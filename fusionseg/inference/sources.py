@@ -65,8 +65,8 @@ def _exported(file: Path, untuned: bool, trust: Iterable[str]) -> TrainedModel |
             f"{file} decodes as it was exported: export the run with --untuned true instead", "untuned"
         )
     model = exported_model(file, trust)
-    told = model.metadata
-    data = {"scale": told.scale, "value_range": told.value_range, "depth_limit": told.depth_limit}
+    told = ("scale", "resize", "value_range", "depth_limit")
+    data = {name: getattr(model.metadata, name) for name in told}
     return TrainedModel(model, file, data, None)
 
 
@@ -97,11 +97,12 @@ def common_settings(
 ) -> Json:
     """What answers depend on: the digest of the `checkpoint`, or several, `scale` and `value_range`.
 
-    Models that take depth as their last channel also have a `depth_limit`.
+    The size to which images were brought in place of a scale is there as `resize`, if they were, and models
+    that take depth as their last channel also have a `depth_limit`.
 
     Args:
         sources: The sources.
-        scale: Takes the place of that of the training.
+        scale: Takes the place of scale and size of the training.
         value_range: The same.
 
     Raises:
@@ -110,6 +111,8 @@ def common_settings(
     digests = [one.digest for one in sources]
     scales = [float(one.data.get("scale", 1.0)) for one in sources]
     ranges = [one.data.get("value_range") for one in sources]
+    resizes = [one.data.get("resize") for one in sources]
+    resize = None if scale else agreed(resizes, "size", "give one scale for all")
     limit = agreed([one.data.get("depth_limit") for one in sources], "depth_limit")
     settings = {
         "checkpoint": digests[0] if len(sources) == 1 else digests,
@@ -118,7 +121,8 @@ def common_settings(
         if value_range
         else agreed(ranges, "value_range", "give one for all"),
     }
-    return settings if limit is None else {**settings, "depth_limit": limit}
+    further = {"resize": resize, "depth_limit": limit}
+    return settings | {name: value for name, value in further.items() if value is not None}
 
 
 def agreed(values: Sequence[Value], name: str, remedy: str = "") -> Value:

@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import numpy.typing as npt
 
-from fusionseg.config.errors import UserError
+from fusionseg.config.errors import UsageError, UserError
 from fusionseg.files.atomic import Json, replacing
 from fusionseg.files.csv_text import write_rows
 from fusionseg.files.images import write_png
@@ -16,7 +16,7 @@ from fusionseg.files.large_tiff import LargeTiff
 from fusionseg.files.photos import Photo
 from fusionseg.files.tiled_labels import write_tiff
 from fusionseg.inference.answer import COLUMNS, Answer
-from fusionseg.inference.inputs import NamedPhoto
+from fusionseg.inference.inputs import NamedPhoto, input_size
 from fusionseg.inference.predictor import Predictor
 from fusionseg.inference.region_sums import RegionSums
 from fusionseg.inference.seams import Seams
@@ -44,11 +44,22 @@ class Windows:
         predictor: The model, which sees a window as it sees an image.
         tile: Height and width of a window in pixels of the network's input, a multiple of 32.
         overlap: How many of these two neighboring windows share at least, a multiple of 32.
+
+    Raises:
+        UsageError: If the model sees all images at one size.
     """
 
     predictor: Predictor
     tile: int
     overlap: int
+
+    def __post_init__(self) -> None:
+        found = input_size(self.predictor.settings)
+        if found.resize is not None:
+            raise UsageError(
+                f"expected a model that sees images at a scale, found {found.described}: give a --scale",
+                "windows",
+            )
 
     def grid(self, height: int, width: int) -> WindowGrid:
         """The windows of an image.

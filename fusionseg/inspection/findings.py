@@ -109,5 +109,5 @@ def _split(found: Findings, split: str) -> Json:
         "classes": {name: one._asdict() for name, one in zip(classes.names, figures, strict=True)},
         "absent": absent(facts, classes),
         "imbalance": imbalance(facts),
-        "regions": region_figures(facts, things, found.data.crop_size, found.data.scale)._asdict(),
+        "regions": region_figures(facts, things, found.data.crop_size, found.data.input_size)._asdict(),
     }

@@ -45,7 +45,12 @@ def findings(
     drawn = views(data, heads, images)
     return Findings(
         data,
-        {split: split_facts(dataset, limit, data.workers, data.seed) for split, dataset in counted.items()},
+        {
+            split: split_facts(
+                dataset, limit, data.workers, data.seed, data.repeats if split == "train" else None
+            )
+            for split, dataset in counted.items()
+        },
         held_out if isinstance(held_out, str) else len(held_out),
         _shared_groups(counted["train"], counted["val"]),
         _notices(list(counted.values())),

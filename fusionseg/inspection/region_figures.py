@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fusionseg.data.input_size import InputSize
 from fusionseg.inspection.split_facts import SplitFacts
 
 MIN_AREA = 20
@@ -38,7 +39,7 @@ class RegionFigures(NamedTuple):
 
 
 def region_figures(
-    facts: SplitFacts, things: Sequence[int], crop_size: tuple[int, int], scale: float
+    facts: SplitFacts, things: Sequence[int], crop_size: tuple[int, int], seen_at: InputSize
 ) -> RegionFigures:
     """The figures of the regions of a split.
 
@@ -46,13 +47,15 @@ def region_figures(
         facts: The split.
         things: Ids of the countable classes.
         crop_size: Height and width of a crop.
-        scale: Size of the images relative to their files.
+        seen_at: At which size images are seen.
     """
     regions = facts.regions
     numbers = facts.region_numbers
     instances = np.isin(regions.label, things)
-    larger = (regions.height * scale > crop_size[0]) | (regions.width * scale > crop_size[1])
-    seen = np.minimum(1, np.array(crop_size) / (facts.sizes * scale)).prod(1)
+    inputs = np.array([seen_at.of((int(height), int(width))) for height, width in facts.sizes])
+    zooms = np.repeat(inputs / facts.sizes, numbers, axis=0)
+    larger = (regions.height * zooms[:, 0] > crop_size[0]) | (regions.width * zooms[:, 1] > crop_size[1])
+    seen = np.minimum(1, np.array(crop_size) / inputs).prod(1)
     quartiles = np.percentile(regions.area, [0, 25, 50, 75, 100]) if len(regions.area) else np.full(5, np.nan)
     return RegionFigures(
         len(regions.area),

@@ -12,6 +12,7 @@ from typing_extensions import override
 
 from fusionseg.config.errors import unmendable
 from fusionseg.data.base import Labels, SegmentationDataset
+from fusionseg.data.rounding import Repeats
 from fusionseg.data.samples import quiet_worker
 from fusionseg.inspection.image_facts import ImageFacts, Ints, PhotoFacts, Regions, image_facts
 from fusionseg.scores.workers import cores
@@ -63,7 +64,11 @@ class SplitFacts(NamedTuple):
 
 
 def split_facts(
-    dataset: SegmentationDataset, limit: int | None = None, workers: int | None = None, seed: int = 0
+    dataset: SegmentationDataset,
+    limit: int | None = None,
+    workers: int | None = None,
+    seed: int = 0,
+    repeats: Repeats | None = None,
 ) -> SplitFacts:
     """What the labels of a split hold.
 
@@ -72,6 +77,7 @@ def split_facts(
         limit: How many images at most, drawn at random; all where left out.
         workers: Processes that read labels; one for each core where left out, 0 for none.
         seed: Which images are drawn, and which epoch of training is counted.
+        repeats: How often each image of training is seen in an epoch, on average (N,); once where left out.
     """
     number = len(dataset)
     chosen = np.arange(number)
@@ -79,7 +85,7 @@ def split_facts(
         chosen = np.sort(np.random.default_rng(seed).permutation(number)[:limit])
     drawn = np.arange(number)
     if dataset.split == "train":
-        drawn = dataset.order(np.random.default_rng(seed), drawn)
+        drawn = dataset.order(np.random.default_rng(seed), drawn, repeats)
     times = np.bincount(drawn, minlength=number)[chosen]
     return _added(_counted(dataset, chosen, workers), times, number)
 

@@ -43,7 +43,7 @@ def views(data: SegmentationDataModule, heads: Mapping[str, ShownHead], images: 
         DataError: If there are fewer training images than a batch takes.
     """
     loader: Any = data.train_dataloader()
-    indices = [index for _, index in islice(loader.sampler, images)]
+    indices = [index for _, index, _ in islice(loader.sampler, images)]
     found = []
     for index in indices:
         for epoch in range(EPOCHS):

@@ -111,6 +111,7 @@ def _begun(path: Path, module: Any, data: SegmentationDataModule, given: Json) -
         "fusionseg": version("fusionseg"),
         "model": _digest(dict(getattr(module, "hparams", {}))),
         "scale": data.scale,
+        **({} if data.resize is None else {"resize": data.resize}),
         "data": _content(dataset),
     }
     new = Results(

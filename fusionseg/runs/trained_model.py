@@ -25,7 +25,8 @@ class TrainedModel(NamedTuple):
     Attributes:
         model: The model.
         file: The file of its weights.
-        data: How images came to it in training: `scale` and `value_range`, where they are known.
+        data: How images came to it in training: `scale`, `resize`, `value_range` and
+            `depth_limit`, where they are known.
         decoder: The tuned decoder that it decodes with, if there is one.
         is_tuned: Whether there is one, left out or not.
     """

@@ -6,8 +6,9 @@ import numpy.typing as npt
 import pytest
 
 from fusionseg.corruptions import CORRUPTIONS
-from fusionseg.data.augmentation import Augmentation, view
+from fusionseg.data.augmentation import Augmentation
 from fusionseg.data.base import Pixels
+from fusionseg.data.crops import view
 from fusionseg.data.synthetic import SyntheticScenes
 
 RNG = np.random.default_rng

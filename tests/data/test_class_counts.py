@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from fusionseg.data.base import Labels
-from fusionseg.data.class_counts import class_counts
+from fusionseg.data.class_counts import class_counts, image_counts
 from fusionseg.data.folder import Folder
 from fusionseg.data.synthetic import SyntheticScenes
 
@@ -79,6 +79,29 @@ def test_what_has_changed_is_counted_again(root: Path, change: str) -> None:
     assert Watched.reads == 50
     if change != "list":
         assert found.tolist() == slow(root)
+
+
+def test_counts_of_each_image_are_kept_and_serve_those_of_an_epoch(root: Path) -> None:
+    dataset = Watched("train", root)
+    found = image_counts(dataset)
+    assert found.shape == (25, 3)
+    for index in range(25):
+        semantic = np.asarray(Image.open(root / f"semantic/{dataset.name(index)}.png"))
+        assert found[index].tolist() == [int((semantic == label).sum()) for label in range(3)]
+    Watched.reads = 0
+    assert class_counts(Watched("train", root), 0).tolist() == slow(root)
+    some = np.array([2, 3, 11])
+    assert np.array_equal(image_counts(Watched("train", root), some), found[some])
+    assert Watched.reads == 0
+
+
+def test_counts_of_some_images_are_not_those_of_others(root: Path) -> None:
+    dataset = Watched("train", root)
+    few, others = (image_counts(dataset, np.array(images)) for images in ([0, 1], [0, 2]))
+    assert few.shape == others.shape == (2, 3)
+    assert np.array_equal(few[0], others[0])
+    assert not np.array_equal(few[1], others[1])
+    assert Watched.reads == 4
 
 
 def test_data_that_may_only_be_read_are_counted_each_time(

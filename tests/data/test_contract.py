@@ -120,6 +120,14 @@ def test_pixels_have_the_shapes_types_and_ids_that_are_promised(recipe: Recipe) 
                 assert plane.dtype == np.float32
 
 
+def test_the_size_of_an_image_is_known_before_it_is_read(recipe: Recipe) -> None:
+    dataset = recipe("val")
+    selected = Subset(dataset, [len(dataset) - 1, 0])
+    for index in some(dataset):
+        assert dataset.image_size(index) == dataset.read(index).semantic.shape
+    assert selected.image_size(1) == dataset.image_size(0)
+
+
 def test_labels_and_truth_are_those_of_the_pixels(recipe: Recipe) -> None:
     dataset = recipe("train")
     for index in some(dataset):

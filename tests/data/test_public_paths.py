@@ -7,17 +7,17 @@ import sys
 from pathlib import Path
 
 import fusionseg.data
-from fusionseg.data import SegmentationDataset, ViewChange
+from fusionseg.data import Sampling, SegmentationDataset, ViewChange
 from fusionseg.data.base import UNVERIFIED
 from fusionseg.data.cache import DiskCache, MemoryCache, _Cached
 from fusionseg.data.mapped_classes import MappedClasses
 
 
-def test_every_dataset_and_every_change_of_views_is_exported() -> None:
+def test_every_dataset_sampling_and_change_of_views_is_exported() -> None:
     parts = set()
     for module in pkgutil.iter_modules(fusionseg.data.__path__, "fusionseg.data."):
         for _, member in inspect.getmembers(importlib.import_module(module.name), inspect.isclass):
-            if issubclass(member, SegmentationDataset | ViewChange):
+            if issubclass(member, SegmentationDataset | Sampling | ViewChange):
                 parts.add(member)
     parts -= {_Cached, MemoryCache, DiskCache, MappedClasses}
     assert {part.__name__ for part in parts} | {"Augmentation"} == set(fusionseg.data.__all__)

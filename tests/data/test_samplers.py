@@ -11,12 +11,12 @@ from fusionseg.data.base import DataError, SegmentationDataset
 from fusionseg.data.cache import Cache
 from fusionseg.data.datamodule import SegmentationDataModule
 from fusionseg.data.mixture import MixtureDataset
-from fusionseg.data.samplers import EvaluationOrder, TrainOrder
+from fusionseg.data.samplers import LOOKAHEAD, EvaluationOrder, Key, TrainOrder, occurrences
 from fusionseg.data.subset import Subset, fraction_of
 from fusionseg.data.synthetic import SyntheticScenes
 
 
-def batches(ranks: int, epoch: int, size: int = 12, num_samples: int = 40) -> list[list[tuple[int, int]]]:
+def batches(ranks: int, epoch: int, size: int = 12, num_samples: int = 40) -> list[list[Key]]:
     """The global batches that a number of ranks sees together."""
     shares = []
     for rank in range(ranks):
@@ -24,8 +24,8 @@ def batches(ranks: int, epoch: int, size: int = 12, num_samples: int = 40) -> li
         order.set_epoch(epoch)
         keys = list(order)
         assert len(keys) == len(order)
-        shares.append(np.array(keys).reshape(-1, size // ranks, 2))
-    joined: list[list[tuple[int, int]]] = np.concatenate(shares, axis=1).tolist()
+        shares.append(np.array(keys).reshape(-1, size // ranks, 3))
+    joined: list[list[Key]] = np.concatenate(shares, axis=1).tolist()
     return joined
 
 
@@ -35,14 +35,14 @@ def test_any_number_of_ranks_sees_the_same_batches(ranks: int) -> None:
 
 
 def test_the_epoch_is_in_the_key_and_changes_the_order() -> None:
-    first, second = (np.array(batches(1, epoch)).reshape(-1, 2) for epoch in (0, 1))
+    first, second = (np.array(batches(1, epoch)).reshape(-1, 3) for epoch in (0, 1))
     assert (first[:, 0] == 0).all()
     assert (second[:, 0] == 1).all()
     assert first[:, 1].tolist() != second[:, 1].tolist()
 
 
 def test_an_epoch_has_whole_batches_and_no_image_twice() -> None:
-    indices = [index for batch in batches(1, epoch=0) for _, index in batch]
+    indices = [index for batch in batches(1, epoch=0) for _, index, _ in batch]
     assert len(indices) == len(set(indices)) == 36
     assert set(indices) < set(range(40))
 
@@ -51,11 +51,11 @@ def test_an_order_of_its_own_is_shared_and_resumed_like_a_permutation() -> None:
     def twice(rng: np.random.Generator) -> npt.NDArray[np.int64]:
         return rng.permutation(np.arange(12) % 6)
 
-    whole = [index for _, index in TrainOrder(12, 4, order=twice)]
+    whole = [index for _, index, _ in TrainOrder(12, 4, order=twice)]
     assert sorted(whole) == sorted([*range(6)] * 2)
     shares = np.array([list(TrainOrder(12, 2, rank, 2, order=twice)) for rank in range(2)])[..., 1]
     assert shares.reshape(2, 3, 2).swapaxes(0, 1).ravel().tolist() == whole
-    assert [index for _, index in TrainOrder(12, 4, done=lambda: 2, order=twice)] == whole[8:]
+    assert [index for _, index, _ in TrainOrder(12, 4, done=lambda: 2, order=twice)] == whole[8:]
 
 
 def test_another_seed_is_another_order() -> None:
@@ -65,8 +65,59 @@ def test_another_seed_is_another_order() -> None:
 @pytest.mark.parametrize("ranks", [1, 2, 3, 7])
 def test_evaluation_sees_every_image_once(ranks: int) -> None:
     shares = [list(EvaluationOrder(5, rank, ranks)) for rank in range(ranks)]
-    assert sorted(index for share in shares for index in share) == list(range(5))
+    assert sorted(index for share in shares for (index,) in share) == list(range(5))
     assert [len(EvaluationOrder(5, rank, ranks)) for rank in range(ranks)] == [len(share) for share in shares]
+
+
+def test_images_of_one_size_make_batches_in_their_order() -> None:
+    order = EvaluationOrder(7, batch_size=3, size=lambda _: (4, 5))
+    assert list(order) == [(0, 1, 2), (3, 4, 5), (6,)]
+    assert list(EvaluationOrder(7, 1, 2, 3)) == [(1, 3, 5)]
+    assert len(order) == 3
+
+
+@pytest.mark.parametrize("ranks", [1, 2, 3])
+@pytest.mark.parametrize("batch_size", [1, 2, 4, 7])
+def test_a_batch_has_one_size_and_every_image_comes_once(ranks: int, batch_size: int) -> None:
+    sizes = np.random.default_rng(0).integers(0, 5, 103).tolist()
+    seen = []
+    for rank in range(ranks):
+        order = EvaluationOrder(103, rank, ranks, batch_size, sizes.__getitem__)
+        batches = list(order)
+        assert len(batches) == len(order)
+        for batch in batches:
+            assert 1 <= len(batch) <= batch_size
+            assert len({sizes[index] for index in batch}) == 1
+            assert list(batch) == sorted(batch)
+            assert {index % ranks for index in batch} == {rank}
+        seen += [index for batch in batches for index in batch]
+        # full but for the last of each size: nothing has to go early here
+        assert len(batches) <= len(order.indices) // batch_size + 5
+    assert sorted(seen) == list(range(103))
+
+
+def test_an_image_of_a_rare_size_does_not_wait_for_long() -> None:
+    def size(index: int) -> int:
+        return 1 if index in (3, 500) else 0
+
+    batches = list(EvaluationOrder(600, batch_size=4, size=size))
+    place = batches.index((3,))
+    assert sum(map(len, batches[:place])) <= 4 * LOOKAHEAD + 4
+    assert (500,) in batches
+
+
+def test_no_size_is_asked_for_where_an_image_is_a_batch() -> None:
+    def refuse(index: int) -> int:
+        raise AssertionError
+
+    assert list(EvaluationOrder(3, size=refuse)) == [(0,), (1,), (2,)]
+
+
+def test_occurrences_count_what_came_before() -> None:
+    order = np.random.default_rng(0).integers(0, 9, 60)
+    slow = [order[:place].tolist().count(index) for place, index in enumerate(order.tolist())]
+    assert occurrences(order).tolist() == slow
+    assert occurrences(np.empty(0, np.int64)).tolist() == []
 
 
 class Unseen(SyntheticScenes):
@@ -132,12 +183,12 @@ def test_any_number_of_ranks_and_a_resumed_epoch_see_the_same_order() -> None:
         ]
         for one in of_ranks:
             one.set_epoch(2)
-        shares = np.array([list(one) for one in of_ranks]).reshape(ranks, -1, 4 // ranks, 2)
-        orders.append(np.concatenate(list(shares), 1).reshape(-1, 2))
+        shares = np.array([list(one) for one in of_ranks]).reshape(ranks, -1, 4 // ranks, 3)
+        orders.append(np.concatenate(list(shares), 1).reshape(-1, 3))
     whole, two, resumed = (order.tolist() for order in orders)
     assert whole == two
     assert whole[12:] == resumed
-    assert {e for e, _ in whole} == {2}
+    assert {e for e, _, _ in whole} == {2}
 
 
 @pytest.mark.parametrize("cache", ["none", "memory", "disk"])

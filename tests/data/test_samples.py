@@ -9,6 +9,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from fusionseg.data.augmentation import Augmentation
 from fusionseg.data.base import DataError, Pixels
+from fusionseg.data.input_size import InputSize
 from fusionseg.data.samples import EvaluationSamples, TrainSamples, collated, quiet_worker, resized, widened
 from fusionseg.data.synthetic import SyntheticScenes
 
@@ -80,12 +81,12 @@ def test_resizing_takes_labels_at_pixel_centers_and_averages_the_image() -> None
         rng.integers(0, 9, (9, 12), dtype=np.uint8),
         rng.integers(0, 60000, (9, 12), dtype=np.uint16),
     )
-    third = resized(given, 1 / 3)
+    third = resized(given, InputSize(1 / 3))
     assert np.array_equal(third.region, given.region[1::3, 1::3])
     assert np.array_equal(third.semantic, given.semantic[1::3, 1::3])
     blocks = given.image.reshape(3, 3, 4, 3, 4).mean((1, 3))
     assert np.abs(third.image - blocks).max() <= 0.6
-    double = resized(given, 2.0)
+    double = resized(given, InputSize(2.0))
     assert np.array_equal(double.region, given.region.repeat(2, 0).repeat(2, 1))
     assert double.image.shape == (18, 24, 4)
 
@@ -101,7 +102,7 @@ def test_images_of_different_sizes_do_not_share_a_batch() -> None:
 def test_any_number_of_channels_is_resized_alike() -> None:
     image = np.random.default_rng(0).integers(0, 256, (40, 60, 6), np.uint8)
     labels = np.zeros((40, 60), np.uint8)
-    small = resized(Pixels(image, labels, labels.astype(np.uint16)), 0.7)
+    small = resized(Pixels(image, labels, labels.astype(np.uint16)), InputSize(0.7))
     for i in range(6):
         alone = cv2.resize(np.ascontiguousarray(image[..., i]), (42, 28), interpolation=cv2.INTER_AREA)
         assert np.array_equal(small.image[..., i], alone)

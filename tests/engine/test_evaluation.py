@@ -2,6 +2,7 @@ import math
 import multiprocessing
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 import torch
 import torch.distributed as dist
 
+from fusionseg.data.base import Pixels
 from fusionseg.data.samples import EvaluationSamples
 from fusionseg.data.synthetic import SyntheticScenes
 from fusionseg.engine.evaluation import Evaluation, Truths, evaluated, own_truth
@@ -141,6 +143,42 @@ def test_every_image_is_evaluated_once_and_in_order(small: Any, datamodule: Any)
         np.testing.assert_array_equal(photo, pixels.image)
         np.testing.assert_array_equal(image.truth.region, pixels.region)
         assert image.prediction["semantic"].shape == pixels.semantic.shape
+
+
+class Sizes(SyntheticScenes):
+    """Scenes of three sizes in turn, two of which a network sees at the same padded size."""
+
+    def image_size(self, index: int) -> tuple[int, int]:
+        return ((40, 48), (48, 40), (44, 48))[index % 3]
+
+    def read(self, index: int) -> Pixels:
+        return SyntheticScenes("val", 20, self.image_size(index)).read(index)
+
+
+def test_images_of_equal_size_share_a_batch_and_figures_and_their_order_stay(
+    small: Any, datamodule: Any
+) -> None:
+    model = small().eval()
+    found = [
+        list(
+            evaluated(
+                model,
+                datamodule(dataset=partial(Sizes, length=11), eval_batch_size=size),
+                "val",
+                "32-true",
+                model.suite,
+            )
+        )
+        for size in (1, 3)
+    ]
+    names = [[image.prediction.name for _, image in images] for images in found]
+    assert names == [[f"val-{i:05d}" for i in range(11)]] * 2
+    alone, joint = (model.suite.figures(total(image.sums for _, image in images)) for images in found)
+    assert alone == pytest.approx(joint, rel=1e-6, nan_ok=True)
+    for (photo, one), (other_photo, other) in zip(*found, strict=True):
+        np.testing.assert_array_equal(photo, other_photo)
+        assert one.prediction["semantic"].shape == other.prediction["semantic"].shape
+        assert (one.prediction["semantic"] == other.prediction["semantic"]).mean() > 0.999
 
 
 def test_a_task_of_weight_0_does_not_enter_the_score(small: Any, datamodule: Any) -> None:

@@ -123,7 +123,9 @@ def test_a_tuned_decoding_is_kept(small: Small, tmp_path: Path, scenes: Scenes) 
     assert same(tuned.eval(), again, scenes())
 
 
+@pytest.mark.parametrize("seen", [{"scale": 0.5}, {"resize": [48, 64]}, {"resize": 48}])
 def test_how_images_came_to_the_network_is_kept(
+    seen: dict[str, Any],
     small: Small,
     datamodule: Callable[..., SegmentationDataModule],
     plan: Callable[..., pl.Trainer],
@@ -132,14 +134,15 @@ def test_how_images_came_to_the_network_is_kept(
     model = small()
     trainer = plan(limit_train_batches=1, limit_val_batches=0)
     with quiet():
-        trainer.fit(model, datamodule(scale=0.5))
+        trainer.fit(model, datamodule(**seen))
         trainer.save_checkpoint(tmp_path / "some.ckpt")
     model.save_pretrained(tmp_path / "one")
     for again in (
         FusionModule.from_pretrained(tmp_path / "one"),
         FusionModule.load_from_checkpoint(tmp_path / "some.ckpt", weights_only=True),
     ):
-        assert again.hub_config().scale == 0.5
+        assert again.hub_config().scale == seen.get("scale", 1.0)
+        assert again.hub_config().resize == seen.get("resize")
         assert again.hub_config().value_range is None
     assert FusionModule.from_pretrained(tmp_path / "one").hub_config().precision == "32-true"
 
@@ -276,6 +279,8 @@ class TestUntrusted:
     ("values", "message"),
     [
         ({"scale": "half"}, "config.json: expected a number above 0 as scale, found 'half'"),
+        ({"resize": 0}, "expected a longest side, or height and width, as resize, found 0"),
+        ({"resize": [64]}, "or height and width, as resize"),
         ({"scale": 0}, "expected a number above 0 as scale"),
         ({"value_range": [3, 1]}, "expected two numbers, low and high, as value_range, found [3, 1]"),
         ({"depth_limit": 0}, "expected a number above 0 as depth_limit, found 0"),

@@ -14,7 +14,7 @@ from fusionseg.config.errors import UsageError, UserError
 from fusionseg.data.synthetic import SyntheticScenes
 from fusionseg.inference.export import ExportSource, export
 from fusionseg.inference.exported import unit_range
-from fusionseg.inference.inputs import at_scale
+from fusionseg.inference.inputs import as_input
 from fusionseg.inference.sources import trained_models
 
 Sources = Callable[..., ExportSource]
@@ -51,7 +51,7 @@ def test_a_predictor_prepares_images_and_decodes_as_the_file_says(file: Path, ti
     assert answer.boundaries.shape == (77, 131)
     torch.manual_seed(0)
     model = tiny_source().model
-    batch = {"image": at_scale(scene, 0.5)[None], "name": ["scene"]}
+    batch = {"image": as_input(scene, {"scale": 0.5})[None], "name": ["scene"]}
     (expected,) = model.predictions(batch, (77, 131))
     for task in ("semantic", "region", "fused", "panoptic"):
         np.testing.assert_array_equal(answer.maps[task], expected[task])

@@ -12,7 +12,10 @@ from PIL import Image
 from fusionseg import Predictor
 from fusionseg.commands import predict
 from fusionseg.config.errors import UsageError, UserError
+from fusionseg.data.samples import EvaluationSamples
 from fusionseg.data.synthetic import SyntheticScenes
+from fusionseg.inference.inputs import NamedPhoto
+from fusionseg.inference.windows import Windows
 
 
 def changed(run: Path, copy: Path, noise: float = 0.0, **data: Any) -> Path:
@@ -58,6 +61,28 @@ def test_tuned_decoders_are_of_single_runs(pair: list[Path], scene: np.ndarray) 
     assert Predictor(pair, untuned=True).notice == ""
     with pytest.raises(UserError, match=r"decoder\.yaml"):
         Predictor(pair[0])
+
+
+@pytest.mark.parametrize(("resize", "seen"), [([96, 64], (96, 64)), (80, (40, 80))])
+def test_images_have_the_size_of_the_training_unless_a_scale_is_given(
+    resize: Any, seen: tuple[int, int], trained: Path, tmp_path: Path
+) -> None:
+    wide = SyntheticScenes("test", 1, (50, 100))
+    sized = changed(trained, tmp_path / "sized", resize=resize)
+    predictor = Predictor(sized)
+    assert predictor.settings["resize"] == resize
+    batch = predictor.batch([NamedPhoto("wide", wide.read(0).image)])
+    measured = EvaluationSamples(wide, resize=resize)[0]
+    assert batch["image"].shape == (1, 3, *seen)
+    assert torch.equal(batch["image"][0], measured["image"]), "as evaluation sees it"
+    assert predictor(wide.read(0).image).semantic.shape == (50, 100)
+    given = Predictor(sized, scale=1.0)
+    assert "resize" not in given.settings
+    assert given.batch([NamedPhoto("wide", wide.read(0).image)])["image"].shape == (1, 3, 50, 100)
+    with pytest.raises(UserError, match=r"runs of the same size, found None and .*: give one scale for all"):
+        Predictor([trained, sized])
+    with pytest.raises(UsageError, match=r"sees images at a scale, found .* pixels: give a --scale"):
+        Windows(predictor, 64, 32)
 
 
 def test_runs_that_saw_images_otherwise_are_refused_unless_one_way_is_given(

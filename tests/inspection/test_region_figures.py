@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from fusionseg import heads
+from fusionseg.data.input_size import InputSize
 from fusionseg.inspection.image_facts import Regions
 from fusionseg.inspection.region_figures import MIN_AREA, region_figures
 from fusionseg.inspection.split_facts import SplitFacts
@@ -29,7 +30,7 @@ REGIONS = Regions(
 
 
 def test_figures_are_shares_of_the_regions() -> None:
-    found = region_figures(facts(REGIONS, [1, 4, 0]), things=(1,), crop_size=(64, 64), scale=1)
+    found = region_figures(facts(REGIONS, [1, 4, 0]), things=(1,), crop_size=(64, 64), seen_at=InputSize())
     assert found.regions == 5
     assert found.per_image == [0, 1, pytest.approx(5 / 3), 4]
     assert found.area == [19, 20, 100, 400, 9000]
@@ -39,22 +40,22 @@ def test_figures_are_shares_of_the_regions() -> None:
 
 
 def test_crops_are_of_images_at_the_scale_of_the_data() -> None:
-    half = region_figures(facts(REGIONS, [5]), (1,), (64, 64), 0.5)
+    half = region_figures(facts(REGIONS, [5]), (1,), (64, 64), InputSize(0.5))
     assert half.cut == 0  # 90 x 100 at half size is 45 x 50
     assert half.crop == 0.64
-    double = region_figures(facts(REGIONS, [5]), (1,), (64, 64), 2)
+    double = region_figures(facts(REGIONS, [5]), (1,), (64, 64), InputSize(2))
     assert double.cut == 0.6
-    assert region_figures(facts(REGIONS, [5]), (1,), (512, 512), 1).crop == 1
+    assert region_figures(facts(REGIONS, [5]), (1,), (512, 512), InputSize()).crop == 1
 
 
 def test_without_regions_or_things_figures_are_nan() -> None:
     none = Regions(*(column[:0] for column in REGIONS))
-    found = region_figures(facts(none, [0, 0]), (1,), (64, 64), 1)
+    found = region_figures(facts(none, [0, 0]), (1,), (64, 64), InputSize())
     assert found.regions == 0
     assert all(
         math.isnan(value) for value in (*found.area, found.small, found.apart, found.cut, found.touching)
     )
-    assert math.isnan(region_figures(facts(REGIONS, [5]), (), (64, 64), 1).touching)
+    assert math.isnan(region_figures(facts(REGIONS, [5]), (), (64, 64), InputSize()).touching)
 
 
 def test_the_smallest_area_is_the_usual_one_of_heads() -> None:

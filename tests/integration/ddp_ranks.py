@@ -70,7 +70,7 @@ NARROW: dict[str, dict[str, Any]] = {
 """Options of the decoders that are wide by default."""
 
 TRAIN, VAL, BATCH, SEED = 14, 3, 4, 5
-FIRST = torch.tensor([index for _, index in TrainOrder(TRAIN, BATCH, seed=SEED)]).view(-1, BATCH).tolist()
+FIRST = torch.tensor([index for _, index, _ in TrainOrder(TRAIN, BATCH, seed=SEED)]).view(-1, BATCH).tolist()
 """The first epoch's batches; ranks take a half of each."""
 NO_SEMANTIC = FIRST[1][:2]
 NO_REGION = FIRST[0][2:] + FIRST[2]

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from fusionseg.inspection.charts import areas_chart, numbers_chart
 from fusionseg.inspection.findings import Findings
 from fusionseg.inspection.numbers import number, percent
@@ -17,9 +19,12 @@ def section(found: Findings) -> Section:
         return Section("Regions", [Words(["No pixel belongs to a region: only classes can be learned."])])
     data = found.data
     figures = [
-        region_figures(facts, found.classes.things, data.crop_size, data.scale) for facts in splits.values()
+        region_figures(facts, found.classes.things, data.crop_size, data.input_size)
+        for facts in splits.values()
     ]
-    crop = data.crop_size[0] * data.crop_size[1] / data.scale**2
+    sizes = splits["train"].sizes
+    inputs = np.array([data.input_size.of((height, width)) for height, width in sizes.tolist()])
+    crop = data.crop_size[0] * data.crop_size[1] * float(np.median(sizes.prod(1) / inputs.prod(1)))
     marks = {f"min_area {MIN_AREA}": MIN_AREA, "a crop": crop}
     numbers = {split: facts.region_numbers for split, facts in splits.items()}
     areas = {split: facts.regions.area for split, facts in splits.items()}
@@ -75,7 +80,7 @@ def _notes(found: Findings) -> list[str]:
     notes = [
         f"Heads merge regions of fewer pixels than their min_area, by default {MIN_AREA}, into others. Parts "
         "do not touch, not even at a corner: heads that find connected regions cannot join them.",
-        f"Crops: higher or wider than a crop at data.scale {found.data.scale:g}, before any random zoom.",
+        f"Crops: higher or wider than a crop at {found.data.input_size.described}, before any random zoom.",
     ]
     if found.classes.things:
         notes.append(

@@ -19,8 +19,8 @@ def section(found: Findings) -> Section:
     unlabelled = sum(view.unlabelled for view in found.views) / len(found.views)
     words = [
         f"Views exactly as training sees them: the first images of epoch 0 with seed {data.seed}, each as "
-        f"epochs {listed(range(EPOCHS))} see it, in crops of {height} x {width} pixels at data.scale "
-        f"{data.scale:g}. Click on a picture to enlarge its row.",
+        f"epochs {listed(range(EPOCHS))} see it, in crops of {height} x {width} pixels at "
+        f"{data.input_size.described}. Click on a picture to enlarge its row.",
         f"Black is unlabelled: {percent(unlabelled)} of the pixels of these views, those beyond the images "
         "included.",
     ]
