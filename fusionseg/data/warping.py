@@ -33,11 +33,23 @@ def image_view(image: Photo, warp: Matrix, crop_size: tuple[int, int]) -> Photo:
         smaller: Photo = np.dstack(halves)
         shrunk = smaller.reshape(half[1], half[0], channels)
     factor = np.array([[shrunk.shape[1] / width], [shrunk.shape[0] / height]])
+    # the mean of a large image takes longer than a crop of it, and most crops lie within theirs
+    seen = _reaches_beyond(warp * factor, crop_size, (shrunk.shape[0], shrunk.shape[1]))
     groups = [
-        warped(group, warp * factor, crop_size, cv2.INTER_LINEAR, cv2.mean(group))
+        warped(group, warp * factor, crop_size, cv2.INTER_LINEAR, cv2.mean(group) if seen else (0,))
         for group in channel_groups(shrunk)
     ]
     return (groups[0] if len(groups) == 1 else np.dstack(groups)).reshape(*crop_size, channels)
+
+
+def _reaches_beyond(warp: Matrix, crop_size: tuple[int, int], size: tuple[int, int]) -> bool:
+    """Whether a crop shows what lies beyond the outermost pixel centers of an image (H, W)."""
+    right = crop_size[1] - 0.5
+    bottom = crop_size[0] - 0.5
+    corners = np.array([[0.5, right, 0.5, right], [0.5, 0.5, bottom, bottom], [1, 1, 1, 1]])
+    places = warp @ corners
+    last = np.array([[size[1] - 0.5], [size[0] - 0.5]])
+    return bool((places < 0.5).any() or (places > last).any())
 
 
 def nearest_view(plane: LabelMap, warp: Matrix, crop_size: tuple[int, int]) -> LabelMap:
