@@ -35,4 +35,4 @@ def test_data_runs(camvid: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest
     finally:
         torch.set_num_threads(threads)
     out = capsys.readouterr().out
-    assert out.count("samples a second and core") == 6
+    assert out.count("samples a second and core") == 9
