@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
+import torch
 from PIL import Image
 
 from fusionseg import PhotoWithDepth, Predictor
@@ -17,6 +19,12 @@ from fusionseg.commands import evaluate, fit, share
 from fusionseg.commands.predict import main
 from fusionseg.config.errors import UsageError, UserError
 from fusionseg.data import RGBD, SyntheticScenes
+from fusionseg.data.samples import EvaluationSamples
+from fusionseg.inference.export import ExportSource, described
+from fusionseg.inference.export_graph import ExportableNetwork
+from fusionseg.inference.export_metadata import ExportMetadata
+from fusionseg.inference.inputs import NamedPhoto
+from fusionseg.runs.trained_model import trained_model
 
 SCENES = partial(SyntheticScenes, length=4, size=(64, 64), depth=True)
 LIMIT = 8.0
@@ -86,6 +94,31 @@ def test_a_shared_model_knows_its_depth_and_a_run_can_be_timed(run: Path, tmp_pa
     assert np.array_equal(np.load(images.paths[1]), RGBD("val", SCENES, LIMIT).read(1).image)  # type: ignore[arg-type]
     with pytest.raises(UsageError, match=r"expected 4 channels of 8 or 16 bits .* found 3 of uint8"):
         bench_images(tmp_path / "shared", None, (32, 32), 1, tmp_path / "images", Reading(4, None))
+
+
+def test_a_run_with_depth_at_a_size_tells_both(run: Path, photos: Path) -> None:
+    sized = photos / "sized"
+    shutil.copytree(run, sized)
+    content = torch.load(sized / "checkpoints" / "best.ckpt", weights_only=True)
+    content["datamodule_hyper_parameters"]["resize"] = [96, 32]
+    torch.save(content, sized / "checkpoints" / "best.ckpt")
+    share.main(["--run", str(sized), "--out", str(photos / "shared")])
+    card = (photos / "shared" / "README.md").read_text()
+    assert "the last of which is depth up to 8.0 meters, and are seen at 96 x 32 pixels" in card
+    for source in (sized, photos / "shared"):
+        trained = trained_model(source)
+        metadata = described(ExportSource.of(trained), ExportableNetwork(trained.model))
+        again = ExportMetadata.of(metadata.text)
+        assert (again.resize, again.depth_limit) == ([96, 32], LIMIT)
+        predictor = Predictor(source, precision="32-true")
+        assert (predictor.settings["resize"], predictor.settings["depth_limit"]) == ([96, 32], LIMIT)
+    dataset = RGBD("test", SCENES, LIMIT)
+    measured = EvaluationSamples(dataset, resize=(96, 32))[0]["image"]
+    batch = predictor.batch([NamedPhoto("a", dataset.read(0).image)])
+    assert torch.equal(batch["image"][0], measured), "as evaluation sees it"
+    main([*arguments(sized, photos), "--depth", str(photos / "depth")])
+    expected = predictor(PhotoWithDepth(photos / "photos/a.png", photos / "depth/a.png"))
+    assert np.array_equal(semantic(photos / "out/semantic/a.png"), expected.semantic)
 
 
 def test_files_of_depth_give_the_answers_of_the_data_set(run: Path, photos: Path) -> None:

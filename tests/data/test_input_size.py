@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from fusionseg.data.augmentation import Augmentation
+from fusionseg.data.base import Pixels
 from fusionseg.data.datamodule import SegmentationDataModule
 from fusionseg.data.input_size import InputSize
 from fusionseg.data.samples import EvaluationSamples, TrainSamples, resized
@@ -113,3 +114,25 @@ def test_a_size_keeps_normals_and_depth_as_they_are() -> None:
     assert set(small["depth"].unique().tolist()) <= set(given["depth"].unique().tolist())
     length = torch.linalg.vector_norm(small["normals"], dim=0)
     assert ((length == 0) | ((length - 1).abs() < 1e-5)).all()
+
+
+class Streets(SyntheticScenes):
+    """Scenes with disparity in place of depth."""
+
+    def read(self, index: int) -> Pixels:
+        pixels = super().read(index)
+        return pixels._replace(maps={"disparity": 40 / pixels.maps["depth"].clip(1)})
+
+
+def test_disparity_stays_in_pixels_of_the_original_image_at_a_size_as_at_a_scale() -> None:
+    streets = Streets("train", length=1, size=(60, 90), depth=True)
+    known = np.unique(streets.read(0).maps["disparity"])
+    at_scale, at_size = EvaluationSamples(streets, 0.5)[0], EvaluationSamples(streets, resize=(30, 45))[0]
+    assert torch.equal(at_scale["disparity"], at_size["disparity"])
+    narrow = EvaluationSamples(streets, resize=(60, 30))[0]["disparity"].numpy()
+    assert narrow.shape == (60, 30)
+    assert np.isin(narrow, known).all()
+    closer = Augmentation(scale=(2, 2), rotation=0, flip=0, depth_by_zoom=True)
+    for augmentation, factor in ((Augmentation.none(), 1), (closer, 2)):
+        view = TrainSamples(streets, augmentation, (32, 32), resize=(60, 30))[0, 0]["disparity"].numpy()
+        assert np.isin(view, [0, *(known * np.float32(factor))]).all()

@@ -12,7 +12,7 @@ from fusionseg.data.datamodule import SegmentationDataModule
 from fusionseg.data.mixture import MixtureDataset
 from fusionseg.data.random_corruption import RandomCorruption
 from fusionseg.data.rgbd import RGBD
-from fusionseg.data.samples import TrainSamples
+from fusionseg.data.samples import EvaluationSamples, TrainSamples
 from fusionseg.data.synthetic import SyntheticScenes
 from fusionseg.robustness.corrupted import Corrupted
 
@@ -140,3 +140,21 @@ def test_a_corruption_changes_depth_only_where_it_moves_pixels(name: str) -> Non
     changed = change(view, np.random.default_rng(1), views).image
     assert np.array_equal(changed[..., 3], view.image[..., 3]) == (corruption.labels is None)
     assert not np.array_equal(changed[..., :3], view.image[..., :3])
+
+
+def test_a_mixture_of_sizes_passes_on_depth_and_is_brought_to_one_size() -> None:
+    parts: dict[str, Any] = {
+        name: partial(RGBD, dataset=partial(SCENES, size=size), depth_limit=LIMIT)
+        for name, size in {"wide": (48, 96), "tall": (96, 48)}.items()
+    }
+    mixture = partial(MixtureDataset, datasets=parts)
+    data = SegmentationDataModule(
+        mixture, batch_size=4, crop_size=(32, 32), workers=0, resize=(64, 80), eval_batch_size=4
+    )
+    data.setup("fit")
+    assert (data.state_dict(), data.hparams["resize"]) == ({"depth_limit": LIMIT}, [64, 80])
+    assert [batch["image"].shape for batch in data.val_dataloader()] == [(4, 4, 64, 80)] * 2
+    assert next(iter(data.train_dataloader()))["image"].shape == (4, 4, 32, 32)
+    sample = EvaluationSamples(scenes("val"), resize=(64, 80))[0]
+    depth = sample["image"][3].numpy() / 65535 * LIMIT
+    assert np.median(np.abs(depth - sample["depth"].numpy())) < 0.05
