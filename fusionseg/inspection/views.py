@@ -43,9 +43,10 @@ def views(data: SegmentationDataModule, heads: Mapping[str, ShownHead], images: 
         DataError: If there are fewer training images than a batch takes.
     """
     loader: Any = data.train_dataloader()
-    indices = [index for _, index, _ in islice(loader.sampler, images)]
+    # a sampling may draw an image several times in an epoch
+    drawn = dict.fromkeys(index for _, index, _ in loader.sampler)
     found = []
-    for index in indices:
+    for index in islice(drawn, images):
         for epoch in range(EPOCHS):
             batch = loader.collate_fn([loader.dataset[epoch, index]])
             batch = data.on_after_batch_transfer(batch, 0)

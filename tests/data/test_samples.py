@@ -10,7 +10,15 @@ from torch.utils.data import DataLoader, Dataset
 from fusionseg.data.augmentation import Augmentation
 from fusionseg.data.base import DataError, Pixels
 from fusionseg.data.input_size import InputSize
-from fusionseg.data.samples import EvaluationSamples, TrainSamples, collated, quiet_worker, resized, widened
+from fusionseg.data.samples import (
+    EvaluationSamples,
+    TrainSamples,
+    batched,
+    collated,
+    quiet_worker,
+    resized,
+    widened,
+)
 from fusionseg.data.synthetic import SyntheticScenes
 
 
@@ -89,6 +97,16 @@ def test_resizing_takes_labels_at_pixel_centers_and_averages_the_image() -> None
     double = resized(given, InputSize(2.0))
     assert np.array_equal(double.region, given.region.repeat(2, 0).repeat(2, 1))
     assert double.image.shape == (18, 24, 4)
+
+
+def test_several_indices_are_a_batch_and_a_single_sample_becomes_one() -> None:
+    samples = EvaluationSamples(SyntheticScenes("val", length=3))
+    batch = samples[2, 0]
+    assert batch["index"].tolist() == [2, 0]
+    assert batched(batch) is batch
+    one = batched(samples[2])
+    assert one["name"] == ["val-00002"]
+    assert torch.equal(one["image"], batch["image"][:1])
 
 
 def test_images_of_different_sizes_do_not_share_a_batch() -> None:

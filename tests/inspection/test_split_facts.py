@@ -4,7 +4,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fusionseg.data import CocoPanoptic, MixtureDataset, SegmentationDataset, SyntheticScenes
+from fusionseg.data import (
+    BalancedSampling,
+    CocoPanoptic,
+    MixtureDataset,
+    SegmentationDataset,
+    SyntheticScenes,
+)
 from fusionseg.data.datamodule import SegmentationDataModule
 from fusionseg.inspection.split_facts import SplitFacts, split_facts
 
@@ -76,6 +82,15 @@ def test_an_epoch_counts_images_as_often_as_training_draws_them() -> None:
     assert facts.epoch_pixels.tolist() == data.class_counts().tolist()
     assert facts.epoch_pixels.sum() == 16 * 32 * 32
     assert facts.class_pixels.sum() == 12 * 32 * 32
+
+
+def test_an_epoch_is_one_of_the_sampling() -> None:
+    data = SegmentationDataModule(SCENES, seed=5, workers=0, sampling=partial(BalancedSampling, power=4))
+    data.setup("fit")
+    facts = split_facts(data.datasets["train"], workers=0, seed=data.seed, repeats=data.repeats)
+    assert facts.epoch_pixels.tolist() == data.class_counts().tolist()
+    assert facts.epoch_pixels.sum() == facts.class_pixels.sum() == 20 * 32 * 32
+    assert facts.epoch_pixels.tolist() != facts.class_pixels.tolist()
 
 
 class Broken(SyntheticScenes):

@@ -1,9 +1,11 @@
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
 
+from fusionseg.data import RepeatFactorSampling
 from fusionseg.data.base import DataError
 from fusionseg.data.datamodule import SegmentationDataModule
 from fusionseg.heads import BoundaryHead, SceneHead, SemanticHead
@@ -29,6 +31,13 @@ def trained_on(data: SegmentationDataModule, epoch: int) -> dict[str, Sample]:
         for i, name in enumerate(ready["name"]):
             samples[name] = {key: ready[key][i : i + 1] for key in ("image", "semantic", "region")}
     return samples
+
+
+def test_an_image_that_is_drawn_several_times_is_shown_once(datamodule: Data) -> None:
+    data = datamodule(batch_size=1, sampling=partial(RepeatFactorSampling, threshold=1.0))
+    data.setup("fit")
+    names = [view.name for view in views(data, {}, 8)[::2]]
+    assert len(names) == len(set(names)) > 3
 
 
 def test_views_are_those_of_training_in_each_epoch(datamodule: Data) -> None:
