@@ -147,8 +147,8 @@ MIXED = {
     "A.root [1]": "A.root: expected a text or a Path, found [1]",
     "init_args.B.init_args.rot 1": "B.rot: no such setting; did you mean root?",
     "B Camvid": "B: expected a SegmentationDataset, found Camvid; did you mean CamVid?",
-    "A SegmentationDataset": "A: found SegmentationDataset, which is abstract; expected one of ",
-    "A null": "A: expected a SegmentationDataset, found null; expected one of ",
+    "A SegmentationDataset": "A: found SegmentationDataset, which is abstract",
+    "A null": "A: expected a SegmentationDataset, found null",
     "a.root x": "a: expected a SegmentationDataset, found {'root': 'x'} (Dict must include a class_path "
     "and optionally init_args); did you mean A?",
     "other.root x": "other: expected a SegmentationDataset, found {'root': 'x'} (Dict must include a "

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from fusionseg.commands.evaluate import EvaluateCLI, main
-from fusionseg.data.base import Labels
+from fusionseg.data.base import Pixels
 from fusionseg.data.synthetic import SyntheticScenes
 from fusionseg.engine.evaluation import evaluated
 from fusionseg.metrics.suite import MetricSuite, total
@@ -92,12 +92,12 @@ def test_each_image_has_a_row(run: Path) -> None:
 class SomeVoid(SyntheticScenes):
     """Scenes of which the first three have no labels."""
 
-    def labels(self, index: int) -> Labels:
-        semantic, region, _ = super().labels(index)
-        return (
-            Labels(np.full_like(semantic, 255), np.zeros_like(region))
-            if index < 3
-            else Labels(semantic, region)
+    def read(self, index: int) -> Pixels:
+        pixels = super().read(index)
+        if index >= 3:
+            return pixels
+        return pixels._replace(
+            semantic=np.full_like(pixels.semantic, 255), region=np.zeros_like(pixels.region)
         )
 
 
