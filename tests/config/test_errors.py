@@ -53,7 +53,7 @@ WRONG = {
     "--model.network [MTAN]": "model.network: expected a Network, found ['MTAN']; did you mean MTAN?",
     "--model.balancer TorchJDWeighting --model.balancer.weighting torch.nn.Linear": "model.balancer.weighting: "
     "expected a Weighting, found torch.nn.Linear; expected one of ...",
-    "--trainer.callbacks+ torch.nn.Linear": "trainer.callbacks: expected a list or a Callback or null, found torch.nn.Linear",
+    "--trainer.callbacks+ torch.nn.Linear": "trainer.callbacks: expected a list or a Callback or null, found torch.nn.Linear...",
     "--model.balancer Balancer": f"model.balancer: found Balancer, which is abstract; {BALANCERS}",
     "--model.network Network": f"model.network: found Network, which is abstract; {NETWORKS}",
     "--model.balancer null": f"model.balancer: expected a Balancer, found null; {BALANCERS}",
