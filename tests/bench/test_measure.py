@@ -78,12 +78,13 @@ def test_answers_are_the_same_while_they_are_timed(
 
 def test_the_peak_is_of_what_came_after_the_reset() -> None:
     device = torch.device("cpu")
-    large = torch.ones(2**26)
+    # so much that it does not matter if the system takes pages of libraries out of memory meanwhile
+    large = torch.ones(2**28)
     del large
     if not reset_peak(device):
         pytest.skip("this system does not forget the peak of a process")
     before = peak(device)
-    held = torch.ones(2**25)
+    held = torch.ones(2**27)
     grown = peak(device) - before
-    assert held.sum() == 2**25
-    assert 2**26 < grown < 2**28
+    assert held.sum() == 2**27
+    assert 2**28 < grown < 2**30
