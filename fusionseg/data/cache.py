@@ -129,15 +129,21 @@ class DiskCache(_Cached):
         if held is None:
             time.sleep(WAIT)
             return
+        descriptor, is_alone = held
         try:
             if not self.index_file.exists():
+                if is_alone:
+                    for draft in self.file.parent.glob(
+                        f".{self.file.stem}.*"
+                    ):  # of processes that were killed
+                        draft.unlink(missing_ok=True)
                 free = shutil.disk_usage(self.file.parent).free
                 remedy = "set data.cache_dir to a larger disk"
                 check_room([self.dataset], free, f"{self.file.parent}", remedy)
                 _fill(self.dataset, self.file, self.index_file)
         finally:
             lock.unlink(missing_ok=True)
-            unlock(held[0])
+            unlock(descriptor)
 
     @override
     def read(self, index: int) -> Pixels:

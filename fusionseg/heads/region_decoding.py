@@ -184,12 +184,16 @@ def _nearest_to_cells(centers: Tensor, size: tuple[int, int]) -> Tensor:
     """
     cells = [torch.arange(math.ceil(n / _CELL), device=centers.device) for n in size]
     middles = [(cell + 0.5) * _CELL - n / 2 for cell, n in zip(cells, size, strict=True)]
-    points = torch.cartesian_prod(*middles).unsqueeze(2)
-    distances = (points - centers).square_().sum(1).sqrt_()
-    near, indices = distances.topk(min(2, centers.shape[1]), dim=1, largest=False)
+    number = centers.shape[1]
+    at_once = max(1, _DISTANCES.get(centers.device.type, 2**26) // (2 * number))
+    parts = torch.split(torch.cartesian_prod(*middles).unsqueeze(2), at_once)
+    found = [
+        (part - centers).square_().sum(1).sqrt_().topk(min(2, number), dim=1, largest=False) for part in parts
+    ]
+    near, indices = (torch.cat(each) for each in zip(*found, strict=True))
     # a point is half a diagonal from the middle at most; a hundredth of a pixel is more than rounding
     clear = near[:, -1] - near[:, 0] > 2**0.5 * _CELL + 0.01
-    if centers.shape[1] == 1:
+    if number == 1:
         clear[:] = True
     return F.pad(indices[:, 0].where(clear, -1), (0, 1), value=-1)
 

@@ -88,6 +88,8 @@ def named_photo(
     """
     if isinstance(image, PhotoWithDepth):
         return _with_depth(image, number, channels, value_range, depth_limit)
+    if depth_limit is not None:
+        value_range = None  # with depth in it, an image fills its 16 bits already
     if isinstance(image, str | Path | ArchivePath):
         path = as_path(image)
         if not path.is_file():
@@ -100,6 +102,8 @@ def named_photo(
     name = f"image_{number}"
     with _depth_missing(depth_limit):
         values = _values(image, name, channels)
+        if depth_limit is not None and values.dtype == np.uint8:
+            raise UserError(f"expected {channels} channels of 16 bits in {name}, found 8")
     if values.dtype.kind == "f" and value_range is None:
         if not np.isfinite(values).all() or values.min() < 0 or values.max() > 1:
             raise UserError(

@@ -46,7 +46,7 @@ class Windows:
         overlap: How many of these two neighboring windows share at least, a multiple of 32.
 
     Raises:
-        UsageError: If the model sees all images at one size.
+        UsageError: If the model sees all images at one size, or depth as a channel.
     """
 
     predictor: Predictor
@@ -54,6 +54,11 @@ class Windows:
     overlap: int
 
     def __post_init__(self) -> None:
+        if self.predictor.settings.get("depth_limit") is not None:
+            raise UsageError(
+                "expected a model of photos without depth, found one that takes depth: leave windows out",
+                "windows",
+            )
         found = input_size(self.predictor.settings)
         if found.resize is not None:
             raise UsageError(

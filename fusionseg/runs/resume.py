@@ -20,6 +20,9 @@ FREE = re.compile(
 )
 """The settings that may change: limits, devices and loggers, where the data are, and who reads them."""
 
+LATER = re.compile(r"data\.(resize|sampling)\b")
+"""Settings that runs of version 0.2 and before do not name, for which they were null."""
+
 
 def resuming(args: Sequence[str]) -> list[str]:
     """The arguments of a command line, with the run's own configuration before them if it says `--resume`.
@@ -50,11 +53,23 @@ def check_same(config: Any, text: str) -> None:
     before, after = (
         dict(_leaves(yaml.safe_load(source))) for source in (path.read_text(encoding="utf-8"), text)
     )
-    # settings that a trainer was not given are not in its configuration
-    for key in (before.keys() & after.keys()) | {key for key in after if key.startswith("trainer.")}:
-        found, expected = after[key], before.get(key)
+    # settings that a trainer was not given are not in its configuration, nor those that there were not yet
+    keys = before.keys() & after.keys() | {key for key in after if key.startswith("trainer.")}
+    keys |= {key for key in after.keys() - before.keys() if LATER.match(key) and after[key] is not None}
+    # a part in the place of null, and the other way around
+    keys |= {key for key in after.keys() - before.keys() if before.keys() & set(_above(key))}
+    keys |= {key for key in before.keys() - after.keys() if after.keys() & set(_above(key))}
+    for key in sorted(keys):
+        found, expected = after.get(key), before.get(key)
         if found != expected and not FREE.match(key):
             raise UsageError(f"{found!r} here, {expected!r} in {path}: a run goes on as it began", key)
+
+
+def _above(key: str) -> Iterator[str]:
+    """The keys above a key: of `a.b.c` `a.b` and `a`."""
+    while "." in key:
+        key = key.rpartition(".")[0]
+        yield key
 
 
 def without_start(config: Any, checkpoint: Path) -> None:

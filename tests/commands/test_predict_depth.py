@@ -213,6 +213,24 @@ def test_alpha_is_not_taken_for_depth(run: Path, photos: Path) -> None:
     image.save(photos / "photos/a.png")
     with pytest.raises(UserError, match=r"4 channels of 16 bits in .*a.png, found 8; the model takes depth"):
         Predictor(run)(photos / "photos/a.png")
+    with pytest.raises(UserError, match=r"4 channels of 16 bits in image_0, found 8; the model takes depth"):
+        Predictor(run)(image)
+
+
+def test_a_range_of_values_is_that_of_photos_without_depth(run: Path) -> None:
+    image = RGBD("test", SCENES, LIMIT).read(1).image
+    plain, ranged = Predictor(run), Predictor(run, value_range=(0, 4095))
+    assert np.array_equal(ranged(image).semantic, plain(image).semantic)
+
+
+def test_there_are_no_windows_of_photos_with_depth(run: Path, photos: Path) -> None:
+    tifffile = pytest.importorskip("tifffile")
+    path = photos / "photos/a.png"
+    tifffile.imwrite(path.with_suffix(".tif"), np.zeros((64, 64, 4), np.uint8), photometric="rgb")
+    words = arguments(run, photos)
+    words[3] = str(path.with_suffix(".tif"))
+    with pytest.raises(UsageError, match="windows: expected a model of photos without depth"):
+        main([*words, "--windows", "true", "--tile", "64", "--overlap", "32"])
 
 
 def test_a_step_that_is_no_length_is_refused(run: Path, photos: Path) -> None:

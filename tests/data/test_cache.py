@@ -253,6 +253,19 @@ def test_the_pixels_are_on_the_disk_before_their_index_appears(
     assert events == ["flush .pixels", "move .pixels", "flush ", "flush .npy", "move .npy", "flush "]
 
 
+def test_what_a_killed_process_had_written_makes_room(tmp_path: Path) -> None:
+    cached(SyntheticScenes("train", length=2), "disk", tmp_path)
+    [index] = tmp_path.glob("*.npy")
+    index.unlink()
+    other = tmp_path / ".Another-train-0.1.pixels"
+    drafts = [index.with_name(f".{index.stem}.1{end}") for end in (".pixels", ".npy")]
+    for path in (other, *drafts):
+        path.write_bytes(b"half")
+    cached(SyntheticScenes("train", length=2), "disk", tmp_path)
+    assert other.exists()
+    assert not any(path.exists() for path in drafts)
+
+
 def test_a_cache_on_disk_needs_a_folder() -> None:
     with pytest.raises(ValueError, match=r"set data\.cache_dir"):
         cached(Sizes("train", length=3), "disk")

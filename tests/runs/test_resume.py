@@ -474,6 +474,10 @@ def test_what_may_not_change_is_named(words: list[str], message: str, trained: P
         ({"dataset": {"init_args": {"parts": {"x": {"init_args": {"root": "/b"}}}}}}, True),
         ({"dataset": {"init_args": {"root": "/b", "min_area": 2}}}, False),
         ({"eval_batch_size": 2}, False),
+        ({"sampling": {"class_path": "BalancedSampling", "init_args": {"power": 1.0}}}, False),
+        ({"balanced": None}, False),
+        ({"resize": 512}, False),
+        ({"resize": None, "sampling": None}, True),
     ],
 )
 def test_where_the_data_are_and_who_reads_them_may_change(
@@ -488,6 +492,7 @@ def test_where_the_data_are_and_who_reads_them_may_change(
         "cache": "none",
         "cache_dir": None,
         "eval_batch_size": 1,
+        "balanced": {"class_path": "BalancedSampling", "init_args": {"power": 1.0}},
         "dataset": {"init_args": dataset},
     }
     (tmp_path / "config.yaml").write_text(text(before))
