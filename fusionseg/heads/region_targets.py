@@ -53,7 +53,7 @@ def centroids(region: Tensor, num_regions: int = 65536) -> tuple[Tensor, Tensor]
     columns = torch.arange(width, device=region.device).expand_as(region)
     # integer sums do not depend on the order of their terms, so the targets are the same on every device
     sums = torch.zeros(3, batch * num_regions, dtype=torch.long, device=region.device)
-    for total, values in zip(sums, (torch.ones_like(region), rows, columns), strict=True):
+    for total, values in zip(sums, (torch.ones_like(rows), rows, columns), strict=True):
         total.scatter_add_(0, slots, values.flatten())
     sums[:, ::num_regions] = 0
     counts = sums[0].view(batch, num_regions)

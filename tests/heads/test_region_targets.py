@@ -75,6 +75,13 @@ def test_centroids_are_mean_coordinates() -> None:
             assert counts[image, i] == expected[1]
 
 
+@pytest.mark.parametrize("kind", [torch.int16, torch.int32])
+def test_region_ids_may_be_of_any_integer_type(kind: torch.dtype) -> None:
+    region = maps(3)
+    for target in (boundaries, offset_map, heatmap):
+        assert torch.equal(target(region.to(kind)), target(region))
+
+
 def test_centroids_take_the_number_of_regions_from_the_caller() -> None:
     region = maps().clamp(max=12)
     centers, counts = centroids(region, 13)
