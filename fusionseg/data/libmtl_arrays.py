@@ -1,6 +1,6 @@
 """The copies of NYUv2 and Cityscapes in `.npy` arrays, on which MTAN and LibMTL are trained."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar, Literal, NamedTuple, TypeAlias
@@ -127,6 +127,8 @@ class LibMTLArrays(SegmentationDataset):
         if strange := [name for name in self.files["image"] if not name.isdecimal()]:
             raise DataError(f"expected arrays 0.npy, 1.npy ... in {top / 'image'}, found {some(strange)}")
         self.numbers = sorted(map(int, self.files["image"]))
+        if copy == "cityscapes19" and folders["semantic"].name == "label":
+            _check_19_classes([self._file("semantic", index) for index in range(len(self))[:5]])
         self.download = ((f"{split}/", f"{len(self.numbers)} of {content.images[split]} images"),)
 
     def __len__(self) -> int:
@@ -188,6 +190,16 @@ def _check_copy(top: ReadablePath, copy: Copy) -> None:
         raise DataError(
             f"expected {copy} in {top}, found no folder normal: unpack all of nyuv2.zip, or set copy to "
             "cityscapes7 or cityscapes19"
+        )
+
+
+def _check_19_classes(paths: Sequence[ReadablePath]) -> None:
+    """Raises a DataError if the first label files of a folder have no ids above those of 7 classes."""
+    found = {i for path in paths for i in np.unique(_class_ids(path, 19)).tolist()} - {VOID}
+    if found and max(found) < 7:
+        raise DataError(
+            f"expected ids of 19 classes in {paths[0].parent}, found none above {max(found)} in the first "
+            "files: set copy to cityscapes7, or take the labels of 19 classes"
         )
 
 

@@ -48,6 +48,7 @@ def test_an_archive_is_read_as_it_is(libmtl: Path, packed: Callable[..., Path], 
 
 
 def test_copies_differ_in_classes_and_kinds(libmtl: Path) -> None:
+    np.save(libmtl / "cityscapes7/val/label/10.npy", np.full((48, 64), 18.0))
     found = {}
     for copy in ("nyuv2", "cityscapes7", "cityscapes19"):
         folder = "cityscapes7" if copy == "cityscapes19" else copy
@@ -68,6 +69,17 @@ def test_labels_are_those_of_the_number_of_classes(libmtl: Path) -> None:
             np.save(root / split / f"label_19/{i}.npy", np.full((48, 64), 18.0))
     assert (LibMTLArrays("val", root, "cityscapes19").labels(2).semantic == 18).all()
     assert (LibMTLArrays("val", root, "cityscapes7").labels(2).semantic != 18).all()
+
+
+def test_labels_of_7_classes_are_not_taken_for_those_of_19(libmtl: Path) -> None:
+    root = libmtl / "cityscapes7"
+    with pytest.raises(
+        DataError, match=r"19 classes in .*train/label, found none above 6 .*copy to cityscapes7"
+    ):
+        LibMTLArrays("train", root, "cityscapes19")
+    for i in (0, 2, 10):
+        np.save(root / f"train/label/{i}.npy", np.full((48, 64), -1.0))
+    assert (LibMTLArrays("train", root, "cityscapes19").labels(0).semantic == 255).all()
 
 
 @pytest.mark.parametrize(
