@@ -65,7 +65,8 @@ def read_normals(path: ReadablePath) -> npt.NDArray[np.float32]:
     """The unit normals (H, W, 3) of a file, the zero vector where they are not known.
 
     Args:
-        path: An array (`.npy`) of floats, or a picture whose colors p of 8 bits stand for 2 p / 255 - 1.
+        path: An array (`.npy`) of floats, or a picture whose colors p of 8 bits stand for 2 p / 255 - 1,
+            those of 16 bits for 2 p / 65535 - 1.
 
     Raises:
         UserError: If the file is damaged, or holds something else.
@@ -73,7 +74,8 @@ def read_normals(path: ReadablePath) -> npt.NDArray[np.float32]:
     if path.suffix.lower() == ".npy":
         values = _loaded(path)
     else:
-        values = read_image(path).astype(np.float32) * np.float32(2 / 255) - 1
+        colors = read_image(path)
+        values = colors.astype(np.float32) * np.float32(2 / np.iinfo(colors.dtype).max) - 1
     if values.ndim != 3 or values.shape[2] != 3 or values.dtype.kind != "f":
         raise UserError(f"expected normals (H, W, 3) in {path}, found {values.dtype} {values.shape}")
     normals = values.astype(np.float32)

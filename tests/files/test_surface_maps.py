@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -59,6 +60,15 @@ def test_normals_are_unit_vectors_or_zero(tmp_path: Path) -> None:
     assert np.abs(found - vectors).max() < 0.008
     assert found[2, 3].tolist() == [0, 0, 0]
     assert np.allclose(np.linalg.norm(np.delete(found.reshape(-1, 3), 15, 0), axis=1), 1, atol=1e-6)
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_normals_of_16_bits_fill_their_range(suffix: str, tmp_path: Path) -> None:
+    vectors = np.random.default_rng(0).normal(size=(5, 6, 3))
+    vectors /= np.linalg.norm(vectors, axis=2, keepdims=True)
+    colors = np.rint((vectors + 1) / 2 * 65535).astype(np.uint16)
+    cv2.imwrite(str(tmp_path / f"a.{suffix}"), colors[..., ::-1])
+    assert np.abs(read_normals(tmp_path / f"a.{suffix}") - vectors).max() < 5e-5
 
 
 def test_what_are_no_normals_is_named(tmp_path: Path) -> None:
