@@ -95,16 +95,19 @@ def top_of(
         holds: The file or folder in it by which it is known.
         archive: The archive of the download, for the message.
         layout: The layout of the dataset on disk, for the message.
-        copies: What else may be there in its place: `root` itself or a path below it, and what that is.
+        copies: What else may be there in its place: the name of `root` itself or a path below it, and what
+            that is.
 
     Raises:
         DataError: There is no such folder.
     """
     folders = [root / place if place else root for place in places]
-    if found := next((folder for folder in folders if (folder / holds).exists()), None):
+    name = Path(root).absolute().name
+    found = next((folder for folder in folders if (folder / holds).exists()), None)
+    if found and (found is not root or name not in copies):
         return found
     for path, what in copies.items():
-        if root.name == path or (root / path).exists():
+        if name == path or (root / path).exists():
             raise DataError(f"expected {folders[0] / holds} of {archive}, found {path}: {what}")
     for above in (root.parent, root.parent.parent, root.parent.parent.parent):
         if (above / holds).exists():

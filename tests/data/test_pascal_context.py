@@ -121,6 +121,8 @@ def test_the_year_of_another_challenge_is_said(contexts: Contexts) -> None:
     (root / "VOCdevkit/VOC2010").rename(root / "VOCdevkit/VOC2012")
     with pytest.raises(DataError, match="found VOCdevkit/VOC2012: that is VOC 2012, whose lists are others"):
         PascalContext("val", root)
+    with pytest.raises(DataError, match="found VOC2012: that is VOC 2012, whose lists are others"):
+        PascalContext("val", root / "VOCdevkit/VOC2012")
 
 
 @pytest.mark.parametrize(

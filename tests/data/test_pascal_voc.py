@@ -161,6 +161,8 @@ def test_the_year_of_another_challenge_is_said(voc: Path) -> None:
         DataError, match=r"of VOCtrainval_11-May-2012.tar, found VOCdevkit/VOC2007: that is VOC 2007"
     ):
         PascalVOC("val", voc)
+    with pytest.raises(DataError, match="found VOC2007: that is VOC 2007"):
+        PascalVOC("val", voc / "VOCdevkit/VOC2007")
 
 
 @pytest.mark.parametrize("folder", ["JPEGImages", "SegmentationClass", "SegmentationObject"])
