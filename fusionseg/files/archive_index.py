@@ -38,7 +38,8 @@ class ArchiveIndex:
     Attributes:
         folders: The names in each folder, which is known by its path: files with their numbers, folders with
             `FOLDER`. The path of the top is empty.
-        first: The path of the first file; empty where there is none.
+        first: The path of the first file that lies in a folder of the archive, as one at its top (`README`)
+            may lie beside anything; without such a file that of the first one, and empty without any.
 
     Raises:
         UserError: The archive is damaged or cut short, encrypted, compressed in a way that is not read, or
@@ -91,6 +92,7 @@ class ArchiveIndex:
 
     def _list(self) -> None:
         links = {}
+        in_folder = ""
         members = zip_members(self._source) if self._kind is ZipPlace else tar_members(self._source)
         for name, place in members:
             path = self._checked(name)
@@ -100,6 +102,8 @@ class ArchiveIndex:
                 links[path] = place
             else:
                 self.first = self.first or path
+                if not in_folder and "/" in path[len(self.below) :].lstrip("/"):
+                    self.first = in_folder = path
                 self._width = len(place)
                 self._enter(path, len(self._places) // self._width)
                 self._places.extend(place)

@@ -14,7 +14,8 @@ def tree(root: str | Path, archives: Sequence[str] = ()) -> ReadablePath:
 
     Where no archive is found this is the folder itself, and reading costs what it always does. Else it is the
     union of the folder and the archives: what is on disk comes before what is in an archive, and an archive
-    whose first file is there unpacked is passed over.
+    of which the first file that lies in one of its folders is there unpacked is passed over (of an archive
+    without folders the first file).
 
     Zip files, with members deflated or not, and tar files are read at any place. The files of a compressed
     tar (`.tar.gz`, `.tgz`) can only be reached from its beginning on: it is inflated once in each process

@@ -123,6 +123,20 @@ def test_an_archive_that_is_unpacked_is_passed_over(top: Path, packed: Packed) -
     assert (tree(top, ["files.zip"]) / "a" / "A.TXT").is_file()
 
 
+@pytest.mark.parametrize("kind", ["files.zip", "files.tar"])
+def test_a_file_at_the_top_of_an_archive_does_not_make_it_unpacked(
+    kind: str, top: Path, packed: Packed, tmp_path: Path
+) -> None:
+    (top / "README").write_text("of the archive")
+    packed(top, tmp_path / "download/sub" / kind, "README", "a")
+    for folder in (tmp_path / "download", tmp_path / "download/sub"):
+        (folder / "README").write_text("of another download")
+    for root, name in ((tmp_path / "download", f"sub/{kind}"), (tmp_path / "download/sub", kind)):
+        place = tree(root, [name]) / name.removesuffix(kind)
+        assert (place / "a/a.txt").is_file()
+        assert (place / "README").read_text() == "of another download"
+
+
 def test_what_is_on_disk_comes_before_what_is_in_an_archive(
     top: Path, packed: Packed, tmp_path: Path
 ) -> None:
