@@ -22,7 +22,6 @@ from fusionseg.visualize import color
 
 SCENES = "ADEChallengeData2016.zip"
 INSTANCES = "annotations_instance.tar"
-ARCHIVES = (SCENES, INSTANCES, f"ADEChallengeData2016/{INSTANCES}")
 MAPPING = "ade20k_instance_catid_mapping.txt"
 LAYOUT = f"""    ADEChallengeData2016/images/{{training,validation}}/<id>.jpg        ({SCENES})
     ADEChallengeData2016/annotations/{{training,validation}}/<id>.png   0 void, 1..150
@@ -76,7 +75,8 @@ class ADE20K(SegmentationDataset):
     def __init__(self, split: Split, root: str | Path, instances: bool = False, min_area: int = 50) -> None:
         super().__init__(split)
         self.min_area = min_area
-        within = tree(root, ARCHIVES)
+        further = (INSTANCES, f"ADEChallengeData2016/{INSTANCES}") if instances else ()
+        within = tree(root, (SCENES, *further))
         top = top_of(within, ("ADEChallengeData2016", ""), "annotations", SCENES, LAYOUT, COPIES)
         photos = top / "images" / _FOLDERS[split]
         labels = top / "annotations" / _FOLDERS[split]

@@ -22,8 +22,8 @@ from fusionseg.data.cityscapes_files import (
     LABELS,
     PHOTOS,
     check_complete,
-    files_of,
-    top_of,
+    official_top,
+    part_files,
     values_in,
 )
 from fusionseg.data.cityscapes_labels import CLASSES, NumClasses, value_table
@@ -79,9 +79,9 @@ class Cityscapes(SegmentationDataset):
         self.num_classes = num_classes
         self.classes = CLASSES[num_classes]
         self.kinds = ("disparity",) * disparity
-        top = top_of(root)
         parts = (PHOTOS, LABELS, DISPARITY) if disparity else (PHOTOS, LABELS)
-        self.files = {part: files_of(top, split, part) for part in parts}
+        top = official_top(root, parts)
+        self.files = {part: part_files(top, split, part) for part in parts}
         check_complete(self.files)
         self.names = sorted(self.files[PHOTOS])
         self.download = tuple(

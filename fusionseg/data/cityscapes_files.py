@@ -1,6 +1,6 @@
 """The files of Cityscapes: where they are in the official layout, and what is wrong with those of copies."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -37,14 +37,14 @@ LABELS = Part("gtFine", "_gtFine_instanceIds", "gtFine_trainvaltest.zip", "label
 DISPARITY = Part("disparity", "_disparity", "disparity_trainvaltest.zip", "disparity maps")
 
 
-def top_of(root: str | Path) -> ReadablePath:
-    """The folder of the layout, or the union of the archives in it.
+def official_top(root: str | Path, parts: Iterable[Part]) -> ReadablePath:
+    """The folder of the layout, or the union of the archives of some parts in it.
 
     Raises:
         DataError: The folder is at another level of the layout, or holds the copy in arrays.
     """
     check_level(Path(root), (PHOTOS.folder, LABELS.folder))
-    top = tree(root, [part.archive for part in (PHOTOS, LABELS, DISPARITY)])
+    top = tree(root, [part.archive for part in parts])
     if any((top / split / "image").is_dir() for split in IMAGES):
         raise DataError(
             f"expected {PHOTOS.folder}/ and {LABELS.folder}/ in {top}, found train/image or val/image: this "
@@ -53,7 +53,7 @@ def top_of(root: str | Path) -> ReadablePath:
     return top
 
 
-def files_of(top: ReadablePath, split: Split, part: Part) -> dict[str, ReadablePath]:
+def part_files(top: ReadablePath, split: Split, part: Part) -> dict[str, ReadablePath]:
     """The files of a part of a split by their names without the ending, sorted by cities.
 
     Raises:

@@ -109,7 +109,8 @@ class PascalVOC(SegmentationDataset):
         self.background = background
         if not background:
             self.classes = replace(self.classes, region="one object")
-        top = tree(root, (VOC, SBD))
+        is_augmented = split == "train" and train_list == "train_aug"
+        top = tree(root, (VOC, SBD) if is_augmented and sbd is None else (VOC,))
         voc = top_of(top, _VOC_PLACES, "SegmentationClass", VOC, LAYOUT, COPIES)
         lists = {name: _list_file(voc, name) for name in dict.fromkeys(("train", "val", val_list))}
         names = {name: names_in(path) for name, path in lists.items()}
@@ -117,7 +118,7 @@ class PascalVOC(SegmentationDataset):
         self.files = _files(names[name], lists[name], VOC, voc, _VOC_FOLDERS)
         counts = ", ".join(f"{len(names[one]):,} of {_PHOTOS[one]:,} names in {one}.txt" for one in names)
         self.download = ((VOC, counts), (SBD, f"not read: train_list is {train_list}"))
-        if split == "train" and train_list == "train_aug":
+        if is_augmented:
             known = {name for listed in names.values() for name in listed}
             further = _sbd_files(top if sbd is None else tree(sbd, (SBD,)), known)
             self.files = dict(sorted({**further, **self.files}.items()))

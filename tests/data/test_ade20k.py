@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 from scipy import ndimage
 
+from fusionseg.config.errors import UserError
 from fusionseg.data.ade20k import ADE20K
 from fusionseg.data.base import DataError, Labels, Split
 from fusionseg.sample import OFFSET, Truth
@@ -118,6 +119,13 @@ def test_the_archives_are_read_as_the_folders(
         assert len(found) == 3
         for i in range(3):
             assert all(map(np.array_equal, found.read(i)[:3], unpacked.read(i)[:3]))
+
+
+def test_an_archive_of_instances_that_is_cut_short_stops_only_those_who_need_it(ade20k: Path) -> None:
+    (ade20k / "annotations_instance.tar").write_bytes(b"cut short")
+    assert len(ADE20K("val", ade20k))
+    with pytest.raises(UserError, match=r"found .* in .*annotations_instance.tar: download it again"):
+        ADE20K("val", ade20k, instances=True)
 
 
 def test_classes_are_those_of_the_official_table(ade20k: Path) -> None:

@@ -60,6 +60,8 @@ def test_the_archives_are_read_as_they_are(
     found, expected = dataset.read(1), unpacked.read(1)
     assert all(map(np.array_equal, found[:3], expected[:3]))
     assert np.array_equal(found.maps["disparity"], expected.maps["disparity"])
+    (tmp_path / "download/disparity_trainvaltest.zip").write_bytes(b"PK\3\4 cut short")
+    assert len(Cityscapes("train", tmp_path / "download")) == 2
     (tmp_path / "download/gtFine_trainvaltest.zip").unlink()
     with pytest.raises(DataError, match=r"not found: .*gtFine/train, of gtFine_trainvaltest.zip"):
         Cityscapes("train", tmp_path / "download")

@@ -9,6 +9,7 @@ from PIL import Image
 from scipy.io import loadmat
 from torchvision.datasets import SBDataset, VOCSegmentation
 
+from fusionseg.config.errors import UserError
 from fusionseg.data.base import DataError, Labels, Split
 from fusionseg.data.pascal_voc import PascalVOC
 
@@ -124,6 +125,14 @@ def test_the_archives_of_both_downloads_are_read_as_the_folders(
             ]
             for i in range(len(found)):
                 assert all(map(np.array_equal, found.read(i)[:3], unpacked.read(i)[:3]))
+
+
+def test_an_archive_of_sbd_that_is_cut_short_stops_only_those_who_need_it(voc: Path) -> None:
+    (voc / "benchmark.tgz").write_bytes(b"cut short")
+    assert len(PascalVOC("train", voc))
+    assert len(PascalVOC("val", voc, train_list="train_aug"))
+    with pytest.raises(UserError, match=r"found .* in .*benchmark.tgz: download it again"):
+        PascalVOC("train", voc, train_list="train_aug")
 
 
 def test_a_copy_of_sbd_without_objects_is_recognized(voc: Path) -> None:
