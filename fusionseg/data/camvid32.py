@@ -103,8 +103,8 @@ class CamVid32(SegmentationDataset):
     def __init__(self, split: Split, root: str | Path, min_area: int = 200) -> None:
         super().__init__(split)
         self.min_area = min_area
-        check_level(Path(root), (PHOTOS, LABELS))
         top = tree(root)
+        check_level(top, (PHOTOS, LABELS))
         check_layout([top / PHOTOS, top / LABELS], LAYOUT)
         if (top / COLORS).is_file():
             _check_colors(top / COLORS)

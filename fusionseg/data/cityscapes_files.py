@@ -43,8 +43,8 @@ def official_top(root: str | Path, parts: Iterable[Part]) -> ReadablePath:
     Raises:
         DataError: The folder is at another level of the layout, or holds the copy in arrays.
     """
-    check_level(Path(root), (PHOTOS.folder, LABELS.folder))
     top = tree(root, [part.archive for part in parts])
+    check_level(top, (PHOTOS.folder, LABELS.folder))
     if any((top / split / "image").is_dir() for split in IMAGES):
         raise DataError(
             f"expected {PHOTOS.folder}/ and {LABELS.folder}/ in {top}, found train/image or val/image: this "

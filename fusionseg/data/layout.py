@@ -27,25 +27,15 @@ def check_layout(paths: Iterable[ReadablePath], layout: str) -> None:
         )
 
 
-def check_level(root: Path, folders: Collection[str]) -> None:
-    """Raises a DataError if the folders are not in `root`, but above it or in one of its folders.
+def check_level(top: ReadablePath, folders: Collection[str]) -> None:
+    """Raises a DataError if none of the folders is in `top`, but all are above it or in one of its folders.
 
     Args:
-        root: What was given as the top folder of a data set.
+        top: The top of a data set's files, unpacked or in archives.
         folders: The names of folders that are there in the official layout.
     """
-
-    def holds(place: Path) -> bool:
-        return all((place / name).is_dir() for name in folders)
-
-    if holds(root) or not root.is_dir():
-        return
-    below = sorted(path for path in root.iterdir() if path.is_dir())
-    for place in (*root.absolute().parents[:3], *below):
-        if holds(place):
-            raise DataError(
-                f"expected {', '.join(folders)} in {root}, found them in {place}: set root to that folder"
-            )
+    if top.is_dir() and not any((top / name).is_dir() for name in folders):
+        _check_elsewhere(top, folders, sorted(path for path in top.iterdir() if path.is_dir()))
 
 
 def size_notices(photo: ReadablePath, name: str, size: tuple[int, int]) -> tuple[str, ...]:
@@ -109,13 +99,23 @@ def top_of(
     for path, what in copies.items():
         if name == path or (root / path).exists():
             raise DataError(f"expected {folders[0] / holds} of {archive}, found {path}: {what}")
-    for above in (root.parent, root.parent.parent, root.parent.parent.parent):
-        if (above / holds).exists():
-            raise DataError(f"expected {holds} in {root}, found it in {above}: set root to that folder")
+    _check_elsewhere(root, [holds])
     raise DataError(
         f"not found: {archive} or what is in it, such as {folders[0] / holds}; expected this layout (set "
         f"root to its top folder):\n{layout}"
     )
+
+
+def _check_elsewhere(root: ReadablePath, wanted: Collection[str], below: Iterable[ReadablePath] = ()) -> None:
+    """Raises a DataError if all that is wanted is in one of three folders above `root`, or in one `below`."""
+    start = root.absolute() if isinstance(root, Path) else root
+    above = (start.parent, start.parent.parent, start.parent.parent.parent)
+    for place in (*above, *below):
+        if all((place / name).exists() for name in wanted):
+            found = "it" if len(wanted) == 1 else "them"
+            raise DataError(
+                f"expected {', '.join(wanted)} in {root}, found {found} in {place}: set root to that folder"
+            )
 
 
 def files_of(

@@ -115,8 +115,9 @@ class LibMTLArrays(SegmentationDataset):
         content = _CONTENTS[copy]
         self.classes = content.classes
         self.kinds = tuple(content.maps)
-        check_level(Path(root), ("train", "val"))
-        top = tree(root) / split
+        whole = tree(root)
+        check_level(whole, ("train", "val"))
+        top = whole / split
         _check_copy(top, copy)
         folders = {"image": top / "image", "semantic": _label_folder(top, content)}
         folders |= {kind: top / folder for kind, folder in content.maps.items()}

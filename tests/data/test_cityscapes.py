@@ -67,6 +67,24 @@ def test_the_archives_are_read_as_they_are(
         Cityscapes("train", tmp_path / "download")
 
 
+def test_archives_in_a_folder_of_an_unpacked_copy_are_read(
+    cityscapes: Path, packed: Callable[..., Path]
+) -> None:
+    for part in ("leftImg8bit", "gtFine"):
+        packed(cityscapes, cityscapes / f"download/{part}_trainvaltest.zip", part)
+    photo = Cityscapes("train", cityscapes / "download").photo(0)
+    assert "download/leftImg8bit_trainvaltest.zip" in str(photo)
+
+
+def test_another_level_in_an_archive_is_named(
+    cityscapes: Path, packed: Callable[..., Path], tmp_path: Path
+) -> None:
+    file = packed(cityscapes.parent, tmp_path / "all.zip", cityscapes.name)
+    for given in (file, file / cityscapes.name / "gtFine"):
+        with pytest.raises(DataError, match=rf"found them in {file / cityscapes.name}: set root to that"):
+            Cityscapes("train", given)
+
+
 def test_values_of_disparity_are_pixels_times_256_plus_one_and_0_is_invalid(cityscapes: Path) -> None:
     file = cityscapes / f"disparity/{FRAME}_disparity.png"
     rewritten(file, lambda p: (np.arange(p.size) % 65536).reshape(p.shape).astype(np.uint16))
