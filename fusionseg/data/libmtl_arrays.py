@@ -127,17 +127,17 @@ class LibMTLArrays(SegmentationDataset):
             check_matched(self.files["image"], self.files[kind], folder, folders["image"])
         if strange := [name for name in self.files["image"] if not name.isdecimal()]:
             raise DataError(f"expected arrays 0.npy, 1.npy ... in {top / 'image'}, found {some(strange)}")
-        self.numbers = sorted(map(int, self.files["image"]))
+        self.names = sorted(self.files["image"], key=int)
         if copy == "cityscapes19" and folders["semantic"].name == "label":
             _check_19_classes([self._file("semantic", index) for index in range(len(self))[:5]])
-        self.download = ((f"{split}/", f"{len(self.numbers)} of {content.images[split]} images"),)
+        self.download = ((f"{split}/", f"{len(self.names)} of {content.images[split]} images"),)
 
     def __len__(self) -> int:
-        return len(self.numbers)
+        return len(self.names)
 
     @override
     def name(self, index: int) -> str:
-        return f"{self.split}-{self.numbers[index]}"
+        return f"{self.split}-{self.names[index]}"
 
     @override
     def photo(self, index: int) -> ReadablePath:
@@ -171,7 +171,7 @@ class LibMTLArrays(SegmentationDataset):
         return [list(self.signs), self.min_area, len(self.classes), *files]
 
     def _file(self, kind: str, index: int) -> ReadablePath:
-        return self.files[kind][str(self.numbers[index])]
+        return self.files[kind][self.names[index]]
 
 
 def _label_folder(top: ReadablePath, content: _Content) -> ReadablePath:

@@ -144,6 +144,16 @@ def test_another_level_of_the_layout_is_named(libmtl: Path) -> None:
         LibMTLArrays("train", libmtl / "nyuv2/train", "nyuv2")
 
 
+def test_numbers_may_be_padded_with_zeros(libmtl: Path) -> None:
+    for file in libmtl.glob("nyuv2/val/*/*.npy"):
+        file.rename(file.with_stem(file.stem.zfill(2) if file.stem != "10" else "010"))
+    dataset = LibMTLArrays("val", libmtl / "nyuv2", "nyuv2")
+    assert [dataset.name(i) for i in range(3)] == ["val-00", "val-02", "val-010"]
+    assert np.array_equal(
+        dataset.read(2).image, np.load(libmtl / "nyuv2/val/image/010.npy").astype(np.float32)
+    )
+
+
 def test_arrays_that_are_not_numbered_are_named(libmtl: Path) -> None:
     for part in ("image", "label", "depth", "normal"):
         (libmtl / f"nyuv2/val/{part}/2.npy").rename(libmtl / f"nyuv2/val/{part}/three.npy")
