@@ -115,6 +115,10 @@ def test_images_are_named_as_officially_and_grouped_by_cities(cityscapes: Path) 
     dataset = Cityscapes("train", cityscapes)
     assert [dataset.name(i) for i in range(2)] == ["aachen_000000_000019", "ulm_000001_000019"]
     assert [dataset.group(i) for i in range(2)] == ["aachen", "ulm"]
+    for part in ("leftImg8bit", "gtFine"):
+        for file in cityscapes.glob(f"{part}/train/ulm/*"):
+            file.rename(cityscapes / part / "train" / file.name)
+    assert Cityscapes("train", cityscapes).group(1) == "ulm"
     assert dataset.download == (
         ("leftImg8bit_trainvaltest.zip", "2 of 2975 photos of train"),
         ("gtFine_trainvaltest.zip", "2 of 2975 label files of train"),
