@@ -32,13 +32,13 @@ class PhotoWithDepth(NamedTuple):
 
     Args:
         photo: The image without depth.
-        depth: A file of 16-bit gray values or of an array, or an array (H, W): integers, or floats in meters;
-            0 where it is not known.
+        depth: A file, on disk or in an archive, of 16-bit gray values or of an array, or an array (H, W):
+            integers, or floats in meters; 0 where it is not known.
         step: Meters of an integer's 1.
     """
 
     photo: PlainImage
-    depth: str | Path | Array
+    depth: str | Path | ArchivePath | Array
     step: float = MILLIMETER
 
 
@@ -156,9 +156,9 @@ def _with_depth(
     if depth_limit is None:
         raise UserError("expected an image without depth, as the model takes none: leave depth out")
     name, photo = named_photo(image.photo, number, channels - 1, value_range)
-    if isinstance(image.depth, str | Path):
+    if isinstance(image.depth, str | Path | ArchivePath):
         where = str(image.depth)
-        depth = read_depth(Path(image.depth), image.step)
+        depth = read_depth(as_path(image.depth), image.step)
     else:
         where = name
         depth = in_meters(np.asarray(image.depth), name, image.step)

@@ -1,0 +1,22 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from fusionseg.files.archives import tree
+from fusionseg.inference.inputs import PhotoWithDepth, named_photo
+
+
+def test_depth_in_an_archive_is_that_of_the_file(packed: Callable[..., Path], tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    folder = tmp_path / "pair"
+    folder.mkdir()
+    Image.fromarray(rng.integers(0, 256, (6, 7, 3)).astype(np.uint8)).save(folder / "photo.png")
+    Image.fromarray(rng.integers(0, 9000, (6, 7)).astype(np.uint16)).save(folder / "depth.png")
+    archive = tree(packed(folder, tmp_path / "pair.zip"))
+    pairs = [PhotoWithDepth(top / "photo.png", top / "depth.png") for top in (folder, archive)]  # type: ignore[arg-type]
+    expected, found = (named_photo(pair, 0, 4, depth_limit=10.0) for pair in pairs)
+    assert found.photo.shape == (6, 7, 4)
+    assert found.name == expected.name == "photo"
+    assert np.array_equal(found.photo, expected.photo)
