@@ -4,6 +4,7 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from io import BufferedReader
 from typing import NamedTuple
 
@@ -22,6 +23,9 @@ _SLACK = 2**9
 _IS_ENCRYPTED = 1
 _IS_UTF_8 = 0x800
 """Bits of a member's flags (APPNOTE.TXT, 4.4.4)."""
+
+_DOS = 0
+"""The system of programs that write for DOS and Windows (APPNOTE.TXT, 4.4.2)."""
 
 
 class ZipPlace(NamedTuple):
@@ -87,7 +91,7 @@ def zip_members(source: ByteRange) -> Iterator[tuple[str, ZipPlace | None]]:
             place = ZipPlace(
                 member.header_offset, member.compress_size, member.file_size, member.CRC, member.compress_type
             )
-            yield name, None if member.is_dir() else place
+            yield name, None if name.endswith("/") else place
 
 
 def _opened(source: ByteRange) -> zipfile.ZipFile:
@@ -107,10 +111,13 @@ def _content_start(header: bytes) -> int:
 
 
 def _decoded(member: zipfile.ZipInfo) -> str:
-    """The name of a member; where it does not say that it is UTF-8, it mostly is that all the same."""
-    if member.filename.isascii() or member.flag_bits & _IS_UTF_8:
-        return member.filename
-    try:
-        return member.filename.encode("cp437").decode("utf-8")
-    except UnicodeError:
-        return member.filename
+    """The name of a member.
+
+    Where it does not say that it is UTF-8, it mostly is that all the same. Some programs of Windows write
+    backslashes for slashes. They are turned where `unzip` does it: if a name without slashes is one of DOS.
+    """
+    name = member.filename
+    if not name.isascii() and not member.flag_bits & _IS_UTF_8:
+        with suppress(UnicodeError):
+            name = name.encode("cp437").decode("utf-8")
+    return name.replace("\\", "/") if member.create_system == _DOS and "/" not in name else name

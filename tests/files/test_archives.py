@@ -192,6 +192,21 @@ def test_names_are_composed_and_those_that_do_not_say_so_are_utf_8(tmp_path: Pat
     assert (found / normalize("NFD", "Müller.txt")).read_text() == "1"
 
 
+def test_backslashes_in_zip_files_of_windows_make_folders(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "files.zip", "w") as zipped:
+        for name, system in (("a\\", 0), ("a\\b\\c.txt", 0), ("a/d\\e.txt", 0), ("of\\unix.txt", 3)):
+            member = zipfile.ZipInfo(name)
+            member.create_system = system
+            zipped.writestr(member, "" if name == "a\\" else name)
+    found = tree(tmp_path / "files.zip")
+    contents = {name: content for name, content in everything(found, found) if content is not None}
+    assert contents == {
+        "a/b/c.txt": b"a\\b\\c.txt",
+        "a/d\\e.txt": b"a/d\\e.txt",
+        "of\\unix.txt": b"of\\unix.txt",
+    }
+
+
 def test_links_in_a_tar_are_the_files_that_they_lead_to(tmp_path: Path) -> None:
     folder = tmp_path / "files" / "a"
     folder.mkdir(parents=True)
