@@ -69,7 +69,7 @@ class DSB2018(SegmentationDataset):
             self.classes = replace(self.classes, region="one nucleus")
         top = _top(root)
         check_layout([top], LAYOUT)
-        names = [path.name for path in top.iterdir() if path.is_dir() and not path.name.startswith(".")]
+        names = [path.name for path in top.iterdir() if path.is_dir() and _is_image(path.name)]
         self.names = dealt(names, split, fold, top)
         found = [_photo(top / name) for name in self.names]
         folders = [top / name / "masks" for name in self.names]
@@ -129,6 +129,11 @@ def _top(root: str | Path) -> ReadablePath:
     top = tree(archive if archive.is_file() and not is_unpacked else root)
     inside = top / FOLDER
     return inside if inside.exists() or isinstance(top, Path) else top
+
+
+def _is_image(folder: str) -> bool:
+    """Whether a folder is that of an image by its name, and none that a file manager or macOS's zip makes."""
+    return not folder.startswith(".") and folder != "__MACOSX"
 
 
 def _photo(folder: ReadablePath) -> ReadablePath:

@@ -92,6 +92,13 @@ def test_images_are_dealt_into_folds(dsb: Callable[..., Path]) -> None:
             assert DSB2018(split, root, fold).names == names
 
 
+def test_what_macos_adds_is_no_image(dsb: Callable[..., Path]) -> None:
+    root = dsb()
+    expected = DSB2018("train", root).names
+    (root / "stage1_train/__MACOSX").mkdir()
+    assert DSB2018("train", root).names == expected
+
+
 def test_missing_files_are_named(dsb: Callable[..., Path], tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"nowhere/stage1_train; expected this layout \(set root") as caught:
         DSB2018("val", tmp_path / "nowhere")
