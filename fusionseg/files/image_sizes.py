@@ -32,7 +32,7 @@ def stored_size(path: ReadablePath) -> tuple[int, int] | None:
 
 
 def _opened(path: ReadablePath) -> BinaryIO:
-    """A file whose beginning can be read without the rest, in an archive too."""
+    """A file whose beginning can be read without the rest; a deflated one in an archive is inflated whole."""
     return BufferedReader(RangeReader(path.byte_range)) if isinstance(path, ArchivePath) else path.open("rb")
 
 
