@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import ClassVar, Literal, NamedTuple, TypeAlias
 
 import numpy as np
@@ -95,6 +96,8 @@ class SegmentationDataset(ABC):
             where that is no depth. Predictions of images and depth in files go by it.
         kinds: Kinds of labels beside `semantic` and `region`, such as `("depth", "normals")`. Every image has
             a map of each of them; one of zeros where the image has no such labels.
+        units: What the values of a kind are measured in, where data sets differ in it and the files tell:
+            `{"disparity": "pixels"}`.
         verified: `checked on` and the real files on which the reader of a download was tried, or
             `UNVERIFIED`; empty where there is no official download.
         download: The files of an official download, and what is there or missing of each, for `inspect`.
@@ -110,6 +113,7 @@ class SegmentationDataset(ABC):
     value_range: ValueRange | None = None
     depth_limit: float | None = None
     kinds: tuple[str, ...] = ()
+    units: Mapping[str, str] = MappingProxyType({})
     verified: str = ""
     download: tuple[tuple[str, str], ...] = ()
 

@@ -1,6 +1,7 @@
 """Cityscapes: street scenes of many cities with classes, things and disparity."""
 
 from pathlib import Path
+from types import MappingProxyType
 from typing import ClassVar
 
 import numpy as np
@@ -63,6 +64,7 @@ class Cityscapes(SegmentationDataset):
     """
 
     splits: ClassVar[tuple[Split, ...]] = ("train", "val")
+    units = MappingProxyType({"disparity": "pixels of the original width"})
     verified = "checked on one frame of val, shrunk to 256 x 128"
 
     def __init__(

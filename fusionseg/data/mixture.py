@@ -42,7 +42,7 @@ class MixtureDataset(SegmentationDataset):
 
     The mixture has the further kinds of labels (`depth`, `normals` ...) of all parts together. The images of
     a part that lacks a kind have a map of zeros, that is without valid labels, so that any images make a
-    batch.
+    batch. Values of a kind are taken as they are, whatever unit a part has; a notice says where units differ.
 
     Args:
         split: Which part of the data.
@@ -84,7 +84,8 @@ class MixtureDataset(SegmentationDataset):
         }
         self.every = every
         self.channels = _channels(every)
-        self.notices = tuple(f"{name}: {line}" for name, part in every.items() for line in part.notices)
+        notices = [f"{name}: {line}" for name, part in every.items() for line in part.notices]
+        self.notices = (*notices, *_unit_notices(every))
         ranges = {dataset.value_range for dataset in every.values()}
         self.value_range = ranges.pop() if len(ranges) == 1 else None
         limits = {dataset.depth_limit for dataset in every.values()}
@@ -225,6 +226,17 @@ class _Part(NamedTuple):
     dataset: SegmentationDataset
     table: npt.NDArray[np.uint8]
     regions: bool
+
+
+def _unit_notices(parts: Mapping[str, SegmentationDataset]) -> list[str]:
+    """A line for each kind of labels that parts have in different units."""
+    lines = []
+    for kind in dict.fromkeys(kind for part in parts.values() for kind in part.kinds):
+        units = {n: part.units.get(kind, "no stated unit") for n, part in parts.items() if kind in part.kinds}
+        if len(set(units.values())) > 1:
+            found = ", ".join(f"{unit} in {name}" for name, unit in units.items())
+            lines.append(f"{kind} is mixed of values in different units ({found}), as if they were one")
+    return lines
 
 
 def _channels(parts: Mapping[str, SegmentationDataset]) -> int:

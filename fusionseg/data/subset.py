@@ -33,6 +33,7 @@ class Subset(SegmentationDataset):
         self.value_range = dataset.value_range
         self.depth_limit = dataset.depth_limit
         self.kinds = dataset.kinds
+        self.units = dataset.units
         self.verified = dataset.verified
         self.download = dataset.download
 

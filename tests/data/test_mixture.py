@@ -10,8 +10,10 @@ import torch
 from fusionseg.data.augmentation import Augmentation
 from fusionseg.data.base import DataError, Pixels, SegmentationDataset, Split, channels_first
 from fusionseg.data.camvid import CamVid
+from fusionseg.data.cityscapes import Cityscapes
 from fusionseg.data.coco_panoptic import CocoPanoptic
 from fusionseg.data.datamodule import SegmentationDataModule
+from fusionseg.data.libmtl_arrays import LibMTLArrays
 from fusionseg.data.mixture import MixtureDataset
 from fusionseg.data.samples import TrainSamples, collated
 from fusionseg.data.synthetic import SyntheticScenes
@@ -177,6 +179,24 @@ def test_all_splits_have_the_kinds_of_all_parts() -> None:
     assert mixed("val", datasets={"a": Deep, "b": Other}).read(0).maps["depth"].all()
     assert mixed("val").kinds == ()
     assert not mixed("val").read(0).maps
+
+
+def test_a_kind_in_two_units_is_told(cityscapes: Path, libmtl: Path) -> None:
+    pixels = partial(Cityscapes, root=cityscapes, num_classes=7, disparity=True)
+    arrays = partial(LibMTLArrays, root=libmtl / "cityscapes7", copy="cityscapes7")
+    parts: dict[str, Any] = {"pixels": pixels, "arrays": arrays}
+    line = (
+        "disparity is mixed of values in different units (pixels of the original width in pixels, no stated "
+        "unit in arrays), as if they were one"
+    )
+    assert line in mixed(datasets=parts).notices
+    plain = partial(pixels, disparity=False)
+    for other in (
+        {"pixels": plain, "arrays": arrays},
+        {"a": arrays, "b": arrays},
+        {"a": pixels, "b": pixels},
+    ):
+        assert not any("different units" in notice for notice in mixed(datasets=other).notices)
 
 
 def test_what_it_was_made_of_is_kept_in_plain_form_and_its_cache_is_keyed_by_it() -> None:
