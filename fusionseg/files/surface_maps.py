@@ -75,12 +75,15 @@ def read_normals(path: ReadablePath) -> npt.NDArray[np.float32]:
         values = _loaded(path)
     else:
         colors = read_image(path)
-        values = colors.astype(np.float32) * np.float32(2 / np.iinfo(colors.dtype).max) - 1
+        white = 1 if colors.dtype.kind == "f" else 2 ** (8 * colors.itemsize) - 1
+        values = (colors.astype(np.float32) * np.float32(2 / white) - 1).astype(np.float32)
     if values.ndim != 3 or values.shape[2] != 3 or values.dtype.kind != "f":
         raise UserError(f"expected normals (H, W, 3) in {path}, found {values.dtype} {values.shape}")
     normals = values.astype(np.float32)
     length = np.linalg.norm(normals, axis=2, keepdims=True)
     known = np.isfinite(length) & (length > _UNIT)
+    if path.suffix.lower() != ".npy":
+        known &= length < 1 + _UNIT  # black and white are no directions
     return np.where(known, normals / np.where(known, length, 1), 0)
 
 

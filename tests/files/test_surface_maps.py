@@ -71,6 +71,15 @@ def test_normals_of_16_bits_fill_their_range(suffix: str, tmp_path: Path) -> Non
     assert np.abs(read_normals(tmp_path / f"a.{suffix}") - vectors).max() < 5e-5
 
 
+@pytest.mark.parametrize("white", [255, 65535])
+def test_black_and_white_pixels_of_a_picture_are_no_normals(white: int, tmp_path: Path) -> None:
+    colors = np.zeros((2, 2, 3), np.uint8 if white == 255 else np.uint16)
+    colors[0] = white
+    colors[1, 1] = (white, white // 2, white // 2)
+    cv2.imwrite(str(tmp_path / "a.png"), colors)
+    assert np.abs(read_normals(tmp_path / "a.png") - [[[0, 0, 0]] * 2, [[0, 0, 0], [0, 0, 1]]]).max() < 0.01
+
+
 def test_what_are_no_normals_is_named(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", np.zeros((4, 5)))
     with pytest.raises(UserError, match=r"normals \(H, W, 3\) in .*a\.npy, found float64 \(4, 5\)"):
