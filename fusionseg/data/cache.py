@@ -133,9 +133,8 @@ class DiskCache(_Cached):
         try:
             if not self.index_file.exists():
                 if is_alone:
-                    for draft in self.file.parent.glob(
-                        f".{self.file.stem}.*"
-                    ):  # of processes that were killed
+                    # drafts of processes that were killed
+                    for draft in self.file.parent.glob(f".{self.file.stem}.*"):
                         draft.unlink(missing_ok=True)
                 free = shutil.disk_usage(self.file.parent).free
                 remedy = "set data.cache_dir to a larger disk"
