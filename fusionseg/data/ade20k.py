@@ -11,7 +11,8 @@ from typing_extensions import override
 from fusionseg.config.errors import UserError
 from fusionseg.data.base import DataError, Labels, Pixels, SegmentationDataset, Split
 from fusionseg.data.components import REGION, components
-from fusionseg.data.layout import check_layout, check_matched, check_size, top_of
+from fusionseg.data.downloads import top_of
+from fusionseg.data.layout import check_layout, check_matched, check_size
 from fusionseg.files.archives import tree
 from fusionseg.files.images import read_labels
 from fusionseg.files.matching import by_stem

@@ -9,7 +9,8 @@ from typing_extensions import override
 from fusionseg.data.base import UNVERIFIED, DataError, Labels, Pixels, SegmentationDataset, Split
 from fusionseg.data.camvid_frames import SEQUENCES, sequence_of, split_of
 from fusionseg.data.components import REGION, components
-from fusionseg.data.layout import check_layout, check_level, check_matched, check_size, names_in, size_notices
+from fusionseg.data.downloads import check_level, size_notices
+from fusionseg.data.layout import check_layout, check_matched, check_size, names_in
 from fusionseg.files.archives import tree
 from fusionseg.files.images import LABEL_SUFFIXES
 from fusionseg.files.matching import by_stem, some

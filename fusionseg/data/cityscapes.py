@@ -28,7 +28,8 @@ from fusionseg.data.cityscapes_files import (
     values_in,
 )
 from fusionseg.data.cityscapes_labels import CLASSES, NumClasses, value_table
-from fusionseg.data.layout import check_size, size_notices
+from fusionseg.data.downloads import size_notices
+from fusionseg.data.layout import check_size
 from fusionseg.files.photos import read_image
 from fusionseg.files.readable_path import ReadablePath
 from fusionseg.sample import VOID, IntMap, Truth

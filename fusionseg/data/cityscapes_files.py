@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from fusionseg.data.base import DataError, Split
-from fusionseg.data.layout import check_level
+from fusionseg.data.downloads import check_level
 from fusionseg.files.archives import tree
 from fusionseg.files.images import LABEL_SUFFIXES, read_labels
 from fusionseg.files.matching import by_stem, some

@@ -20,7 +20,8 @@ from fusionseg.data.base import (
 )
 from fusionseg.data.cityscapes_labels import CLASSES
 from fusionseg.data.components import REGION, components
-from fusionseg.data.layout import check_layout, check_level, check_matched, check_size
+from fusionseg.data.downloads import check_level
+from fusionseg.data.layout import check_layout, check_matched, check_size
 from fusionseg.data.normal_axes import Signs, check_signs, normals_along
 from fusionseg.data.nyu_metadata import nyu_classes
 from fusionseg.files.archives import tree

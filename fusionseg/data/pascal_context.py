@@ -10,7 +10,8 @@ from typing_extensions import override
 from fusionseg.config.errors import UserError
 from fusionseg.data.base import UNVERIFIED, DataError, Labels, Pixels, SegmentationDataset, Split
 from fusionseg.data.components import REGION, components
-from fusionseg.data.layout import check_layout, check_size, files_of, names_in, top_of
+from fusionseg.data.downloads import files_of, top_of
+from fusionseg.data.layout import check_layout, check_size, names_in
 from fusionseg.data.voc_classes import VOC_CLASSES, voc_color
 from fusionseg.files.archives import tree
 from fusionseg.files.images import read_labels

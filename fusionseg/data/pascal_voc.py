@@ -10,16 +10,8 @@ from typing_extensions import override
 
 from fusionseg.config.errors import UserError
 from fusionseg.data.base import DataError, Labels, Pixels, SegmentationDataset, Split
-from fusionseg.data.layout import (
-    check_layout,
-    check_size,
-    class_ids,
-    class_map,
-    files_of,
-    names_in,
-    region_map,
-    top_of,
-)
+from fusionseg.data.downloads import files_of, top_of
+from fusionseg.data.layout import check_layout, check_size, class_ids, class_map, names_in, region_map
 from fusionseg.data.voc_classes import VOC_CLASSES, voc_color
 from fusionseg.files.archives import tree
 from fusionseg.files.matlab_maps import matlab_map
