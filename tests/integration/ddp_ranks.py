@@ -1,6 +1,7 @@
 """Trainings on two ranks and in one process: `python ddp_ranks.py FOLDER CASE...`.
 
-A case is the words of an encoder, a decoder, heads joined by `+`, and how it is trained:
+A case is the words of an encoder, a decoder, heads joined by `+` (region heads also by the names of their classes),
+and how it is trained:
 
 - `fixed`, `synced` or `local`: batch norms use their running statistics, those of the global batch or those of a rank;
   only in `local` is everything else (dropout, dropped paths) as in training too;
@@ -32,7 +33,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import SGD
 from torchjd.aggregation import AlignedMTLWeighting
 
-from fusionseg import balancing, networks
+from fusionseg import balancing, heads, networks
 from fusionseg.balancing import Sum
 from fusionseg.config.lightning_messages import quiet
 from fusionseg.data.base import Pixels, Split
@@ -46,6 +47,7 @@ from fusionseg.heads import (
     CenterOffsetHead,
     DepthHead,
     ExtraHead,
+    MaskQueryHead,
     MaskRCNNHead,
     NormalsHead,
     SemanticHead,
@@ -60,6 +62,7 @@ HEADS: dict[str, tuple[str, Any]] = {
     "boundary": ("region_head", BoundaryHead),
     "center": ("region_head", CenterOffsetHead),
     "boxes": ("region_head", partial(MaskRCNNHead, channels=16, samples=32, anchor=16)),
+    "MaskQueryHead": ("region_head", partial(MaskQueryHead, width=16)),
 }
 FURTHER = {"depth": ExtraHead(DepthHead, 0.5), "normals": ExtraHead(NormalsHead)}
 NARROW: dict[str, dict[str, Any]] = {
@@ -135,15 +138,16 @@ class Watch(pl.Callback):
 
 
 def model(case: str) -> Weighed:
-    encoder, decoder, heads, *way = case.split()
+    encoder, decoder, tasks, *way = case.split()
+    named = [word for word in tasks.split("+") if word not in FURTHER]
     torch.manual_seed(0)
     return Weighed(
         Uneven.classes,
         alpha=0.5,
         beta=2.0,
         **{"semantic_head": None, "region_head": None}
-        | dict(HEADS[word] for word in heads.split("+") if word in HEADS),
-        extra_heads={word: FURTHER[word] for word in heads.split("+") if word in FURTHER},
+        | dict(HEADS.get(word) or ("region_head", getattr(heads, word)) for word in named),
+        extra_heads={word: FURTHER[word] for word in tasks.split("+") if word in FURTHER},
         backbone=Backbone(encoder, decoder=decoder, options=NARROW.get(decoder, {})),
         optimizer=partial(SGD, lr=0.01 if "double" in way else 0.001, momentum=0.9),
         freeze_encoder_epochs=int("held" in way),

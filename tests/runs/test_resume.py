@@ -18,6 +18,7 @@ from torch.optim import lr_scheduler, swa_utils
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau, StepLR
 
 from benchmarks.running import same
+from fusionseg import heads
 from fusionseg.balancing import GradNorm
 from fusionseg.commands import fit
 from fusionseg.config.errors import UsageError, UserError
@@ -29,8 +30,10 @@ from fusionseg.heads import (
     CenterOffsetHead,
     DepthHead,
     ExtraHead,
+    MaskQueryHead,
     MaskRCNNHead,
     NormalsHead,
+    RegionHead,
     SemanticHead,
 )
 from fusionseg.module import FusionModule
@@ -228,13 +231,31 @@ def test_a_state_between_epochs_is_enough(options: dict[str, Any], run: Runs, wh
         partial(
             FusionModule, backbone=SMALL, semantic_head=None, region_head=partial(BoundaryHead, dropout=0.5)
         ),
-        partial(
-            FusionModule, backbone=SMALL, region_head=partial(MaskRCNNHead, channels=8, samples=16, anchor=16)
-        ),
     ],
-    ids=["held encoder, centers", "regions alone", "boxes"],
+    ids=["held encoder, centers", "regions alone"],
 )
 def test_so_do_other_heads_and_backbones(recipe: Any, run: Runs) -> None:
+    whole = run("whole", model=recipe)
+    run("killed", kills=Kills("batch", 6), model=recipe)
+    check_equal(whole, run("killed", model=recipe))
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        pytest.param(kind, marks=() if kind is MaskRCNNHead else pytest.mark.slow)
+        for kind in RegionHead.__subclasses__()
+        if kind.__name__ in heads.__all__ and kind not in (BoundaryHead, CenterOffsetHead)
+    ],
+)
+def test_so_does_every_other_coding_of_regions(head: type[RegionHead], run: Runs) -> None:
+    few: dict[type[RegionHead], dict[str, int]] = {
+        MaskRCNNHead: {"channels": 8, "samples": 16, "anchor": 16},
+        MaskQueryHead: {"width": 16},
+    }
+    recipe = partial(
+        FusionModule, backbone=SMALL, semantic_head=None, region_head=partial(head, **few.get(head, {}))
+    )
     whole = run("whole", model=recipe)
     run("killed", kills=Kills("batch", 6), model=recipe)
     check_equal(whole, run("killed", model=recipe))
