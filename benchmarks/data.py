@@ -84,7 +84,7 @@ class ClassesOnly(CamVid):
 
     def labels(self, index: int) -> Labels:
         """The class map and an empty region map."""
-        semantic = class_map(self.pairs[index][1], self.classes, 11)
+        semantic = class_map(self.label_file(index), self.classes, 11)
         return Labels(semantic, np.zeros(semantic.shape, np.uint16))
 
 
@@ -169,7 +169,7 @@ def tensors(pixels: Pixels) -> tuple[Tensor, Tensor, Tensor]:
 def decoded(dataset: CamVid, index: int) -> tuple[Tensor, Tensor, Tensor]:
     """An image, decoded by torchvision, and its labels, from their files."""
     labels = dataset.labels(index)
-    image = decode_image(str(dataset.pairs[index][0]), ImageReadMode.RGB)
+    image = decode_image(str(dataset.photo(index)), ImageReadMode.RGB)
     return image, torch.from_numpy(labels.semantic), torch.from_numpy(labels.region.astype(np.int32))
 
 

@@ -1,13 +1,14 @@
 """Datasets, their augmentation and their combinations: all parts of the data that a configuration can name.
 
-A dataset is a subclass of `SegmentationDataset`, one split of some images with their labels. `CamVid`,
-`CamVid32`, `Cityscapes`, `CocoPanoptic`, `PascalVOC`, `ADE20K`, `PascalContext`, `NYUv2`,
-`StanfordBackground`, `BSDS500` and `DSB2018` read the official layouts of these data sets, `NYUv2Copy` and
-`LibMTLArrays` read copies that papers use, `Folder` reads images of your own, and `SyntheticScenes` draws
-scenes without any files. `MixtureDataset` mixes several datasets, `RGBD` makes depth a channel of the images
-of one, and `Subset` selects images of one. `Augmentation` makes the random views to train on, and
-`RandomCorruption`, `RandomErasing`, `CopyPaste` and `TorchvisionTransform` are what it may do besides.
-`BalancedSampling` and `RepeatFactorSampling` show images with rare classes more often.
+A dataset is a subclass of `SegmentationDataset`, one split of some images with their labels, or of
+`FileDataset`, where each image is a photo with label files. `CamVid`, `CamVid32`, `Cityscapes`,
+`CocoPanoptic`, `PascalVOC`, `ADE20K`, `PascalContext`, `NYUv2`, `StanfordBackground`, `BSDS500` and
+`DSB2018` read the official layouts of these data sets, `NYUv2Copy` and `LibMTLArrays` read copies that
+papers use, `Folder` reads images of your own, and `SyntheticScenes` draws scenes without any files.
+`MixtureDataset` mixes several datasets, `RGBD` makes depth a channel of the images of one, and `Subset`
+selects images of one. `Augmentation` makes the random views to train on, and `RandomCorruption`,
+`RandomErasing`, `CopyPaste` and `TorchvisionTransform` are what it may do besides. `BalancedSampling` and
+`RepeatFactorSampling` show images with rare classes more often.
 
 `fusionseg.SegmentationDataModule` makes batches of any of them. It is not here because it imports Lightning,
 which nothing in this package needs.
@@ -31,6 +32,7 @@ from fusionseg.data.cityscapes import Cityscapes
 from fusionseg.data.coco_panoptic import CocoPanoptic
 from fusionseg.data.copy_paste import CopyPaste
 from fusionseg.data.dsb2018 import DSB2018
+from fusionseg.data.file_dataset import FileDataset
 from fusionseg.data.folder import Folder
 from fusionseg.data.libmtl_arrays import LibMTLArrays
 from fusionseg.data.mixture import MixtureDataset
@@ -61,6 +63,7 @@ __all__ = [
     "Cityscapes",
     "CocoPanoptic",
     "CopyPaste",
+    "FileDataset",
     "Folder",
     "LibMTLArrays",
     "MixtureDataset",

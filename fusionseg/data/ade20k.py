@@ -9,14 +9,15 @@ import numpy.typing as npt
 from typing_extensions import override
 
 from fusionseg.config.errors import UserError
-from fusionseg.data.base import DataError, Labels, Pixels, SegmentationDataset, Split
+from fusionseg.data.base import DataError, Labels, Split
 from fusionseg.data.components import REGION, components
 from fusionseg.data.downloads import top_of
-from fusionseg.data.layout import check_layout, check_matched, check_size
+from fusionseg.data.file_dataset import FileDataset
+from fusionseg.data.layout import check_layout, check_matched
 from fusionseg.files.archives import tree
 from fusionseg.files.images import read_labels
 from fusionseg.files.matching import by_stem
-from fusionseg.files.photos import decoding, opened, read_image
+from fusionseg.files.photos import decoding, opened
 from fusionseg.files.readable_path import ReadablePath
 from fusionseg.sample import VOID, Classes
 from fusionseg.visualize import color
@@ -43,7 +44,7 @@ _PHOTOS = {"train": 20210, "val": 2000}
 _CLASSES = 150
 
 
-class ADE20K(SegmentationDataset):
+class ADE20K(FileDataset):
     """ADE20K as the scene parsing challenge distributes it: 20,210 / 2,000 photos in 150 classes.
 
     Without `instances` a region is a 4-connected component of a class, and no class is one of things, as
@@ -98,25 +99,6 @@ class ADE20K(SegmentationDataset):
             (SCENES, found),
             (INSTANCES, labeled if instances else "not read: instances is false"),
         )
-
-    def __len__(self) -> int:
-        return len(self.names)
-
-    @override
-    def name(self, index: int) -> str:
-        return self.names[index]
-
-    @override
-    def photo(self, index: int) -> ReadablePath:
-        return self.photos[self.names[index]]
-
-    @override
-    def read(self, index: int) -> Pixels:
-        photo = self.photo(index)
-        image = read_image(photo)
-        labels = self.labels(index)
-        check_size(labels.semantic, image, self.label_files[self.names[index]], photo)
-        return Pixels(image, *labels)
 
     @override
     def labels(self, index: int) -> Labels:

@@ -7,12 +7,13 @@ import numpy.typing as npt
 from typing_extensions import override
 
 from fusionseg.config.errors import UserError
-from fusionseg.data.base import DataError, Labels, Pixels, SegmentationDataset, Split
-from fusionseg.data.layout import check_layout, check_matched, check_size
+from fusionseg.data.base import DataError, Labels, Split
+from fusionseg.data.file_dataset import FileDataset
+from fusionseg.data.layout import check_layout, check_matched
 from fusionseg.files.archives import tree
 from fusionseg.files.matching import by_stem
 from fusionseg.files.matlab import annotations
-from fusionseg.files.photos import photo_suffixes, read_image
+from fusionseg.files.photos import photo_suffixes
 from fusionseg.files.readable_path import ReadablePath
 from fusionseg.sample import VOID, Classes, Truth
 
@@ -26,7 +27,7 @@ INSIDE = "BSR/BSDS500"
 """The folder that holds `data` in the archive."""
 
 
-class BSDS500(SegmentationDataset):
+class BSDS500(FileDataset):
     """BSDS500 in its official layout: 200 / 100 / 200 photos of 481 x 321 pixels, 4 to 9 annotators each.
 
     It has regions only and every pixel's class is void: train on it alone with `--model.semantic_head null`.
@@ -65,47 +66,24 @@ class BSDS500(SegmentationDataset):
         check_matched(self.photos, self.label_files, labels)
         self.names = list(self.photos)
 
-    def __len__(self) -> int:
-        return len(self.names)
-
-    @override
-    def name(self, index: int) -> str:
-        return self.names[index]
-
-    @override
-    def photo(self, index: int) -> ReadablePath:
-        return self.photos[self.names[index]]
-
-    @override
-    def read(self, index: int) -> Pixels:
-        photo = self.photo(index)
-        image = read_image(photo)
-        labels = self.labels(index)
-        check_size(labels.region, image, self._label_file(index), photo)
-        return Pixels(image, *labels)
-
     @override
     def labels(self, index: int) -> Labels:
-        region = _annotations(self._label_file(index))[0]
+        region = _annotations(self.label_file(index))[0]
         return Labels(_void(region), region)
 
     @override
     def annotation(self, index: int, rng: np.random.Generator) -> npt.NDArray[np.uint16]:
-        regions: npt.NDArray[np.uint16] = rng.choice(_annotations(self._label_file(index)))
+        regions: npt.NDArray[np.uint16] = rng.choice(_annotations(self.label_file(index)))
         return regions
 
     @override
     def truth(self, index: int) -> Truth:
-        first, *others = _annotations(self._label_file(index))
+        first, *others = _annotations(self.label_file(index))
         return Truth(_void(first), first, others=tuple(others))
 
     @override
     def sources(self) -> list[object]:
         return [*self.photos.values(), *self.label_files.values()]
-
-    def _label_file(self, index: int) -> ReadablePath:
-        """The file with the annotators' regions of an image."""
-        return self.label_files[self.names[index]]
 
 
 def _void(region: npt.NDArray[np.uint16]) -> npt.NDArray[np.uint8]:

@@ -1,17 +1,19 @@
 """CamVid: 701 frames of street scenes in 11 classes."""
 
+from collections import Counter
 from pathlib import Path, PurePosixPath
 
 from typing_extensions import override
 
-from fusionseg.data.base import DataError, Labels, Pixels, SegmentationDataset, Split
+from fusionseg.data.base import DataError, Labels, Split
 from fusionseg.data.camvid_frames import sequence_of
 from fusionseg.data.components import REGION, components
-from fusionseg.data.layout import check_layout, check_size, class_map, names_in
+from fusionseg.data.file_dataset import FileDataset
+from fusionseg.data.layout import check_layout, class_map, names_in
 from fusionseg.files.archives import tree
 from fusionseg.files.images import LABEL_SUFFIXES
 from fusionseg.files.matching import some
-from fusionseg.files.photos import photo_suffixes, read_image
+from fusionseg.files.photos import photo_suffixes
 from fusionseg.files.readable_path import ReadablePath
 from fusionseg.sample import Classes
 
@@ -22,7 +24,7 @@ LAYOUT = """    {train,val,test}.txt            photo path, space, label path
 _VOID_ID = 11
 
 
-class CamVid(SegmentationDataset):
+class CamVid(FileDataset):
     """CamVid as the SegNet tutorial distributes it: 480 x 360, 11 classes, 367 / 101 / 233 frames.
 
     There are no region labels, so a region is a 4-connected component of a class. Id 11 is void.
@@ -61,7 +63,7 @@ class CamVid(SegmentationDataset):
         self.min_area = min_area
         list_file = self.root / f"{split}.txt"
         check_layout([list_file], LAYOUT)
-        self.pairs: list[tuple[ReadablePath, ReadablePath]] = []
+        pairs: list[tuple[ReadablePath, ReadablePath]] = []
         for line in names_in(list_file):
             if len(parts := line.split()) not in (0, 2):
                 raise DataError(
@@ -70,22 +72,16 @@ class CamVid(SegmentationDataset):
             if parts:
                 # The official lists have absolute paths that begin with /SegNet/CamVid/.
                 photo, label = (self.root / "/".join(PurePosixPath(part).parts[-2:]) for part in parts)
-                self.pairs.append((_found(photo, photo_suffixes()), _found(label, LABEL_SUFFIXES)))
-        if not self.pairs:
+                pairs.append((_found(photo, photo_suffixes()), _found(label, LABEL_SUFFIXES)))
+        if not pairs:
             raise DataError(f"expected a list of frames, found none in {list_file}")
-        if missing := [str(path) for pair in self.pairs for path in pair if not path.is_file()]:
+        if missing := [str(path) for pair in pairs for path in pair if not path.is_file()]:
             raise DataError(f"not found, but listed in {list_file}: {some(missing)}")
-
-    def __len__(self) -> int:
-        return len(self.pairs)
-
-    @override
-    def name(self, index: int) -> str:
-        return self.pairs[index][0].stem
-
-    @override
-    def photo(self, index: int) -> ReadablePath:
-        return self.pairs[index][0]
+        self.names = [photo.stem for photo, _ in pairs]
+        if twice := [name for name, count in Counter(self.names).items() if count > 1]:
+            raise DataError(f"expected each frame once in {list_file}, found {some(twice)} more often")
+        self.photos = {photo.stem: photo for photo, _ in pairs}
+        self.label_files = {photo.stem: label for photo, label in pairs}
 
     @override
     def group(self, index: int) -> str | None:
@@ -93,21 +89,14 @@ class CamVid(SegmentationDataset):
         return sequence_of(self.name(index))
 
     @override
-    def read(self, index: int) -> Pixels:
-        photo, label = self.pairs[index]
-        image = read_image(photo)
-        labels = self.labels(index)
-        check_size(labels.semantic, image, label, photo)
-        return Pixels(image, *labels)
-
-    @override
     def labels(self, index: int) -> Labels:
-        semantic = class_map(self.pairs[index][1], self.classes, _VOID_ID)
+        semantic = class_map(self.label_file(index), self.classes, _VOID_ID)
         return Labels(semantic, components(semantic, self.min_area))
 
     @override
     def sources(self) -> list[object]:
-        return [self.min_area, *(path for pair in self.pairs for path in pair)]
+        files = [(self.photos[name], self.label_files[name]) for name in self.names]
+        return [self.min_area, *(path for pair in files for path in pair)]
 
 
 def _found(path: ReadablePath, suffixes: frozenset[str]) -> ReadablePath:

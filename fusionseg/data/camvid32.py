@@ -6,11 +6,12 @@ import numpy as np
 import numpy.typing as npt
 from typing_extensions import override
 
-from fusionseg.data.base import UNVERIFIED, DataError, Labels, Pixels, SegmentationDataset, Split
+from fusionseg.data.base import UNVERIFIED, DataError, Labels, Split
 from fusionseg.data.camvid_frames import SEQUENCES, sequence_of, split_of
 from fusionseg.data.components import REGION, components
 from fusionseg.data.downloads import check_level, size_notices
-from fusionseg.data.layout import check_layout, check_matched, check_size, names_in
+from fusionseg.data.file_dataset import FileDataset
+from fusionseg.data.layout import check_layout, check_matched, names_in
 from fusionseg.files.archives import tree
 from fusionseg.files.images import LABEL_SUFFIXES
 from fusionseg.files.matching import by_stem, some
@@ -70,7 +71,7 @@ _MOVING = (
 """What the authors call moving objects."""
 
 
-class CamVid32(SegmentationDataset):
+class CamVid32(FileDataset):
     """CamVid as its authors distribute it: 701 frames of 960 x 720 in 32 classes, one of them Void.
 
     The classes are the other 31; those that the authors call moving objects are things. There are no region
@@ -127,29 +128,10 @@ class CamVid32(SegmentationDataset):
         self.download = ((PHOTOS, f"{len(photos)} of 701 frames"), (LABELS, f"{len(labels)} of 701 frames"))
         self.notices = size_notices(self.photo(0), "CamVid", (960, 720))
 
-    def __len__(self) -> int:
-        return len(self.names)
-
-    @override
-    def name(self, index: int) -> str:
-        return self.names[index]
-
-    @override
-    def photo(self, index: int) -> ReadablePath:
-        return self.photos[self.names[index]]
-
     @override
     def group(self, index: int) -> str | None:
         """The sequence that a frame is of, such as `0016E5` for `0016E5_07959`."""
         return sequence_of(self.names[index])
-
-    @override
-    def read(self, index: int) -> Pixels:
-        photo = self.photo(index)
-        image = read_image(photo)
-        labels = self.labels(index)
-        check_size(labels.semantic, image, self.label_files[self.names[index]], photo)
-        return Pixels(image, *labels)
 
     @override
     def labels(self, index: int) -> Labels:

@@ -7,16 +7,7 @@ from typing import ClassVar
 import numpy as np
 from typing_extensions import override
 
-from fusionseg.data.base import (
-    NO_MAPS,
-    DataError,
-    LabelMap,
-    Labels,
-    Pixels,
-    SegmentationDataset,
-    Split,
-    channels_first,
-)
+from fusionseg.data.base import NO_MAPS, DataError, LabelMap, Labels, Split, channels_first
 from fusionseg.data.cityscapes_files import (
     DISPARITY,
     IMAGES,
@@ -29,13 +20,11 @@ from fusionseg.data.cityscapes_files import (
 )
 from fusionseg.data.cityscapes_labels import CLASSES, NumClasses, value_table
 from fusionseg.data.downloads import size_notices
-from fusionseg.data.layout import check_size
-from fusionseg.files.photos import read_image
-from fusionseg.files.readable_path import ReadablePath
+from fusionseg.data.file_dataset import FileDataset
 from fusionseg.sample import VOID, IntMap, Truth
 
 
-class Cityscapes(SegmentationDataset):
+class Cityscapes(FileDataset):
     """Cityscapes in its official layout: 2975 / 500 frames of 2048 x 1024 with fine annotations.
 
     A region is as in panoptic Cityscapes: each person and vehicle by itself, and all pixels of a class of
@@ -86,36 +75,19 @@ class Cityscapes(SegmentationDataset):
         top = official_top(root, parts)
         self.files = {part: part_files(top, split, part) for part in parts}
         check_complete(self.files)
-        self.names = sorted(self.files[PHOTOS])
+        self.photos = self.files[PHOTOS]
+        self.label_files = self.files[LABELS]
+        self.names = sorted(self.photos)
         self.download = tuple(
             (part.archive, f"{len(files)} of {IMAGES[split]} {part.what} of {split}")
             for part, files in self.files.items()
         )
         self.notices = size_notices(self.photo(0), "Cityscapes", (2048, 1024))
 
-    def __len__(self) -> int:
-        return len(self.names)
-
-    @override
-    def name(self, index: int) -> str:
-        return self.names[index]
-
-    @override
-    def photo(self, index: int) -> ReadablePath:
-        return self.files[PHOTOS][self.names[index]]
-
     @override
     def group(self, index: int) -> str | None:
         """The city, with which a frame's name begins."""
         return self.names[index].partition("_")[0]
-
-    @override
-    def read(self, index: int) -> Pixels:
-        photo = self.photo(index)
-        image = read_image(photo)
-        labels = self.labels(index)
-        check_size(labels.semantic, image, self.files[LABELS][self.names[index]], photo)
-        return Pixels(image, *labels)
 
     @override
     def labels(self, index: int) -> Labels:
@@ -144,7 +116,7 @@ class Cityscapes(SegmentationDataset):
         Raises:
             DataError: Some are none of official files.
         """
-        path = self.files[LABELS][self.names[index]]
+        path = self.label_file(index)
         values = values_in(path, LABELS)
         known = value_table(self.num_classes).known
         inside = (values >= 0) & (values < len(known))

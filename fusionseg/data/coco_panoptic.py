@@ -10,15 +10,15 @@ import numpy.typing as npt
 from typing_extensions import override
 
 from fusionseg.config.errors import UserError
-from fusionseg.data.base import DataError, Labels, Pixels, SegmentationDataset, Split
-from fusionseg.data.layout import check_layout, check_matched, check_size
+from fusionseg.data.base import DataError, Labels, Split
+from fusionseg.data.file_dataset import FileDataset
+from fusionseg.data.layout import check_layout, check_matched
 from fusionseg.files.archives import tree
 from fusionseg.files.atomic import Json
 from fusionseg.files.coco_panoptic import panoptic_file, segment_map
 from fusionseg.files.images import LABEL_SUFFIXES
 from fusionseg.files.matching import by_stem
-from fusionseg.files.photos import photo_suffixes, read_image
-from fusionseg.files.readable_path import ReadablePath
+from fusionseg.files.photos import photo_suffixes
 from fusionseg.sample import VOID, Classes, IntMap, Truth
 from fusionseg.visualize import color
 
@@ -36,7 +36,7 @@ ARCHIVES = (
 """The archives of a split in the official download, the last one inside of the one before."""
 
 
-class CocoPanoptic(SegmentationDataset):
+class CocoPanoptic(FileDataset):
     """COCO panoptic in its official layout; a class is the position of its category in the JSON file.
 
     Regions are the segments of things and stuff, numbered as the JSON lists them. A crowd has its class and
@@ -81,25 +81,6 @@ class CocoPanoptic(SegmentationDataset):
         self.names = sorted(self.segments)
         self.annotations = annotations
 
-    def __len__(self) -> int:
-        return len(self.names)
-
-    @override
-    def name(self, index: int) -> str:
-        return self.names[index]
-
-    @override
-    def photo(self, index: int) -> ReadablePath:
-        return self.photos[self.names[index]]
-
-    @override
-    def read(self, index: int) -> Pixels:
-        photo = self.photo(index)
-        image = read_image(photo)
-        truth = self._decoded(index)
-        check_size(truth.semantic, image, self._label_file(index), photo)
-        return Pixels(image, truth.semantic, truth.region)
-
     @override
     def labels(self, index: int) -> Labels:
         decoded = self._decoded(index)
@@ -114,12 +95,8 @@ class CocoPanoptic(SegmentationDataset):
     def sources(self) -> list[object]:
         files = [self.annotations]
         for index, name in enumerate(self.names):
-            files += [self.photos[name], self._label_file(index)]
+            files += [self.photos[name], self.label_file(index)]
         return list(files)
-
-    def _label_file(self, index: int) -> ReadablePath:
-        """The file with the segment ids of an image."""
-        return self.label_files[self.names[index]]
 
     def _decoded(self, index: int) -> "_Decoded":
         """The maps of classes, regions and crowds.
@@ -129,7 +106,7 @@ class CocoPanoptic(SegmentationDataset):
         """
         segments = self.segments[self.names[index]]
         with _as_data_errors():
-            place = segment_map(self._label_file(index), segments)
+            place = segment_map(self.label_file(index), segments)
         crowd = np.append(np.False_, segments["crowd"])
         label = np.append(np.uint8(VOID), segments["label"])
         region = np.where(crowd, 0, np.arange(len(crowd))).astype(np.uint16)

@@ -7,13 +7,14 @@ import numpy as np
 import numpy.typing as npt
 from typing_extensions import override
 
-from fusionseg.data.base import DataError, Labels, Pixels, SegmentationDataset, Split
+from fusionseg.data.base import DataError, Labels, Split
+from fusionseg.data.file_dataset import FileDataset
 from fusionseg.data.folds import dealt
-from fusionseg.data.layout import check_layout, check_size
+from fusionseg.data.layout import check_layout
 from fusionseg.files.archives import tree
 from fusionseg.files.images import LABEL_SUFFIXES, read_labels
 from fusionseg.files.matching import by_stem, some, stem
-from fusionseg.files.photos import photo_suffixes, read_image
+from fusionseg.files.photos import photo_suffixes
 from fusionseg.files.readable_path import ReadablePath
 from fusionseg.sample import Classes
 
@@ -28,7 +29,7 @@ ARCHIVE = "stage1_train.zip"
 """The official download."""
 
 
-class DSB2018(SegmentationDataset):
+class DSB2018(FileDataset):
     """The training images of the Data Science Bowl 2018 (stage 1) in their official layout.
 
     They are 670 micrographs with sides of 256 to 1388 pixels, most of them fluorescence, some stained tissue.
@@ -75,29 +76,11 @@ class DSB2018(SegmentationDataset):
         folders = [top / name / "masks" for name in self.names]
         if missing := [str(path) for path in (*found, *folders) if not path.exists()]:
             raise DataError(f"not found: {some(missing)}; expected this layout:\n{LAYOUT}")
-        self.photos = found
+        self.photos = dict(zip(self.names, found, strict=True))
         self.masks = [list(by_stem(folder, LABEL_SUFFIXES).values()) for folder in folders]
         if empty := [str(folder) for folder, masks in zip(folders, self.masks, strict=True) if not masks]:
             raise DataError(f"expected a mask for each nucleus, found none in {some(empty)}")
-
-    def __len__(self) -> int:
-        return len(self.names)
-
-    @override
-    def name(self, index: int) -> str:
-        return self.names[index]
-
-    @override
-    def photo(self, index: int) -> ReadablePath:
-        return self.photos[index]
-
-    @override
-    def read(self, index: int) -> Pixels:
-        photo = self.photo(index)
-        image = read_image(photo)
-        labels = self.labels(index)
-        check_size(labels.region, image, self.masks[index][0], photo)
-        return Pixels(image, *labels)
+        self.label_files = {name: masks[0] for name, masks in zip(self.names, self.masks, strict=True)}
 
     @override
     def labels(self, index: int) -> Labels:
@@ -119,7 +102,7 @@ class DSB2018(SegmentationDataset):
 
     @override
     def sources(self) -> list[object]:
-        return [self.background, *self.photos, *(path for masks in self.masks for path in masks)]
+        return [self.background, *self.photos.values(), *(path for masks in self.masks for path in masks)]
 
 
 def _top(root: str | Path) -> ReadablePath:

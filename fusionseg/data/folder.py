@@ -1,6 +1,5 @@
 """Datasets of your own: a folder of images, folders of label maps, and a file that declares the classes."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from unicodedata import normalize
@@ -8,15 +7,16 @@ from unicodedata import normalize
 import numpy as np
 from typing_extensions import override
 
-from fusionseg.data.base import DataError, Labels, Pixels, SegmentationDataset, Split
+from fusionseg.data.base import DataError, Labels, SegmentationDataset, Split
 from fusionseg.data.components import REGION, components
 from fusionseg.data.declaration import declaration
-from fusionseg.data.layout import check_layout, check_matched, check_size, class_map, names_in, region_map
+from fusionseg.data.file_dataset import FileDataset
+from fusionseg.data.layout import check_layout, check_matched, class_map, names_in, region_map
 from fusionseg.data.subset import drawn
 from fusionseg.files.archives import tree
 from fusionseg.files.images import LABEL_SUFFIXES
 from fusionseg.files.matching import by_stem, some
-from fusionseg.files.photos import photo_suffixes, read_image
+from fusionseg.files.photos import photo_suffixes
 from fusionseg.files.readable_path import ReadablePath
 from fusionseg.sample import VOID
 
@@ -29,7 +29,7 @@ LAYOUT = """    images/<name>.{jpg,png,tif,...}   raster formats that Pillow dec
     {train,val,test}.txt              names without suffix, one in a line (optional)"""
 
 
-class Folder(SegmentationDataset):
+class Folder(FileDataset):
     """Images with class ids, region ids or both, one file for each image, matched by relative paths.
 
     Without `regions/` a region is a connected component of a class; without `semantic/` every pixel's class
@@ -78,8 +78,9 @@ class Folder(SegmentationDataset):
             check_layout([self.root / "semantic", self.root / "regions"], LAYOUT)
         if "regions" not in folders:
             self.classes = replace(self.classes, region=REGION)
-        self.label_files = {part: by_stem(self.root / part, LABEL_SUFFIXES) for part in folders}
-        for part, files in self.label_files.items():
+        self.files = {part: by_stem(self.root / part, LABEL_SUFFIXES) for part in folders}
+        self.label_files = self.files[folders[0]]
+        for part, files in self.files.items():
             check_matched(self.photos, files, self.root / part, self.root / "images")
         splits = _listed_splits(self.root, set(self.photos))
         if not splits:
@@ -90,36 +91,17 @@ class Folder(SegmentationDataset):
                 f"no images to {split} on in {self.root}: write {split}.txt or set {split}_fraction above 0"
             )
 
-    def __len__(self) -> int:
-        return len(self.names)
-
-    @override
-    def name(self, index: int) -> str:
-        return self.names[index]
-
-    @override
-    def photo(self, index: int) -> ReadablePath:
-        return self.photos[self.names[index]]
-
-    @override
-    def read(self, index: int) -> Pixels:
-        photo = self.photo(index)
-        labels = self.labels(index)
-        image = read_image(photo, self.value_range, self.channels)
-        check_size(labels.semantic, image, next(self._files(index)), photo)
-        return Pixels(image, *labels)
-
     @override
     def labels(self, index: int) -> Labels:
         name = self.names[index]
-        if "semantic" not in self.label_files:
-            region = region_map(self.label_files["regions"][name], self.background)
+        if "semantic" not in self.files:
+            region = region_map(self.files["regions"][name], self.background)
             return Labels(np.full(region.shape, VOID, np.uint8), region)
-        semantic_file = self.label_files["semantic"][name]
+        semantic_file = self.files["semantic"][name]
         semantic = class_map(semantic_file, self.classes, self.void)
-        if "regions" not in self.label_files:
+        if "regions" not in self.files:
             return Labels(semantic, components(semantic, self.min_area))
-        region_file = self.label_files["regions"][name]
+        region_file = self.files["regions"][name]
         region = region_map(region_file, self.background)
         if region.shape != semantic.shape:
             found = f"{region.shape} in {region_file}, {semantic.shape} in {semantic_file}"
@@ -131,12 +113,8 @@ class Folder(SegmentationDataset):
     @override
     def sources(self) -> list[object]:
         photos = [self.photos[name] for name in self.names]
-        labels = [file for index in range(len(self)) for file in self._files(index)]
+        labels = [files[name] for name in self.names for files in self.files.values()]
         return [self.min_area, self.root / "classes.yaml", *photos, *labels]
-
-    def _files(self, index: int) -> Iterator[ReadablePath]:
-        """The label files of an image."""
-        return (files[self.names[index]] for files in self.label_files.values())
 
 
 def _listed_splits(root: ReadablePath, known: set[str]) -> dict[str, list[str]]:

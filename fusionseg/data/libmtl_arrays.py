@@ -9,24 +9,17 @@ import numpy as np
 import numpy.typing as npt
 from typing_extensions import override
 
-from fusionseg.data.base import (
-    UNVERIFIED,
-    DataError,
-    LabelMap,
-    Labels,
-    Pixels,
-    SegmentationDataset,
-    Split,
-)
+from fusionseg.data.base import UNVERIFIED, DataError, LabelMap, Labels, Split
 from fusionseg.data.cityscapes_labels import CLASSES
 from fusionseg.data.components import REGION, components
 from fusionseg.data.downloads import check_level
-from fusionseg.data.layout import check_layout, check_matched, check_size
+from fusionseg.data.file_dataset import FileDataset
+from fusionseg.data.layout import check_layout, check_matched
 from fusionseg.data.normal_axes import Signs, check_signs, normals_along
 from fusionseg.data.nyu_metadata import nyu_classes
 from fusionseg.files.archives import tree
 from fusionseg.files.matching import by_stem, some
-from fusionseg.files.photos import decoding, read_image
+from fusionseg.files.photos import decoding
 from fusionseg.files.readable_path import ReadablePath
 from fusionseg.files.surface_maps import read_depth
 from fusionseg.sample import VOID, Classes
@@ -65,7 +58,7 @@ _CONTENTS: dict[Copy, _Content] = {
 }
 
 
-class LibMTLArrays(SegmentationDataset):
+class LibMTLArrays(FileDataset):
     """The arrays of NYUv2 and of Cityscapes on which MTAN, LibMTL and many papers after them train.
 
     One class reads the copies of both data sets, since folders, names and encodings are the same. NYUv2 has
@@ -128,33 +121,20 @@ class LibMTLArrays(SegmentationDataset):
             check_matched(self.files["image"], self.files[kind], folder, folders["image"])
         if strange := [name for name in self.files["image"] if not name.isdecimal()]:
             raise DataError(f"expected arrays 0.npy, 1.npy ... in {top / 'image'}, found {some(strange)}")
-        self.names = sorted(self.files["image"], key=int)
+        self.photos = self.files["image"]
+        self.label_files = self.files["semantic"]
+        self.names = sorted(self.photos, key=int)
         if copy == "cityscapes19" and folders["semantic"].name == "label":
-            _check_19_classes([self._file("semantic", index) for index in range(len(self))[:5]])
+            _check_19_classes([self.label_file(index) for index in range(len(self))[:5]])
         self.download = ((f"{split}/", f"{len(self.names)} of {content.images[split]} images"),)
-
-    def __len__(self) -> int:
-        return len(self.names)
 
     @override
     def name(self, index: int) -> str:
         return f"{self.split}-{self.names[index]}"
 
     @override
-    def photo(self, index: int) -> ReadablePath:
-        return self._file("image", index)
-
-    @override
-    def read(self, index: int) -> Pixels:
-        photo = self.photo(index)
-        image = read_image(photo, self.value_range)
-        labels = self.labels(index)
-        check_size(labels.semantic, image, self._file("semantic", index), photo)
-        return Pixels(image, *labels)
-
-    @override
     def labels(self, index: int) -> Labels:
-        path = self._file("semantic", index)
+        path = self.label_file(index)
         semantic = _class_ids(path, len(self.classes))
         maps: dict[str, LabelMap] = {}
         for kind in self.kinds:

@@ -7,25 +7,17 @@ import numpy as np
 import numpy.typing as npt
 from typing_extensions import override
 
-from fusionseg.data.base import (
-    NO_MAPS,
-    UNVERIFIED,
-    DataError,
-    LabelMap,
-    Labels,
-    Pixels,
-    SegmentationDataset,
-    Split,
-)
+from fusionseg.data.base import NO_MAPS, UNVERIFIED, DataError, LabelMap, Labels, Split
 from fusionseg.data.components import REGION, components
-from fusionseg.data.layout import check_layout, check_size, class_map, names_in
+from fusionseg.data.file_dataset import FileDataset
+from fusionseg.data.layout import check_layout, class_map, names_in
 from fusionseg.data.normal_axes import Signs, check_signs, normals_along
 from fusionseg.data.nyu_copies import MULTI_TASK, TOOLKIT, copy_in, other_copy
 from fusionseg.data.nyu_metadata import NumClasses, nyu_classes
 from fusionseg.files.archives import tree
 from fusionseg.files.images import LABEL_SUFFIXES, read_labels
 from fusionseg.files.matching import by_stem, some
-from fusionseg.files.photos import photo_suffixes, read_image
+from fusionseg.files.photos import photo_suffixes
 from fusionseg.files.readable_path import ReadablePath
 from fusionseg.files.surface_maps import DEPTH_SUFFIXES, read_depth
 from fusionseg.sample import VOID, Array
@@ -47,7 +39,7 @@ ARCHIVES = ("NYUD_MT.tgz", "NYUDv2.tar.gz")
 """The downloads, and the folders in them."""
 
 
-class NYUv2Copy(SegmentationDataset):
+class NYUv2Copy(FileDataset):
     """A copy of NYUv2 with a file for each image and kind of label; which one is told by its folders.
 
     NYUD_MT (Vandenhende et al.) and NYUDv2 (ATRC, InvPT) have 40 classes, depth in meters and normals, of
@@ -113,31 +105,14 @@ class NYUv2Copy(SegmentationDataset):
         else:
             self.names = list(self.files["image"])
         self._check_complete()
+        self.photos = self.files["image"]
+        self.label_files = self.files["semantic"]
         officially = {"train": 795, "val": 654}[split]
         self.download = ((self.copy, f"{len(self.names)} of {officially} images of {split}"),)
 
-    def __len__(self) -> int:
-        return len(self.names)
-
-    @override
-    def name(self, index: int) -> str:
-        return self.names[index]
-
-    @override
-    def photo(self, index: int) -> ReadablePath:
-        return self.files["image"][self.names[index]]
-
-    @override
-    def read(self, index: int) -> Pixels:
-        photo = self.photo(index)
-        image = read_image(photo)
-        labels = self.labels(index)
-        check_size(labels.semantic, image, self._file("semantic", index), photo)
-        return Pixels(image, *labels)
-
     @override
     def labels(self, index: int) -> Labels:
-        path = self._file("semantic", index)
+        path = self.label_file(index)
         if self.copy == MULTI_TASK:
             semantic = _from_one(path, len(self.classes))
         else:

@@ -8,15 +8,15 @@ import numpy.typing as npt
 from typing_extensions import override
 
 from fusionseg.config.errors import UserError
-from fusionseg.data.base import UNVERIFIED, DataError, Labels, Pixels, SegmentationDataset, Split
+from fusionseg.data.base import UNVERIFIED, DataError, Labels, Split
 from fusionseg.data.components import REGION, components
 from fusionseg.data.downloads import files_of, top_of
-from fusionseg.data.layout import check_layout, check_size, names_in
+from fusionseg.data.file_dataset import FileDataset
+from fusionseg.data.layout import check_layout, names_in
 from fusionseg.data.voc_classes import VOC_CLASSES, voc_color
 from fusionseg.files.archives import tree
 from fusionseg.files.images import read_labels
 from fusionseg.files.matlab_maps import matlab_map
-from fusionseg.files.photos import read_image
 from fusionseg.files.readable_path import ReadablePath
 from fusionseg.sample import VOID, Classes
 
@@ -59,7 +59,7 @@ _ALPHABETICAL = tuple(sorted(_NAMES, key=lambda name: _SPELLED.get(name, name)))
 """The same in the order of the list of all 459, which is that of the ids in PNGs."""
 
 
-class PascalContext(SegmentationDataset):
+class PascalContext(FileDataset):
     """PASCAL-Context in its 59 most frequent classes: 4,998 / 5,105 photos of VOC 2010.
 
     A region is a 4-connected component of a class, as no official file has instances of all classes; so no
@@ -99,10 +99,10 @@ class PascalContext(SegmentationDataset):
         voc = top_of(top, ("VOCdevkit/VOC2010", "VOC2010", ""), "JPEGImages", VOC, LAYOUT, COPIES)
         list_file = _list_file(voc, split)
         self.names = names_in(list_file)
-        self.photos = files_of(self.names, voc / "JPEGImages", {".jpg"}, list_file, VOC)
+        photos = files_of(self.names, voc / "JPEGImages", {".jpg"}, list_file, VOC)
         pngs = voc / "SegmentationClassContext"
         if pngs.is_dir():
-            self.label_files = files_of(self.names, pngs, {".png"}, list_file, "the converted PNGs")
+            labels = files_of(self.names, pngs, {".png"}, list_file, "the converted PNGs")
             self.table = _table({name: i for i, name in enumerate(_ALPHABETICAL, 1)}, names)
             source = "SegmentationClassContext (PNGs of MMSegmentation's converter)"
         else:
@@ -110,34 +110,17 @@ class PascalContext(SegmentationDataset):
             listed = [folder / "labels.txt" for folder in (top, maps)]
             known = listed[1] if listed[1].exists() else listed[0]
             check_layout([maps, known], LAYOUT)
-            self.label_files = files_of(self.names, maps, {".mat"}, list_file, CONTEXT)
+            labels = files_of(self.names, maps, {".mat"}, list_file, CONTEXT)
             self.table = _table(_ids(known), names)
             source = CONTEXT
-        photos = f"{len(self.names):,} of {_PHOTOS[split]:,} photos of {split}"
-        self.download = ((VOC, photos), (source, f"{len(self.label_files):,} label files"))
-
-    def __len__(self) -> int:
-        return len(self.names)
-
-    @override
-    def name(self, index: int) -> str:
-        return self.names[index]
-
-    @override
-    def photo(self, index: int) -> ReadablePath:
-        return self.photos[index]
-
-    @override
-    def read(self, index: int) -> Pixels:
-        photo = self.photo(index)
-        image = read_image(photo)
-        labels = self.labels(index)
-        check_size(labels.semantic, image, self.label_files[index], photo)
-        return Pixels(image, *labels)
+        self.photos = dict(zip(self.names, photos, strict=True))
+        self.label_files = dict(zip(self.names, labels, strict=True))
+        found = f"{len(self.names):,} of {_PHOTOS[split]:,} photos of {split}"
+        self.download = ((VOC, found), (source, f"{len(self.label_files):,} label files"))
 
     @override
     def labels(self, index: int) -> Labels:
-        path = self.label_files[index]
+        path = self.label_file(index)
         try:
             ids = matlab_map(path, "LabelMap") if path.suffix == ".mat" else read_labels(path)
         except UserError as error:
@@ -152,7 +135,7 @@ class PascalContext(SegmentationDataset):
 
     @override
     def sources(self) -> list[object]:
-        return [self.min_area, self.table.tobytes(), *self.photos, *self.label_files]
+        return [self.min_area, self.table.tobytes(), *self.photos.values(), *self.label_files.values()]
 
 
 def _list_file(voc: ReadablePath, split: Split) -> ReadablePath:

@@ -9,13 +9,13 @@ import numpy as np
 from typing_extensions import override
 
 from fusionseg.config.errors import UserError
-from fusionseg.data.base import DataError, Labels, Pixels, SegmentationDataset, Split
+from fusionseg.data.base import DataError, Labels, Split
 from fusionseg.data.downloads import files_of, top_of
-from fusionseg.data.layout import check_layout, check_size, class_ids, class_map, names_in, region_map
+from fusionseg.data.file_dataset import FileDataset
+from fusionseg.data.layout import check_layout, class_ids, class_map, names_in, region_map
 from fusionseg.data.voc_classes import VOC_CLASSES, voc_color
 from fusionseg.files.archives import tree
 from fusionseg.files.matlab_maps import matlab_map
-from fusionseg.files.photos import read_image
 from fusionseg.files.readable_path import ReadablePath
 from fusionseg.sample import VOID, Classes
 
@@ -49,7 +49,7 @@ _BACKGROUND = 255
 """The region of the background. No object has this id, which is void in the files."""
 
 
-class PascalVOC(SegmentationDataset):
+class PascalVOC(FileDataset):
     """The segmentations of PASCAL VOC 2012: 1,464 / 1,449 photos, 20 classes of things and the background.
 
     A region is an object; the background is one region more, in however many parts, unless `background` is
@@ -116,25 +116,8 @@ class PascalVOC(SegmentationDataset):
             self.files = dict(sorted({**further, **self.files}.items()))
             self.download = (self.download[0], (SBD, f"{len(further):,} of 9,118 further photos to train on"))
         self.names = list(self.files)
-
-    def __len__(self) -> int:
-        return len(self.names)
-
-    @override
-    def name(self, index: int) -> str:
-        return self.names[index]
-
-    @override
-    def photo(self, index: int) -> ReadablePath:
-        return self._files_of(index).photo
-
-    @override
-    def read(self, index: int) -> Pixels:
-        files = self._files_of(index)
-        image = read_image(files.photo)
-        labels = self.labels(index)
-        check_size(labels.semantic, image, files.semantic, files.photo)
-        return Pixels(image, *labels)
+        self.photos = {name: files.photo for name, files in self.files.items()}
+        self.label_files = {name: files.semantic for name, files in self.files.items()}
 
     @override
     def labels(self, index: int) -> Labels:

@@ -8,13 +8,14 @@ import numpy as np
 import numpy.typing as npt
 from typing_extensions import override
 
-from fusionseg.data.base import UNVERIFIED, DataError, Labels, Pixels, SegmentationDataset, Split
+from fusionseg.data.base import UNVERIFIED, DataError, Labels, Split
 from fusionseg.data.components import components
+from fusionseg.data.file_dataset import FileDataset
 from fusionseg.data.folds import dealt
-from fusionseg.data.layout import check_layout, check_matched, check_size
+from fusionseg.data.layout import check_layout, check_matched
 from fusionseg.files.archives import tree
 from fusionseg.files.matching import by_stem, stem
-from fusionseg.files.photos import photo_suffixes, read_image
+from fusionseg.files.photos import photo_suffixes
 from fusionseg.files.readable_path import ReadablePath
 from fusionseg.sample import VOID, Classes, IntMap
 
@@ -51,7 +52,7 @@ _CLASSES: dict[Kind, Classes] = {
 }
 
 
-class StanfordBackground(SegmentationDataset):
+class StanfordBackground(FileDataset):
     """The Stanford Background Dataset in its official layout: 715 outdoor photos of about 320 x 240 pixels.
 
     It has both labels of the same photo: 8 classes, and a partition into regions that knows no classes
@@ -101,36 +102,17 @@ class StanfordBackground(SegmentationDataset):
         self.classes = _CLASSES[semantic]
         self.photos = by_stem(photos, photo_suffixes())
         texts = by_stem(labels, (".txt",))
-        self.class_files = _of_kind(texts, semantic)
+        self.label_files = _of_kind(texts, semantic)
         self.region_files = _of_kind(texts, "layers")
-        for files in (self.class_files, self.region_files):
+        for files in (self.label_files, self.region_files):
             check_matched(self.photos, files, labels, photos)
         self.names = dealt(self.photos, split, fold, photos)
         self.download = ((ARCHIVES[0], f"{len(self.photos)} of 715 photos with classes and regions"),)
 
-    def __len__(self) -> int:
-        return len(self.names)
-
-    @override
-    def name(self, index: int) -> str:
-        return self.names[index]
-
-    @override
-    def photo(self, index: int) -> ReadablePath:
-        return self.photos[self.names[index]]
-
-    @override
-    def read(self, index: int) -> Pixels:
-        photo = self.photo(index)
-        image = read_image(photo)
-        labels = self.labels(index)
-        check_size(labels.semantic, image, self.class_files[self.names[index]], photo)
-        return Pixels(image, *labels)
-
     @override
     def labels(self, index: int) -> Labels:
         name = self.names[index]
-        class_file = self.class_files[name]
+        class_file = self.label_files[name]
         region_file = self.region_files[name]
         semantic = _class_ids(_grid(class_file), len(self.classes), class_file)
         region = _region_ids(_grid(region_file))
@@ -141,7 +123,7 @@ class StanfordBackground(SegmentationDataset):
 
     @override
     def sources(self) -> list[object]:
-        files = [self.photos, self.class_files, self.region_files]
+        files = [self.photos, self.label_files, self.region_files]
         return [self.semantic, self.connected, *(found[name] for found in files for name in self.names)]
 
 

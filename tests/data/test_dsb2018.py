@@ -137,7 +137,7 @@ def test_a_mask_that_is_none_is_named(mask: np.ndarray, message: str, dsb: Calla
 
 def test_a_photo_of_another_size_is_named(dsb: Callable[..., Path]) -> None:
     dataset = DSB2018("test", dsb())
-    Image.fromarray(np.zeros((20, 31, 4), np.uint8)).save(dataset.photos[0])
+    Image.fromarray(np.zeros((20, 31, 4), np.uint8)).save(dataset.photo(0))
     with pytest.raises(DataError, match=r"size 31 x 20 \(.*\), found 30 x 20 in .*mask0.png"):
         dataset.read(0)
 
