@@ -263,8 +263,8 @@ class FusionModule(HubModule):
         extended = padded(batch)
         refinements = self(extended["image"])
         self.evaluation.add_losses(torch.stack(padded_terms(self.objective.terms(refinements, extended))))
-        frame = frame_of(batch, truths.size)
-        found = predictions(refinements[-1], self.heads, frame, batch["name"], self.classes, self.areas)
+        options = (frame_of(batch, truths.size), batch["name"], self.classes, self.areas, self.suite.answers)
+        found = predictions(refinements[-1], self.heads, *options)
         return self.evaluation.score(found, truths)
 
     def _log_figures(self, stage: str) -> None:

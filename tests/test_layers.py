@@ -27,7 +27,7 @@ LAYERS = [
 """From top to bottom; the entry point is apart, because it imports commands by name."""
 
 SHARED = {
-    "heads": "base dense limits positive ranges region region_targets region_decoding region_graph region_clustering "
+    "heads": "base dense limits positive ranges region region_targets region_decoding region_graph region_clustering region_embeddings "
     "query_decoder query_target query_loss query_decoding "
     "region_boxes region_proposals region_samples region_rois region_pasting",
     "losses": "base additive parts enlarging",

@@ -130,11 +130,11 @@ def evaluated(
         split: `val` or `test`.
         precision: As Lightning's.
         suite: What is measured.
-        extras: Those of `engine.predictions.EXTRAS` that are predicted too, by a module that has them.
+        extras: What is predicted besides labels and what the suite scores, by a module that has it.
         passes: How it sees images.
         title: What the progress bar says.
     """
-    answer = answering(module, extras, passes)
+    answer = answering(module, {*extras, *suite.answers}, passes)
     batches = answered(module, data, split, precision, answer, title)
     return in_dataset_order(
         (loader, batch, _scored(batch, loader.dataset, truths, predictions, suite))

@@ -191,7 +191,7 @@ def answering(
 
     Args:
         module: The LightningModule.
-        extras: Those of `predictions.EXTRAS` that are wanted, if the module knows of any.
+        extras: What is wanted besides labels, if the module knows of any.
         passes: How it sees images.
 
     Raises:

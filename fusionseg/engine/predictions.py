@@ -18,8 +18,16 @@ COMPACT = {"semantic": torch.uint8, "fused": torch.uint8, "region": torch.int32,
 """The type of label maps on the host; the maps of other tasks keep their own."""
 
 
-EXTRAS = ("contours", "contour_logits", "probabilities", "log_probabilities", "confidence", "entropy")
-"""What predictions have besides labels where it is asked for."""
+EXTRAS = (
+    "contours",
+    "contour_logits",
+    "offsets",
+    "probabilities",
+    "log_probabilities",
+    "confidence",
+    "entropy",
+)
+"""What our heads predict besides labels where it is asked for."""
 
 
 def padded(batch: Sample) -> Sample:
@@ -58,39 +66,26 @@ def predictions(
         names: The names of the images.
         classes: The classes of the data set.
         areas: The numbers of pixels that a thing and a stuff segment have at least.
-        extras: Those of `EXTRAS` that are wanted too, where a head predicts them.
+        extras: What is wanted besides labels, where a head has it among its `extras`; `EXTRAS` are those of
+            ours. Other names are ignored.
     """
     maps = {task: head.labels(outputs[task], frame) for task, head in heads.items()}
-    maps |= _boundaries(outputs, heads, frame, extras)
-    maps |= _class_probabilities(outputs, heads, frame, extras)
+    if extras:
+        maps |= _further(outputs, heads, frame, extras)
     return fused(maps, names, classes, areas)
 
 
-def _boundaries(
+def _further(
     outputs: Outputs, heads: Mapping[str, Head], frame: Frame, extras: Collection[str]
 ) -> dict[str, Tensor]:
-    """Those of the extras that say where boundaries are (B, H, W); none where the head predicts none."""
-    head = heads.get("region")
-    if not {"contours", "contour_logits"} & set(extras) or not isinstance(head, RegionHead):
-        return {}
-    maps = {}
-    if "contours" in extras:
-        maps["contours"] = head.contours(outputs["region"], frame)
-    if "contour_logits" in extras:
-        maps["contour_logits"] = head.contour_logits(outputs["region"], frame)
-    return {name: values for name, values in maps.items() if values is not None}
-
-
-def _class_probabilities(
-    outputs: Outputs, heads: Mapping[str, Head], frame: Frame, extras: Collection[str]
-) -> dict[str, Tensor]:
-    """Those of the extras that are of the probabilities of classes; none where the head predicts none."""
-    head = heads.get("semantic")
-    if not isinstance(head, SemanticHead):
-        return {}
-    known = (head.log_probabilities, head.probabilities, head.confidence, head.entropy)
-    wanted = {one.__name__: one for one in known if one.__name__ in extras}
-    return {name: function(outputs["semantic"], frame) for name, function in wanted.items()}
+    """Those of the extras (B, ..., H, W) that a head predicts."""
+    found = {}
+    for task, head in heads.items():
+        for name, predict in head.extras.items():
+            values = predict(outputs[task], frame) if name in extras else None
+            if values is not None:
+                found[name] = values
+    return found
 
 
 def fused(

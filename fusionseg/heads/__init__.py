@@ -11,6 +11,7 @@ from fusionseg.heads.embedding import EmbeddingHead
 from fusionseg.heads.mask_query import MaskQueryHead
 from fusionseg.heads.mask_rcnn import MaskRCNNHead
 from fusionseg.heads.normals import NormalsHead
+from fusionseg.heads.offset import OffsetHead
 from fusionseg.heads.ranges import Range
 from fusionseg.heads.region import RegionHead
 from fusionseg.heads.scene import SceneHead
@@ -30,6 +31,7 @@ __all__ = [
     "MaskQueryHead",
     "MaskRCNNHead",
     "NormalsHead",
+    "OffsetHead",
     "Range",
     "RegionHead",
     "SceneHead",

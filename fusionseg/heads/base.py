@@ -22,6 +22,9 @@ _LARGE = 2**28
 Target: TypeAlias = Any
 """The target of a head, private like its output."""
 
+Extra: TypeAlias = Callable[[Output, Frame], Tensor | None]
+"""Predicts more than labels: (B, ..., H, W) from an output at `frame.size`, or None where it cannot."""
+
 
 class Head(nn.Module, ABC):
     """Predicts one task from features, and is that task's codec: target, loss, decoding and drawing.
@@ -86,6 +89,14 @@ class Head(nn.Module, ABC):
     @abstractmethod
     def ideal(self, target: Target) -> Output:
         """The output of a perfect network, at the resolution of the target."""
+
+    @property
+    def extras(self) -> Mapping[str, Extra]:
+        """What `labels` leaves out and predictions have where it is asked for, by name; none by default.
+
+        A metric of the head that scores one of them names it as its `answer`, by which it is asked for.
+        """
+        return {}
 
     def kept(self, output: Output) -> Output:
         """What `labels` and probabilities need of an output, which is kept while the decoding is tuned."""

@@ -3,14 +3,12 @@
 import math
 from collections.abc import Callable, Mapping
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from fusionseg.heads.base import resized
 from fusionseg.heads.ranges import MIN_AREA, Range
 from fusionseg.heads.region import RegionHead
-from fusionseg.heads.region_clustering import clustered
+from fusionseg.heads.region_embeddings import embedded_regions
 from fusionseg.losses import Discriminative, Loss
 from fusionseg.losses.base import sums_and_weights
 from fusionseg.sample import OFFSET, Classes, Frame, Picture, Sample
@@ -98,20 +96,7 @@ class EmbeddingHead(RegionHead):
 
     def labels(self, output: Tensor, frame: Frame) -> Tensor:
         """The region ids (B, H, W) int64 from 1, from embeddings (B, E, h, w); clustered on the CPU."""
-        output = output.detach()
-        height, width = (
-            length * valid / padded
-            for length, valid, padded in zip(output.shape[-2:], frame.valid, frame.padded, strict=True)
-        )
-        unpadded = output[..., : math.ceil(height), : math.ceil(width)].float().cpu().numpy()
-        enlarged = resized(output, frame).cpu().numpy()
-        cut = (frame.valid[0] < frame.padded[0], frame.valid[1] < frame.padded[1])
-        reach = 1 if frame.size == frame.valid else 2  # as it is enlarged twice
-        maps = [
-            clustered(*image, self.bandwidth, self.min_area, self.max_clusters, (height, width), reach, cut)
-            for image in zip(enlarged, unpadded, strict=True)
-        ]
-        return torch.from_numpy(np.stack(maps).astype(np.int64)).to(output.device)
+        return embedded_regions(output, frame, self.bandwidth, self.min_area, self.max_clusters)
 
     def ideal(self, target: Tensor) -> Tensor:
         """Embeddings (B, E, H, W) that are the same in a region and six bandwidths or more from all others.

@@ -1,10 +1,11 @@
 """The base class of all heads that predict regions."""
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 from torch import Tensor
 
-from fusionseg.heads.base import Head, Output
+from fusionseg.heads.base import Extra, Head, Output
 from fusionseg.metrics import BoundaryMetrics, ImageMetric, RegionMetrics
 from fusionseg.sample import Array, Classes, Frame, Picture, Truth
 from fusionseg.visualize import region_colors
@@ -19,6 +20,11 @@ class RegionHead(Head):
 
     task: ClassVar[str] = "region"
     learns_from: ClassVar[str] = "region"
+
+    @property
+    def extras(self) -> Mapping[str, Extra]:
+        """The probability of boundaries, and its logit."""
+        return {"contours": self.contours, "contour_logits": self.contour_logits}
 
     def contour_logits(self, output: Output, frame: Frame) -> Tensor | None:
         """The logit of a boundary at every pixel, float32 (B, H, W) at `frame.size`, over the temperature.

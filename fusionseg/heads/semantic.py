@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fusionseg.heads.base import Head, by_rows, resized
+from fusionseg.heads.base import Extra, Head, by_rows, resized
 from fusionseg.heads.dense import Dense, log_of_mean, logits_of_mean
 from fusionseg.heads.ranges import PROBABILITY, Range
 from fusionseg.losses import CrossEntropy, Loss
@@ -65,6 +65,12 @@ class SemanticHead(Dense, Head):
     def tunable(self) -> Mapping[str, Range]:
         """In the binary form the threshold."""
         return {"threshold": PROBABILITY} if self.binary else {}
+
+    @property
+    def extras(self) -> Mapping[str, Extra]:
+        """The probabilities of classes, their logarithms, that of the predicted class and their entropy."""
+        known = (self.probabilities, self.log_probabilities, self.confidence, self.entropy)
+        return {one.__name__: one for one in known}
 
     def check_decoding(self) -> None:
         """Raises a ValueError unless the threshold is in (0, 1)."""

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from fusionseg.metrics.depth import DepthMetrics, DisparityMetrics
     from fusionseg.metrics.instance_scores import InstanceScores
     from fusionseg.metrics.normals import NormalsMetrics
+    from fusionseg.metrics.offsets import OffsetMetrics
     from fusionseg.metrics.panoptic import PanopticQuality
     from fusionseg.metrics.regions import RegionMetrics
     from fusionseg.metrics.scene import SceneMetrics
@@ -30,6 +31,7 @@ __all__ = [
     "InstanceScores",
     "MetricSuite",
     "NormalsMetrics",
+    "OffsetMetrics",
     "PanopticQuality",
     "RegionBenchmark",
     "RegionMetrics",
@@ -51,6 +53,7 @@ _HOMES = {
     "ImageMetric": "base",
     "MetricSuite": "suite",
     "NormalsMetrics": "normals",
+    "OffsetMetrics": "offsets",
     "PanopticQuality": "panoptic",
     "RegionMetrics": "regions",
     "SceneMetrics": "scene",

@@ -151,6 +151,11 @@ class MetricSuite(nn.Module):
         return self._scored(self) if figure == "score" else [m for m in self if figure in _names(m)]
 
     @property
+    def answers(self) -> frozenset[str]:
+        """The answers that are scored: labels, and what heads predict besides where it is asked for."""
+        return frozenset(metric.answer for metric in self)
+
+    @property
     def names(self) -> list[str]:
         """The names of all figures."""
         return [*(name for metric in self for name in _names(metric)), "score"]

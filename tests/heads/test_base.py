@@ -31,6 +31,7 @@ from fusionseg.heads import (
     MaskQueryHead,
     MaskRCNNHead,
     NormalsHead,
+    OffsetHead,
     SceneHead,
     SemanticHead,
     TrinaryHead,
@@ -89,6 +90,12 @@ EXAMPLES: dict[str, tuple[Callable[[int, int], Head], Callable[[Sample], Sample]
     "distance, low seed": (lambda width, classes: DistanceHead(width, seed=1.2), same, (0.88, 0.9, 0.85)),
     "affinity": (lambda width, classes: AffinityHead(width), same, (0.99, 0.99, 0.99)),
     "embedding": (lambda width, classes: EmbeddingHead(width), same, (0.99, 0.99, 0.99)),
+    "offset": (lambda width, classes: OffsetHead(width), same, (0.9, 0.9, 0.9)),
+    "offset, instances": (
+        lambda width, classes: OffsetHead(width, instances=[*range(classes)], bandwidth=3.0),
+        same,
+        (0.9, 0.9, 0.9),
+    ),
     "trinary": (lambda width, classes: TrinaryHead(width, min_area=1), same, (0.85, 0.9, 0.85)),
     "trinary, background": (
         lambda width, classes: TrinaryHead(width, background=0),

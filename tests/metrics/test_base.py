@@ -61,6 +61,7 @@ def images(number: int, seed: int = 0) -> list[tuple[Prediction, Truth]]:
             .transpose(2, 0, 1)
             .astype(np.float32),
             "contour_logits": rng.normal(size=(12, 15)).astype(np.float32),
+            "offsets": rng.normal(size=(2, 12, 15)).astype(np.float32),
         }
         true = np.where(rng.random(semantic.shape) < 0.7, semantic, rng.integers(0, 3, semantic.shape))
         true[:2] = 255
@@ -89,7 +90,7 @@ def plain(figures: dict[str, torch.Tensor]) -> dict[str, float]:
 def test_every_metric_is_exported_and_all_kinds_are_tried() -> None:
     names = {kind.__name__ for kind in kinds()}
     assert names | {"ImageMetric", "MetricSuite"} == set(fusionseg.metrics.__all__)
-    assert len(names) == 15
+    assert len(names) == 16
 
 
 def test_figures_are_those_of_the_added_sums(metric: ImageMetric) -> None:
@@ -133,7 +134,14 @@ def test_no_image_gives_undefined_figures_without_a_warning(metric: ImageMetric)
 
 def test_the_main_figure_is_a_share_that_is_larger_for_a_better_answer(metric: ImageMetric) -> None:
     if not metric.main:
-        assert metric.answer in ("region", "fused", "panoptic", "log_probabilities", "contour_logits")
+        assert metric.answer in (
+            "region",
+            "fused",
+            "panoptic",
+            "log_probabilities",
+            "contour_logits",
+            "offsets",
+        )
         return
     pairs = images(3)
     # some images lack a class, so that there is something to tell of whole images
