@@ -5,9 +5,10 @@ from types import MappingProxyType
 from typing import ClassVar
 
 import numpy as np
+import numpy.typing as npt
 from typing_extensions import override
 
-from fusionseg.data.base import NO_MAPS, DataError, LabelMap, Labels, Split, channels_first
+from fusionseg.data.base import NO_MAPS, DataError, LabelMap, Labels, Pixels, Split, channels_first
 from fusionseg.data.cityscapes_files import (
     DISPARITY,
     IMAGES,
@@ -21,6 +22,9 @@ from fusionseg.data.cityscapes_files import (
 from fusionseg.data.cityscapes_labels import CLASSES, NumClasses, value_table
 from fusionseg.data.downloads import size_notices
 from fusionseg.data.file_dataset import FileDataset
+from fusionseg.data.input_size import Label, nearest_labels, resized_image
+from fusionseg.data.layout import check_size
+from fusionseg.files.photos import read_image
 from fusionseg.sample import VOID, IntMap, Truth
 
 
@@ -48,9 +52,14 @@ class Cityscapes(FileDataset):
         root: The folder that holds `leftImg8bit` and `gtFine`, or the archives of the download.
         num_classes: The 19 classes of the benchmark, or the 7 categories.
         disparity: Whether there are labels `disparity` (H, W) in pixels.
+        size: Height and width to which images and labels are brought, such as 128 x 256, the Tiny CityScapes
+            of Kendall et al. (CVPR 2018, arXiv:1705.07115, sec. 5.1): a data set of its own, whose
+            predictions are scored at that size, and whose disparity is in pixels of that width. Set
+            `data.resize` to the same, by which `predict` brings photos to it. By default that of the files.
 
     Raises:
         DataError: Files are missing, photos and label files do not match, or the split is `test`.
+        ValueError: If `num_classes` is neither 19 nor 7, or `size` not positive.
     """
 
     splits: ClassVar[tuple[Split, ...]] = ("train", "val")
@@ -58,7 +67,12 @@ class Cityscapes(FileDataset):
     verified = "checked on one frame of val, shrunk to 256 x 128"
 
     def __init__(
-        self, split: Split, root: str | Path, num_classes: NumClasses = 19, disparity: bool = False
+        self,
+        split: Split,
+        root: str | Path,
+        num_classes: NumClasses = 19,
+        disparity: bool = False,
+        size: tuple[int, int] | None = None,
     ) -> None:
         if split == "test":
             raise DataError(
@@ -68,7 +82,12 @@ class Cityscapes(FileDataset):
         super().__init__(split)
         if num_classes not in CLASSES:
             raise ValueError(f"expected num_classes of 19 or 7, found {num_classes}")
+        if size is not None and min(size) < 1:
+            raise ValueError(f"expected a size of at least 1 x 1 pixel, found {size[0]} x {size[1]}")
         self.num_classes = num_classes
+        self.size = None if size is None else (size[0], size[1])
+        if self.size is not None:
+            self.units = MappingProxyType({"disparity": f"pixels of {self.size[1]} columns"})
         self.classes = CLASSES[num_classes]
         self.kinds = ("disparity",) * disparity
         parts = (PHOTOS, LABELS, DISPARITY) if disparity else (PHOTOS, LABELS)
@@ -85,9 +104,23 @@ class Cityscapes(FileDataset):
         self.notices = size_notices(self.photo(0), "Cityscapes", (2048, 1024))
 
     @override
+    def image_size(self, index: int) -> tuple[int, int]:
+        return self.size or super().image_size(index)
+
+    @override
     def group(self, index: int) -> str | None:
         """The city, with which a frame's name begins."""
         return self.names[index].partition("_")[0]
+
+    @override
+    def read(self, index: int) -> Pixels:
+        photo = self.photo(index)
+        image = read_image(photo)
+        values = self._values(index)
+        check_size(values, image, self.label_file(index), photo)
+        if self.size is not None:
+            image = resized_image(image, self.size)
+        return Pixels(image, *self._labels(index, values))
 
     @override
     def labels(self, index: int) -> Labels:
@@ -97,18 +130,27 @@ class Cityscapes(FileDataset):
     def truth(self, index: int) -> Truth:
         values = self._values(index)
         semantic, region, maps = self._labels(index, values)
-        crowd = value_table(self.num_classes).crowd.take(values)
+        crowd = self._sized(value_table(self.num_classes).crowd.take(values))
         return Truth(semantic, region, crowd, maps=channels_first(maps))
 
     @override
     def sources(self) -> list[object]:
-        return [self.num_classes, *(part[name] for part in self.files.values() for name in self.names)]
+        return [
+            self.num_classes,
+            self.size,
+            *(part[name] for part in self.files.values() for name in self.names),
+        ]
 
     def _labels(self, index: int, values: IntMap) -> Labels:
         """The labels of an image, from the values of its label file."""
         table = value_table(self.num_classes)
         maps = {"disparity": self._disparity(index, values)} if self.kinds else NO_MAPS
-        return Labels(table.semantic.take(values), table.region.take(values), maps)
+        semantic, region = (self._sized(ids.take(values)) for ids in (table.semantic, table.region))
+        return Labels(semantic, region, maps)
+
+    def _sized(self, labels: npt.NDArray[Label]) -> npt.NDArray[Label]:
+        """A label map (H, W) of the files at the size that is wanted."""
+        return labels if self.size is None else nearest_labels(labels, self.size)
 
     def _values(self, index: int) -> IntMap:
         """The values (H, W) of the label file.
@@ -131,7 +173,10 @@ class Cityscapes(FileDataset):
         return values
 
     def _disparity(self, index: int, labels: IntMap) -> LabelMap:
-        """The disparity (H, W) in pixels: (p - 1) / 256 of the file's values p, 0 where they are 0."""
+        """The disparity (H, W) in pixels: (p - 1) / 256 of the file's values p, 0 where they are 0.
+
+        In pixels of another width it is by that much less.
+        """
         path = self.files[DISPARITY][self.names[index]]
         values = values_in(path, DISPARITY)
         if values.dtype.itemsize == 1:
@@ -146,4 +191,5 @@ class Cityscapes(FileDataset):
         disparity = np.maximum(values, 1).astype(np.float32)
         disparity -= 1
         disparity /= 256
-        return disparity
+        sized = self._sized(disparity)
+        return sized if self.size is None else sized * np.float32(self.size[1] / labels.shape[1])

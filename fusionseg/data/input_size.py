@@ -1,12 +1,19 @@
 """The size at which a network sees an image."""
 
 from collections.abc import Sequence
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import cv2
+import numpy as np
+import numpy.typing as npt
+
+from fusionseg.data.warping import channel_groups
+from fusionseg.files.photos import Photo
 
 Resize: TypeAlias = int | tuple[int, int]
 """The longest side of all images, or their height and width, in pixels."""
+
+Label = TypeVar("Label", bound=np.generic)
 
 
 class InputSize(NamedTuple):
@@ -51,3 +58,22 @@ class InputSize(NamedTuple):
 def resampling(size: tuple[int, int], other: tuple[int, int]) -> int:
     """How OpenCV brings an image of a size (H, W) to another: by averaging to a smaller, else linearly."""
     return cv2.INTER_AREA if other[0] * other[1] < size[0] * size[1] else cv2.INTER_LINEAR
+
+
+def nearest_labels(labels: npt.NDArray[Label], size: tuple[int, int]) -> npt.NDArray[Label]:
+    """A label map (H, W) or (H, W, C) at another size (H, W): the label at the nearest pixel's center."""
+    if labels.shape[:2] == size:
+        return labels
+    resized: npt.NDArray[Any] = cv2.resize(labels, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
+    return resized.reshape(*size, *labels.shape[2:])
+
+
+def resized_image(image: Photo, size: tuple[int, int]) -> Photo:
+    """An image (H, W, C) at another size (H, W), averaged where it becomes smaller."""
+    own = (image.shape[0], image.shape[1])
+    if own == size:
+        return image
+    # four channels at a time, as OpenCV averages no more
+    groups = [cv2.resize(g, size[::-1], interpolation=resampling(own, size)) for g in channel_groups(image)]
+    found: Photo = groups[0] if len(groups) == 1 else np.dstack(groups)  # type: ignore[assignment]
+    return found.reshape(*size, -1)

@@ -5,18 +5,15 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from fusionseg.config.errors import unstopped
 from fusionseg.data.augmentation import Augmentation
-from fusionseg.data.base import DataError, LabelMap, Pixels, SegmentationDataset, channels_first
-from fusionseg.data.input_size import InputSize, Resize, resampling
+from fusionseg.data.base import DataError, Pixels, SegmentationDataset, channels_first
+from fusionseg.data.input_size import InputSize, Resize, nearest_labels, resized_image
 from fusionseg.data.samplers import Key
-from fusionseg.data.warping import channel_groups
-from fusionseg.files.photos import Photo
 from fusionseg.sample import Classes, Sample, Truth
 
 
@@ -145,24 +142,12 @@ def resized(pixels: Pixels, to: InputSize) -> Pixels:
     No label changes its value, as by a scale: disparity stays in pixels of the original image.
     """
     own = (pixels.semantic.shape[0], pixels.semantic.shape[1])
-    height, width = to.of(own)
-    if (height, width) == own:
+    size = to.of(own)
+    if size == own:
         return pixels
-    size = (width, height)
-    interpolation = resampling(own, (height, width))
-    groups = [cv2.resize(group, size, interpolation=interpolation) for group in channel_groups(pixels.image)]
-    image: Photo = groups[0] if len(groups) == 1 else np.dstack(groups)  # type: ignore[assignment]
-    # The exact variant is the one that looks at pixel centers.
-    semantic: npt.NDArray[np.uint8] = cv2.resize(  # type: ignore[assignment]
-        pixels.semantic, size, interpolation=cv2.INTER_NEAREST_EXACT
-    )
-    region: npt.NDArray[np.uint16] = cv2.resize(  # type: ignore[assignment]
-        pixels.region, size, interpolation=cv2.INTER_NEAREST_EXACT
-    )
-    maps = (
-        {kind: _nearest(plane, size) for kind, plane in pixels.maps.items()} if pixels.maps else pixels.maps
-    )
-    return Pixels(image.reshape(height, width, -1), semantic, region, maps)
+    semantic, region = (nearest_labels(plane, size) for plane in (pixels.semantic, pixels.region))
+    maps = pixels.maps and {kind: nearest_labels(plane, size) for kind, plane in pixels.maps.items()}
+    return Pixels(resized_image(pixels.image, size), semantic, region, maps)
 
 
 def batched(sample: Sample) -> Sample:
@@ -215,12 +200,6 @@ def quiet_worker(worker: int) -> None:
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     cv2.setNumThreads(0)
-
-
-def _nearest(plane: LabelMap, size: tuple[int, int]) -> LabelMap:
-    """A label map (H, W) or (H, W, C) at another size (width, height)."""
-    resized_plane = cv2.resize(plane, size, interpolation=cv2.INTER_NEAREST_EXACT)
-    return resized_plane.reshape(*size[::-1], *plane.shape[2:])  # type: ignore[return-value]
 
 
 def _unit(image: Tensor) -> Tensor:

@@ -231,3 +231,31 @@ def test_disparity_of_another_encoding_is_refused(change: Any, message: str, cit
 def test_there_are_19_or_7_classes(cityscapes: Path) -> None:
     with pytest.raises(ValueError, match="of 19 or 7, found 8"):
         Cityscapes("train", cityscapes, 8)  # type: ignore[arg-type]
+
+
+def test_a_size_makes_a_data_set_of_its_own_whose_disparity_is_in_pixels_of_its_width(
+    cityscapes: Path,
+) -> None:
+    whole, tiny = (Cityscapes("train", cityscapes, disparity=True, size=size) for size in (None, (16, 32)))
+    for index in range(2):
+        full, pixels, truth = whole.read(index), tiny.read(index), tiny.truth(index)
+        # every fourth pixel of blocks of 4 x 4, whose middle is between the second and the third
+        rows, columns = np.arange(16) * 4 + 2, np.arange(32) * 4 + 2
+        assert np.array_equal(pixels.semantic, full.semantic[np.ix_(rows, columns)])
+        assert np.array_equal(pixels.region, full.region[np.ix_(rows, columns)])
+        assert np.array_equal(pixels.maps["disparity"], full.maps["disparity"][np.ix_(rows, columns)] / 4)
+        means = full.image.reshape(16, 4, 32, 4, 3).mean((1, 3))
+        assert np.abs(pixels.image - means).max() <= 0.5 + 1e-6
+        for found in (tiny.labels(index), truth):
+            assert np.array_equal(found.semantic, pixels.semantic)
+            assert np.array_equal(found.region, pixels.region)
+            assert np.array_equal(found.maps["disparity"], pixels.maps["disparity"])
+        assert truth.crowd is not None
+        crowd = whole.truth(index).crowd
+        assert crowd is not None
+        assert np.array_equal(truth.crowd, crowd[np.ix_(rows, columns)])
+    assert (tiny.image_size(0), whole.image_size(0)) == ((16, 32), (64, 128))
+    assert tiny.units == {"disparity": "pixels of 32 columns"}
+    assert tiny.sources() != whole.sources()
+    with pytest.raises(ValueError, match="expected a size of at least 1 x 1 pixel, found 0 x 32"):
+        Cityscapes("train", cityscapes, size=(0, 32))
