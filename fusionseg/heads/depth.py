@@ -3,7 +3,7 @@
 from typing import ClassVar
 
 from fusionseg.heads.positive import PositiveHead
-from fusionseg.metrics import DepthMetrics, ImageMetric
+from fusionseg.metrics import DepthMetrics, ImageMetric, InverseDepthMetrics
 from fusionseg.sample import Classes
 
 
@@ -14,5 +14,5 @@ class DepthHead(PositiveHead):
     learns_from: ClassVar[str] = "depth"
 
     def metrics(self, classes: Classes) -> list[ImageMetric]:
-        """Absolute and relative error, RMSE and the shares within 1.25^n."""
-        return [DepthMetrics()]
+        """Absolute and relative error, RMSE and the shares within 1.25^n, and the error of inverse depth."""
+        return [DepthMetrics(), InverseDepthMetrics()]

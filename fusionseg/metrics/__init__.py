@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from fusionseg.metrics.calibration import ClassCalibration
     from fusionseg.metrics.depth import DepthMetrics, DisparityMetrics
     from fusionseg.metrics.instance_scores import InstanceScores
+    from fusionseg.metrics.inverse_depth import InverseDepthMetrics
     from fusionseg.metrics.normals import NormalsMetrics
     from fusionseg.metrics.offsets import OffsetMetrics
     from fusionseg.metrics.panoptic import PanopticQuality
@@ -29,6 +30,7 @@ __all__ = [
     "FusedMetrics",
     "ImageMetric",
     "InstanceScores",
+    "InverseDepthMetrics",
     "MetricSuite",
     "NormalsMetrics",
     "OffsetMetrics",
@@ -51,6 +53,7 @@ _HOMES = {
     "DisparityMetrics": "depth",
     "FusedMetrics": "semantic",
     "ImageMetric": "base",
+    "InverseDepthMetrics": "inverse_depth",
     "MetricSuite": "suite",
     "NormalsMetrics": "normals",
     "OffsetMetrics": "offsets",

@@ -3,7 +3,7 @@
 ERRORS = (
     *("loss", "voi", "rand_error", "depth_abs_error", "depth_rel_error", "depth_rmse"),
     *("disparity_abs_error", "disparity_rel_error", "disparity_rmse", "normals_mean", "normals_median"),
-    "instance_error",
+    *("instance_error", "inverse_depth_error"),
 )
 """How the names of figures begin of which less is better."""
 

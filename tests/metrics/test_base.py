@@ -90,7 +90,7 @@ def plain(figures: dict[str, torch.Tensor]) -> dict[str, float]:
 def test_every_metric_is_exported_and_all_kinds_are_tried() -> None:
     names = {kind.__name__ for kind in kinds()}
     assert names | {"ImageMetric", "MetricSuite"} == set(fusionseg.metrics.__all__)
-    assert len(names) == 16
+    assert len(names) == 17
 
 
 def test_figures_are_those_of_the_added_sums(metric: ImageMetric) -> None:
@@ -134,14 +134,9 @@ def test_no_image_gives_undefined_figures_without_a_warning(metric: ImageMetric)
 
 def test_the_main_figure_is_a_share_that_is_larger_for_a_better_answer(metric: ImageMetric) -> None:
     if not metric.main:
-        assert metric.answer in (
-            "region",
-            "fused",
-            "panoptic",
-            "log_probabilities",
-            "contour_logits",
-            "offsets",
-        )
+        # the task has another metric with one, or several kinds of errors
+        second = ("region", "fused", "panoptic", "log_probabilities", "contour_logits", "offsets", "depth")
+        assert metric.answer in second
         return
     pairs = images(3)
     # some images lack a class, so that there is something to tell of whole images

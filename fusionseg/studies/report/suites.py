@@ -7,8 +7,10 @@ from fusionseg.metrics import (
     DepthMetrics,
     DisparityMetrics,
     FusedMetrics,
+    InverseDepthMetrics,
     MetricSuite,
     NormalsMetrics,
+    OffsetMetrics,
     PanopticQuality,
     RegionMetrics,
     SceneMetrics,
@@ -43,7 +45,9 @@ def suite_of_sums(
         "panoptic": None if things is None else PanopticQuality(max(1, number), things),
         "scene": SceneMetrics(max(1, number)),
         "depth": DepthMetrics(),
+        "inverse_depth": InverseDepthMetrics(),
         "disparity": DisparityMetrics(),
+        "offsets": OffsetMetrics(),
         "normals": NormalsMetrics(),
     }
     metrics = [metric for metric in made.values() if metric is not None and set(metric.names) <= set(shapes)]
