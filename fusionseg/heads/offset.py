@@ -15,6 +15,7 @@ from fusionseg.heads.region_embeddings import embedded_regions
 from fusionseg.heads.region_targets import center_offsets, centroids
 from fusionseg.losses import AbsoluteError, Loss
 from fusionseg.losses.base import sums_and_weights
+from fusionseg.losses.enlarging import scaled
 from fusionseg.metrics import ImageMetric, OffsetMetrics
 from fusionseg.sample import OFFSET, Classes, Frame, Picture, Sample
 from fusionseg.visualize import offset_colors
@@ -47,8 +48,7 @@ class OffsetHead(Dense, RegionHead):
         dropout: Share of the feature channels that are zeroed in training.
 
     Raises:
-        ValueError: If `scale` or `bandwidth` is not positive, `min_area` negative or `max_clusters` not in
-            1..65535.
+        ValueError: If a length is not positive, `min_area` negative or `max_clusters` not in 1..65535.
     """
 
     def __init__(
@@ -112,12 +112,10 @@ class OffsetHead(Dense, RegionHead):
         return sums_and_weights([self.criterion], output, *target)
 
     def labels(self, output: Tensor, frame: Frame) -> Tensor:
-        """The region ids (B, H, W) int64 from 1, from an output (B, 2, h, w); clustered on the CPU."""
-        axes = [
-            torch.arange(0.5, n, device=output.device) * (length / n)
-            for length, n in zip(frame.padded, output.shape[-2:], strict=True)
-        ]
-        votes = torch.stack(torch.meshgrid(axes, indexing="ij")) + output.float() * self.scale
+        """The region ids (B, H, W) int64 from 1, from an output (B, 2, h, w): pixels of the input vote."""
+        offsets = scaled(output.float(), frame.padded) * self.scale
+        axes = [torch.arange(length, device=output.device) for length in frame.padded]
+        votes = torch.stack(torch.meshgrid(axes, indexing="ij")) + offsets
         return embedded_regions(votes, frame, self.bandwidth, self.min_area, self.max_clusters)
 
     def offsets(self, output: Tensor, frame: Frame) -> Tensor:

@@ -1,5 +1,6 @@
 """Networks, one file for each way of sharing parameters, and the encoders and decoders they consist of."""
 
+from fusionseg.networks.aspp import ASPP
 from fusionseg.networks.backbone import Backbone
 from fusionseg.networks.base import Network
 from fusionseg.networks.cross_stitch import CrossStitch
@@ -12,6 +13,7 @@ from fusionseg.networks.pad_net import PADNet
 from fusionseg.networks.slim_unet import SlimUnet
 
 __all__ = [
+    "ASPP",
     "FCN",
     "MTAN",
     "Backbone",

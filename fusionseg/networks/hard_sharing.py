@@ -22,17 +22,26 @@ class HardSharing(Network):
         heads: The recipe of each task's head.
         backbone: Which encoder and decoders to build.
         shared_decoder: Use one decoder for all tasks instead of one per task.
+        task_channels: Channels of a layer of each task's own between a decoder's map and the task's head: a
+            1 x 1 convolution, batch normalization and ReLU; 0 for none.
 
     Raises:
-        UsageError: If several tasks would share a decoder beside one whose head reads the pyramid.
+        UsageError: If several tasks would share a decoder beside one whose head reads the pyramid, or
+            `task_channels` is negative.
     """
 
     branch: Branch
 
     def __init__(
-        self, heads: Mapping[str, HeadRecipe], backbone: Backbone, shared_decoder: bool = True
+        self,
+        heads: Mapping[str, HeadRecipe],
+        backbone: Backbone,
+        shared_decoder: bool = True,
+        task_channels: int = 0,
     ) -> None:
         super().__init__()
+        if task_channels < 0:
+            raise UsageError(f"expected 0 or more, found {task_channels}", "model.network.task_channels")
         reading = readers(heads)
         if shared_decoder and reading and len(heads) > len(reading) + 1:
             raise UsageError(
@@ -47,9 +56,14 @@ class HardSharing(Network):
         else:
             self.encoder, decoders = backbone.build_for(heads)
         self.decoders = nn.ModuleDict(decoders)
+        self.layers = nn.ModuleDict()
         self.heads = nn.ModuleDict()
         for task, head in heads.items():
-            self.heads[task] = head(decoders["shared" if "shared" in decoders else task].out_channels)
+            channels = decoders["shared" if "shared" in decoders else task].out_channels
+            if task_channels and task not in reading:
+                self.layers[task] = _layer(channels, task_channels)
+                channels = task_channels
+            self.heads[task] = head(channels)
         self.branch = Branch()
 
     def forward(self, image: Tensor) -> list[Outputs]:
@@ -62,4 +76,11 @@ class HardSharing(Network):
         else:
             copies = self.branch(pyramid, tasks)
             features = {task: self.decoders[task](maps) for task, maps in copies.items()}
+        features |= {task: layer(features[task]) for task, layer in self.layers.items()}
         return [{task: head(features[task]) for task, head in self.heads.items()}]
+
+
+def _layer(channels: int, task_channels: int) -> nn.Sequential:
+    """A 1 x 1 convolution, batch normalization and ReLU."""
+    convolution = nn.Conv2d(channels, task_channels, 1, bias=False)
+    return nn.Sequential(convolution, nn.BatchNorm2d(task_channels), nn.ReLU())

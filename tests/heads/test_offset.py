@@ -103,3 +103,13 @@ def test_classes_of_instances_that_there_are_not_are_refused(instances: list[int
 def test_arguments_out_of_range_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="expected a positive"):
         OffsetHead(4, **wrong)
+
+
+def test_votes_are_those_of_the_pixels_of_the_input_and_not_of_a_coarser_output() -> None:
+    region = squares(2, 3, 16)
+    head = OffsetHead(4, bandwidth=3.0)
+    output = interpolate(head.ideal(head.target({"region": region})), scale_factor=1 / 8, mode="area")
+    frame = Frame((32, 48), (32, 48), (64, 96))
+    enlarged = interpolate(output, (32, 48), mode="bilinear")
+    assert torch.equal(head.labels(output, frame), head.labels(enlarged, frame))
+    assert len(head.labels(output, frame).unique()) >= 6

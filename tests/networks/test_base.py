@@ -23,6 +23,7 @@ Recipe = Callable[..., Network]
 EXAMPLES: dict[str, tuple[Recipe, int]] = {
     "one decoder": (HardSharing, 1),
     "decoders": (partial(HardSharing, shared_decoder=False), 1),
+    "layers": (partial(HardSharing, task_channels=16), 1),
     "MTAN": (MTAN, 1),
     "cross-stitch": (CrossStitch, 1),
     "PAD-Net": (PADNet, 2),

@@ -3,6 +3,7 @@ from functools import partial
 import pytest
 import torch
 
+from fusionseg.config.errors import UsageError
 from fusionseg.heads import BoundaryHead, SemanticHead
 from fusionseg.networks import HardSharing
 from fusionseg.networks.backbone import Backbone
@@ -44,3 +45,27 @@ def test_decoders_of_two_tasks_start_from_different_weights() -> None:
         network.decoders["semantic"].parameters(), network.decoders["region"].parameters(), strict=True
     )
     assert any(not torch.equal(a, b) for a, b in pairs)
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_each_task_has_a_layer_of_its_own_where_channels_are_given(shared: bool) -> None:
+    network = HardSharing(HEADS, Backbone(decoder="FPN"), shared_decoder=shared, task_channels=24)
+    assert [head.layers[1].in_channels for head in network.heads.values()] == [24, 24]
+    seen = {}
+    for task, layer in network.layers.items():
+        layer.register_forward_hook(lambda _, given, made, task=task: seen.update({task: (given[0], made)}))
+    (outputs,) = network(IMAGE)
+    for task, (given, made) in seen.items():
+        convolution, normalization, _ = network.layers[task]
+        kernel = convolution.weight[:, :, 0, 0]
+        expected = normalization(torch.einsum("oi,bihw->bohw", kernel, given)).clamp_min(0)
+        torch.testing.assert_close(made, expected, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(outputs[task], network.heads[task](made))
+    outputs["region"].sum().backward()
+    assert all(p.grad is None for p in network.layers["semantic"].parameters())
+    assert all(p.grad is not None for p in network.layers["region"].parameters())
+
+
+def test_a_negative_number_of_channels_is_refused() -> None:
+    with pytest.raises(UsageError, match="expected 0 or more, found -1"):
+        HardSharing(HEADS, Backbone(decoder="FPN"), task_channels=-1)
