@@ -28,10 +28,11 @@ from fusionseg.config.lightning_messages import quiet
 from fusionseg.engine.precision import fast_precision
 from fusionseg.engine.predictions import padded
 from fusionseg.metrics.boundary import by_dilation, by_distance, near
+from fusionseg.metrics.confusion import semantic_sums
 from fusionseg.metrics.edges import boundaries
 from fusionseg.metrics.panoptic import panoptic_figures, panoptic_sums
 from fusionseg.metrics.regions import region_figures, region_sums
-from fusionseg.metrics.semantic import semantic_figures, semantic_sums
+from fusionseg.metrics.semantic import semantic_figures
 from fusionseg.metrics.suite import MetricSuite
 from fusionseg.module import FusionModule
 from fusionseg.networks import HardSharing

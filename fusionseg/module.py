@@ -15,7 +15,8 @@ from fusionseg.balancing.checks import check_weights
 from fusionseg.config.recipe import record
 from fusionseg.engine.batch_errors import of_batch
 from fusionseg.engine.distributed import world_size
-from fusionseg.engine.evaluation import Evaluation, Scored, Truths, suite_for
+from fusionseg.engine.evaluation import Evaluation, Scored, Truths
+from fusionseg.engine.further_metrics import MetricRecipe, suite_with
 from fusionseg.engine.hub_module import HubModule
 from fusionseg.engine.loss_log import LossLog, check_finite
 from fusionseg.engine.objective import Objective, Step, padded_terms
@@ -29,8 +30,7 @@ from fusionseg.engine.task_gradients import TaskGradients
 from fusionseg.engine.tasks import planned
 from fusionseg.files.state_dicts import Checkpoint
 from fusionseg.heads import BoundaryHead, ExtraHead, Head, SceneHead, SemanticHead
-from fusionseg.networks import HardSharing, Network
-from fusionseg.networks.backbone import Backbone
+from fusionseg.networks import Backbone, HardSharing, Network
 from fusionseg.networks.base import Outputs
 from fusionseg.sample import Classes, Prediction, Sample
 
@@ -47,6 +47,7 @@ class FusionModule(HubModule):
         region_head: Recipe of the head that says which pixels belong together; null trains the classes alone.
         scene_head: Recipe of the head that says which classes the image shows.
         extra_heads: Further tasks by name, such as `depth: {head: DepthHead, weight: 0.5}`.
+        metrics: Recipes of metrics beside those of the heads, such as `MTANDepthMetrics`, a paper's.
         network: Recipe of how the tasks share.
         backbone: Which encoder and decoder.
         balancer: Recipe of how the weighted losses become a gradient. Weighs nothing, losses or gradients.
@@ -75,6 +76,7 @@ class FusionModule(HubModule):
         region_head: Callable[[int], Head] | None = BoundaryHead,
         scene_head: Callable[[int, int], Head] = SceneHead,
         extra_heads: dict[str, ExtraHead] | None = None,
+        metrics: list[MetricRecipe] = [],  # noqa: B006 (never changed)
         network: Callable[[dict[str, Callable[[int], Head]], Backbone], Network] = HardSharing,
         backbone: Backbone = Backbone(),  # noqa: B008 (frozen)
         balancer: Callable[[int], Balancer] = Sum,
@@ -97,7 +99,7 @@ class FusionModule(HubModule):
         self.network = network(heads, backbone)
         self.balancer = balancer(len(weights))
         check_weights(self.balancer)
-        self.suite = suite_for(self.heads, weights, self.classes)
+        self.suite = suite_with(metrics, self.heads, weights, self.classes)
         self.objective = Objective(self.network, self.balancer, weights, l1)
         self.task_gradients = TaskGradients(self.network, self.balancer, self.objective)
         self.evaluation = Evaluation(self.suite, weights)
@@ -213,9 +215,6 @@ class FusionModule(HubModule):
     @override
     def on_validation_start(self) -> None:
         self.log_losses()
-
-    @override
-    def on_validation_epoch_start(self) -> None:
         self.evaluation.begin()
 
     @override

@@ -4,10 +4,13 @@ import inspect
 import math
 from collections.abc import Callable, Mapping
 from functools import partial
+from typing import TypeVar
 
 from fusionseg.config.recipe import made
 from fusionseg.heads import ExtraHead, Head
 from fusionseg.networks.base import HeadRecipe
+
+Made = TypeVar("Made")
 
 FACTORS = {"semantic": "alpha", "region": "beta", "scene": "gamma"}
 """The module's argument that weighs a task's loss; for further tasks it is `extra_heads.<task>.weight`."""
@@ -84,8 +87,8 @@ def planned(
     return {task: sized(recipe, classes) for task, recipe in present.items()}, losses
 
 
-def sized(head: Callable[..., Head], classes: int) -> HeadRecipe:
-    """A head's recipe of the number of channels alone; the number of classes is filled in if it takes it."""
-    if "num_classes" not in inspect.signature(made(head)).parameters:
-        return head
-    return partial(head, num_classes=classes)
+def sized(recipe: Callable[..., Made], classes: int) -> Callable[..., Made]:
+    """The recipe of a head or a metric, with the number of classes filled in if it takes it."""
+    if "num_classes" not in inspect.signature(made(recipe)).parameters:
+        return recipe
+    return partial(recipe, num_classes=classes)

@@ -12,6 +12,18 @@ if TYPE_CHECKING:
     from fusionseg.metrics.depth import DepthMetrics, DisparityMetrics
     from fusionseg.metrics.instance_scores import InstanceScores
     from fusionseg.metrics.inverse_depth import InverseDepthMetrics
+    from fusionseg.metrics.libmtl import (
+        LibMTLDepthMetrics,
+        LibMTLDisparityMetrics,
+        LibMTLNormalsMetrics,
+        LibMTLSemanticMetrics,
+    )
+    from fusionseg.metrics.mtan import (
+        MTANDepthMetrics,
+        MTANDisparityMetrics,
+        MTANNormalsMetrics,
+        MTANSemanticMetrics,
+    )
     from fusionseg.metrics.normals import NormalsMetrics
     from fusionseg.metrics.offsets import OffsetMetrics
     from fusionseg.metrics.panoptic import PanopticQuality
@@ -19,6 +31,11 @@ if TYPE_CHECKING:
     from fusionseg.metrics.scene import SceneMetrics
     from fusionseg.metrics.semantic import FusedMetrics, SemanticMetrics
     from fusionseg.metrics.suite import MetricSuite
+    from fusionseg.metrics.vandenhende import (
+        VandenhendeDepthMetrics,
+        VandenhendeNormalsMetrics,
+        VandenhendeSemanticMetrics,
+    )
 
 __all__ = [
     "BoundaryBenchmark",
@@ -31,6 +48,14 @@ __all__ = [
     "ImageMetric",
     "InstanceScores",
     "InverseDepthMetrics",
+    "LibMTLDepthMetrics",
+    "LibMTLDisparityMetrics",
+    "LibMTLNormalsMetrics",
+    "LibMTLSemanticMetrics",
+    "MTANDepthMetrics",
+    "MTANDisparityMetrics",
+    "MTANNormalsMetrics",
+    "MTANSemanticMetrics",
     "MetricSuite",
     "NormalsMetrics",
     "OffsetMetrics",
@@ -40,12 +65,13 @@ __all__ = [
     "SceneMetrics",
     "SemanticBenchmark",
     "SemanticMetrics",
+    "VandenhendeDepthMetrics",
+    "VandenhendeNormalsMetrics",
+    "VandenhendeSemanticMetrics",
 ]
 
 _HOMES = {
-    "InstanceScores": "instance_scores",
     "BoundaryBenchmark": "benchmarks",
-    "RegionBenchmark": "benchmarks",
     "BoundaryCalibration": "boundary_calibration",
     "BoundaryMetrics": "boundary",
     "ClassCalibration": "calibration",
@@ -54,14 +80,27 @@ _HOMES = {
     "FusedMetrics": "semantic",
     "ImageMetric": "base",
     "InverseDepthMetrics": "inverse_depth",
+    "InstanceScores": "instance_scores",
+    "LibMTLDepthMetrics": "libmtl",
+    "LibMTLDisparityMetrics": "libmtl",
+    "LibMTLNormalsMetrics": "libmtl",
+    "LibMTLSemanticMetrics": "libmtl",
+    "MTANDepthMetrics": "mtan",
+    "MTANDisparityMetrics": "mtan",
+    "MTANNormalsMetrics": "mtan",
+    "MTANSemanticMetrics": "mtan",
     "MetricSuite": "suite",
     "NormalsMetrics": "normals",
     "OffsetMetrics": "offsets",
     "PanopticQuality": "panoptic",
+    "RegionBenchmark": "benchmarks",
     "RegionMetrics": "regions",
     "SceneMetrics": "scene",
     "SemanticBenchmark": "benchmarks",
     "SemanticMetrics": "semantic",
+    "VandenhendeDepthMetrics": "vandenhende",
+    "VandenhendeNormalsMetrics": "vandenhende",
+    "VandenhendeSemanticMetrics": "vandenhende",
 }
 
 

@@ -5,6 +5,7 @@ import numpy.typing as npt
 
 from fusionseg.metrics.base import Answer, ImageMetric
 from fusionseg.metrics.contingency import Floats, ratio
+from fusionseg.metrics.labeled_pixels import labeled_pixels
 from fusionseg.sample import Counted, Truth
 
 DEPTH_SUMS = ("pixels", "abs_error", "rel_error", "squared_error", "delta1", "delta2", "delta3")
@@ -71,19 +72,7 @@ def depth_sums(prediction: npt.NDArray[np.floating], truth: npt.NDArray[np.float
     Raises:
         ValueError: If the sizes differ or the prediction is not finite on valid pixels.
     """
-    if prediction.shape != truth.shape:
-        raise ValueError(
-            f"expected depth of the truth's shape {truth.shape}, found {prediction.shape}: "
-            "resize the prediction to the label file"
-        )
-    valid = truth > 0
-    p = prediction[valid].astype(np.float64)
-    t = truth[valid].astype(np.float64)
-    if broken := np.count_nonzero(~np.isfinite(p)):
-        raise ValueError(
-            f"expected finite depth, found NaN or infinity in {broken} of {p.size} valid pixels: "
-            "look for a training that diverged"
-        )
+    p, t = labeled_pixels(prediction, truth, truth > 0, "depth")
     error = np.abs(p - t)
     factor = np.divide(t, p, out=np.full(t.shape, np.inf), where=p > 0)
     factor = np.maximum(factor, p / t)

@@ -4,6 +4,7 @@ ERRORS = (
     *("loss", "voi", "rand_error", "depth_abs_error", "depth_rel_error", "depth_rmse"),
     *("disparity_abs_error", "disparity_rel_error", "disparity_rmse", "normals_mean", "normals_median"),
     *("instance_error", "inverse_depth_error"),
+    *("depth_log_rmse", "normals_rmse"),
 )
 """How the names of figures begin of which less is better."""
 
@@ -11,7 +12,7 @@ ERRORS = (
 SCORES = (
     *("score", "miou", "iou", "accuracy", "mean_accuracy", "f1", "precision", "recall", "fused", "covering"),
     *("boundary_f", "boundary_precision", "boundary_recall", "pq", "sq", "rq", "scene_map", "depth_delta"),
-    "disparity_delta",
+    *("disparity_delta", "normals_within"),
 )
 """How the names of figures begin of which more is better; those of own metrics may be of neither."""
 

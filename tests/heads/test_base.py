@@ -38,9 +38,10 @@ from fusionseg.heads import (
 )
 from fusionseg.heads.dense import Dense
 from fusionseg.losses import AbsoluteError, InverseDepthError, ScaleInvariantError
+from fusionseg.metrics.confusion import semantic_sums
 from fusionseg.metrics.regions import region_figures, region_sums
 from fusionseg.metrics.scene import scene_figures, scene_sums
-from fusionseg.metrics.semantic import semantic_figures, semantic_sums
+from fusionseg.metrics.semantic import semantic_figures
 from fusionseg.metrics.suite import total
 from fusionseg.sample import VOID, Classes, Frame, Sample, Truth
 

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from fusionseg.metrics import NormalsMetrics
-from fusionseg.metrics.normals import BINS, NORMALS_SUMS, median_angle, normals_figures, normals_sums
+from fusionseg.metrics.angles import ANGLE_SUMS, BINS, median_angle
+from fusionseg.metrics.normals import normals_figures, normals_sums
 from fusionseg.metrics.suite import total
 from fusionseg.sample import Counted, Truth
 
@@ -88,7 +89,7 @@ def test_the_histogram_holds_all_angles_from_0_to_180() -> None:
 
 def test_an_angle_at_a_limit_is_not_below_it() -> None:
     columns = normals_sums(*turned([11, 11.26, 22, 22.51, 29.9, 30.1]))["normals"]
-    assert dict(zip(NORMALS_SUMS, columns, strict=True)) == {
+    assert dict(zip(ANGLE_SUMS, columns, strict=True)) == {
         "pixels": 6,
         "angle": pytest.approx(126.77),
         "within_11": 1,

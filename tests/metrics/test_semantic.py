@@ -12,7 +12,8 @@ from torchmetrics.classification import (
     MulticlassRecall,
 )
 
-from fusionseg.metrics.semantic import semantic_figures, semantic_per_class, semantic_sums
+from fusionseg.metrics.confusion import semantic_sums
+from fusionseg.metrics.semantic import semantic_figures, semantic_per_class
 from fusionseg.sample import VOID
 
 Maps = npt.NDArray[np.integer[Any]]

@@ -15,10 +15,11 @@ from fusionseg.metrics import (
     SceneMetrics,
     SemanticMetrics,
 )
+from fusionseg.metrics.confusion import semantic_sums
 from fusionseg.metrics.panoptic import panoptic_figures, panoptic_sums
 from fusionseg.metrics.regions import region_figures, region_sums
 from fusionseg.metrics.scene import scene_ap, scene_figures, scene_sums
-from fusionseg.metrics.semantic import semantic_figures, semantic_per_class, semantic_sums
+from fusionseg.metrics.semantic import semantic_figures, semantic_per_class
 from fusionseg.metrics.suite import total
 from fusionseg.sample import OFFSET, VOID, Classes, Prediction, Truth
 

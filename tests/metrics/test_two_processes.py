@@ -10,7 +10,20 @@ import numpy as np
 import torch
 import torch.distributed as dist
 
-from fusionseg.metrics import DepthMetrics, MetricSuite, NormalsMetrics
+from fusionseg.metrics import (
+    DepthMetrics,
+    LibMTLDepthMetrics,
+    LibMTLNormalsMetrics,
+    LibMTLSemanticMetrics,
+    MetricSuite,
+    MTANDepthMetrics,
+    MTANNormalsMetrics,
+    MTANSemanticMetrics,
+    NormalsMetrics,
+    VandenhendeDepthMetrics,
+    VandenhendeNormalsMetrics,
+    VandenhendeSemanticMetrics,
+)
 from fusionseg.metrics.suite import total
 from fusionseg.sample import OFFSET, Classes, Prediction, Truth
 
@@ -20,7 +33,11 @@ CLASSES = Classes(("road", "car", "tree"), ((0, 0, 0), (1, 1, 1), (2, 2, 2)), th
 
 def suite() -> MetricSuite:
     """Metrics of all kinds."""
-    return MetricSuite([*MetricSuite.standard(CLASSES), DepthMetrics(), NormalsMetrics()])
+    own = [*MetricSuite.standard(CLASSES), DepthMetrics(), NormalsMetrics()]
+    of_classes = [kind(3) for kind in (MTANSemanticMetrics, LibMTLSemanticMetrics, VandenhendeSemanticMetrics)]
+    of_depth = [MTANDepthMetrics(), LibMTLDepthMetrics(), VandenhendeDepthMetrics()]
+    of_normals = [MTANNormalsMetrics(), LibMTLNormalsMetrics(), VandenhendeNormalsMetrics()]
+    return MetricSuite([*own, *of_classes, *of_depth, *of_normals])
 
 
 def images(number: int) -> list[tuple[Prediction, Truth]]:
