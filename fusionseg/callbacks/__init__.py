@@ -7,6 +7,7 @@ from fusionseg.callbacks.learning_curves import LearningCurves
 from fusionseg.callbacks.pictures import Pictures
 from fusionseg.callbacks.progress import FusionProgress
 from fusionseg.callbacks.record import RunRecord
+from fusionseg.callbacks.selection_rules import SelectionRules
 from fusionseg.callbacks.signals import Signals
 from fusionseg.callbacks.training_files import TrainingFiles
 
@@ -19,6 +20,7 @@ __all__ = [
     "LearningCurves",
     "Pictures",
     "RunRecord",
+    "SelectionRules",
     "Signals",
     "TrainingFiles",
 ]

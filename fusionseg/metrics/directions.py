@@ -12,6 +12,7 @@ ERRORS = (
 SCORES = (
     *("score", "miou", "iou", "accuracy", "mean_accuracy", "f1", "precision", "recall", "fused", "covering"),
     *("boundary_f", "boundary_precision", "boundary_recall", "pq", "sq", "rq", "scene_map", "depth_delta"),
+    *("scene_f1", "scene_accuracy"),
     *("disparity_delta", "normals_within"),
 )
 """How the names of figures begin of which more is better; those of own metrics may be of neither."""

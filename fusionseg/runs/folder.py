@@ -35,6 +35,7 @@ class RunFolder:
         self.summary = self.path / "summary.json"
         self.metrics = self.path / "metrics.csv"
         self.curves = self.path / "curves.png"
+        self.selection = self.path / "selection_rules.json"
         self.training_files = self.path / "training_files.txt"
         self.decoder = self.path / "decoder.yaml"
         self.exported = self.path / "model"
@@ -127,7 +128,7 @@ class RunFolder:
         """Removes the files that the run wrote since the folder was claimed, unless one is a checkpoint."""
         if self._lock is None or self._has_checkpoint():
             return
-        self._remove({*self._marks, self.curves, self.pictures, self.tracking} - self._before)
+        self._remove({*self._marks, self.curves, self.selection, self.pictures, self.tracking} - self._before)
 
     @property
     def _marks(self) -> set[Path]:

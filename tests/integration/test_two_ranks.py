@@ -62,11 +62,12 @@ class Ranks(Callback):
 def trained(words: list[str], folder: Path, command: str) -> Path:
     """The run folder that a training of an epoch on two ranks names in the end."""
     (folder / "ranks.py").write_text(RANKS)
-    short = ["--trainer.max_epochs", "1", "--trainer.callbacks", "ranks.Ranks"]
-    done = fitted([*words, *short], folder, command)
+    short = ["--trainer.max_epochs", "1", "--trainer.callbacks", "[ranks.Ranks, SelectionRules]"]
+    done = fitted([*words, *short, "--model.metrics", "[MTANSemanticMetrics]"], folder, command)
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert {line for line in lines if line.startswith("rank")} == {"rank 0 of 2", "rank 1 of 2"}
+    assert sum("which epoch counts" in line for line in lines) == 1
     return folder / lines[-1]
 
 
@@ -78,6 +79,9 @@ def test_two_ranks_start_as_the_package_with_a_command_and_share_a_new_folder(
     assert {path.name for path in tmp_path.iterdir()} - {"__pycache__"} == {"ranks.py", "runs"}
     assert list((tmp_path / "runs").iterdir()) == [run]
     assert json.loads((run / "summary.json").read_text())["status"] == "finished"
+    rules = json.loads((run / "selection_rules.json").read_text())["rules"]
+    assert rules["last"]["figures"]["val/miou_mtan"] > 0
+    assert rules["best"]["differences"]["val/miou_mtan"] == 0
     names = ["best.ckpt", "last.ckpt"]
     assert sorted(path.name for path in (run / "checkpoints").iterdir()) == names
 

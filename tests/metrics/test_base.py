@@ -19,11 +19,15 @@ import fusionseg.metrics
 from fusionseg.config.lightning_messages import quiet
 from fusionseg.metrics import BoundaryMetrics, ImageMetric, RegionMetrics, SemanticMetrics
 from fusionseg.metrics.base import Answer
+from fusionseg.metrics.directions import higher_is_better, lower_is_better
 from fusionseg.metrics.suite import total
 from fusionseg.sample import OFFSET, Counted, Prediction, Truth
 
 ARGUMENTS: dict[str, Any] = {"num_classes": 3, "things": (1,)}
 
+
+OFFICIAL = ("benchmarks", "calibration", "boundary_calibration", "instance_scores")
+"""The files of scores that only `evaluate` and `score` compute, when asked for."""
 
 DEFINITIONS = ("libmtl", "mtan", "vandenhende")
 """The files of the definitions of papers, which count in no score."""
@@ -157,6 +161,13 @@ def test_the_main_figure_is_a_share_that_is_larger_for_a_better_answer(metric: I
     best = metric.compute()[metric.main]
     assert 0 <= worse < best <= 1
     assert best == pytest.approx(1)
+
+
+def test_which_way_is_better_is_known_of_what_validation_logs(metric: ImageMetric) -> None:
+    if metric.__module__.rpartition(".")[2] in OFFICIAL:
+        return
+    for figure in metric.compute():
+        assert higher_is_better(figure) != lower_is_better(figure), figure
 
 
 def test_tensors_are_measured_as_arrays(metric: ImageMetric) -> None:

@@ -34,7 +34,9 @@ CLASSES = Classes(("road", "car", "tree"), ((0, 0, 0), (1, 1, 1), (2, 2, 2)), th
 def suite() -> MetricSuite:
     """Metrics of all kinds."""
     own = [*MetricSuite.standard(CLASSES), DepthMetrics(), NormalsMetrics()]
-    of_classes = [kind(3) for kind in (MTANSemanticMetrics, LibMTLSemanticMetrics, VandenhendeSemanticMetrics)]
+    of_classes = [
+        kind(3) for kind in (MTANSemanticMetrics, LibMTLSemanticMetrics, VandenhendeSemanticMetrics)
+    ]
     of_depth = [MTANDepthMetrics(), LibMTLDepthMetrics(), VandenhendeDepthMetrics()]
     of_normals = [MTANNormalsMetrics(), LibMTLNormalsMetrics(), VandenhendeNormalsMetrics()]
     return MetricSuite([*own, *of_classes, *of_depth, *of_normals])
