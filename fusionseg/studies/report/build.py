@@ -27,10 +27,14 @@ from fusionseg.studies.report.sections import (
     runs,
     scores,
     search,
+    selection,
     tradeoff,
 )
 
-BEFORE = (result, search, scores, differences, gains, oracles, tradeoff, axes, ranks, curves, classes)
+BEFORE = (
+    *(result, search, scores, selection, differences, gains, oracles, tradeoff),
+    *(axes, ranks, curves, classes),
+)
 AFTER = (costs, runs, provenance, reading)
 """The sections before and after the images, in the order of the page."""
 
