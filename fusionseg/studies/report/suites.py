@@ -1,21 +1,11 @@
 """The metrics that the sums of an evaluation are of, so that their figures can be computed of any images."""
 
+import inspect
 from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
-from fusionseg.metrics import (
-    BoundaryMetrics,
-    DepthMetrics,
-    DisparityMetrics,
-    FusedMetrics,
-    InverseDepthMetrics,
-    MetricSuite,
-    NormalsMetrics,
-    OffsetMetrics,
-    PanopticQuality,
-    RegionMetrics,
-    SceneMetrics,
-    SemanticMetrics,
-)
+import fusionseg.metrics as public
+from fusionseg.metrics import MetricSuite
 from fusionseg.metrics.base import ImageMetric
 from fusionseg.studies.report.score_parts import MAIN
 
@@ -28,7 +18,7 @@ def suite_of_sums(
     things: Sequence[int] | None = None,
     parts: Collection[str] = (),
 ) -> MetricSuite:
-    """The metrics of the sums of an evaluation.
+    """The metrics of the sums of an evaluation, of all metrics of the package.
 
     Args:
         shapes: The shape of each sum.
@@ -37,22 +27,22 @@ def suite_of_sums(
             where left out.
     """
     number = shapes[_of_classes(shapes)][0] if _of_classes(shapes) else 0
-    made: dict[str, ImageMetric | None] = {
-        "semantic": SemanticMetrics(max(1, number)),
-        "region": RegionMetrics(),
-        "boundary": BoundaryMetrics(),
-        "fused": FusedMetrics(max(1, number)),
-        "panoptic": None if things is None else PanopticQuality(max(1, number), things),
-        "scene": SceneMetrics(max(1, number)),
-        "depth": DepthMetrics(),
-        "inverse_depth": InverseDepthMetrics(),
-        "disparity": DisparityMetrics(),
-        "offsets": OffsetMetrics(),
-        "normals": NormalsMetrics(),
-    }
-    metrics = [metric for metric in made.values() if metric is not None and set(metric.names) <= set(shapes)]
+    known: dict[str, Any] = {"num_classes": max(1, number)} | ({} if things is None else {"things": things})
+    every = (_made(getattr(public, name), known) for name in public.__all__)
+    metrics = [metric for metric in every if metric is not None and set(metric.names) <= set(shapes)]
     untrained = [OF_PARTS[name] for name in MAIN if parts and name not in parts]
     return MetricSuite(metrics, untrained)
+
+
+def _made(kind: Any, known: Mapping[str, Any]) -> ImageMetric | None:
+    """A metric with the arguments that are known; None where it needs others, or is the base or a suite."""
+    if not issubclass(kind, ImageMetric) or inspect.isabstract(kind):
+        return None
+    arguments = inspect.signature(kind).parameters
+    if any(one.default is one.empty and name not in known for name, one in arguments.items()):
+        return None
+    made: ImageMetric = kind(**{name: value for name, value in known.items() if name in arguments})
+    return made
 
 
 def _of_classes(shapes: Mapping[str, tuple[int, ...]]) -> str:

@@ -8,10 +8,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fusionseg.metrics import MetricSuite, RegionMetrics, SemanticMetrics
+from fusionseg.metrics import (
+    LibMTLDepthMetrics,
+    MetricSuite,
+    MTANSemanticMetrics,
+    RegionMetrics,
+    SemanticMetrics,
+    VandenhendeSemanticMetrics,
+)
 from fusionseg.runs.image_records import added_sums
 from fusionseg.studies.report.data_variance import image_intervals
 from fusionseg.studies.report.question import Question, question
+from fusionseg.studies.report.suites import suite_of_sums
 from fusionseg.studies.results import collect
 from fusionseg.studies.statistics import BootstrapInterval, ImageResampling
 
@@ -80,3 +88,18 @@ def test_sums_that_are_missing_or_of_another_evaluation_give_no_interval(asked: 
     assert image_intervals(asked, 5)["b", "val/score"] == "the sums of images are missing (val.npz of seed 1)"
     second.sums("val").write_bytes(b"PK")
     assert image_intervals(asked, 5)["b", "val/score"] == "the sums of images are damaged (val.npz of seed 1)"
+
+
+def test_figures_that_papers_define_are_resampled_too() -> None:
+    kinds = {
+        "semantic": SemanticMetrics(4),
+        "miou_mtan": MTANSemanticMetrics(4),
+        "miou_vandenhende": VandenhendeSemanticMetrics(4),
+        "depth_rel_error_libmtl": LibMTLDepthMetrics(),
+    }
+    shapes = {name: tuple(getattr(kind, name).shape) for kind in kinds.values() for name in kind.names}
+    found = suite_of_sums(shapes)
+    assert {type(metric) for metric in found} == {type(metric) for metric in kinds.values()}
+    assert all(getattr(metric, "num_classes", 4) == 4 for metric in found)
+    assert {"miou_mtan", "miou_vandenhende", "depth_rel_error_libmtl"} <= set(found.names)
+    assert {type(metric) for metric in suite_of_sums({"panoptic": (4, 7)})} == set()
