@@ -145,8 +145,8 @@ class Cityscapes(FileDataset):
         """The labels of an image, from the values of its label file."""
         table = value_table(self.num_classes)
         maps = {"disparity": self._disparity(index, values)} if self.kinds else NO_MAPS
-        semantic, region = (self._sized(ids.take(values)) for ids in (table.semantic, table.region))
-        return Labels(semantic, region, maps)
+        semantic = self._sized(table.semantic.take(values))
+        return Labels(semantic, self._sized(table.region.take(values)), maps)
 
     def _sized(self, labels: npt.NDArray[Label]) -> npt.NDArray[Label]:
         """A label map (H, W) of the files at the size that is wanted."""

@@ -13,7 +13,7 @@ from fusionseg.files.photos import Photo
 Resize: TypeAlias = int | tuple[int, int]
 """The longest side of all images, or their height and width, in pixels."""
 
-Label = TypeVar("Label", bound=np.generic)
+Label = TypeVar("Label", bound=np.integer[Any] | np.floating[Any])
 
 
 class InputSize(NamedTuple):

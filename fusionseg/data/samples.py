@@ -145,7 +145,8 @@ def resized(pixels: Pixels, to: InputSize) -> Pixels:
     size = to.of(own)
     if size == own:
         return pixels
-    semantic, region = (nearest_labels(plane, size) for plane in (pixels.semantic, pixels.region))
+    semantic = nearest_labels(pixels.semantic, size)
+    region = nearest_labels(pixels.region, size)
     maps = pixels.maps and {kind: nearest_labels(plane, size) for kind, plane in pixels.maps.items()}
     return Pixels(resized_image(pixels.image, size), semantic, region, maps)
 

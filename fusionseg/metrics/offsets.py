@@ -73,7 +73,7 @@ def offset_sums(offsets: npt.NDArray[np.floating], region: IntMap) -> Floats:
             "prediction to the label file"
         )
     places = np.nonzero(region)
-    found = offsets[:, *places].astype(np.float64)
+    found = np.stack([offset[places] for offset in offsets]).astype(np.float64)
     if broken := np.count_nonzero(~np.isfinite(found).all(0)):
         raise ValueError(
             f"expected finite offsets, found NaN or infinity in {broken} of {found.shape[1]} labelled "

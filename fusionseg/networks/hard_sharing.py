@@ -59,7 +59,7 @@ class HardSharing(Network):
         self.layers = nn.ModuleDict()
         self.heads = nn.ModuleDict()
         for task, head in heads.items():
-            channels = decoders["shared" if "shared" in decoders else task].out_channels
+            channels: Any = decoders["shared" if "shared" in decoders else task].out_channels
             if task_channels and task not in reading:
                 self.layers[task] = _layer(channels, task_channels)
                 channels = task_channels
