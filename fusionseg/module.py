@@ -47,12 +47,12 @@ class FusionModule(HubModule):
         region_head: Recipe of the head that says which pixels belong together; null trains the classes alone.
         scene_head: Recipe of the head that says which classes the image shows.
         extra_heads: Further tasks by name, such as `depth: {head: DepthHead, weight: 0.5}`.
-        metrics: Recipes of metrics beside those of the heads, such as `MTANDepthMetrics`, a paper's.
+        metrics: Recipes of metrics beside those of the heads; `MTANDepthMetrics` is a paper's.
         network: Recipe of how the tasks share.
         backbone: Which encoder and decoder.
         balancer: Recipe of how the weighted losses become a gradient. Weighs nothing, losses or gradients.
         optimizer: Recipe of the optimizer.
-        schedule: Recipe of the learning-rate schedule, such as `WarmupPoly` or any of torch's. One that takes
+        schedule: Recipe of the learning-rate schedule; `WarmupPoly` or any of torch's. One that takes
             `total_steps` is given their number and stepped with each, `ReduceLROnPlateau` is stepped after
             each validation, others after each epoch.
         encoder_lr: The encoder's learning rate, times the optimizer's.

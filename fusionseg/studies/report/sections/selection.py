@@ -14,7 +14,7 @@ from fusionseg.studies.statistics import Interval, mean_interval
 
 NOTES = (
     "Mean and standard deviation over seeds; below, those of the difference to the last epoch of each seed.",
-    "The best epoch was chosen by the images that the figures are of.",
+    "Best epochs are chosen by the images that the figures are of, which makes these optimistic.",
 )
 
 
