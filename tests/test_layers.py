@@ -37,7 +37,7 @@ SHARED = {
     "data": "base file_dataset layout downloads subset samples augmentation components samplers cache checks "
     "merged_classes surfaces declaration label_statistics mapped_classes photo_notices late_loader corrupting view_changes warping "
     "folds nyu_metadata nyu_copies voc_classes camvid_frames cityscapes_files cityscapes_labels normal_axes "
-    "class_draw crops input_size room rounding sampling shares",
+    "class_draw crops input_size light room rounding sampling shares",
     "networks": "base backbone decoder depthwise encoder layout pretrained pyramid stages",
     "untrained": "base felzenszwalb",
 }

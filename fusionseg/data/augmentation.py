@@ -11,13 +11,11 @@ import numpy.typing as npt
 from fusionseg.data.base import LabelMap, Pixels
 from fusionseg.data.class_draw import ClassDraw
 from fusionseg.data.crops import TRIES, centered, is_varied, view
+from fusionseg.data.light import relit
 from fusionseg.data.view_changes import Others, ViewChange
 from fusionseg.data.warping import Matrix, image_view, nearest_view, turned, warped
 from fusionseg.files.photos import Photo
 from fusionseg.sample import VOID
-
-_GRAY = np.array([0.299, 0.587, 0.114])
-_YIQ = np.array([_GRAY, [0.595716, -0.274453, -0.321263], [0.211456, -0.522591, 0.311135]])
 
 Place: TypeAlias = tuple[tuple[int, int], float, float, float]
 """Of a crop: height and width, zoom, angle in radians, and -1 where it is mirrored, else 1."""
@@ -55,6 +53,8 @@ class Augmentation:
         class_temperature: How little the frequency of a class then counts: the chance of a class with a share
             f of all labelled pixels is proportional to exp((1 - f) / class_temperature) (rare class sampling,
             Hoyer et al., CVPR 2022, arXiv:2111.14887, equation 10).
+        zooms: Zooms of which a view has one, all equally likely, in place of `scale`.
+        centered: Whether the crop is the middle of the image, and not at a random position.
         changes: Recipes of what happens to a view then, in order: `RandomCorruption`, `RandomErasing`,
             `CopyPaste`, `TorchvisionTransform`.
 
@@ -75,12 +75,18 @@ class Augmentation:
         cat_max_ratio: float = 1.0,
         class_crops: float = 0.0,
         class_temperature: float = 0.01,
+        zooms: list[float] | None = None,
+        centered: bool = False,
         changes: list[Callable[[], ViewChange]] = [],  # noqa: B006 (never changed)
     ) -> None:
-        _check_geometry(scale, rotation)
+        _check_geometry(scale, zooms, rotation)
+        if centered and (class_crops > 0 or cat_max_ratio < 1):
+            raise ValueError("expected centered crops, or class_crops and cat_max_ratio, found both")
         _check_shares({"a flip": flip, "crops of drawn classes": class_crops}, cat_max_ratio)
         _check_colors({"brightness": brightness, "contrast": contrast, "saturation": saturation, "hue": hue})
         self.scale = scale
+        self.zooms = zooms
+        self.centered = centered
         self.rotation = rotation
         self.flip = flip
         self.brightness = brightness
@@ -149,7 +155,7 @@ class Augmentation:
             zoom: Size of all images of the data set relative to their files, multiplied by the random zoom.
             rng: The only source of randomness.
         """
-        random_zoom = math.exp(rng.uniform(*np.log(self.scale)))
+        random_zoom = self._zoom(rng)
         angle = math.radians(rng.uniform(-self.rotation, self.rotation))
         mirror = -1.0 if rng.random() < self.flip else 1.0
         place = (crop_size, zoom * random_zoom, angle, mirror)
@@ -167,13 +173,24 @@ class Augmentation:
             self._map_views(pixels.maps, warp, crop_size, random_zoom) if pixels.maps else pixels.maps,
         )
 
+    def _zoom(self, rng: np.random.Generator) -> float:
+        """A random zoom."""
+        if self.zooms:
+            return self.zooms[int(rng.integers(len(self.zooms)))]
+        return math.exp(rng.uniform(*np.log(self.scale)))
+
     def _crop(
         self, semantic: npt.NDArray[np.uint8], place: Place, around: bool, rng: np.random.Generator
     ) -> tuple[Matrix, npt.NDArray[np.uint8]]:
         """The map of a random crop, around a pixel of a drawn class or anywhere, and its class ids."""
         height, width = semantic.shape
         pixel = self.class_draw.pixel(semantic, rng) if around else None
-        position = rng.random(2) if pixel is None else centered(pixel, (height, width), *place)
+        if self.centered:
+            position = np.full(2, 0.5)
+        elif pixel is None:
+            position = rng.random(2)
+        else:
+            position = centered(pixel, (height, width), *place)
         warp = view((height, width), *place, position)
         return warp, warped(semantic, warp, place[0], cv2.INTER_NEAREST, (VOID,))
 
@@ -182,16 +199,7 @@ class Augmentation:
         spread = np.array([self.brightness, self.contrast, self.saturation, self.hue])
         if not spread.any():
             return image
-        bright, contrast, saturation, hue = rng.uniform(-spread, spread) + np.array([1, 1, 1, 0])
-        rgb = image if image.shape[2] == 3 else np.ascontiguousarray(image[..., :3])
-        gray = bright * float(_GRAY @ cv2.mean(rgb)[:3])
-        chroma = _hue_rotation(hue) @ (saturation * np.eye(3) + (1 - saturation) * _GRAY)
-        # A gray offset has no chroma: neither saturation nor hue changes it.
-        matrix = np.column_stack((contrast * bright * chroma, np.full(3, (1 - contrast) * gray)))
-        changed: Photo = cv2.transform(rgb, matrix)  # type: ignore[assignment]
-        if changed.dtype == np.float32:  # integers end at their limits by themselves
-            changed = changed.clip(0, 1)
-        return changed if image.shape[2] == 3 else np.dstack((changed, image[..., 3:]))
+        return relit(image, *rng.uniform(-spread, spread) + np.array([1, 1, 1, 0]))
 
     def _map_views(
         self, maps: Mapping[str, LabelMap], warp: Matrix, crop_size: tuple[int, int], random_zoom: float
@@ -207,8 +215,10 @@ class Augmentation:
         return views
 
 
-def _check_geometry(scale: tuple[float, float], rotation: float) -> None:
+def _check_geometry(scale: tuple[float, float], zooms: list[float] | None, rotation: float) -> None:
     """Raises a ValueError unless zoom and rotation are possible."""
+    if zooms is not None and not (zooms and all(0 < zoom < math.inf for zoom in zooms)):
+        raise ValueError(f"expected one or more zooms above 0, found {zooms}")
     if not 0 < scale[0] <= scale[1] < math.inf:
         raise ValueError(f"expected scales 0 < smallest <= largest, found {tuple(scale)}")
     if not 0 <= rotation <= 180:
@@ -230,12 +240,3 @@ def _check_colors(spreads: Mapping[str, float]) -> None:
         largest = 0.5 if name == "hue" else 1
         if not 0 <= value <= largest:
             raise ValueError(f"expected {name} in [0, {largest}], found {value}")
-
-
-def _hue_rotation(turn: float) -> Matrix:
-    """The matrix (3, 3) that rotates the chroma of RGB in YIQ by a part of the full circle."""
-    cos = math.cos(2 * math.pi * turn)
-    sin = math.sin(2 * math.pi * turn)
-    rotation = np.array([[1, 0, 0], [0, cos, -sin], [0, sin, cos]])
-    matrix: Matrix = np.linalg.inv(_YIQ) @ rotation @ _YIQ
-    return matrix

@@ -1,6 +1,7 @@
 import colorsys
 from typing import Any
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -10,6 +11,7 @@ from fusionseg.data.augmentation import Augmentation
 from fusionseg.data.base import Pixels
 from fusionseg.data.crops import view
 from fusionseg.data.synthetic import SyntheticScenes
+from fusionseg.data.warping import warped
 
 RNG = np.random.default_rng
 GEOMETRY: dict[str, Any] = {"brightness": 0.0, "contrast": 0.0, "saturation": 0.0, "hue": 0.0}
@@ -359,3 +361,58 @@ def test_the_families_of_corruptions_that_views_show_are_named() -> None:
     assert Augmentation(**GEOMETRY).families == ("geometric",)
     assert Augmentation(rotation=0.0, **{**GEOMETRY, "hue": 0.1}).families == ("photometric",)
     assert {corruption.family for corruption in CORRUPTIONS} >= set(Augmentation().families)
+
+
+def numbered(height: int, width: int) -> Pixels:
+    """An image whose regions are the numbers of its pixels, with a depth of 6 m."""
+    region = 1 + np.arange(height * width, dtype=np.uint16).reshape(height, width)
+    image = np.zeros((height, width, 3), np.uint8)
+    return Pixels(
+        image, np.zeros((height, width), np.uint8), region, {"depth": np.full_like(region, 6, "f4")}
+    )
+
+
+def test_zooms_are_drawn_from_a_list_all_as_often() -> None:
+    given = numbered(36, 48)
+    augmentation = Augmentation(zooms=[1.0, 1.2, 1.5], rotation=0.0, flip=0.0, depth_by_zoom=True)
+    seen = [float(augmentation(given, (36, 48), 1.0, RNG(i)).maps["depth"][0, 0]) for i in range(900)]
+    depths, counts = np.unique(np.array(seen, np.float32), return_counts=True)
+    assert depths.tolist() == np.array([6 / 1.5, 6 / 1.2, 6], np.float32).tolist()
+    assert (abs(counts - 300) < 4 * (900 * 2 / 9) ** 0.5).all(), "four standard deviations"
+
+
+@pytest.mark.parametrize("zoom", [1.0, 1.5, 2.0])
+def test_a_centered_crop_is_the_middle_of_the_image(zoom: float) -> None:
+    given = numbered(36, 48)
+    found = Augmentation(zooms=[zoom], rotation=0.0, flip=0.0, centered=True)(given, (36, 48), 1.0, RNG(0))
+    shown = Augmentation(zooms=[zoom], rotation=0.0, flip=0.0, centered=True)(given, (36, 48), 1.0, RNG(7))
+    assert (found.region == shown.region).all()
+    rows, columns = np.divmod(found.region.astype(int) - 1, 48)
+    for places, length in ((rows, 36), (columns, 48)):
+        cut = (length - length / zoom) / 2
+        assert (places.min(), places.max()) == (int(cut), length - 1 - int(cut))
+
+
+def test_without_a_list_of_zooms_views_are_what_they_were() -> None:
+    """The next number is drawn from the same place of the stream."""
+    given = pixels()
+    found = Augmentation((0.7, 0.7))(given, (32, 32), 1.0, RNG(3))
+    drawn = RNG(3)
+    drawn.uniform()
+    angle, mirror = drawn.uniform(-10, 10), -1.0 if drawn.random() < 0.5 else 1.0
+    warp = view((40, 56), (32, 32), 0.7, np.radians(angle), mirror, drawn.random(2))
+    assert np.array_equal(found.semantic, warped(given.semantic, warp, (32, 32), cv2.INTER_NEAREST, (255,)))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"zooms": []}, r"expected one or more zooms above 0, found \[\]"),
+        ({"zooms": [1.0, 0.0]}, r"found \[1.0, 0.0\]"),
+        ({"centered": True, "class_crops": 0.5}, "expected centered crops, or class_crops and cat_max_ratio"),
+        ({"centered": True, "cat_max_ratio": 0.75}, "found both"),
+    ],
+)
+def test_impossible_zooms_and_positions_are_refused(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Augmentation(**arguments)
