@@ -251,14 +251,10 @@ def _street_values(scene: "Pixels") -> "npt.NDArray[np.int64]":
 @pytest.fixture
 def cityscapes(tmp_path: Path) -> Path:
     """Cityscapes in its official layout, of the synthetic scenes 0 to 2: two of train, one of val, and a dummy of test."""
-    from PIL import Image
-
     from fusionseg.data.synthetic import SyntheticScenes
 
     def save(name: str, pixels: "npt.NDArray[Any]", dtype: type = np.uint8) -> None:
-        file = tmp_path / "cityscapes" / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(pixels.astype(dtype)).save(file)
+        _saved(tmp_path / "cityscapes" / name, pixels, dtype)
 
     scenes = SyntheticScenes("train", 3, (64, 128), depth=True)
     places = [("train", "aachen"), ("train", "ulm"), ("val", "frankfurt"), ("test", "berlin")]
@@ -276,6 +272,109 @@ def cityscapes(tmp_path: Path) -> Path:
         save(f"disparity/{name}_disparity.png", disparity, np.uint16)
         (tmp_path / f"cityscapes/gtFine/{name}_gtFine_polygons.json").write_text("{}")
     return tmp_path / "cityscapes"
+
+
+def _made(path: Path) -> Path:
+    """A path whose folder is there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def _saved(path: Path, values: "npt.ArrayLike", dtype: type = np.uint8) -> None:
+    """Writes the pixels of an image."""
+    from PIL import Image
+
+    Image.fromarray(np.asarray(values, dtype)).save(_made(path))
+
+
+@pytest.fixture
+def camvid(tmp_path: Path) -> Path:
+    """CamVid with the official list's absolute paths: a road, two specks of cars and void."""
+    labels = np.full((20, 30), 3)
+    labels[2:8, 2:8], labels[12, 12], labels[19] = 8, 8, 11
+    for split in ("train", "val", "test"):
+        lines = []
+        for i in range(2):
+            _saved(tmp_path / split / f"{split}_{i}.png", np.full((20, 30, 3), 100 + i))
+            _saved(tmp_path / f"{split}annot" / f"{split}_{i}.png", labels)
+            lines.append(
+                f"/SegNet/CamVid/{split}/{split}_{i}.png /SegNet/CamVid/{split}annot/{split}_{i}.png\n"
+            )
+        (tmp_path / f"{split}.txt").write_text("".join(lines))
+    return tmp_path
+
+
+@pytest.fixture
+def libmtl(tmp_path: Path) -> Path:
+    """The arrays of MTAN and LibMTL of `nyuv2` and `cityscapes7`: the synthetic scenes 0, 2 and 10 of each split."""
+    from fusionseg.data.synthetic import SyntheticScenes
+
+    ids = np.array([2, 4, 3, 6, 0, 5])
+    for copy in ("nyuv2", "cityscapes7"):
+        for split in ("train", "val"):
+            scenes = SyntheticScenes(split, 12, (48, 64), depth=True, normals=True)  # type: ignore[arg-type]
+            for i in (0, 2, 10):
+                image, semantic, _, maps = scenes.read(i)
+                label = ids[semantic].astype(float)
+                label[-2:] = -1
+                depth = maps["depth"]
+                if copy != "nyuv2":
+                    depth = np.divide(1, depth, out=np.zeros_like(depth), where=depth > 0)
+                arrays = {"image": image / 255, "label": label, "depth": depth[..., None]}
+                if copy == "nyuv2":
+                    arrays["normal"] = maps["normals"]
+                for part, values in arrays.items():
+                    np.save(_made(tmp_path / f"arrays/{copy}/{split}/{part}/{i}.npy"), values)
+    return tmp_path / "arrays"
+
+
+@pytest.fixture
+def pixel_scenes() -> list["Pixels"]:
+    """Synthetic scenes with depth and normals, the last rows of which are void in all labels."""
+    from fusionseg.data.base import Pixels
+    from fusionseg.data.synthetic import SyntheticScenes
+
+    dataset = SyntheticScenes("train", length=7, size=(48, 64), depth=True, normals=True)
+    found = []
+    for index in range(len(dataset)):
+        image, semantic, region, maps = dataset.read(index)
+        semantic[-4:], region[-4:] = 255, 0
+        found.append(Pixels(image, semantic, region, maps))
+    return found
+
+
+@pytest.fixture
+def nyu_copy(tmp_path: Path, pixel_scenes: list["Pixels"]) -> Callable[[str], Path]:
+    """Writes a copy of NYUv2: NYUD_MT of Vandenhende, NYUDv2 of ATRC, or the PNG files of VainF's toolkit."""
+
+    def written(kind: str) -> Path:
+        top = tmp_path / kind
+        for i, (image, semantic, _, maps) in enumerate(pixel_scenes):
+            void = semantic == 255
+            split = "test" if i in (2, 5) else "train"
+            colors = np.rint((maps["normals"] + 1) * 127.5)
+            if kind == "toolkit":
+                name = f"{split}/{i + 1:05d}.png"
+                _saved(top / "image" / name, image)
+                for number in (13, 40):
+                    _saved(top / f"seg{number}" / name, np.where(void, 255, semantic + number - 13))
+                _saved(top / "depth" / name, np.rint(maps["depth"] * 1000), np.uint16)
+                _saved(top / "normal" / name, colors)
+                continue
+            arrays = kind == "NYUD_MT"
+            _saved(top / "images" / f"{i:04d}.png", image)
+            _saved(top / "segmentation" / f"{i:04d}.png", np.where(void, 0, semantic + 1))
+            np.save(_made(top / "depth" / f"{i:04d}.npy"), maps["depth"])
+            if arrays:
+                np.save(_made(top / "normals" / f"{i:04d}.npy"), maps["normals"])
+            else:
+                _saved(top / "normals" / f"{i:04d}.png", colors)
+            listed = _made(top / "gt_sets" / f"{'val' if split == 'test' else 'train'}.txt")
+            with listed.open("a") as file:
+                file.write(f"{i:04d}\n")
+        return top
+
+    return written
 
 
 TINY = [

@@ -45,23 +45,6 @@ def folder(tmp_path: Path) -> Callable[..., Path]:
     return written
 
 
-@pytest.fixture
-def camvid(tmp_path: Path) -> Path:
-    """CamVid with the official list's absolute paths: a road, two specks of cars and void."""
-    labels = np.full((20, 30), 3)
-    labels[2:8, 2:8], labels[12, 12], labels[19] = 8, 8, 11
-    for split in ("train", "val", "test"):
-        lines = []
-        for i in range(2):
-            save(tmp_path / split / f"{split}_{i}.png", np.full((20, 30, 3), 100 + i))
-            save(tmp_path / f"{split}annot" / f"{split}_{i}.png", labels)
-            lines.append(
-                f"/SegNet/CamVid/{split}/{split}_{i}.png /SegNet/CamVid/{split}annot/{split}_{i}.png\n"
-            )
-        (tmp_path / f"{split}.txt").write_text("".join(lines))
-    return tmp_path
-
-
 CAMVID_FRAMES = {
     "train": ("0001TP_008520", "0006R0_f00930", "0016E5_07920", "0016E5_08190"),
     "val": ("0016E5_07959", "0016E5_08159"),
@@ -86,28 +69,6 @@ def camvid32(tmp_path: Path) -> Path:
             save(tmp_path / f"camvid/LabeledApproved_full/{name}_L.png", colors)
     (tmp_path / "camvid/label_colors.txt").write_text("64 128 64\tAnimal\n0 0 0\t\tVoid\n64 192 0\tWall\n")
     return tmp_path / "camvid"
-
-
-@pytest.fixture
-def libmtl(tmp_path: Path) -> Path:
-    """The arrays of MTAN and LibMTL of `nyuv2` and `cityscapes7`: the synthetic scenes 0, 2 and 10 of each split."""
-    ids = np.array([2, 4, 3, 6, 0, 5])
-    for copy in ("nyuv2", "cityscapes7"):
-        for split in ("train", "val"):
-            scenes = SyntheticScenes(split, 12, (48, 64), depth=True, normals=True)  # type: ignore[arg-type]
-            for i in (0, 2, 10):
-                image, semantic, _, maps = scenes.read(i)
-                label = ids[semantic].astype(float)
-                label[-2:] = -1
-                depth = maps["depth"]
-                if copy != "nyuv2":
-                    depth = np.divide(1, depth, out=np.zeros_like(depth), where=depth > 0)
-                arrays = {"image": image / 255, "label": label, "depth": depth[..., None]}
-                if copy == "nyuv2":
-                    arrays["normal"] = maps["normals"]
-                for part, values in arrays.items():
-                    np.save(_parent(tmp_path / f"arrays/{copy}/{split}/{part}/{i}.npy"), values)
-    return tmp_path / "arrays"
 
 
 @pytest.fixture
@@ -161,18 +122,6 @@ def bsds(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.fixture
-def pixel_scenes() -> list[Pixels]:
-    """Synthetic scenes with depth and normals, the last rows of which are void in all labels."""
-    dataset = SyntheticScenes("train", length=7, size=(48, 64), depth=True, normals=True)
-    found = []
-    for index in range(len(dataset)):
-        image, semantic, region, maps = dataset.read(index)
-        semantic[-4:], region[-4:] = 255, 0
-        found.append(Pixels(image, semantic, region, maps))
-    return found
-
-
 LABELS_40 = (21, 11, 5, 59, 894, 1)
 """The labels, of 894, that stand for the classes of synthetic scenes in the fake of NYUv2."""
 
@@ -221,40 +170,6 @@ def _nyu_arrays(pixel_scenes: list[Pixels]) -> dict[str, npt.NDArray[np.generic]
         "depths": (depth + np.float32(1)).transpose(0, 2, 1),
         "rawDepths": depth.transpose(0, 2, 1),
     }
-
-
-@pytest.fixture
-def nyu_copy(tmp_path: Path, pixel_scenes: list[Pixels]) -> Callable[[str], Path]:
-    """Writes a copy of NYUv2: NYUD_MT of Vandenhende, NYUDv2 of ATRC, or the PNG files of VainF's toolkit."""
-
-    def written(kind: str) -> Path:
-        top = tmp_path / kind
-        for i, (image, semantic, _, maps) in enumerate(pixel_scenes):
-            void = semantic == 255
-            split = "test" if i in (2, 5) else "train"
-            colors = np.rint((maps["normals"] + 1) * 127.5)
-            if kind == "toolkit":
-                name = f"{split}/{i + 1:05d}.png"
-                save(top / "image" / name, image)
-                for number in (13, 40):
-                    save(top / f"seg{number}" / name, np.where(void, 255, semantic + number - 13))
-                save(top / "depth" / name, np.rint(maps["depth"] * 1000), np.uint16)
-                save(top / "normal" / name, colors)
-                continue
-            arrays = kind == "NYUD_MT"
-            save(top / "images" / f"{i:04d}.png", image)
-            save(top / "segmentation" / f"{i:04d}.png", np.where(void, 0, semantic + 1))
-            np.save(_parent(top / "depth" / f"{i:04d}.npy"), maps["depth"])
-            if arrays:
-                np.save(_parent(top / "normals" / f"{i:04d}.npy"), maps["normals"])
-            else:
-                save(top / "normals" / f"{i:04d}.png", colors)
-            listed = _parent(top / "gt_sets" / f"{'val' if split == 'test' else 'train'}.txt")
-            with listed.open("a") as file:
-                file.write(f"{i:04d}\n")
-        return top
-
-    return written
 
 
 Scene = Callable[[Split, int], Labels]
