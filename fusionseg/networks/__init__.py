@@ -10,6 +10,7 @@ from fusionseg.networks.fcn import FCN
 from fusionseg.networks.hard_sharing import HardSharing
 from fusionseg.networks.mtan import MTAN
 from fusionseg.networks.pad_net import PADNet
+from fusionseg.networks.segnet import SegNet
 from fusionseg.networks.slim_unet import SlimUnet
 
 __all__ = [
@@ -23,5 +24,6 @@ __all__ = [
     "HardSharing",
     "Network",
     "PADNet",
+    "SegNet",
     "SlimUnet",
 ]

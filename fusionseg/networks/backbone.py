@@ -40,9 +40,9 @@ class Backbone:
             `.safetensors` file or a PyTorch state dict; random where left out.
         decoder: A model of segmentation-models-pytorch (`Unet`, `UnetPlusPlus`, `MAnet`, `Linknet`, `FPN`,
             `PSPNet`, `DeepLabV3`, `DeepLabV3Plus`, `PAN` for sides of 128 or more, `UPerNet`, `Segformer`
-            ...), `SlimUnet` (a U-Net of half the width), `FCN`, or the class path of another such model or of
-            a `Decoder` of your own. `DPT`, which reads the tokens of a transformer besides its features,
-            cannot be built.
+            ...), `SlimUnet` (a U-Net of half the width), `FCN`, `SegNet`, or the class path of another such
+            model or of a `Decoder` of your own. `DPT`, which reads the tokens of a transformer besides its
+            features, cannot be built.
         in_channels: Channels of the image: 3, or RGB and more.
         options: Further arguments of the decoder's class: those of the model in segmentation-models-pytorch
             (`decoder_channels` ...), or those of the `Decoder` and `output_stride`.

@@ -12,7 +12,7 @@ from torch import Tensor
 from fusionseg.data.camvid import CamVid
 
 NAME = "camvid_11"
-SMALL = ["--model.backbone.encoder", "tu-test_efficientnet"]
+SMALL = ["--model.backbone.encoder", "tu-test_efficientnet", "--model.backbone.decoder", "Unet"]
 TRAINING = 367
 WEIGHTS = {
     "Sky": 0.2595,
@@ -108,3 +108,11 @@ def test_the_weights_of_pole_and_road_are_those_of_median_frequency_balancing(da
         assert (abs(balanced[name] / weight - 1) < 2e-4) == (name in ("Pole", "Road"))
         assert abs(by_eigen[name] / weight - 1) > 2e-2
     assert (balanced["SignSymbol"], by_eigen["SignSymbol"]) == pytest.approx((3.8248, 3.8464), rel=1e-4)
+
+
+def test_the_network_is_segnet(protocol: Protocols) -> None:
+    """26 convolutions, those of VGG-16 forth and back (section 3 of the paper); the last is the head's."""
+    network = protocol(NAME, *scenes(12)).model.network
+    convolutions = [module for module in network.modules() if isinstance(module, torch.nn.Conv2d)]
+    assert len(convolutions) == 13 + 13 + 1, "the head is one more"
+    assert not any(isinstance(module, torch.nn.ConvTranspose2d) for module in network.modules())

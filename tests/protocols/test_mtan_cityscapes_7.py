@@ -11,7 +11,7 @@ from torch import Tensor
 
 NAME = "mtan_cityscapes_7"
 SIZE = (128, 256)
-SMALL = ["--model.backbone.encoder", "tu-test_efficientnet"]
+SMALL = ["--model.backbone.encoder", "tu-test_efficientnet", "--model.backbone.decoder", "Unet"]
 TRAINING = 2975
 
 Protocols = Callable[..., Any]

@@ -13,7 +13,7 @@ from torch import Tensor
 
 NAME = "mtan_nyuv2_13"
 SIZE = (288, 384)
-SMALL = ["--model.backbone.encoder", "tu-test_efficientnet"]
+SMALL = ["--model.backbone.encoder", "tu-test_efficientnet", "--model.backbone.decoder", "Unet"]
 TRAINING = 795
 
 Protocols = Callable[..., Any]
@@ -111,3 +111,10 @@ def test_the_loss_of_a_batch_is_that_of_its_authors(protocol: Protocols, libmtl:
         loss, outputs, batch = protocol(NAME, *SMALL, *root, "--data.crop_size", "[32, 32]").step()
         assert outputs["semantic"].shape == (2, 13, 32, 32)
         assert float(loss) == pytest.approx(float(by_model_fit(outputs, batch)), rel=1e-5)
+
+
+def test_the_shared_encoder_is_that_of_segnet(protocol: Protocols) -> None:
+    """Two, two, three, three and three convolutions of 64 to 512 channels (`encoder_block`, `conv_block_enc`)."""
+    network = protocol(NAME, *scenes(4), "--model.extra_heads", "null").model.network
+    widths = [m.out_channels for m in network.encoder.modules() if isinstance(m, torch.nn.Conv2d)]
+    assert widths == [64] * 2 + [128] * 2 + [256] * 3 + [512] * 6
