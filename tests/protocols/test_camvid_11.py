@@ -48,6 +48,7 @@ def test_the_rate_stays_and_validation_comes_each_thousand_iterations(
     assert given.trainer["max_steps"] == 10_000
     assert (len(found) - 1) * batches < 10_000 <= len(found) * batches
     assert abs(given.trainer["check_val_every_n_epoch"] * batches - 1000) < batches / 2
+    assert given.trainer["monitor"] == "val/accuracy", "global accuracy (section 3.3)"
 
 
 def test_momentum_and_weight_decay_are_those_of_the_solver(protocol: Protocols) -> None:

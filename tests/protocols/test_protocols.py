@@ -48,14 +48,6 @@ def test_it_has_a_test_and_a_row_in_the_documentation(path: Path) -> None:
     assert f"| `{path.stem}` |" in DOCS.read_text()
 
 
-@each
-def test_it_parses_and_its_model_builds(path: Path, protocol: Callable[..., Any]) -> None:
-    scenes = ["--data.dataset", "SyntheticScenes", "--data.dataset.length", "4"]
-    model = protocol(path.stem, *scenes).model
-    assert model.tasks
-    assert sum(parameter.numel() for parameter in model.parameters()) > 1e6
-
-
 @pytest.fixture
 def root(path: Path, request: pytest.FixtureRequest) -> str:
     """The folder of a fake of a protocol's data set, in its official layout."""
@@ -66,6 +58,13 @@ def root(path: Path, request: pytest.FixtureRequest) -> str:
     if kind == "NYUv2Copy":
         return str(request.getfixturevalue("nyu_copy")("NYUD_MT"))
     return str(request.getfixturevalue(kind.lower()))
+
+
+@each
+def test_it_parses_and_its_model_builds(path: Path, root: str, protocol: Callable[..., Any]) -> None:
+    model = protocol(path.stem, "--data.dataset.root", root).model
+    assert model.tasks
+    assert sum(parameter.numel() for parameter in model.parameters()) > 1e6
 
 
 @pytest.mark.slow
