@@ -12,6 +12,7 @@ import yaml
 from fusionseg.commands import evaluate, fit
 from fusionseg.config.lightning_messages import quiet
 from fusionseg.data.synthetic import SyntheticScenes
+from fusionseg.engine.evaluation import validation_figures
 from fusionseg.engine.further_metrics import NAMED
 from fusionseg.heads import DepthHead, ExtraHead
 from fusionseg.metrics import (
@@ -49,6 +50,10 @@ def test_further_figures_are_validated_and_the_others_stay(small: Any, datamodul
     assert after["val/accuracy_libmtl"] == after["val/accuracy"]
     assert after["val/depth_abs_error_mtan"] != after["val/depth_abs_error"]
     assert "val/score" in before
+
+
+def test_a_further_figure_may_choose_the_best_epoch(small: Any) -> None:
+    assert "val/miou_mtan" in validation_figures(small(metrics=[MTANSemanticMetrics]))
 
 
 def test_a_metric_may_have_arguments(small: Any) -> None:

@@ -37,7 +37,7 @@ def of_classes(batches: Sequence[Sequence[Pair]], num_classes: int) -> list[floa
     """Mean IoU and accuracy (lines 10 to 32) by counting each pair of classes over all batches."""
     counts = np.zeros((num_classes, num_classes))
     for batch in batches:
-        pred, gt = stacked(batch, "semantic")
+        pred, gt = (labels.numpy() for labels in stacked(batch, "semantic"))
         for i in range(num_classes):
             for j in range(num_classes):
                 counts[i, j] += int(((gt == i) & (pred == j)).sum())
