@@ -10,6 +10,7 @@ from fusionseg.corruptions import CORRUPTIONS
 from fusionseg.data.augmentation import Augmentation
 from fusionseg.data.base import Pixels
 from fusionseg.data.crops import view
+from fusionseg.data.samples import TrainSamples
 from fusionseg.data.synthetic import SyntheticScenes
 from fusionseg.data.warping import warped
 
@@ -416,3 +417,15 @@ def test_without_a_list_of_zooms_views_are_what_they_were() -> None:
 def test_impossible_zooms_and_positions_are_refused(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Augmentation(**arguments)
+
+
+def test_zooms_are_a_function_of_seed_epoch_and_index() -> None:
+    def samples(seed: int) -> TrainSamples:
+        augmentation = Augmentation(zooms=[1.0, 1.2, 1.5], rotation=0.0, depth_by_zoom=True)
+        scenes = SyntheticScenes("train", length=3, size=(48, 64), depth=True)
+        return TrainSamples(scenes, augmentation, (32, 32), seed=seed)
+
+    first, second, other = samples(2), samples(2), samples(3)
+    keys = [(epoch, index) for epoch in range(4) for index in range(3)]
+    assert all(np.array_equal(first[key]["depth"], second[key]["depth"]) for key in reversed(keys))
+    assert any(not np.array_equal(first[key]["depth"], other[key]["depth"]) for key in keys)
