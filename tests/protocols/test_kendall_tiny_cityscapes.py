@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from fusionseg.commands.evaluate import EvaluateCLI
+from fusionseg.commands.evaluate import main as evaluate
 from fusionseg.commands.fit import main
 from fusionseg.config.lightning_messages import quiet
 from fusionseg.data.base import Pixels, SegmentationDataset
@@ -167,6 +168,34 @@ def per_pixel(outputs: dict[str, Tensor], batch: dict[str, Tensor]) -> tuple[flo
     return float(np.mean(cross_entropy)), float(np.mean(l1)), float(np.mean(depth))
 
 
+NO_CLASSES, NO_INSTANCES, NO_DEPTH = (
+    ["--model.semantic_head", "null"],
+    ["--model.region_head", "null"],
+    ["--model.extra_heads", "null"],
+)
+
+
+@pytest.mark.parametrize(
+    ("left_out", "tasks"),
+    [
+        ([*NO_INSTANCES, *NO_DEPTH], ["semantic"]),
+        ([*NO_CLASSES, *NO_DEPTH], ["region"]),
+        ([*NO_CLASSES, *NO_INSTANCES], ["disparity"]),
+        (NO_DEPTH, ["semantic", "region"]),
+        (NO_INSTANCES, ["semantic", "disparity"]),
+        (NO_CLASSES, ["region", "disparity"]),
+    ],
+    ids=lambda value: "+".join(value) if "--" not in value[0] else "",
+)
+def test_tasks_are_left_out_for_the_other_rows_of_table_1(
+    left_out: list[str], tasks: list[str], cityscapes: Path
+) -> None:
+    model: Any = EvaluateCLI([*FIXED, *SMALL, "--data.dataset.root", str(cityscapes), *left_out]).model
+    assert model.tasks == tasks
+    errors = {"region": "instance_error", "disparity": "disparity_abs_error", "semantic": "miou"}
+    assert {errors[task] for task in tasks} == {*errors.values()} & {*model.suite.names}
+
+
 @pytest.mark.parametrize("tasks", ["all", "equal weights", "approximately optimal weights"])
 def test_the_loss_of_a_batch_is_that_of_section_4(tasks: str, cityscapes: Path) -> None:
     args = [*FIXED, *SMALL, "--data.dataset.root", str(cityscapes), "--data.batch_size", "2"]
@@ -235,6 +264,7 @@ def test_errors_in_pixels_are_those_of_table_1_on_a_thousand_random_maps(built: 
     assert errors == pytest.approx(by_hand(pairs), rel=1e-12)
 
 
+@pytest.mark.slow
 def test_a_validated_model_has_the_errors_that_its_losses_are(cityscapes: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     args = ["--config", str(FILE), *SMALL, "--data.workers", "0", "--data.batch_size", "2", "--out", str(out)]
@@ -245,3 +275,7 @@ def test_a_validated_model_has_the_errors_that_its_losses_are(cityscapes: Path, 
     assert figures["val/instance_error"] == pytest.approx(figures["val/loss_region"], rel=1e-4)
     assert figures["val/disparity_abs_error"] == pytest.approx(figures["val/loss_disparity"], rel=1e-4)
     assert 0 <= figures["val/miou"] <= 1
+    evaluate(["--run", str(out), "--data.dataset.root", str(cityscapes)])
+    again = json.loads((out / "evaluation/val.json").read_text())["metrics"]
+    for name in ("miou", "instance_error", "disparity_abs_error"):
+        assert again[name] == pytest.approx(figures[f"val/{name}"], rel=1e-4)
