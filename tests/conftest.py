@@ -48,6 +48,9 @@ multiprocessing.get_context("forkserver").set_forkserver_preload(
 )
 
 
+# until all tests are collected, for the garbage collector would look through all that they import again and again
+gc.disable()
+
 NATIVE = re.compile("compiled|half_precision|bf16|fp16")
 """Names of tests whose arithmetic depends on what the processor has."""
 
@@ -63,6 +66,7 @@ def pytest_collection_finish() -> None:
     """Spares the garbage collector what the modules of the tests hold."""
     gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(autouse=True)

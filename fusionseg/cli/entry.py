@@ -17,6 +17,7 @@ from typing import NoReturn
 
 import fusionseg.commands
 from fusionseg.config.errors import IN_WORKER, UsageError, UserError, in_own_code
+from fusionseg.config.imports import uncollected
 from fusionseg.config.remedies import is_out_of_memory, remedied
 from fusionseg.config.type_names import nearest
 
@@ -44,7 +45,9 @@ def run(name: str, args: Sequence[str] | None = None) -> NoReturn:
     def command(args: Sequence[str]) -> None:
         if name not in commands():
             raise UsageError(f"no command {name!r}{nearest(name, commands())}")
-        importlib.import_module(f"fusionseg.commands.{name}").main(args)
+        with uncollected():
+            module = importlib.import_module(f"fusionseg.commands.{name}")
+        module.main(args)
 
     guarded(command, sys.argv[1:] if args is None else args)
 

@@ -15,6 +15,8 @@ import sys
 from contextlib import suppress
 from typing import Any
 
+from fusionseg.config.imports import uncollected
+
 PARTS = ("commands.fit", "commands.evaluate")
 PR_SET_PDEATHSIG = 1
 LIBC: Any = ctypes.CDLL(None) if sys.platform == "linux" else None
@@ -35,9 +37,10 @@ def import_all() -> None:
     modules: dict[str, Any] = sys.modules
     modules["wandb"] = None
     try:
-        for part in PARTS:
-            importlib.import_module(f"fusionseg.{part}")
-        importlib.import_module("segmentation_models_pytorch")
+        with uncollected():
+            for part in PARTS:
+                importlib.import_module(f"fusionseg.{part}")
+            importlib.import_module("segmentation_models_pytorch")
     finally:
         del modules["wandb"]
 
