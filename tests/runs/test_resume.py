@@ -90,10 +90,16 @@ class Runs:
         self.folder = folder
 
     def __call__(
-        self, name: str, kills: Kills | None = None, model: Any = None, minutes: float = 0, **options: Any
+        self,
+        name: str,
+        kills: Kills | None = None,
+        model: Any = None,
+        minutes: float | None = None,
+        **options: Any,
     ) -> Path:
-        """The folder of a run; `kills` tells where the process ends."""
+        """The folder of a run; `kills` tells where the process ends, to which there is a checkpoint of every step."""
         seed_everything(0)
+        minutes = (0 if kills else 60) if minutes is None else minutes
         scenes = partial(SyntheticScenes, length=9, size=(32, 32), **options.pop("labels", {}))
         data = SegmentationDataModule(
             scenes, batch_size=2, crop_size=(32, 32), workers=options.pop("workers", 0)
