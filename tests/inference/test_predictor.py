@@ -280,7 +280,6 @@ def test_the_lines_of_the_documentation_run(page: str, trained: Path, scene: np.
 @pytest.mark.parametrize(
     "words",
     [
-        ("--tile", "64", "--overlap", "32"),
         ("--tta", "flip,1.5"),
         ("--tile", "96", "--overlap", "32", "--tta", "flip"),
     ],

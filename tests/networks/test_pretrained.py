@@ -261,8 +261,7 @@ def test_weights_are_those_of_the_network_and_not_of_balancers_and_losses(
     assert "initialized" not in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("save", [torch.save, save_file])
-@pytest.mark.parametrize("auxiliary", [True, False])
+@pytest.mark.parametrize(("save", "auxiliary"), [(torch.save, True), (save_file, False)])
 def test_torchvision_s_fcn_loads_whole(auxiliary: bool, save: Save, tmp_path: Path) -> None:
     theirs = fcn_resnet50(weights=None, weights_backbone=None, num_classes=5, aux_loss=auxiliary)
     save(theirs.state_dict(), path := tmp_path / f"fcn{'.pth' if save is torch.save else '.safetensors'}")

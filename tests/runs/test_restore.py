@@ -52,7 +52,7 @@ def module() -> FusionModule:
         semantic_head=partial(SemanticHead, losses=losses, dropout=0.2),
         region_head=partial(CenterOffsetHead, sigma=5.0),
         network=partial(HardSharing, shared_decoder=False),
-        backbone=Backbone(decoder="FPN", options={"decoder_pyramid_channels": 64}),
+        backbone=Backbone("tu-test_efficientnet", decoder="FPN", options={"decoder_pyramid_channels": 64}),
         optimizer=partial(SGD, lr=0.1, momentum=0.9),
         schedule=partial(StepLR, step_size=3),
         encoder_lr=0.5,
@@ -95,7 +95,10 @@ def test_a_checkpoint_alone_rebuilds_what_python_built(checkpoint: Path, scenes:
     load_state(model, checkpoint)
     again = FusionModule.load_from_checkpoint(checkpoint, weights_only=True)
     assert str(again.network) == str(model.network)
-    assert_within(dict(model.hparams) | {"backbone": {"decoder": "FPN"}}, again.hparams)
+    assert_within(
+        dict(model.hparams) | {"backbone": {"encoder": "tu-test_efficientnet", "decoder": "FPN"}},
+        again.hparams,
+    )
     assert (again.objective.weights, again.encoder_lr) == ({"semantic": 0.25, "region": 1.0}, 0.5)
     optimizer = again.optimizer(again.parameters())
     assert isinstance(optimizer, SGD)
@@ -156,7 +159,7 @@ def test_a_run_folder_knows_its_model_s_class(tmp_path: Path, monkeypatch: pytes
 
 
 def test_a_checkpoint_of_another_architecture_is_refused(checkpoint: Path) -> None:
-    other = FusionModule(CLASSES, region_head=None, backbone=Backbone(decoder="FPN"))
+    other = FusionModule(CLASSES, region_head=None, backbone=Backbone("tu-test_efficientnet", decoder="FPN"))
     with pytest.raises(
         WeightsError, match=r"best.ckpt is of another architecture .* \(\d+ differences\): .* is missing"
     ):
@@ -165,11 +168,13 @@ def test_a_checkpoint_of_another_architecture_is_refused(checkpoint: Path) -> No
 
 def test_a_checkpoint_of_another_number_of_classes_is_refused(tmp_path: Path) -> None:
     few = type(CLASSES)(("a", "b"), ((0, 0, 0),) * 2)
-    path = saved(FusionModule(few, backbone=Backbone(decoder="FPN")), tmp_path / "few.ckpt")
+    path = saved(
+        FusionModule(few, backbone=Backbone("tu-test_efficientnet", decoder="FPN")), tmp_path / "few.ckpt"
+    )
     with pytest.raises(
         WeightsError, match=r"2 differences\): .*weight is \(2, 128, 1, 1\) there and \(6, 128, 1, 1\) here"
     ):
-        load_state(FusionModule(CLASSES, backbone=Backbone(decoder="FPN")), path)
+        load_state(FusionModule(CLASSES, backbone=Backbone("tu-test_efficientnet", decoder="FPN")), path)
 
 
 def test_files_that_are_no_checkpoints_are_refused(checkpoint: Path, tmp_path: Path) -> None:
