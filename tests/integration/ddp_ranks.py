@@ -242,6 +242,7 @@ def rank_of_two(folder: Path, cases: list[str], rank: int, port: int) -> None:
 
 def main(folder: Path, cases: list[str]) -> None:
     torch.set_num_threads(1)
+    gc.freeze()  # or each collection after a training looks through all that is imported
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

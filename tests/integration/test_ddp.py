@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,18 +15,16 @@ from fusionseg.balancing import Balancer, GradientBalancer
 from fusionseg.heads import BoundaryHead, CenterOffsetHead, MaskRCNNHead, RegionHead
 
 SMALL = "tu-test_efficientnet"
-FAST = (
+TWO = "semantic+boundary fixed double"
+NAMED = {"boundary": BoundaryHead, "center": CenterOffsetHead, "boxes": MaskRCNNHead}
+REGIONS = {*NAMED, *(kind.__name__ for kind in RegionHead.__subclasses__() if kind.__name__ in heads.__all__)}
+REGIONS -= {kind.__name__ for kind in NAMED.values()}
+CASES = (
     "tu-test_resnet Unet semantic+boundary fixed l1",
     f"{SMALL} DeepLabV3Plus semantic fixed",
     "efficientnet-b0 PSPNet semantic+boundary local held",
     f"{SMALL} Unet semantic+boundary fixed double MGDA:branch apart",
     f"{SMALL} Unet semantic+boundary+depth+normals fixed double MGDA:branch apart",
-)
-TWO = "semantic+boundary fixed double"
-NAMED = {"boundary": BoundaryHead, "center": CenterOffsetHead, "boxes": MaskRCNNHead}
-REGIONS = {*NAMED, *(kind.__name__ for kind in RegionHead.__subclasses__() if kind.__name__ in heads.__all__)}
-REGIONS -= {kind.__name__ for kind in NAMED.values()}
-MATRIX = (
     *(f"{SMALL} FPN {name} fixed double" for name in sorted(REGIONS - NAMED.keys())),
     # batch norms of pyramids see a value of each image, and those of an encoder many
     "tu-test_resnet Unet semantic+boundary synced double held",
@@ -53,7 +50,6 @@ MATRIX = (
         )
     ),
 )
-WIDE = tuple(case for case in MATRIX if case not in FAST)
 
 
 class Runs(NamedTuple):
@@ -63,48 +59,38 @@ class Runs(NamedTuple):
     two: list[dict[str, Any]]
 
 
-def trained(folder: Path, cases: tuple[str, ...]) -> dict[str, Runs]:
+def trained(folder: Path) -> dict[str, Runs]:
     env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
-    command = [sys.executable, str(Path(__file__).with_name("ddp_ranks.py")), str(folder), *cases]
+    command = [sys.executable, str(Path(__file__).with_name("ddp_ranks.py")), str(folder), *CASES]
     done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=1100)
     assert done.returncode == 0, done.stderr
     assert "find_unused_parameters" not in done.stderr
     names = ("1-0", "2-0", "2-1")
     found = {
         case: [torch.load(folder / f"{case}-{name}.pt", weights_only=True) for name in names]
-        for case in cases
+        for case in CASES
     }
     return {case: Runs(one, two) for case, (one, *two) in found.items()}
 
 
 @pytest.fixture(scope="module")
-def fast(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Runs]:
-    return trained(tmp_path_factory.mktemp("fast"), FAST)
-
-
-@pytest.fixture(scope="module")
-def wide(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Runs]:
-    return trained(tmp_path_factory.mktemp("wide"), WIDE)
+def all_runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Runs]:
+    return trained(tmp_path_factory.mktemp("ranks"))
 
 
 @pytest.fixture
-def runs(case: str, request: pytest.FixtureRequest) -> Runs:
-    found: dict[str, Runs] = request.getfixturevalue("fast" if case in FAST else "wide")
-    return found[case]
+def runs(case: str, all_runs: dict[str, Runs]) -> Runs:
+    return all_runs[case]
 
 
 def cases(*words: str, without: str = "") -> pytest.MarkDecorator:
-    """The cases with all of some words, the wide ones marked as slow."""
-
-    def chosen(names: tuple[str, ...]) -> Iterator[str]:
-        return (name for name in names if set(words) <= set(name.split()) and without not in name.split())
-
-    slow = (pytest.param(name, marks=pytest.mark.slow) for name in chosen(WIDE))
-    return pytest.mark.parametrize("case", [*chosen(FAST), *slow])
+    """The cases with all of some words, marked as slow: two ranks are started once for all of them."""
+    chosen = (case for case in CASES if set(words) <= set(case.split()) and without not in case.split())
+    return pytest.mark.parametrize("case", [pytest.param(case, marks=pytest.mark.slow) for case in chosen])
 
 
 def test_every_balancer_that_remembers_or_draws_is_among_them() -> None:
-    words = {word.partition(":")[0] for case in (*FAST, *MATRIX) for word in case.split()}
+    words = {word.partition(":")[0] for case in CASES for word in case.split()}
     kinds = [getattr(balancing, name) for name in balancing.__all__]
     for kind in kinds:
         if kind in (Balancer, GradientBalancer, balancing.TorchJDWeighting):
