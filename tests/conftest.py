@@ -99,7 +99,14 @@ with_room.__code__ = with_room.__code__.replace(co_stacksize=2**16)
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> object:
-    """Runs a test and its fixtures as pytest does, but with room for their frames."""
+    """Runs a test and its fixtures as pytest does, but with room for their frames.
+
+    Of one function no more than eight graphs are compiled in a process, whichever tests it was given.
+    """
+    if "compiled" in item.name:
+        import torch
+
+        torch.compiler.reset()
     own: Any = item.config.pluginmanager.getplugin("runner")
     return with_room(partial(own.pytest_runtest_protocol, item, nextitem))
 
@@ -117,18 +124,11 @@ def fixed_chance(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PL_GLOBAL_SEED", raising=False)
 
 
-@pytest.fixture(autouse=True)
-def nothing_compiled(request: pytest.FixtureRequest) -> None:
-    """Of one function no more than eight graphs are compiled in a process, whichever tests it was given."""
-    if "compiled" in request.node.name:
-        import torch
-
-        torch.compiler.reset()
-
-
-@pytest.fixture(autouse=True)
-def no_tracking(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("WANDB_MODE", "disabled")
+@pytest.fixture(autouse=True, scope="session")
+def no_tracking() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WANDB_MODE", "disabled")
+        yield
 
 
 @pytest.fixture(autouse=True)
