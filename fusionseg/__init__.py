@@ -4,15 +4,27 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from fusionseg.classification import ClassificationModule
+    from fusionseg.data.classification_datamodule import ClassificationDataModule
     from fusionseg.data.datamodule import SegmentationDataModule
     from fusionseg.inference.inputs import PhotoWithDepth
     from fusionseg.inference.predictor import Predictor
     from fusionseg.module import FusionModule
     from fusionseg.trainer import Trainer
 
-__all__ = ["FusionModule", "PhotoWithDepth", "Predictor", "SegmentationDataModule", "Trainer"]
+__all__ = [
+    "ClassificationDataModule",
+    "ClassificationModule",
+    "FusionModule",
+    "PhotoWithDepth",
+    "Predictor",
+    "SegmentationDataModule",
+    "Trainer",
+]
 
 _HOMES = {
+    "ClassificationDataModule": "data.classification_datamodule",
+    "ClassificationModule": "classification",
     "FusionModule": "module",
     "PhotoWithDepth": "inference.inputs",
     "Predictor": "inference.predictor",

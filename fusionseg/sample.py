@@ -3,13 +3,13 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 VOID = 255
-"""Class id of pixels that have no semantic label; a data set has at most 255 classes."""
+"""Class id of pixels that have no semantic label; a data set has at most 255 classes of pixels."""
 
 Sample: TypeAlias = dict[str, Any]
 """An item of a dataset; a batch is the same with a leading dimension B.
@@ -23,6 +23,8 @@ key         shape      dtype                              meaning
 `depth`     (H, W)     float32                            meters, 0 where invalid (only some data sets)
 `disparity` (H, W)     float32                            pixels, 0 where invalid (only some data sets)
 `normals`   (3, H, W)  float32                            unit vectors (x right, y down, z away), 0: invalid
+`scene`     (C,)       float32 in [0, 1]                  which classes the image shows (only where labels are
+                                                          of whole images: no label maps then)
 `name`      -          str                                unique in its split
 `index`     -          int, evaluation only               what to ask `dataset.truth` for
 ==========  =========  =================================  =================================================
@@ -49,6 +51,8 @@ class Classes:
         region: What a region is in this data set, in a few words, with the background where that is one.
         ids: Ids of the classes in the data set's own files, where they differ from 0, 1, 2 ... (COCO's
             categories).
+        per_image: How many classes the label of a whole image names: exactly `one`, or `any` number. None
+            where labels are maps, which have at most 255 classes.
 
     Raises:
         ValueError: If the number of classes, colors or ids is wrong, two names are equal, or a color or thing
@@ -60,13 +64,14 @@ class Classes:
     things: tuple[int, ...] = ()
     region: str = "a set of pixels that belong together"
     ids: tuple[int, ...] = ()
+    per_image: Literal["one", "any"] | None = None
 
     def __post_init__(self) -> None:
         # a checkpoint gives lists
         for name in ("names", "things", "ids"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
         object.__setattr__(self, "colors", tuple((r, g, b) for r, g, b in self.colors))
-        if not 1 <= len(self.names) <= VOID:
+        if not self.names or (self.per_image is None and len(self.names) > VOID):
             raise ValueError(f"a data set needs 1 to {VOID} classes, found {len(self.names)}")
         if twice := [name for name, count in Counter(self.names).items() if count > 1]:
             raise ValueError(f"expected classes of different names, found {', '.join(map(str, twice))} twice")
@@ -129,7 +134,8 @@ class Truth:
             scored.
         maps: Labels of further kinds by their task's name, such as `depth` (H, W) float32 in meters, 0 where
             invalid, `disparity` (H, W) float32 in pixels, 0 where invalid, or `normals` (3, H, W) float32,
-            the zero vector where invalid.
+            the zero vector where invalid; `scene` (C,), which classes the image shows, where it has a label
+            as a whole.
     """
 
     semantic: IntMap

@@ -257,6 +257,48 @@ def datamodule() -> "Callable[..., SegmentationDataModule]":
     return data
 
 
+@pytest.fixture(scope="session")
+def write_classes() -> Callable[..., Path]:
+    """Writes grey images of 28 x 28 pixels in folders of their classes, dark, light and striped ones."""
+    from PIL import Image
+
+    def written(root: Path, each: int = 6, divided: bool = True) -> Path:
+        rng = np.random.default_rng(0)
+        for split in ("train", "val", "test") if divided else ("",):
+            for i, kind in enumerate(("dark", "light", "striped")):
+                folder = root / split / kind
+                folder.mkdir(parents=True)
+                for number in range(each):
+                    image = rng.normal((60, 190, 125)[i], 20, (28, 28))
+                    if kind == "striped":
+                        image += np.where(np.arange(28) % 4 < 2, 60, -60)
+                    Image.fromarray(image.clip(0, 255).astype(np.uint8)).save(folder / f"{number}.png")
+        return root
+
+    return written
+
+
+@pytest.fixture
+def class_folders(write_classes: Callable[..., Path], tmp_path: Path) -> Callable[..., Path]:
+    """Writes such images into a folder of the test's own."""
+    return partial(write_classes, tmp_path / "patterns")
+
+
+@pytest.fixture
+def class_table() -> Callable[[Path], Path]:
+    """Writes a table of the images of such folders, of which the even ones are also called even."""
+
+    def written(folder: Path) -> Path:
+        lines = ["image,label,split"]
+        for path in sorted(folder.rglob("*.png")):
+            split, kind, name = path.relative_to(folder).parts
+            lines.append(f"{split}/{kind}/{name},{kind}{';even' if int(path.stem) % 2 == 0 else ''},{split}")
+        (folder / "table.csv").write_text("\n".join(lines))
+        return folder / "table.csv"
+
+    return written
+
+
 @pytest.fixture
 def plan(tmp_path: Path) -> "Callable[..., pl.Trainer]":
     """A plain trainer of Lightning's, without anything around it."""

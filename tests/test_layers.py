@@ -14,6 +14,7 @@ LAYERS = [
     "trainer",
     "callbacks",
     "runs",
+    "classification",
     "module untrained",
     "engine",
     "networks",
@@ -27,8 +28,8 @@ LAYERS = [
 """From top to bottom; the entry point is apart, because it imports commands by name."""
 
 SHARED = {
-    "heads": "base dense limits positive ranges region region_targets region_decoding region_graph region_clustering region_embeddings "
-    "query_decoder query_target query_loss query_decoding "
+    "heads": "base dense limits positive ranges region region_targets region_decoding region_graph region_clustering "
+    "region_embeddings query_decoder query_target query_loss query_decoding scene "
     "region_boxes region_proposals region_samples region_rois region_pasting",
     "losses": "base additive parts enlarging",
     "balancing": "base gradient branch simplex task_adam checks",
@@ -37,13 +38,13 @@ SHARED = {
     "data": "base file_dataset layout downloads subset samples augmentation components samplers cache checks "
     "merged_classes surfaces declaration label_statistics mapped_classes photo_notices late_loader corrupting view_changes warping "
     "folds nyu_metadata nyu_copies voc_classes camvid_frames cityscapes_files cityscapes_labels normal_axes "
-    "class_draw crops input_size light room rounding sampling shares",
-    "networks": "base backbone decoder depthwise encoder layout pretrained pyramid stages",
+    "class_draw crops input_size light room rounding sampling shares splits image_classes class_samples",
+    "networks": "base backbone decoder depthwise encoder layout pretrained pyramid small_cnn stages",
     "untrained": "base felzenszwalb",
 }
 """The files that others of their package may import; the other files are one part each."""
 
-ASSEMBLED = {"__init__", "suite", "datamodule"}
+ASSEMBLED = {"__init__", "suite", "datamodule", "classification_datamodule"}
 """The files that put the parts of their package together."""
 
 OWNERS = {

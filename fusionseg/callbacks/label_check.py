@@ -49,12 +49,13 @@ class LabelCheck(Callback):
         if trainer.ckpt_path or count is None or not isinstance(pl_module, FusionModule):
             return
         weights = pl_module.objective.weights
+        classes = pl_module.classes
+        whole = ("scene",) if classes.per_image else ()  # of which the dataset knows all labels
         needed = {
             task: head.learns_from
             for task, head in pl_module.heads.items()
-            if weights[task] and head.learns_from
+            if weights[task] and head.learns_from and task not in whole
         }
-        classes = pl_module.classes
         start = time.monotonic()
 
         def enough(sample: LabelStatistics) -> bool:

@@ -10,7 +10,7 @@ from fusionseg.files.images import write_png
 from fusionseg.runs.folder import RunFolder
 from fusionseg.runs.wandb_pictures import log_panel, log_pictures
 from fusionseg.sample import Classes, Picture, Prediction, Sample, Truth
-from fusionseg.visualize import legend, panel, photo, sample_row
+from fusionseg.visualize import caption, legend, panel, photo, sample_row
 
 
 class Pictures(Callback):
@@ -57,7 +57,9 @@ class Pictures(Callback):
             sample_row(photo, truth, prediction, classes, tasks) for photo, truth, prediction in self.seen
         ]
         shown = [m for _, t, p in self.seen for m in (t.semantic, p.get("semantic")) if m is not None]
-        picture = panel(rows, [p.name for _, _, p in self.seen], legend(shown, classes))
+        captions = [caption(prediction, truth, classes) for _, truth, prediction in self.seen]
+        maps = any(len(row) > 1 for row in rows)
+        picture = panel(rows, captions, legend(shown, classes) if maps else None)
         write_png(RunFolder(trainer.default_root_dir).picture(trainer.current_epoch), picture)
         log_pictures(trainer.loggers, "val/pictures", self.seen, classes, trainer.current_epoch)
         log_panel(trainer.loggers, "val/panel", picture, trainer.current_epoch)

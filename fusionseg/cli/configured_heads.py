@@ -1,5 +1,6 @@
 """The heads that a configuration declares for a model, without the model's network."""
 
+import inspect
 from collections.abc import Callable
 from typing import Any, get_type_hints
 
@@ -16,7 +17,7 @@ WEIGHTS = ("alpha", "beta", "gamma")
 
 
 def configured_heads(model: Namespace, classes: int) -> dict[str, Callable[[Any], Head]]:
-    """The recipe of the head of each task; none for a model of another kind than `FusionModule`.
+    """The recipe of the head of each task; none for a model with other arguments than a `FusionModule`.
 
     Args:
         model: The model's settings, parsed: `class_path` and `init_args`.
@@ -25,7 +26,11 @@ def configured_heads(model: Namespace, classes: int) -> dict[str, Callable[[Any]
     Raises:
         UserError: If they make no model.
     """
-    if not issubclass(imported(model.class_path), FusionModule):
+    kind = imported(model.class_path)
+    if (
+        not issubclass(kind, FusionModule)
+        or not {*HEADS, *WEIGHTS} <= inspect.signature(kind).parameters.keys()
+    ):
         return {}
     hints = get_type_hints(FusionModule.__init__)
     parser = ArgumentParser(exit_on_error=False)

@@ -66,11 +66,13 @@ def manual(options: type) -> str:
     """
     sections = {
         "Command:": {**settings(options), **ALSO},
-        "Model (--model.help FusionModule tells more):": {
+        "Model (--model.help FusionModule or ClassificationModule tells more):": {
             **settings(FusionModule, "model.", ("classes", "backbone")),
             **settings(Backbone, "model.backbone."),
         },
-        "Data (--data.help SegmentationDataModule tells more):": settings(SegmentationDataModule, "data."),
+        "Data (--data.help SegmentationDataModule or ClassificationDataModule tells more):": settings(
+            SegmentationDataModule, "data."
+        ),
         "Trainer:": {**settings(Trainer, "trainer."), **dict([LIGHTNINGS])},
     }
     lines = [USAGE, "", *wrapped(ABOUT)]

@@ -27,7 +27,10 @@ from fusionseg.data.datamodule import SegmentationDataModule
 from fusionseg.module import FusionModule
 from fusionseg.trainer import Trainer
 
-CATALOGUE = ("heads", "networks", "balancing", "data", "losses", "engine.optimization", "callbacks")
+CATALOGUE = (
+    *("heads", "networks", "balancing", "data", "losses", "engine.optimization", "callbacks"),
+    "classification",
+)
 """Packages whose classes the command line knows by their short names."""
 
 OPTIONS = ("config", "out", "resume", "weights", "wandb", "trust")

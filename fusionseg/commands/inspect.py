@@ -13,6 +13,7 @@ from fusionseg.cli.fusion_cli import FusionCLI
 from fusionseg.cli.help import options_manual
 from fusionseg.config.errors import UsageError
 from fusionseg.config.recipe import made
+from fusionseg.data.classification_datamodule import ClassificationDataModule
 from fusionseg.data.datamodule import SegmentationDataModule
 from fusionseg.inspection.build import check_out, folder_of, write
 from fusionseg.inspection.chosen_heads import chosen_heads
@@ -73,8 +74,10 @@ def main(args: Sequence[str]) -> None:
     for name in ("images", "limit"):
         if given[name] is not None and given[name] < 1:
             raise UsageError(f"expected at least 1 image, found {given[name]}", name)
-    if not isinstance(data, SegmentationDataModule):
+    if not isinstance(data, SegmentationDataModule) or isinstance(data, ClassificationDataModule):
         raise UsageError(f"expected a SegmentationDataModule, found {type(data).__name__}", "data")
+    if data.classes.per_image:
+        raise UsageError("expected data with label maps, found labels of whole images", "data.dataset")
     recipe = data.hparams["dataset"]
     out = given.out or Path("inspect") / (folder_of(recipe) or made(data.dataset).__name__)
     check_out(out, recipe)

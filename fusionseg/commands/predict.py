@@ -20,9 +20,10 @@ if TYPE_CHECKING:
 
 ABOUT = """Writes for each image a semantic PNG (palette), a region PNG (16 bit), a panoptic PNG and an
 overlay, on the grid of the stored pixels; for all images together COCO panoptic JSON, COCO instances JSON
-with polygons, a table of segments (segments.csv), and in scenes.json how likely each shows each class.
-predictions.jsonl records what is done: the same command goes on after an interruption. With --windows
-TIFF files of any size are answered in windows, and semantic/ and region/ (32 bit) are TIFF files too."""
+with polygons, a table of segments (segments.csv), and in scenes.json and scenes.csv how likely each shows
+each class, which is all that a classifier (ClassificationModule) answers. predictions.jsonl records what
+is done: the same command goes on after an interruption. With --windows TIFF files of any size are
+answered in windows, and semantic/ and region/ (32 bit) are TIFF files too."""
 
 
 FURTHER = ("probabilities", "soft", "entropy")

@@ -86,6 +86,7 @@ def record(part: Any, arguments: Mapping[str, object]) -> None:
         ValueError: If an argument cannot be stored without code, such as a lambda.
     """
     recipe = {name: plain(value) for name, value in arguments.items() if name not in ("self", "__class__")}
+    part.hparams.clear()  # of those of a base class, whose constructor recorded its own
     recipe["_instantiator"] = "lightning.pytorch.cli.instantiate_module"
     part.save_hyperparameters(recipe, logger=False)
 

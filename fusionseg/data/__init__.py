@@ -4,14 +4,15 @@ A dataset is a subclass of `SegmentationDataset`, one split of some images with 
 `FileDataset`, where each image is a photo with label files. `CamVid`, `CamVid32`, `Cityscapes`,
 `CocoPanoptic`, `PascalVOC`, `ADE20K`, `PascalContext`, `NYUv2`, `StanfordBackground`, `BSDS500` and
 `DSB2018` read the official layouts of these data sets, `NYUv2Copy` and `LibMTLArrays` read copies that
-papers use, `Folder` reads images of your own, and `SyntheticScenes` draws scenes without any files.
+papers use, `Folder` reads images of your own, `ClassFolders` and `ClassTable` those with labels of whole
+images, and `SyntheticScenes` draws scenes without any files.
 `MixtureDataset` mixes several datasets, `RGBD` makes depth a channel of the images of one, and `Subset`
 selects images of one. `Augmentation` makes the random views to train on, and `RandomCorruption`,
 `RandomErasing`, `CopyPaste` and `TorchvisionTransform` are what it may do besides. `BalancedSampling` and
 `RepeatFactorSampling` show images with rare classes more often.
 
-`fusionseg.SegmentationDataModule` makes batches of any of them. It is not here because it imports Lightning,
-which nothing in this package needs.
+`fusionseg.SegmentationDataModule` and `fusionseg.ClassificationDataModule` make batches of any of them. They
+are not here because they import Lightning, which nothing in this package needs.
 
 Examples:
     >>> from fusionseg.data import SyntheticScenes
@@ -29,6 +30,8 @@ from fusionseg.data.bsds500 import BSDS500
 from fusionseg.data.camvid import CamVid
 from fusionseg.data.camvid32 import CamVid32
 from fusionseg.data.cityscapes import Cityscapes
+from fusionseg.data.class_folders import ClassFolders
+from fusionseg.data.class_table import ClassTable
 from fusionseg.data.coco_panoptic import CocoPanoptic
 from fusionseg.data.copy_paste import CopyPaste
 from fusionseg.data.dsb2018 import DSB2018
@@ -61,6 +64,8 @@ __all__ = [
     "CamVid",
     "CamVid32",
     "Cityscapes",
+    "ClassFolders",
+    "ClassTable",
     "CocoPanoptic",
     "CopyPaste",
     "FileDataset",

@@ -195,7 +195,7 @@ class Augmentation:
         return warp, warped(semantic, warp, place[0], cv2.INTER_NEAREST, (VOID,))
 
     def color(self, image: Photo, rng: np.random.Generator) -> Photo:
-        """The image with its first three channels in another light."""
+        """The image with its first three channels, or its only one, in another light."""
         spread = np.array([self.brightness, self.contrast, self.saturation, self.hue])
         if not spread.any():
             return image

@@ -167,10 +167,16 @@ class SegmentationDataset(ABC):
         """The labels alone; a dataset of files overrides this to read them without decoding the photo."""
         return Labels(*self.read(index)[1:])
 
+    def shown(self, index: int) -> npt.NDArray[np.float32] | None:
+        """Which classes the image shows (C,), 1 or 0, by a label of the whole image; None without one."""
+        return None
+
     def truth(self, index: int) -> Truth:
         """The labels that predictions are scored against, at the size of the label file."""
         labels = self.labels(index)
-        return Truth(labels.semantic, labels.region, maps=channels_first(labels.maps))
+        shown = self.shown(index)
+        maps = channels_first(labels.maps) | ({} if shown is None else {"scene": shown})
+        return Truth(labels.semantic, labels.region, maps=maps)
 
     def annotation(self, index: int, rng: np.random.Generator) -> npt.NDArray[np.uint16] | None:
         """The regions (H, W) of one of several annotators, for training; None if there is only one annotator.

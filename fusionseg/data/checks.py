@@ -102,6 +102,12 @@ def check_part_values(
         raise DataError(f"expected an epoch_length above 0, found {epoch_length}")
 
 
+def check_part_maps(parts: Mapping[str, SegmentationDataset]) -> None:
+    """Raises a DataError unless the labels of all parts of a mixture are maps."""
+    if whole := [name for name, part in parts.items() if part.classes.per_image]:
+        raise DataError(f"expected parts with label maps, found labels of whole images in {', '.join(whole)}")
+
+
 def equal_share(batch_size: int, ranks: int) -> int:
     """The samples of a step on each of the ranks.
 

@@ -61,6 +61,9 @@ class SegmentationDataModule(LightningDataModule):
         ValueError: An argument is out of its range.
     """
 
+    train_samples: Callable[..., TrainSamples] = TrainSamples
+    evaluation_samples: Callable[..., EvaluationSamples] = EvaluationSamples
+
     def __init__(
         self,
         dataset: Callable[[Split], SegmentationDataset] = SyntheticScenes,
@@ -160,7 +163,8 @@ class SegmentationDataModule(LightningDataModule):
                 f"expected at least one batch of {self.batch_size} training images, found {length} "
                 f"(fraction {self.fraction:g}): lower data.batch_size or raise data.fraction"
             )
-        samples = TrainSamples(dataset, self.augmentation, self.crop_size, self.scale, self.seed, self.resize)
+        seen = (self.augmentation, self.crop_size, self.scale, self.seed, self.resize)
+        samples = self.train_samples(dataset, *seen)
         keys = TrainOrder(length, share, rank, world_size, self.seed, self._done, order)
         return training_loader(samples, keys, share, self._processes, is_on_gpu(self.trainer))
 
@@ -247,5 +251,5 @@ class SegmentationDataModule(LightningDataModule):
                 f"expected at least one {split} image for each of {world_size} ranks, found {len(dataset)}"
             )
         order = EvaluationOrder(len(dataset), rank, world_size, self.eval_batch_size, dataset.image_size)
-        samples = EvaluationSamples(dataset, self.scale, self.resize)
+        samples = self.evaluation_samples(dataset, self.scale, self.resize)
         return evaluation_loader(samples, order, self._processes, is_on_gpu(self.trainer))

@@ -12,7 +12,7 @@ from fusionseg.data.components import REGION, components
 from fusionseg.data.declaration import declaration
 from fusionseg.data.file_dataset import FileDataset
 from fusionseg.data.layout import check_layout, check_matched, class_map, names_in, region_map
-from fusionseg.data.subset import drawn
+from fusionseg.data.splits import drawn_splits
 from fusionseg.files.archives import tree
 from fusionseg.files.images import LABEL_SUFFIXES
 from fusionseg.files.matching import by_stem, some
@@ -84,7 +84,8 @@ class Folder(FileDataset):
             check_matched(self.photos, files, self.root / part, self.root / "images")
         splits = _listed_splits(self.root, set(self.photos))
         if not splits:
-            splits = _drawn_splits(self.root, list(self.photos), val_fraction, test_fraction)
+            remedy = "change the fractions or write {split}.txt"
+            splits = drawn_splits(self.root, list(self.photos), val_fraction, test_fraction, remedy)
         self.names = splits.get(split, [])
         if not self.names:
             raise DataError(
@@ -139,33 +140,4 @@ def _listed_splits(root: ReadablePath, known: set[str]) -> dict[str, list[str]]:
                     f"{split}.txt"
                 )
             owners[name] = split
-    return splits
-
-
-def _drawn_splits(
-    root: ReadablePath, names: list[str], val_fraction: float, test_fraction: float
-) -> dict[str, list[str]]:
-    """The names of the images of each split, each drawn by its own hash, whatever other names there are.
-
-    Raises:
-        DataError: A split is empty whose fraction is above 0.
-        ValueError: The fractions leave no images to train on.
-    """
-    if min(val_fraction, test_fraction) < 0 or val_fraction + test_fraction >= 1:
-        raise ValueError(
-            f"expected fractions that leave images to train on, found {val_fraction} + {test_fraction}"
-        )
-    position = {name: drawn(name) for name in names}
-    end = test_fraction + val_fraction
-    splits = {
-        "test": [name for name in names if position[name] < test_fraction],
-        "val": [name for name in names if test_fraction <= position[name] < end],
-        "train": [name for name in names if end <= position[name]],
-    }
-    for split, fraction in {"test": test_fraction, "val": val_fraction, "train": 1}.items():
-        if fraction and not splits[split]:
-            raise DataError(
-                f"expected images in every split that is drawn by name, found none to {split} on among "
-                f"{len(names)} in {root}: change the fractions or write {split}.txt"
-            )
     return splits

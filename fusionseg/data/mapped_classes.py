@@ -29,6 +29,8 @@ class MappedClasses(Subset):
     ) -> None:
         super().__init__(dataset, range(len(dataset)))
         own = dataset.classes.names
+        if dataset.classes.per_image:
+            raise DataError("expected label maps to give other classes, found labels of whole images")
         if unknown := [name for name in names if name not in own]:
             raise DataError(
                 f"expected names of the data's classes {', '.join(own)}, found {_listed(unknown)}"

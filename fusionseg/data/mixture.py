@@ -21,7 +21,7 @@ from fusionseg.data.base import (
     Split,
     channels_first,
 )
-from fusionseg.data.checks import check_part_names, check_part_values
+from fusionseg.data.checks import check_part_maps, check_part_names, check_part_values
 from fusionseg.data.merged_classes import Counting, merged_classes
 from fusionseg.data.rounding import Repeats
 from fusionseg.data.shares import check_shares, rounds, shares_of
@@ -82,6 +82,7 @@ class MixtureDataset(SegmentationDataset):
             name: recipe(split if split in splits[name] else splits[name][0])
             for name, recipe in datasets.items()
         }
+        check_part_maps(every)
         self.every = every
         self.channels = _channels(every)
         notices = [f"{name}: {line}" for name, part in every.items() for line in part.notices]

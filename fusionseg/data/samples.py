@@ -81,7 +81,7 @@ class TrainSamples(Dataset[Sample]):
         # The last number keeps this random stream apart from that of the order, which shares (seed, epoch).
         rng = np.random.default_rng((self.seed, epoch, index, 1 + sum(occurrence)))
         pixels = self.augmentation(self._read(index, rng), self.crop_size, self.scale, rng, self)
-        return _tensors(pixels) | {"name": self.dataset.name(index)}
+        return _tensors(pixels) | _image_label(self.dataset, index) | {"name": self.dataset.name(index)}
 
     def _read(self, index: int, rng: np.random.Generator) -> Pixels:
         """An image with the regions of one of its annotators, at the size it has without a zoom."""
@@ -133,7 +133,8 @@ class EvaluationSamples(Dataset[Sample]):
         if isinstance(index, tuple):
             return collated([self[each] for each in index])
         pixels = resized(self.dataset.read(index), self.size)
-        return _tensors(pixels) | {"name": self.dataset.name(index), "index": index}
+        named = {"name": self.dataset.name(index), "index": index}
+        return _tensors(pixels) | _image_label(self.dataset, index) | named
 
 
 def resized(pixels: Pixels, to: InputSize) -> Pixels:
@@ -206,6 +207,12 @@ def quiet_worker(worker: int) -> None:
 def _unit(image: Tensor) -> Tensor:
     """An image as floats in [0, 1]."""
     return image if image.is_floating_point() else image.float() / torch.iinfo(image.dtype).max
+
+
+def _image_label(dataset: SegmentationDataset, index: int) -> Sample:
+    """The classes of an image (C,) as `scene`, where it has a label as a whole."""
+    shown = dataset.shown(index)
+    return {} if shown is None else {"scene": torch.from_numpy(shown)}
 
 
 def _tensors(pixels: Pixels) -> Sample:

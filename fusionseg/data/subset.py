@@ -65,6 +65,10 @@ class Subset(SegmentationDataset):
         return self.dataset.labels(self.indices[index])
 
     @override
+    def shown(self, index: int) -> npt.NDArray[np.float32] | None:
+        return self.dataset.shown(self.indices[index])
+
+    @override
     def truth(self, index: int) -> Truth:
         return self.dataset.truth(self.indices[index])
 

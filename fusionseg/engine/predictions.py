@@ -41,7 +41,7 @@ def padded(batch: Sample) -> Sample:
         return batch
     extended = dict(batch)
     for key, value in batch.items():
-        if isinstance(value, Tensor) and value.shape[-2:] == (height, width):
+        if isinstance(value, Tensor) and value.ndim > 2 and value.shape[-2:] == (height, width):
             extended[key] = F.pad(value, room, value=VOID if key == "semantic" else 0)
     dtype = batch["image"].dtype
     extended["image"] = F.pad(batch["image"].float(), room, mode="replicate").to(dtype)

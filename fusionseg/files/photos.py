@@ -61,7 +61,8 @@ def read_image(path: str | ReadablePath, value_range: ValueRange | None = None, 
     Args:
         path: An image of a raster format that Pillow decodes, or an array (`.npy`).
         value_range: As in `in_range`.
-        channels: 3 for RGB, to which other colors are converted; for more, the file's own channels.
+        channels: 3 for RGB and 1 for gray, to which other colors are converted; for others, the file's own
+            channels.
 
     Raises:
         ValueError: If the file is damaged, cannot be decoded, has several pages, values without a range or
@@ -75,13 +76,20 @@ def read_image(path: str | ReadablePath, value_range: ValueRange | None = None, 
     else:
         with opened(path) as image, decoding(path):
             known = _range_of(image, path)
-            values = _values(image, path, channels)
+            values = _values(image, path, max(channels, 3))
+        if channels == 1:
+            values = as_gray(values)
     if values.dtype.kind not in "uif" or values.ndim != 3 or values.shape[2] != channels:
         found = f"{values.dtype} {values.shape} in {path}"
         raise UserError(
             f"expected numbers (H, W, {channels}), found {found}: mind `channels` in classes.yaml"
         )
     return in_range(values, value_range or known, path)
+
+
+def as_gray(values: Array) -> Array:
+    """RGB values (H, W, 3) as gray ones (H, W, 1), exactly the same where all three are equal integers."""
+    return cv2.cvtColor(values, cv2.COLOR_RGB2GRAY)[..., None]
 
 
 def in_range(values: Array, value_range: ValueRange | None, path: str | ReadablePath) -> Photo:

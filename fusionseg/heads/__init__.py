@@ -4,6 +4,7 @@ from fusionseg.heads.affinity import AffinityHead
 from fusionseg.heads.base import ExtraHead, Head
 from fusionseg.heads.boundary import BoundaryHead
 from fusionseg.heads.center_offset import CenterOffsetHead
+from fusionseg.heads.classifier import ClassifierHead
 from fusionseg.heads.depth import DepthHead
 from fusionseg.heads.disparity import DisparityHead
 from fusionseg.heads.distance import DistanceHead
@@ -22,6 +23,7 @@ __all__ = [
     "AffinityHead",
     "BoundaryHead",
     "CenterOffsetHead",
+    "ClassifierHead",
     "DepthHead",
     "DisparityHead",
     "DistanceHead",

@@ -15,7 +15,7 @@ class SceneTarget(NamedTuple):
     """The target of `SceneHead`.
 
     Args:
-        present: Which classes an image shows (B, C) bool.
+        present: Which classes an image shows (B, C): bool, or float in [0, 1] where images are mixed.
         labelled: Which images take part in the loss (B,) bool.
     """
 
@@ -26,11 +26,11 @@ class SceneTarget(NamedTuple):
 class SceneHead(Head):
     """Predicts which classes an image shows, from the mean of its features; the output is logits (B, C).
 
-    The ground truth comes from the semantic map that the network sees, a crop in training. The loss of an
-    image is the binary cross-entropy, averaged over the classes; an image without a labelled pixel is
-    unlabelled. The single form is for data with one class per image: its loss is the cross-entropy, and an
-    image with several classes is unlabelled too. In evaluation the mean includes the padding to multiples of
-    32.
+    The ground truth is the label of the whole image where the batch has one (`scene`), else the classes of
+    the semantic map that the network sees, a crop in training. The loss of an image is the binary
+    cross-entropy, averaged over the classes; an image without a labelled pixel is unlabelled. The single form
+    is for data with one class per image: its loss is the cross-entropy, and an image whose map has several
+    classes is unlabelled too. In evaluation the mean includes the padding to multiples of 32.
 
     Args:
         in_channels: Channels of the features.
@@ -39,9 +39,12 @@ class SceneHead(Head):
         min_share: Classes with a smaller share of the labelled pixels are absent in the target. The metrics
             count any pixel as presence.
         dropout: Share of the averaged features that are zeroed in training.
+        label_smoothing: Part of the target that is moved from the truth to all classes alike (Szegedy et al.,
+            arXiv:1512.00567, section 7); of several classes to one half.
 
     Raises:
-        ValueError: If `min_share` is not in [0, 1), or the single form is asked for fewer than two classes.
+        ValueError: If `min_share` or `label_smoothing` is not in [0, 1), or the single form is asked for
+            fewer than two classes.
     """
 
     task: ClassVar[str] = "scene"
@@ -54,6 +57,7 @@ class SceneHead(Head):
         single: bool = False,
         min_share: float = 0.0,
         dropout: float = 0.0,
+        label_smoothing: float = 0.0,
     ) -> None:
         super().__init__()
         if single and num_classes < 2:
@@ -62,8 +66,11 @@ class SceneHead(Head):
             )
         if not 0 <= min_share < 1:
             raise ValueError(f"expected a min_share in [0, 1), found {min_share}")
+        if not 0 <= label_smoothing < 1:
+            raise ValueError(f"expected a label_smoothing in [0, 1), found {label_smoothing}")
         self.num_classes = num_classes
         self.single = single
+        self.label_smoothing = label_smoothing
         self.min_share = min_share
         self.layers = nn.Sequential(nn.Dropout(dropout), nn.Linear(in_channels, num_classes))
 
@@ -72,7 +79,10 @@ class SceneHead(Head):
         return self.layers(features.mean((2, 3)))  # type: ignore[no-any-return]
 
     def target(self, batch: Sample) -> SceneTarget:
-        """The classes present in the semantic maps (B, H, W) and which images are labelled."""
+        """The classes present in the images or their semantic maps (B, H, W), and which are labelled."""
+        if "scene" in batch:
+            known = batch["scene"]
+            return SceneTarget(known, known.new_ones(len(known), dtype=torch.bool))
         ids = batch["semantic"].flatten(1)
         # Counting avoids a one-hot map (B, C, H, W), and the number of slots avoids a shape that depends on
         # the data.
@@ -89,8 +99,11 @@ class SceneHead(Head):
             logits = output.to(torch.promote_types(output.dtype, torch.float32))
             present = target.present.to(logits.dtype)
             if self.single:
-                losses = F.cross_entropy(logits, present, reduction="none")
+                losses = F.cross_entropy(
+                    logits, present, reduction="none", label_smoothing=self.label_smoothing
+                )
             else:
+                present = present.lerp(torch.full_like(present, 0.5), self.label_smoothing)
                 losses = F.binary_cross_entropy_with_logits(logits, present, reduction="none").mean(1)
             total = losses.where(target.labelled, 0).sum()
             weight = target.labelled.sum().to(logits.dtype)

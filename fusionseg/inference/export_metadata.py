@@ -95,8 +95,11 @@ class ExportMetadata:
 def recipes(model: FusionModule) -> dict[str, Json]:
     """The recipe of each head of a model for features of one channel, as its weights stay in the graph."""
     given: Any = model.hparams
-    own = {task: given[f"{task}_head"] for task in ("semantic", "region", "scene")}
-    own |= {task: extra["head"] for task, extra in (given["extra_heads"] or {}).items()}
+    if "head" in given:  # of a module of one task
+        own = dict.fromkeys(model.heads, given["head"])
+    else:
+        own = {task: given[f"{task}_head"] for task in ("semantic", "region", "scene")}
+    own |= {task: extra["head"] for task, extra in (given.get("extra_heads") or {}).items()}
     return {task: _codec(own[task], head, len(model.classes)) for task, head in model.heads.items()}
 
 
@@ -137,4 +140,6 @@ def _codec(recipe: Json, head: Head, classes: int) -> Json:
     arguments = {**recipe.get("init_args", {}), names[0]: [1, 1, 1, 1] if head.reads_pyramid else 1}
     if "num_classes" in names:
         arguments["num_classes"] = classes
+    if "single" in names:  # which the data may have decided
+        arguments["single"] = head.single
     return {"class_path": recipe["class_path"], "init_args": arguments}

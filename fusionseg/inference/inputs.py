@@ -14,7 +14,7 @@ from fusionseg.config.errors import UserError
 from fusionseg.data.input_size import InputSize, resampling
 from fusionseg.files.archive_path import ArchivePath
 from fusionseg.files.atomic import Json
-from fusionseg.files.photos import Photo, ValueRange, in_range, read_image
+from fusionseg.files.photos import Photo, ValueRange, as_gray, in_range, read_image
 from fusionseg.files.readable_path import as_path
 from fusionseg.files.surface_maps import MILLIMETER, in_meters, read_depth, with_depth
 from fusionseg.sample import Array
@@ -73,7 +73,8 @@ def named_photo(
 ) -> NamedPhoto:
     """An image as networks take it, named after its file or its number.
 
-    Grey images of one channel become gray in all three of RGB. Floats without a range have to lie in [0, 1].
+    Grey images of one channel become gray in all three of RGB, and RGB gray for networks of one channel.
+    Floats without a range have to lie in [0, 1].
 
     Args:
         image: The image.
@@ -188,7 +189,7 @@ def _values(image: Any, name: str, channels: int) -> Array:
     """
     if isinstance(image, Image.Image):
         grey = image.mode.startswith(("I", "F"))
-        image = np.asarray(image if grey or channels != 3 else image.convert("RGB"))
+        image = np.asarray(image if grey or channels not in (1, 3) else image.convert("RGB"))
     elif isinstance(image, torch.Tensor):
         if image.ndim != 3:
             raise UserError(f"expected a tensor (C, H, W) in {name}, found {tuple(image.shape)}")
@@ -201,6 +202,8 @@ def _values(image: Any, name: str, channels: int) -> Array:
     values = image[..., None] if image.ndim == 2 else image
     if values.ndim == 3 and values.shape[2] == 1 and channels == 3:
         values = values.repeat(3, 2)
+    if values.ndim == 3 and values.shape[2] == 3 and channels == 1 and values.dtype.kind in "uf":
+        values = as_gray(values)
     if values.ndim != 3 or values.shape[2] != channels or not values.size or values.dtype.kind not in "uif":
         kind = " (a tensor is (C, H, W))" if values.ndim == 3 and values.shape[0] == channels else ""
         raise UserError(

@@ -17,7 +17,8 @@ from fusionseg.inference.prediction_record import RECORD, PredictionRecord
 from fusionseg.inference.predictor import Predictor
 
 OUTPUTS = (
-    *("panoptic.json", "instances.json", "segments.csv", "scenes.json", "semantic", "region", "panoptic"),
+    *("panoptic.json", "instances.json", "segments.csv", "scenes.json", "scenes.csv"),
+    *("semantic", "region", "panoptic"),
     *("overlay", "confidence", "boundaries", "probabilities", "entropy", "disagreement", "segments"),
     *("explain", "attribution"),
 )

@@ -2,13 +2,13 @@
 
 import csv
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from fusionseg.files.atomic import Json, replacing, write_json, write_json_lists
-from fusionseg.files.csv_text import write_rows
+from fusionseg.files.atomic import Json, replacing, write_json, write_json_lists, write_text
+from fusionseg.files.csv_text import as_csv, write_rows
 from fusionseg.files.images import coco_categories, coco_panoptic_json
 from fusionseg.sample import Classes
 
@@ -123,7 +123,7 @@ class PredictionRecord:
     def finish(self, classes: Classes) -> None:
         """Writes what is in one file for all images, where the model has these tasks.
 
-        These are `panoptic.json`, `instances.json`, `segments.csv` and `scenes.json`.
+        These are `panoptic.json`, `instances.json`, `segments.csv`, `scenes.json` and `scenes.csv`.
         """
         from fusionseg.inference.answer import COLUMNS  # here, because it imports torch
 
@@ -150,6 +150,8 @@ class PredictionRecord:
                 write_rows(file, self._segments(), ["image", *COLUMNS])
         if scenes:
             write_json(self.folder / "scenes.json", scenes)
+            rows = [_scene_row(name, likely, classes) for name, likely in scenes.items()]
+            write_text(self.folder / "scenes.csv", as_csv(rows))
 
     def _instances(self) -> Iterator[Json]:
         """The annotations of all instances, numbered from 1."""
@@ -168,6 +170,18 @@ class PredictionRecord:
                 with (self.folder / entry["segments_file"]).open(newline="", encoding="utf-8") as file:
                     for cells in csv.DictReader(file):
                         yield {"image": entry["name"], **cells}
+
+
+def _scene_row(name: str, likely: Mapping[str, float], classes: Classes) -> dict[str, str | float]:
+    """A line of the table of scenes: an image, its classes, and how likely each is.
+
+    These are the likeliest one where an image shows exactly one, else all of at least a half.
+    """
+    if classes.per_image == "one":
+        said = [max(likely, key=lambda one: likely[one])]
+    else:
+        said = [one for one, probability in likely.items() if probability >= 0.5]
+    return {"image": name, "label": ";".join(said), **{f"p({one})": value for one, value in likely.items()}}
 
 
 def _encoded(content: Json) -> bytes:

@@ -38,7 +38,7 @@ class ImageMetric(Metric, ABC):
     is_differentiable = False
     full_state_update = False
     answer: ClassVar[str]
-    main: ClassVar[str] = ""
+    main: str = ""
 
     def __init__(self, zeros: Counted) -> None:
         # not cached, because `add` changes the states without torchmetrics' noticing

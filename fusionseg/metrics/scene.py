@@ -17,7 +17,9 @@ THRESHOLDS = np.square(np.sin(np.arange(128) / 128 * np.pi / 2)).astype(np.float
 class SceneMetrics(ImageMetric):
     """Mean average precision, F1 and accuracy of saying which classes an image shows.
 
-    The figures are those of `scene_figures`. The truth is the classes that occur in the semantic labels.
+    The figures are those of `scene_figures`. The truth is the label of the whole image where there is one
+    (`truth.maps["scene"]`), else the classes that occur in the semantic labels. The main figure is the mean
+    average precision, and in the single form the accuracy.
 
     Args:
         num_classes: Number of classes.
@@ -43,12 +45,19 @@ class SceneMetrics(ImageMetric):
             "scene": np.zeros((num_classes, len(SCENE_SUMS)), np.int64),
             "scene_scores": np.zeros((num_classes, 2, THRESHOLDS.size), np.int64),
         }
+        if single:
+            zeros["scene_top5"] = np.zeros(2, np.int64)
         super().__init__(zeros)
         self.single = single
+        if single:
+            self.main = "scene_accuracy"
 
     def sums(self, answer: Answer, truth: Truth) -> Counted:
-        """`scene_sums` of one image."""
-        return scene_sums(answer, truth.semantic, self.single)
+        """`image_sums` or `scene_sums` of one image."""
+        known = truth.maps.get("scene")
+        if known is None:
+            return scene_sums(answer, truth.semantic, self.single)
+        return image_sums(answer, known > 0.5, self.single)
 
     def figures(self, sums: Counted) -> dict[str, float]:
         """`scene_figures` of a set of images."""
@@ -64,14 +73,9 @@ class SceneMetrics(ImageMetric):
 
 
 def scene_sums(probabilities: npt.NDArray[np.float32], truth: IntMap, single: bool = False) -> Counted:
-    """The sums of one image, `scene` and `scene_scores`, additive over images.
+    """The sums of one image by its semantic labels, as `image_sums` has them.
 
-    `scene` (C, 5) has the columns `SCENE_SUMS`: was the class said and there, said only, there only; how many
-    of its decisions were right, and how many there were. A class is said to be there if its probability is at
-    least 0.5, and every class is a decision; in the single form the most likely class is said, and the true
-    one is the only decision. `scene_scores` (C, 2, 128) counts images without and with the class by the last
-    of `THRESHOLDS` that its probability reaches. All is 0 without labeled pixels and, in the single form,
-    where the truth has several classes.
+    All is 0 without labeled pixels and, in the single form, where the truth has several classes.
 
     Args:
         probabilities: The probability (C,) of each class to be present.
@@ -82,25 +86,53 @@ def scene_sums(probabilities: npt.NDArray[np.float32], truth: IntMap, single: bo
         ValueError: If a probability is not in [0, 1], or the truth holds an id outside of 0..C-1.
     """
     classes = np.arange(len(probabilities))
+    shown = np.setdiff1d(runs(truth, truth)[0], VOID)  # of runs, which are far fewer than pixels
+    if strange := np.setdiff1d(shown, classes).tolist():
+        raise ValueError(
+            f"expected class ids in 0..{classes.size - 1} or {VOID} in the truth, found {strange}: "
+            "map the labels to classes"
+        )
+    sums = image_sums(probabilities, np.isin(classes, shown), single)
+    if shown.size == 0 or (single and shown.size > 1):
+        return {name: np.zeros_like(value) for name, value in sums.items()}
+    return sums
+
+
+def image_sums(
+    probabilities: npt.NDArray[np.float32], present: npt.NDArray[np.bool_], single: bool = False
+) -> Counted:
+    """The sums of one labeled image, `scene` and `scene_scores`, additive over images.
+
+    `scene` (C, 5) has the columns `SCENE_SUMS`: was the class said and there, said only, there only; how many
+    of its decisions were right, and how many there were. A class is said to be there if its probability is at
+    least 0.5, and every class is a decision; in the single form the most likely class is said, and the true
+    one is the only decision. `scene_scores` (C, 2, 128) counts images without and with the class by the last
+    of `THRESHOLDS` that its probability reaches. In the single form `scene_top5` (2,) has, of one image,
+    whether fewer than five classes are more likely than the true one, and 1.
+
+    Args:
+        probabilities: The probability (C,) of each class to be present.
+        present: Which classes it shows (C,).
+        single: Whether an image shows exactly one class.
+
+    Raises:
+        ValueError: If a probability is not in [0, 1].
+    """
+    classes = np.arange(len(probabilities))
     if not ((probabilities >= 0) & (probabilities <= 1)).all():
         raise ValueError(
             f"expected probabilities in [0, 1], found {probabilities.min()}..{probabilities.max()}"
         )
-    shown = np.setdiff1d(runs(truth, truth)[0], VOID)  # of runs, which are far fewer than pixels
-    if unknown := np.setdiff1d(shown, classes).tolist():
-        raise ValueError(
-            f"expected class ids in 0..{classes.size - 1} or {VOID} in the truth, found {unknown}: "
-            "map the labels to classes"
-        )
     scores = np.zeros((classes.size, 2, THRESHOLDS.size), np.int32)
-    if shown.size == 0 or (single and shown.size > 1):
-        return {"scene": np.zeros((classes.size, len(SCENE_SUMS)), np.int64), "scene_scores": scores}
-    present = np.isin(classes, shown)
     said = classes == probabilities.argmax() if single else probabilities >= 0.5
     asked = present if single else np.ones_like(present)
     columns = (said & present, said & ~present, ~said & present, asked & (said == present), asked)
     scores[classes, present.astype(int), np.searchsorted(THRESHOLDS, probabilities, "right") - 1] = 1
-    return {"scene": np.stack(columns, 1).astype(np.int64), "scene_scores": scores}
+    sums: Counted = {"scene": np.stack(columns, 1).astype(np.int64), "scene_scores": scores}
+    if single:
+        likelier = np.count_nonzero(probabilities > probabilities[present].max(initial=0))
+        sums["scene_top5"] = np.array([likelier < 5, 1], np.int64)
+    return sums
 
 
 def scene_ap(scores: Counts) -> Floats:
@@ -127,14 +159,18 @@ def scene_figures(sums: Counted) -> dict[str, float]:
     `scene_map` is the mean of `scene_ap` over the classes that some image shows, and NaN for a single image.
     `scene_f1` is the mean of 2 TP / (2 TP + FP + FN) over the classes that some image shows or was said to
     show. `scene_accuracy` is the share of right decisions over classes and labeled images together; in the
-    single form it is the share of images whose most likely class is the true one.
+    single form it is the share of images whose most likely class is the true one (top-1), and `scene_top5`
+    that of images whose true class is among the five most likely.
 
     Args:
         sums: The sum of `scene_sums` over a set of images.
     """
     hits, wrong, missed, right, decisions = sums["scene"].T
-    return {
+    figures = {
         "scene_map": mean(scene_ap(sums["scene_scores"])),
         "scene_f1": mean(ratio(2 * hits, 2 * hits + wrong + missed)),
         "scene_accuracy": float(ratio(right.sum(), decisions.sum())),
     }
+    if "scene_top5" in sums:
+        figures["scene_top5"] = float(ratio(*sums["scene_top5"]))
+    return figures

@@ -34,8 +34,8 @@ class Backbone:
     """Describes an encoder and a decoder, of which a network builds as many as it needs.
 
     Args:
-        encoder: An encoder of segmentation-models-pytorch (`resnet18`, `mobilenet_v2` ...) or of timm (`tu-`
-            and timm's name). The MiT and MobileOne encoders have licences of their own.
+        encoder: An encoder of segmentation-models-pytorch (`resnet18`, `mobilenet_v2` ...), of timm (`tu-`
+            and timm's name), or `small_cnn`. The MiT and MobileOne encoders have licences of their own.
         weights: Where the encoder starts: the name of pretrained weights (`imagenet`), or a file; a
             `.safetensors` file or a PyTorch state dict; random where left out.
         decoder: A model of segmentation-models-pytorch (`Unet`, `UnetPlusPlus`, `MAnet`, `Linknet`, `FPN`,
@@ -43,11 +43,11 @@ class Backbone:
             ...), `SlimUnet` (a U-Net of half the width), `FCN`, `SegNet`, or the class path of another such
             model or of a `Decoder` of your own. `DPT`, which reads the tokens of a transformer besides its
             features, cannot be built.
-        in_channels: Channels of the image: 3, or RGB and more.
+        in_channels: Channels of the image: 3, RGB and more, or 1 of gray images.
         options: Further arguments of the decoder's class: those of the model in segmentation-models-pytorch
             (`decoder_channels` ...), or those of the `Decoder` and `output_stride`.
         mean: Mean of each channel, for values in [0, 1]; where left out, what the weights expect (ImageNet's,
-            and 0.5 for more channels).
+            and 0.5 for more channels; for one their mean).
         std: Standard deviation of each channel, likewise; 0.25 for more channels.
         late_dilation: Dilate stages a block late, as torchvision; the first block of a dilated stage of a
             ResNet then keeps the dilation of the stage before, as in torchvision's DeepLabV3 and FCN. Where
@@ -105,8 +105,8 @@ class Backbone:
         for name, values in (("mean", self.mean), ("std", self.std)):
             if values is not None and len(values) != self.in_channels:
                 raise ValueError(f"expected {name} of {self.in_channels} channels, found {values}")
-        if self.in_channels < 3:
-            raise ValueError(f"expected in_channels of 3 or more (RGB first), found {self.in_channels}")
+        if self.in_channels < 3 and self.in_channels != 1:
+            raise ValueError(f"expected in_channels of 1, or 3 or more (RGB first), found {self.in_channels}")
         if self._named and self._published:
             find_hub(self._named)
         try:
@@ -163,6 +163,8 @@ class Backbone:
             top = expected["input_range"][-1]
             mean = [m / top for m in expected["mean"]]
             std = [s / top for s in expected["std"]]
+        if self.in_channels == 1:
+            return self.mean or [sum(mean) / 3], self.std or [sum(std) / 3]
         more = self.in_channels - 3
         return self.mean or mean + [0.5] * more, self.std or std + [0.25] * more
 

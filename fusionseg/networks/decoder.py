@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from fusionseg.config.errors import UsageError
 from fusionseg.config.trust import imported
 from fusionseg.config.type_names import nearest
+from fusionseg.networks.small_cnn import register
 
 KEY = "model.backbone.decoder"
 
@@ -96,6 +97,7 @@ def paired(
     import segmentation_models_pytorch as smp
 
     kind = _class(name)
+    register()
     if not issubclass(kind, Decoder):
         model = kind(encoder, encoder_weights=weights, in_channels=in_channels, classes=1, **options)
         return model.encoder, _Adapted(model)

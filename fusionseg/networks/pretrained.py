@@ -23,8 +23,8 @@ def loaded(module: nn.Module, state: Mapping[str, Tensor], source: Path | str, w
     """Loads what fits, by name and shape, and gives the names in the module that were not found.
 
     A convolution of RGB is widened to an image of more channels as segmentation-models-pytorch does it with
-    weights that it knows by name. The state of balancers and losses, which belongs to a training and its
-    data, is left as it is.
+    weights that it knows by name, and one of grey images to RGB in the same way. The state of balancers and
+    losses, which belongs to a training and its data, is left as it is.
 
     Args:
         module: What is to be initialized.
@@ -61,18 +61,19 @@ def loaded(module: nn.Module, state: Mapping[str, Tensor], source: Path | str, w
 
 
 def _is_narrower(shape: Size, wanted: Size) -> bool:
-    """Whether weights are those of a convolution of RGB, and those of more channels are wanted."""
+    """Whether weights are those of a convolution of RGB or grey, and those of more channels are wanted."""
     return (
         len(shape) == len(wanted) == 4
-        and shape[1] == 3 < wanted[1]
+        and (shape[1] == 3 < wanted[1] or (shape[1] == 1 and wanted[1] == 3))
         and (shape[0], *shape[2:]) == (wanted[0], *wanted[2:])
     )
 
 
 def _widened(weight: Tensor, channels: int) -> Tensor:
-    """The weights (K, 3, h, w) for so many channels: those of R, G and B in turn, all times 3 / channels."""
-    turns = [i % 3 for i in range(channels)]
-    return weight[:, turns] * (3 / channels)
+    """The weights (K, C, h, w) for so many channels: those of R, G and B in turn, all times C / channels."""
+    own = weight.shape[1]
+    turns = [i % own for i in range(channels)]
+    return weight[:, turns] * (own / channels)
 
 
 def load_whole(model: nn.Module, path: Path, recorded: Mapping[str, Any] | None = None) -> list[str]:

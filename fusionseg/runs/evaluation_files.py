@@ -23,7 +23,7 @@ from fusionseg.runs.image_records import ImageRecords
 from fusionseg.runs.wandb_logger import log_tables, wandb_logger
 from fusionseg.runs.wandb_pictures import log_confusion
 from fusionseg.sample import Classes, Counted, Picture, Prediction, Truth
-from fusionseg.visualize import legend, panel, sample_row
+from fusionseg.visualize import caption, legend, panel, sample_row
 from fusionseg.visualize.confusion import confusion_picture
 
 
@@ -180,4 +180,5 @@ def _picture(ranked: Ranked, module: object, classes: Classes) -> Picture:
     truth = ranked.image.truth
     row = sample_row(ranked.photo, truth, prediction, classes, drawables(module))
     shown = [m for m in (truth.semantic, prediction.get("semantic")) if m is not None]
-    return panel([row], [f"{prediction.name}  score {abs(ranked.rank):.3f}"], legend(shown, classes))
+    line = f"{caption(prediction, truth, classes)}  score {abs(ranked.rank):.3f}"
+    return panel([row], [line], legend(shown, classes) if len(row) > 1 else None)

@@ -8,6 +8,7 @@ from typing import Any
 from huggingface_hub import EvalResult, ModelCard
 
 from fusionseg.config.errors import UsageError
+from fusionseg.config.recipe import import_path
 from fusionseg.engine.hub_config import HubConfig
 from fusionseg.runs.run_facts import RunFacts
 from fusionseg.sample import Classes
@@ -60,10 +61,14 @@ def model_card(facts: RunFacts, config: HubConfig, model: Any, licenses: License
         licenses: The licenses.
     """
     data: Any = model.generate_model_card().data
-    for name in ("license", "license_name", "license_link"):
-        data[name] = getattr(licenses, name)
+    for key in ("license", "license_name", "license_link"):
+        data[key] = getattr(licenses, key)
+    classifies = data.pipeline_tag == "image-classification"
+    if classifies:  # tags of base classes are inherited
+        data.tags = [tag for tag in data.tags if not tag.endswith("segmentation")]
     data.model_name = facts.name
-    data.eval_results = _results(facts) or None
+    data.eval_results = _results(facts, data.pipeline_tag) or None
+    package, _, name = import_path(type(model)).rpartition(".")
     classes: Classes = model.classes
     card: ModelCard = ModelCard.from_template(
         data,
@@ -71,6 +76,9 @@ def model_card(facts: RunFacts, config: HubConfig, model: Any, licenses: License
         facts=facts,
         config=config,
         classes=classes,
+        package=package,
+        module=name,
+        verb="Classifies" if classifies else "Segments",
         tasks=", ".join(f"{task} ({type(head).__name__})" for task, head in model.heads.items()),
         channels=(config.init_args.get("backbone") or {}).get("in_channels", 3),
         epoch=_epoch(facts),
@@ -82,11 +90,11 @@ def model_card(facts: RunFacts, config: HubConfig, model: Any, licenses: License
     return card
 
 
-def _results(facts: RunFacts) -> list[EvalResult]:
-    """The figures as the hub reads them."""
+def _results(facts: RunFacts, task: str) -> list[EvalResult]:
+    """The figures as the hub reads them, of a task that it knows."""
     return [
         EvalResult(
-            task_type="image-segmentation",
+            task_type=task,
             dataset_type=facts.dataset.lower(),
             dataset_name=facts.dataset,
             dataset_split=one.split,

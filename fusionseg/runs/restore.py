@@ -39,7 +39,7 @@ def restored(
         model_class: Any = FusionModule if run is None else _model_class(RunFolder(run).configuration())
         content = opened(checkpoint)
         given = content.get("hyper_parameters", {})
-        if model_class is FusionModule and "classes" not in given:
+        if model_class is FusionModule and not {"classes", "alpha"} <= given.keys():
             raise WeightsError(f"{checkpoint}: not of a FusionModule; name the run folder instead (--run)")
         own = {name: value for name, value in given.items() if not name.startswith("_")}
         with unusable(checkpoint, model_class.__name__):

@@ -11,13 +11,14 @@ from fusionseg.visualize.label_maps import (
     semantic_colors,
     shown,
 )
-from fusionseg.visualize.panels import Drawable, legend, panel, sample_row
+from fusionseg.visualize.panels import Drawable, caption, legend, panel, sample_row
 
 __all__ = [
     "AMBER",
     "SLATE",
     "WHITE",
     "Drawable",
+    "caption",
     "color",
     "heat_colors",
     "kind_colors",

@@ -110,8 +110,8 @@ def _check_classes(ids: IntMap, classes: Classes) -> None:
 
 
 def photo(batch: Sample, i: int) -> Picture:
-    """The i-th image of a batch as a picture: its first three channels."""
-    return shown(batch["image"][i, :3].permute(1, 2, 0).cpu().numpy())
+    """The i-th image of a batch as a picture, as by `rgb`."""
+    return rgb(batch["image"][i, :3].permute(1, 2, 0).cpu().numpy())
 
 
 def shown(image: Array) -> Picture:

@@ -79,11 +79,39 @@ def sample_row(
 
 
 def legend(semantics: Iterable[IntMap], classes: Classes) -> dict[str, Color]:
-    """Name and color of every class that occurs in the maps, in the order of ids, with void last."""
+    """Name and color of every class that occurs in the maps, in the order of ids, with void last.
+
+    Empty where all is void.
+    """
     ids = sorted({int(i) for semantic in semantics for i in np.unique(semantic)})
+    if ids == [VOID]:
+        return {}
     return {classes.names[i]: classes.colors[i] for i in ids if i != VOID} | (
         {"void": _BLACK} if VOID in ids else {}
     )
+
+
+def caption(prediction: Prediction, truth: Truth, classes: Classes) -> str:
+    """The image's name and, where that is predicted, the likeliest classes that it shows and the true ones.
+
+    Of either only the first two, so that a line can be read.
+
+    >>> classes = Classes(("cat", "dog"), ((0, 0, 0), (9, 9, 9)), per_image="one")
+    >>> void = np.full((2, 2), VOID)
+    >>> truth = Truth(void, void, maps={"scene": np.array([1, 0])})
+    >>> caption(Prediction("a", {"scene": np.array([0.3, 0.7])}), truth, classes)
+    'a: dog 0.70 (cat)'
+    """
+    likely = prediction.get("scene")
+    if likely is None:
+        return prediction.name
+    known = truth.maps.get("scene")
+    there = np.flatnonzero(known) if known is not None else np.setdiff1d(truth.semantic, VOID)
+    said = [i for i in np.argsort(-likely, kind="stable")[:2] if likely[i] >= 0.5] or [int(likely.argmax())]
+    shown = ", ".join(f"{classes.names[i]} {likely[i]:.2f}" for i in said)
+    true = ", ".join(classes.names[i] for i in there[:2]) or "none"
+    more = f" and {len(there) - 2} more" if len(there) > 2 else ""
+    return f"{prediction.name}: {shown} ({true}{more})"
 
 
 def panel(

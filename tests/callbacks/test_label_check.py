@@ -10,10 +10,12 @@ import torch
 from PIL import Image
 
 from fusionseg.callbacks.label_check import LabelCheck, fault, warnings
+from fusionseg.classification import ClassificationModule
 from fusionseg.commands import fit
 from fusionseg.data.components import REGION
 from fusionseg.data.label_statistics import LabelStatistics
 from fusionseg.module import FusionModule
+from fusionseg.networks.backbone import Backbone
 from fusionseg.sample import Classes
 
 CLASSES = Classes(("ground", "water", "cell"), ((0, 0, 0), (0, 0, 9), (9, 0, 0)))
@@ -152,6 +154,16 @@ def test_a_fault_is_one_only_after_all_was_read(small: Callable[..., FusionModul
 
 def test_a_task_of_weight_0_needs_no_labels(small: Callable[..., FusionModule]) -> None:
     checked(small(beta=0.0), Recorded(statistics(wide(6), region=0)))
+
+
+def test_a_classifier_needs_labels_of_pixels_unless_images_have_some_as_a_whole() -> None:
+    void = Recorded(statistics([0] * 3, void=100))
+    backbone = Backbone("small_cnn")
+    with pytest.raises(ValueError, match="expected semantic labels to train scene on, found no labelled"):
+        checked(ClassificationModule(CLASSES, backbone=backbone), void)
+    assert not checked(
+        ClassificationModule(replace(CLASSES, per_image="any"), backbone=backbone), void
+    ).warnings
 
 
 def test_a_run_that_goes_on_and_other_data_are_not_looked_at(small: Callable[..., FusionModule]) -> None:

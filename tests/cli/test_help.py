@@ -64,7 +64,8 @@ def test_help_has_one_line_for_lightnings_arguments_and_they_are_listed(
 def test_help_says_what_settings_mean_and_what_fits(shown: str) -> None:
     assert "--model.alpha Weight of the semantic loss (default 1.0)" in shown
     assert (
-        "heads AffinityHead, BoundaryHead, CenterOffsetHead, DepthHead, DisparityHead, DistanceHead" in shown
+        "heads AffinityHead, BoundaryHead, CenterOffsetHead, ClassifierHead, DepthHead, DisparityHead"
+        in shown
     )
     assert "CrossEntropy, Dice, Discriminative, Focal" in shown
     assert "(default SemanticHead, or null)" in shown

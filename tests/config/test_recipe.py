@@ -60,6 +60,7 @@ class Local:
                 "things": [],
                 "region": "a set of pixels that belong together",
                 "ids": [],
+                "per_image": None,
             },
         ),
     ],

@@ -20,6 +20,8 @@ from fusionseg.data.cache import _Cached
 from fusionseg.data.camvid import CamVid
 from fusionseg.data.camvid32 import CamVid32
 from fusionseg.data.cityscapes import Cityscapes
+from fusionseg.data.class_folders import ClassFolders
+from fusionseg.data.class_table import ClassTable
 from fusionseg.data.coco_panoptic import CocoPanoptic
 from fusionseg.data.dsb2018 import DSB2018
 from fusionseg.data.folder import Folder
@@ -52,7 +54,8 @@ FAKES: dict[type[SegmentationDataset], tuple[str, dict[str, Any]]] = {
     StanfordBackground: ("stanford", {}),
 }
 """The fixtures that write files in the official layout, as real ones are too few or none, and further arguments."""
-WITHOUT_CLASSES = (BSDS500,)
+WITHOUT_CLASSES = (BSDS500, ClassFolders, ClassTable)
+WITHOUT_REGIONS = (ClassFolders, ClassTable)
 Recipe = Callable[[Split], SegmentationDataset]
 
 
@@ -75,6 +78,12 @@ def recipe(request: pytest.FixtureRequest, folder: Callable[..., Path]) -> Recip
     if kind is Folder:
         top = folder()
         return lambda split: Folder(split, top, test_fraction=0.2)
+    if kind in (ClassFolders, ClassTable):
+        top = request.getfixturevalue("class_folders")()
+        if kind is ClassFolders:
+            return lambda split: ClassFolders(split, top)
+        table = request.getfixturevalue("class_table")(top)
+        return lambda split: ClassTable(split, table, several=True)
     if kind is MixtureDataset:
         parts = {
             "scenes": partial(SyntheticScenes, length=6, normals=True),
@@ -113,7 +122,7 @@ def test_pixels_have_the_shapes_types_and_ids_that_are_promised(recipe: Recipe) 
             assert [plane.dtype.name for plane in (semantic, region)] == ["uint8", "uint16"]
             assert np.isin(semantic, [*range(len(dataset.classes)), VOID]).all()
             assert (semantic != VOID).any() != isinstance(dataset, WITHOUT_CLASSES)
-            assert region.any()
+            assert region.any() != isinstance(dataset, WITHOUT_REGIONS)
             assert tuple(maps) == dataset.kinds
             for plane in maps.values():
                 assert plane.shape[:2] == semantic.shape
@@ -135,7 +144,7 @@ def test_labels_and_truth_are_those_of_the_pixels(recipe: Recipe) -> None:
         for semantic, region in ((labels.semantic, labels.region), (truth.semantic, truth.region)):
             assert np.array_equal(semantic, pixels.semantic)
             assert np.array_equal(region, pixels.region)
-        assert labels.maps.keys() == truth.maps.keys() == pixels.maps.keys()
+        assert labels.maps.keys() == truth.maps.keys() - {"scene"} == pixels.maps.keys()
         for kind, plane in channels_first(pixels.maps).items():
             assert np.array_equal(channels_first(labels.maps)[kind], plane)
             assert np.array_equal(truth.maps[kind], plane)
@@ -153,7 +162,8 @@ def test_names_are_unique_in_all_splits_and_can_be_files(recipe: Recipe) -> None
     datasets = [recipe(split) for split in recipe("train").splits]
     names = [dataset.name(i) for dataset in datasets for i in range(len(dataset))]
     assert len(names) == len(set(names))
-    assert all(name and not set(name) & set('/\\:*?"<>| ') for name in names)
+    assert all(not set(part) & set('\\:*?"<>| ') for name in names for part in name.split("/"))
+    assert all(part not in ("", ".", "..") for name in names for part in name.split("/"))
 
 
 def test_classes_are_the_same_in_all_splits(recipe: Recipe) -> None:

@@ -10,7 +10,7 @@ from PIL import ExifTags, Image
 
 from fusionseg.config.errors import UserError
 from fusionseg.data.base import DataError, Split
-from fusionseg.data.folder import Folder, _drawn_splits
+from fusionseg.data.folder import Folder
 
 Writer = Callable[..., Path]
 CLASSES = "classes: [{name: sky}, {name: cell}]\nvoid: 255\n"
@@ -66,11 +66,6 @@ def test_drawn_splits_share_no_image_and_stay_when_files_come_or_go(folder: Writ
     assert sorted(name for split in after.values() for name in split) == list("bcefghiklmnopqr")
     for split, kept in {"train": "ghi", "val": "be", "test": "cf"}.items():
         assert set(after[split]) & set("bcefghi") == set(kept)
-
-
-def test_drawn_splits_have_their_fractions_on_average() -> None:
-    splits = _drawn_splits(Path(), [f"frame {i}" for i in range(10000)], 0.25, 0.1)
-    assert [len(splits[s]) for s in Folder.splits] == pytest.approx([6500, 2500, 1000], rel=0.1)
 
 
 @pytest.mark.parametrize("split", ["train", "val"])

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,12 @@ class Ramp(SegmentationDataset):
 
     def sources(self) -> list[object]:
         return [self.length]
+
+
+class Shown(Ramp):
+    """Has labels of whole images."""
+
+    classes = replace(Ramp.classes, per_image="any")
 
 
 class Other(Ramp):
@@ -342,3 +349,10 @@ def test_real_streets_and_real_things_share_classes(data: Path) -> None:
             for a, b in set(zip(theirs.ravel().tolist(), ours.ravel().tolist(), strict=True)):
                 own = VOID if a == VOID else source.classes.names[a]
                 assert (VOID if b == VOID else names[b]) == new.get(str(own), own)
+
+
+def test_labels_of_whole_images_are_no_part_of_a_mixture() -> None:
+    with pytest.raises(
+        DataError, match="expected parts with label maps, found labels of whole images in mine"
+    ):
+        MixtureDataset("train", {"maps": Ramp, "mine": Shown})

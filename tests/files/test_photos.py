@@ -109,6 +109,23 @@ def test_greyscale_jpeg_has_three_equal_channels(tmp_path: Path) -> None:
         assert np.array_equal(pixels, np.repeat(np.array(image)[..., None], 3, axis=2))
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_one_channel_has_exactly_the_values_of_a_grey_file(dtype: type, tmp_path: Path) -> None:
+    values = np.random.default_rng(0).integers(0, np.iinfo(dtype).max, (64, 64), dtype, endpoint=True)
+    Image.fromarray(values).save(tmp_path / "a.png")
+    assert np.array_equal(read_image(tmp_path / "a.png", channels=1), values[..., None])
+    np.save(tmp_path / "a.npy", values[..., None])
+    assert np.array_equal(read_image(tmp_path / "a.npy", channels=1), values[..., None])
+
+
+def test_one_channel_of_colors_is_their_luma(tmp_path: Path) -> None:
+    colors = Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8))
+    colors.save(tmp_path / "a.png")
+    found = read_image(tmp_path / "a.png", channels=1)
+    assert found.shape == (64, 64, 1)
+    assert np.abs(found[..., 0].astype(int) - np.asarray(colors.convert("L"))).max() <= 1
+
+
 def test_real_photos_are_read_like_opencv_reads_them(data: Path) -> None:
     photos = sorted((data / "coco_panoptic" / "val2017").glob("*.jpg"))[:30]
     for path in photos:

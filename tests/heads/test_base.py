@@ -23,6 +23,7 @@ from fusionseg.heads import (
     AffinityHead,
     BoundaryHead,
     CenterOffsetHead,
+    ClassifierHead,
     DepthHead,
     DisparityHead,
     DistanceHead,
@@ -113,6 +114,7 @@ EXAMPLES: dict[str, tuple[Callable[[int, int], Head], Callable[[Sample], Sample]
     ),
     "scene": (SceneHead, same, (1, 1, 1)),
     "scene, single": (partial(SceneHead, single=True), uniform, (1, 1, 1)),
+    "classifier": (lambda width, classes: ClassifierHead([width] * 4, classes), same, (1, 1, 1)),
     "depth": (lambda width, classes: DepthHead(width), same, (1, None, 0.95)),
     "depth, three losses": (
         lambda width, classes: DepthHead(width, [AbsoluteError, InverseDepthError, ScaleInvariantError], 4.0),
@@ -312,7 +314,9 @@ def test_without_labels_loss_and_gradient_are_exactly_zero(
     sums.sum().backward()  # type: ignore[no-untyped-call]
     assert not sums.any()
     assert not weights.any()
-    for tensor in (*tensors(read), *head.parameters()):
+    reached = [tensor for tensor in tensors(read) if tensor.grad is not None]  # of a pyramid perhaps one map
+    assert reached
+    for tensor in (*reached, *head.parameters()):
         assert tensor.grad is not None
         assert not tensor.grad.any()
 

@@ -9,6 +9,8 @@ and how it is trained:
 - `double`: in float64;
 - `l1`: with the sum of absolute values, whose gradient jumps where a weight is 0.
 
+The one head `classifier` stands for a ClassificationModule, on images that are mixed.
+
 Each rank imports once and trains all cases. It leaves `case-2-RANK.pt` or, for the one process, `case-1-0.pt`.
 """
 
@@ -35,8 +37,10 @@ from torchjd.aggregation import AlignedMTLWeighting
 
 from fusionseg import balancing, heads, networks
 from fusionseg.balancing import Sum
+from fusionseg.classification import ClassificationModule
 from fusionseg.config.lightning_messages import quiet
 from fusionseg.data.base import Pixels, Split
+from fusionseg.data.classification_datamodule import ClassificationDataModule
 from fusionseg.data.datamodule import SegmentationDataModule
 from fusionseg.data.samplers import TrainOrder
 from fusionseg.data.synthetic import SyntheticScenes
@@ -117,6 +121,10 @@ class Weighed(FusionModule):
         self.objective.terms = watched  # type: ignore[method-assign]
 
 
+class WeighedClassifier(ClassificationModule, Weighed):
+    """The same of a classifier."""
+
+
 class Watch(pl.Callback):
     """Sees to the mode of training, and how far each weight moves in each epoch."""
 
@@ -141,6 +149,9 @@ def model(case: str) -> Weighed:
     encoder, decoder, tasks, *way = case.split()
     named = [word for word in tasks.split("+") if word not in FURTHER]
     torch.manual_seed(0)
+    if heads == "classifier":
+        optimizer = partial(SGD, lr=0.01, momentum=0.9)
+        return WeighedClassifier(Uneven.classes, backbone=Backbone(encoder), optimizer=optimizer)
     return Weighed(
         Uneven.classes,
         alpha=0.5,
@@ -168,9 +179,13 @@ def balancer(word: str) -> Any:
     return partial(getattr(balancing, name), **options)
 
 
-def datamodule() -> SegmentationDataModule:
+def datamodule(case: str) -> SegmentationDataModule:
     scenes = partial(Uneven, length=TRAIN, size=(64, 64))
-    data = SegmentationDataModule(scenes, batch_size=BATCH, crop_size=(64, 64), workers=0, seed=SEED)
+    options: dict[str, Any] = {"batch_size": BATCH, "crop_size": (64, 64), "workers": 0, "seed": SEED}
+    if case.split()[2] == "classifier":
+        data: SegmentationDataModule = ClassificationDataModule(scenes, resize=None, mixup=0.4, **options)
+    else:
+        data = SegmentationDataModule(scenes, **options)
     data.datasets["val"] = Uneven("val", VAL, (50, 70))
     return data
 
@@ -211,7 +226,7 @@ def train(folder: Path, cases: list[str], ranks: int, rank: int) -> None:
         module, watch = model(case), Watch(case.split()[3])
         fitting = trainer(case, ranks, callbacks=[watch])
         with quiet():
-            fitting.fit(module, datamodule=datamodule())
+            fitting.fit(module, datamodule=datamodule(case))
         found: dict[str, Any] = {"state": deepcopy(module.state_dict()), "moved": watch.moved}
         found["figures"] = figures(fitting)
         found["learned"] = [name for name, p in module.named_parameters() if p.requires_grad]
@@ -225,7 +240,7 @@ def train(folder: Path, cases: list[str], ranks: int, rank: int) -> None:
             module.load_state_dict(torch.load(folder / f"{case}-2-0.pt", weights_only=True)["state"])
             measuring = trainer(case, 1)
             with quiet():
-                measuring.validate(module, datamodule=datamodule(), verbose=False)
+                measuring.validate(module, datamodule=datamodule(case), verbose=False)
             found["figures of two"] = figures(measuring)
         torch.save(found, folder / f"{case}-{ranks}-{rank}.pt")
 

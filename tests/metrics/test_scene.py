@@ -12,9 +12,9 @@ from torchmetrics.classification import (
     MultilabelF1Score,
 )
 
-from fusionseg.metrics.scene import THRESHOLDS, scene_ap, scene_figures, scene_sums
+from fusionseg.metrics.scene import THRESHOLDS, SceneMetrics, scene_ap, scene_figures, scene_sums
 from fusionseg.metrics.suite import total
-from fusionseg.sample import VOID, Counted
+from fusionseg.sample import VOID, Counted, Truth
 
 Floats = npt.NDArray[np.float32]
 Flags = npt.NDArray[np.bool_]
@@ -86,6 +86,37 @@ def test_figures_of_a_single_label_equal_torchmetrics(seed: int) -> None:
     assert 0.4 < figures["scene_accuracy"] < 0.9
     binned = MultilabelAveragePrecision(7, thresholds=torch.from_numpy(THRESHOLDS))
     assert figures["scene_map"] == pytest.approx(float(binned(*tensors(probabilities, present))), rel=1e-5)
+
+
+@pytest.mark.parametrize("classes", [4, 7, 20])
+def test_the_share_of_true_classes_among_five_equals_torchmetrics(classes: int) -> None:
+    probabilities, present = one_label(300, classes)
+    figures = scene_figures(sums(probabilities, present, single=True))
+    answers, truth = torch.from_numpy(probabilities), torch.from_numpy(present.argmax(1))
+    expected = MulticlassAccuracy(classes, top_k=min(5, classes), average="micro")(answers, truth)
+    assert figures["scene_top5"] == pytest.approx(float(expected))
+    assert figures["scene_accuracy"] < figures["scene_top5"]
+    assert "scene_top5" not in scene_figures(sums(probabilities, present))
+
+
+@pytest.mark.parametrize("single", [True, False])
+def test_the_label_of_a_whole_image_comes_before_its_map(single: bool) -> None:
+    void, other = np.full((2, 2), VOID), np.zeros((2, 2), int)
+    probabilities, present = one_label(50, 200)
+    measured, expected = SceneMetrics(200, single), SceneMetrics(200, single)
+    for i, (answer, shown) in enumerate(zip(probabilities, present, strict=True)):
+        semantic = (void, other)[i % 2]
+        measured.update(answer, Truth(semantic, semantic, maps={"scene": shown.astype(np.float32)}))
+        expected.update(answer, Truth(np.full((1, 1), shown.argmax()), void))
+    assert measured.compute() == expected.compute()
+    assert measured.main == ("scene_accuracy" if single else "scene_map")
+
+
+def test_an_image_that_shows_none_is_labelled_where_that_is_its_label() -> None:
+    void = np.full((2, 2), VOID)
+    metric = SceneMetrics(2)
+    metric.update(np.array([0.4, 0.6], np.float32), Truth(void, void, maps={"scene": np.zeros(2)}))
+    assert metric.compute()["scene_accuracy"] == 0.5
 
 
 def test_average_precision_is_exact_for_probabilities_rounded_down_to_thresholds() -> None:

@@ -111,7 +111,7 @@ def test_normalization_can_be_given() -> None:
             marks=pytest.mark.slow,
         ),
         pytest.param(Backbone(weights="imagenet22"), "imagenet22", marks=pytest.mark.slow),
-        (Backbone(in_channels=2), "in_channels of 3 or more"),
+        (Backbone(in_channels=2), "in_channels of 1, or 3 or more"),
         (
             Backbone(decoder="FCN", options={"channels": 7}),
             "argument 'channels'; the options of FCN are: output_stride$",

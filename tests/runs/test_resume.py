@@ -20,14 +20,17 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau, StepLR
 from benchmarks.running import same
 from fusionseg import heads
 from fusionseg.balancing import GradNorm
+from fusionseg.classification import ClassificationModule
 from fusionseg.commands import fit
 from fusionseg.config.errors import UsageError, UserError
+from fusionseg.data.classification_datamodule import ClassificationDataModule
 from fusionseg.data.datamodule import SegmentationDataModule
 from fusionseg.data.synthetic import SyntheticScenes
 from fusionseg.engine import optimization
 from fusionseg.heads import (
     BoundaryHead,
     CenterOffsetHead,
+    ClassifierHead,
     DepthHead,
     ExtraHead,
     MaskQueryHead,
@@ -101,9 +104,8 @@ class Runs:
         seed_everything(0)
         minutes = (0 if kills else 60) if minutes is None else minutes
         scenes = partial(SyntheticScenes, length=9, size=(32, 32), **options.pop("labels", {}))
-        data = SegmentationDataModule(
-            scenes, batch_size=2, crop_size=(32, 32), workers=options.pop("workers", 0)
-        )
+        made = options.pop("data", SegmentationDataModule)
+        data = made(scenes, batch_size=2, crop_size=(32, 32), workers=options.pop("workers", 0))
         folder = self.folder / name
         last = folder / "checkpoints" / "last.ckpt"
         fixed: dict[str, Any] = {"max_epochs": 3, "log_every_n_steps": 3, "precision": "32-true"}
@@ -265,6 +267,19 @@ def test_so_does_every_other_coding_of_regions(head: type[RegionHead], run: Runs
     whole = run("whole", model=recipe)
     run("killed", kills=Kills("batch", 6), model=recipe)
     check_equal(whole, run("killed", model=recipe))
+
+
+def test_so_does_a_classifier_of_mixed_images(run: Runs) -> None:
+    head = partial(ClassifierHead, hidden=8, dropout=0.5, label_smoothing=0.1)
+    backbone = Backbone("small_cnn")
+    options: dict[str, Any] = {
+        "model": partial(ClassificationModule, head=head, backbone=backbone),
+        "data": partial(ClassificationDataModule, resize=None, mixup=0.4),
+    }
+    whole = run("whole", **options)
+    for where, step in (("batch", 6), ("validation", 7)):
+        run("killed", kills=Kills(where, step), **options)
+    check_equal(whole, run("killed", **options))
 
 
 @pytest.mark.slow
