@@ -14,24 +14,30 @@ from fusionseg.balancing import Balancer, Sum
 from fusionseg.balancing.checks import check_weights
 from fusionseg.config.recipe import record
 from fusionseg.engine.batch_errors import of_batch
-from fusionseg.engine.distributed import world_size
+from fusionseg.engine.distillation import Distillation
 from fusionseg.engine.evaluation import Evaluation, Scored, Truths
+from fusionseg.engine.figure_log import log_figures, log_now
+from fusionseg.engine.fine_tuning import BatchNorm, FineTuning
 from fusionseg.engine.further_metrics import MetricRecipe, suite_with
 from fusionseg.engine.hub_module import HubModule
 from fusionseg.engine.loss_log import LossLog, check_finite
+from fusionseg.engine.losses_again import losses_again
 from fusionseg.engine.objective import Objective, Step, padded_terms
-from fusionseg.engine.optimization import WarmupPoly, allows_fused, balance_losses, check_factors, configured
+from fusionseg.engine.optimization import WarmupPoly, balance_losses
 from fusionseg.engine.passes import WHOLE, Passes
+from fusionseg.engine.penalty import Penalty
 from fusionseg.engine.precision import arrange
 from fusionseg.engine.predictions import frame_of, padded, predictions
 from fusionseg.engine.schedules import Schedule
 from fusionseg.engine.seeding import reseed
 from fusionseg.engine.task_gradients import TaskGradients
 from fusionseg.engine.tasks import planned
+from fusionseg.engine.teacher import Teacher
 from fusionseg.files.state_dicts import Checkpoint
 from fusionseg.heads import BoundaryHead, ExtraHead, Head, SceneHead, SemanticHead
 from fusionseg.networks import Backbone, HardSharing, Network
 from fusionseg.networks.base import Outputs
+from fusionseg.regularization import Regularizer
 from fusionseg.sample import Classes, Prediction, Sample
 
 
@@ -52,12 +58,16 @@ class FusionModule(HubModule):
         backbone: Which encoder and decoder.
         balancer: Recipe of how the weighted losses become a gradient. Weighs nothing, losses or gradients.
         optimizer: Recipe of the optimizer.
-        schedule: Recipe of the learning-rate schedule; `WarmupPoly` or any of torch's. One that takes
-            `total_steps` is given their number and stepped with each, `ReduceLROnPlateau` is stepped after
-            each validation, others after each epoch.
+        schedule: Recipe of the learning-rate schedule, such as `WarmupPoly` or any of torch's. With an
+            argument `total_steps` it is stepped with each, or else with epochs (plateaus: validations).
         encoder_lr: The encoder's learning rate, times the optimizer's.
+        layer_decay: Factor of the rate from one stage of the encoder to the one before.
         freeze_encoder_epochs: For so many first epochs the encoder does not change.
+        batch_norm: What the encoder's batch norms use in training: statistics of each batch, those at the
+            start, or those of the training images.
         l1: Weight of an L1 penalty on all trainable parameters.
+        regularizer: Recipe of a further penalty on the weights, such as `L2SP`.
+        teacher: A trained model to learn from, besides the labels.
         thing_area: Things of fewer pixels are void in panoptic maps.
         stuff_area: The same for stuff; 4096 on COCO and 2048 on Cityscapes are common.
         compile: Compile the network's parts with torch.compile.
@@ -83,8 +93,12 @@ class FusionModule(HubModule):
         optimizer: Callable[[Any], Optimizer] = AdamW,
         schedule: Callable[[Optimizer], LRScheduler] | None = WarmupPoly,
         encoder_lr: float = 1.0,
+        layer_decay: float = 1.0,
         freeze_encoder_epochs: int = 0,
+        batch_norm: BatchNorm = "train",
         l1: float = 0.0,
+        regularizer: Callable[[], Regularizer] | None = None,
+        teacher: Teacher | None = None,
         thing_area: int = 0,
         stuff_area: int = 0,
         compile: bool = False,
@@ -95,19 +109,20 @@ class FusionModule(HubModule):
         recipes = {"semantic": semantic_head, "region": region_head, "scene": scene_head if gamma else None}
         weights = {"semantic": alpha, "region": beta, "scene": gamma}
         heads, weights = planned(recipes, weights, extra_heads or {}, len(self.classes))
-        check_factors(encoder_lr, l1)
         self.network = network(heads, backbone)
+        learning = (encoder_lr, layer_decay, freeze_encoder_epochs, batch_norm)
+        self.fine_tuning = FineTuning(self.network, *learning)
         self.balancer = balancer(len(weights))
         check_weights(self.balancer)
         self.suite = suite_with(metrics, self.heads, weights, self.classes)
-        self.objective = Objective(self.network, self.balancer, weights, l1)
+        penalty = Penalty(self.network, l1, regularizer)
+        self.distillation = Distillation(self.network, teacher)
+        self.objective = Objective(self.network, self.balancer, weights, penalty, self.distillation)
         self.task_gradients = TaskGradients(self.network, self.balancer, self.objective)
         self.evaluation = Evaluation(self.suite, weights)
         self.loss_log = LossLog(self.tasks)
         self.optimizer = optimizer
         self.schedule = Schedule(schedule)
-        self.encoder_lr = encoder_lr
-        self.freeze_encoder_epochs = freeze_encoder_epochs
         self.areas = (thing_area, stuff_area)
         if compile:
             self.network.compile_parts()
@@ -129,8 +144,8 @@ class FusionModule(HubModule):
 
     @property
     def notice(self) -> str:
-        """A line for users who set a loss weight that the balancer cancels; empty if there is none."""
-        return self.objective.notice
+        """Lines on what settings make of each other; empty if there are none."""
+        return "\n".join(filter(None, (self.objective.notice, self.fine_tuning.notice)))
 
     @override
     def forward(self, image: Tensor) -> list[Outputs]:
@@ -154,21 +169,25 @@ class FusionModule(HubModule):
     def on_fit_start(self) -> None:
         if not self.trainer.ckpt_path:  # which has the class weights
             balance_losses(self, getattr(self.trainer, "datamodule", None))
+        self.distillation.begin(self.device, str(self.trainer.precision))
+        self.objective.penalty.begin(bool(self.trainer.ckpt_path), self.trainer.optimizers)
 
     @override
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        optimizer = configured(self.optimizer, self.network, self.encoder_lr, allows_fused(self.trainer))
+        optimizer = self.fine_tuning.optimizer(self.optimizer, self.trainer)
         optimizer.register_step_post_hook(self._stepped)
         return self.schedule.configured(optimizer, self.trainer.estimated_stepping_batches)
 
     @override
     def on_train_start(self) -> None:
         self.loss_log.start(self.global_step, self.global_rank, self.device)
-        self._freeze_encoder()  # an epoch that is resumed does not start
+        if not self.trainer.ckpt_path:
+            self.fine_tuning.begin(self.trainer)
+        self._begin_epoch()  # an epoch that is resumed does not start
 
     @override
     def on_train_epoch_start(self) -> None:
-        self._freeze_encoder()
+        self._begin_epoch()
 
     @override
     def on_train_batch_start(self, batch: Sample, batch_idx: int) -> None:
@@ -231,15 +250,17 @@ class FusionModule(HubModule):
 
     @override
     def on_validation_epoch_end(self) -> None:
-        self._log_figures("val")
+        log_figures(self, "val", self.evaluation.figures())
 
     @override
     def on_test_epoch_end(self) -> None:
-        self._log_figures("test")
+        log_figures(self, "test", self.evaluation.figures())
 
     @override
     def on_save_checkpoint(self, checkpoint: Checkpoint) -> None:
         checkpoint["losses"] = self.loss_log.state()
+        checkpoint["distillation"] = self.distillation.state()
+        checkpoint["regularizers"] = self.objective.penalty.state()
         checkpoint["planned_steps"] = self.schedule.total_steps
         check_finite(checkpoint["state_dict"], self.global_step)
         checkpoint["hyper_parameters"] |= self.recorded()
@@ -248,13 +269,15 @@ class FusionModule(HubModule):
     def on_load_checkpoint(self, checkpoint: Checkpoint) -> None:
         super().on_load_checkpoint(checkpoint)
         self.loss_log.resume(checkpoint.get("losses"))
+        self.distillation.resume(checkpoint.get("distillation", {}))
+        self.objective.penalty.resume(checkpoint)
         self.schedule.resume(checkpoint)
 
     def log_losses(self) -> None:
         """Logs the mean losses since the last call: the only place where training waits for the device."""
         if self.loss_log.count:
-            rate = self.trainer.optimizers[0].param_groups[-1]["lr"]
-            self._log_now({**self.loss_log.pop_means(self.global_step), "train/lr": rate})
+            rates = self.fine_tuning.rates(self.trainer.optimizers[0])
+            log_now(self, {**self.loss_log.pop_means(self.global_step), **rates})
 
     @of_batch
     def _evaluate(self, batch: Sample, loader: Any) -> list[Scored]:
@@ -266,34 +289,11 @@ class FusionModule(HubModule):
         found = predictions(refinements[-1], self.heads, *options)
         return self.evaluation.score(found, truths)
 
-    def _log_figures(self, stage: str) -> None:
-        named = {f"{stage}/{name}": value for name, value in self.evaluation.figures().items()}
-        fits = self.trainer.state.fn == "fit"
-        # while fitting by hand, because Lightning counts steps from 0 and differently after a resume
-        self.log_dict(named, logger=False if fits else None, sync_dist=world_size() > 1)
-        if fits and not self.trainer.sanity_checking:
-            self._log_now(named)
-            self.schedule.follow(self.trainer.lr_scheduler_configs, named)
-
-    def _log_now(self, figures: dict[str, float]) -> None:
-        for logger in self.loggers:
-            logger.log_metrics({**figures, "epoch": self.current_epoch}, self.global_step)
-
-    def _freeze_encoder(self) -> None:
-        frozen = self.current_epoch < self.freeze_encoder_epochs
-        self.network.freeze_encoder(frozen)
-        self.task_gradients.balance_at_branch(not frozen or self.network.shares_decoder)
+    def _begin_epoch(self) -> None:
+        learns = self.fine_tuning.begin_epoch(self.current_epoch)
+        self.task_gradients.balance_at_branch(learns)
 
     def _stepped(self, optimizer: Optimizer, *_: object) -> None:
         """Informs the balancer of an optimizer step, or that the gradient scaler skipped it."""
-        again = self._losses_again() if self.balancer.looks_again else None
+        again = losses_again(self, self.objective) if self.balancer.looks_again else None
         self.balancer.stepped(getattr(optimizer, "found_inf", None), again)
-
-    @torch.no_grad()
-    def _losses_again(self) -> Tensor:
-        """The weighted losses of the last batch (T,) after the step, with the dropout of the step."""
-        batch = self.current_step.batch
-        assert batch is not None
-        reseed(self.device, *self.current_step.position, self.global_rank)
-        with self.network.kept_buffers(), self.trainer.precision_plugin.train_step_context():
-            return self.objective.weighted_losses(self(batch["image"]), batch)

@@ -25,6 +25,7 @@ from fusionseg.callbacks.pictures import Pictures
 from fusionseg.callbacks.progress import FusionProgress
 from fusionseg.callbacks.record import RunRecord
 from fusionseg.callbacks.signals import Signals, Stopped
+from fusionseg.callbacks.teacher_loader import TeacherLoader
 from fusionseg.callbacks.training_files import TrainingFiles
 from fusionseg.config.errors import in_own_code, mendable
 from fusionseg.config.lightning_messages import quiet
@@ -229,7 +230,8 @@ def _loggers(run: RunFolder, given: Logger | Iterable[Logger] | bool | None) -> 
 def _callbacks(
     run: RunFolder, given: list[Callback], minutes: float, monitor: str, options: Mapping[str, object]
 ) -> list[Callback]:
-    own: list[Callback] = [LabelCheck(), TrainingFiles(), Pictures(), LearningCurves(), Signals()]
+    files = TrainingFiles()
+    own: list[Callback] = [LabelCheck(), files, TeacherLoader(files), Pictures(), LearningCurves(), Signals()]
     shown = options.get("enable_progress_bar", True) is not False
     if shown and not any(isinstance(callback, ProgressBar) for callback in given):
         own.append(FusionProgress())

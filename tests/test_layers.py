@@ -19,7 +19,7 @@ LAYERS = [
     "engine",
     "networks",
     "heads",
-    "losses balancing metrics data",
+    "losses balancing metrics data regularization",
     "visualize pages corruptions",
     "files",
     "config",
@@ -28,8 +28,8 @@ LAYERS = [
 """From top to bottom; the entry point is apart, because it imports commands by name."""
 
 SHARED = {
-    "heads": "base dense limits positive ranges region region_targets region_decoding region_graph region_clustering "
-    "region_embeddings query_decoder query_target query_loss query_decoding scene "
+    "heads": "base dense distilled limits positive ranges region region_targets region_decoding region_graph "
+    "region_clustering region_embeddings query_decoder query_target query_loss query_decoding scene "
     "region_boxes region_proposals region_samples region_rois region_pasting",
     "losses": "base additive parts enlarging",
     "balancing": "base gradient branch simplex task_adam checks",
@@ -39,8 +39,9 @@ SHARED = {
     "merged_classes surfaces declaration label_statistics mapped_classes photo_notices late_loader corrupting view_changes warping "
     "folds nyu_metadata nyu_copies voc_classes camvid_frames cityscapes_files cityscapes_labels normal_axes "
     "class_draw crops input_size light room rounding sampling shares splits image_classes class_samples",
-    "networks": "base backbone decoder depthwise encoder layout pretrained pyramid small_cnn stages",
+    "networks": "adapter base backbone decoder depthwise encoder layout levels pretrained pyramid small_cnn stages",
     "untrained": "base felzenszwalb",
+    "regularization": "base",
 }
 """The files that others of their package may import; the other files are one part each."""
 
@@ -69,6 +70,7 @@ WITHOUT_LIGHTNING = {
     "losses",
     "balancing",
     "metrics",
+    "regularization",
     "visualize",
     "corruptions",
     "files",

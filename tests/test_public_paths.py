@@ -20,6 +20,7 @@ from fusionseg.data.view_changes import ViewChange
 from fusionseg.heads import Head
 from fusionseg.losses import Loss
 from fusionseg.networks import Backbone, Decoder, Network
+from fusionseg.regularization import Regularizer
 from fusionseg.untrained import Method
 
 BASES: list[Any] = [
@@ -28,6 +29,7 @@ BASES: list[Any] = [
     Balancer,
     Network,
     Decoder,
+    Regularizer,
     SegmentationDataset,
     Sampling,
     ViewChange,
@@ -35,7 +37,17 @@ BASES: list[Any] = [
     Callback,
     LRScheduler,
 ]
-PACKAGES = ["balancing", "callbacks", "data", "engine", "heads", "losses", "networks", "untrained"]
+PACKAGES = [
+    "balancing",
+    "callbacks",
+    "data",
+    "engine",
+    "heads",
+    "losses",
+    "networks",
+    "regularization",
+    "untrained",
+]
 """The packages that have parts."""
 
 

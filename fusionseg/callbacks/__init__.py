@@ -9,6 +9,7 @@ from fusionseg.callbacks.progress import FusionProgress
 from fusionseg.callbacks.record import RunRecord
 from fusionseg.callbacks.selection_rules import SelectionRules
 from fusionseg.callbacks.signals import Signals
+from fusionseg.callbacks.teacher_loader import TeacherLoader
 from fusionseg.callbacks.training_files import TrainingFiles
 
 __all__ = [
@@ -22,5 +23,6 @@ __all__ = [
     "RunRecord",
     "SelectionRules",
     "Signals",
+    "TeacherLoader",
     "TrainingFiles",
 ]

@@ -17,6 +17,7 @@ from fusionseg.losses import Loss
 from fusionseg.module import FusionModule
 from fusionseg.networks import Network
 from fusionseg.networks.backbone import Backbone
+from fusionseg.regularization import Regularizer
 from fusionseg.trainer import Trainer
 
 USAGE = "usage: python -m fusionseg.fit [--config FILE ...] [--key value ...] [--out DIR]"
@@ -54,6 +55,7 @@ FAMILIES: dict[str, type] = {
     "balancers": Balancer,
     "datasets": SegmentationDataset,
     "samplings": Sampling,
+    "regularizers": Regularizer,
 }
 """Base classes of the parts whose names are listed."""
 

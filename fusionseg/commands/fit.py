@@ -10,6 +10,7 @@ from typing import Any, Literal
 import lightning.pytorch as pl
 
 import fusionseg.config
+from fusionseg.callbacks.teacher_loader import TeacherLoader
 from fusionseg.callbacks.training_files import TrainingFiles
 from fusionseg.cli.arguments import values
 from fusionseg.cli.configuration import experiment
@@ -40,7 +41,7 @@ class Options:
             R-CNN, a model folder of segmentation-models-pytorch, or a safetensors file. What does not fit is
             listed.
         wandb: Where W&B tracks the run; left out: as WANDB_MODE says, else online if the server answers.
-        trust: With `--resume`: packages of your own to trust.
+        trust: With `--resume` or a teacher: own packages to trust.
     """
 
     out: Path | None = None
@@ -120,6 +121,7 @@ def main(args: Sequence[str]) -> None:
             files = next(c for c in trainer.callbacks if isinstance(c, TrainingFiles))
             files.inherited = read(RunFolder(cli.config.weights).training_files)
             trainer.record.weights = str(cli.config.weights.resolve())
+        next(c for c in trainer.callbacks if isinstance(c, TeacherLoader)).trust = values(args, "--trust")
         cli.original.trainer.precision = trainer.precision
         trainer.record.config = experiment(cli.parser, cli.original)
         trainer.fit(cli.model, cli.datamodule, ckpt_path=cli.checkpoint, weights_only=True)

@@ -151,6 +151,8 @@ class HubModule(
             ValueError: If an argument cannot be stored without code, or one of the data is out of its range.
         """
         given = {**self.hparams, **self.recorded()}
+        if "teacher" in given:
+            given["teacher"] = None  # a folder of this machine, which answers do not need
         taken = inspect.signature(type(self)).parameters  # the class may be of others than its base
         arguments = {name: plain(value) for name, value in given.items() if name in taken}
         known = {**(self.inference or {}), **_of_trainer(self)}

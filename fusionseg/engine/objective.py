@@ -10,7 +10,9 @@ from torch.nn.utils.rnn import pad_sequence
 
 from fusionseg.balancing import Balancer
 from fusionseg.config.errors import UserError
+from fusionseg.engine.distillation import Distillation
 from fusionseg.engine.distributed import reduced, world_size
+from fusionseg.engine.penalty import Penalty
 from fusionseg.engine.seeding import reseed
 from fusionseg.engine.tasks import factor_of
 from fusionseg.heads import Head
@@ -29,13 +31,13 @@ class Step:
 
     Args:
         position: The epoch, and the batch within it.
-        loss: What the backward pass begins with: the task losses, weighted by the balancer, and the L1
-            penalty.
+        loss: What the backward pass begins with: the task losses, weighted by the balancer, and the penalty.
         terms: The (sums, weights) (K_t,) of each task's terms on this rank.
         divisors: The weights over the global batch (T, K), 1 where nothing is labelled.
         factors: The weight of each task's loss (T,).
         losses: The loss of each task over the global batch (T,), without a gradient.
-        total: The weighted sum of `losses` and the L1 penalty, without a gradient.
+        total: The weighted sum of `losses` and the penalty, without a gradient.
+        penalty: What no balancer weighs, a scalar; None if there is nothing.
         batch: The batch, if the balancer wants its losses again after the update.
     """
 
@@ -46,6 +48,7 @@ class Step:
     factors: Tensor = field(default_factory=lambda: torch.zeros(0))
     losses: Tensor = field(default_factory=lambda: torch.zeros(0))
     total: Tensor = field(default_factory=lambda: torch.zeros(()))
+    penalty: Tensor | None = None
     batch: Sample | None = None
 
     def task_losses(self) -> list[Tensor]:
@@ -62,6 +65,7 @@ class Step:
     def free(self) -> None:
         """Lets go of the graph, which would otherwise be in memory during the next forward pass."""
         self.terms = ()
+        self.penalty = None
         self.loss = self.loss.detach()
 
 
@@ -74,14 +78,23 @@ class Objective:
         network: The network, whose heads have the losses.
         balancer: Weighs the losses or their gradients.
         weights: The weight of each task's loss, in the order of the tasks.
-        l1: Weight of the sum of the absolute values of all trainable parameters.
+        penalty: What is added to the weighted losses.
+        distillation: What the network learns of a teacher's.
     """
 
-    def __init__(self, network: Network, balancer: Balancer, weights: Mapping[str, float], l1: float) -> None:
+    def __init__(
+        self,
+        network: Network,
+        balancer: Balancer,
+        weights: Mapping[str, float],
+        penalty: Penalty,
+        distillation: Distillation,
+    ) -> None:
         self.network = network
         self.balancer = balancer
         self.weights = dict(weights)
-        self.l1 = l1
+        self.penalty = penalty
+        self.distillation = distillation
         self.current = Step()
         """The state of the last step."""
         self._factors = torch.tensor(list(weights.values()), dtype=torch.float64)
@@ -93,14 +106,15 @@ class Objective:
 
     @property
     def notice(self) -> str:
-        """A line for users who set a loss weight that the balancer cancels; empty if there is none."""
+        """Lines for users who set a loss weight that the balancer cancels, or two penalties for one."""
         chosen = [f"{factor_of(task)} {w:g}" for task, w in self.weights.items() if w not in (0, 1)]
         if not chosen or not self.balancer.absorbs or len(self.tasks) == 1:
-            return ""
-        return (
+            return self.penalty.notice
+        line = (
             f"{type(self.balancer).__name__} undoes constant factors of a loss: {', '.join(chosen)} will "
             "matter until its weights have settled, or not at all (docs/balancing.md)"
         )
+        return "\n".join(filter(None, (line, self.penalty.notice)))
 
     def step(self, refinements: Sequence[Outputs], batch: Sample, position: tuple[int, int]) -> Step:
         """The losses of a batch.
@@ -111,7 +125,7 @@ class Objective:
             position: The epoch, and the batch within it.
         """
         # few operations, for all tasks at once, and of them two with a gradient: each takes its time
-        terms = self.terms(refinements, batch)
+        terms = self.training_terms(refinements, batch)
         sums, weights = padded_terms(terms)
         with torch.no_grad():
             global_sums, global_weights = sums, weights
@@ -129,12 +143,11 @@ class Objective:
         if world_size() > 1:
             loss = loss * world_size()
         total = weighted.sum()
-        if self.l1:
-            penalty = self.penalty()
+        if (penalty := self.penalty(self.distillation.distance())) is not None:
             loss = loss + penalty
-            total = total + penalty.detach()
+            total = total + self.distillation.over_ranks(penalty)
         again = batch if self.balancer.looks_again else None
-        self.current = Step(position, loss, terms, divisors, factors, losses, total, again)
+        self.current = Step(position, loss, terms, divisors, factors, losses, total, penalty, again)
         return self.current
 
     def terms(self, refinements: Sequence[Outputs], batch: Sample) -> list[tuple[Tensor, Tensor]]:
@@ -154,9 +167,21 @@ class Objective:
             terms += pairs
         return terms
 
+    def training_terms(self, refinements: Sequence[Outputs], batch: Sample) -> list[tuple[Tensor, Tensor]]:
+        """The terms of each task's loss with those of a teacher, which are no part of the validation loss."""
+        terms = self.terms(refinements, batch)
+        if self.distillation.taught is None:
+            return terms
+        taught = self.distillation.outputs(batch["image"])
+        found = []
+        for task, own in zip(self.tasks, terms, strict=True):
+            sums, weights = zip(own, *self.distillation.terms(task, refinements, taught), strict=True)
+            found.append((torch.cat(sums), torch.cat(weights)))
+        return found
+
     def weighted_losses(self, refinements: Sequence[Outputs], batch: Sample) -> Tensor:
-        """The loss of each task over the global batch (T,), times its weight."""
-        sums, weights = reduced(torch.stack(padded_terms(self.terms(refinements, batch))))
+        """The training loss of each task over the global batch (T,), times its weight."""
+        sums, weights = reduced(torch.stack(padded_terms(self.training_terms(refinements, batch))))
         losses = divided(sums, weights)
         return losses * self.factors(losses)
 
@@ -165,11 +190,6 @@ class Objective:
         if self._factors.device != like.device or self._factors.dtype != like.dtype:
             self._factors = self._factors.to(like)
         return self._factors
-
-    def penalty(self) -> Tensor:
-        """The L1 penalty, a scalar."""
-        learned = [p for p in self.network.parameters() if p.requires_grad]
-        return self.l1 * torch.stack([p.abs().sum() for p in learned]).sum()
 
 
 def target_of(head: Head, batch: Sample) -> Target:

@@ -1,8 +1,7 @@
 """Builds optimizers and learning rate schedules from recipes, and groups the parameters that they act on."""
 
 import inspect
-import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TypedDict
 
 import torch
@@ -17,6 +16,8 @@ from fusionseg.config.recipe import made
 from fusionseg.engine.distributed import from_first_rank
 from fusionseg.losses import Loss
 from fusionseg.networks import Network
+from fusionseg.networks.encoder import Encoder
+from fusionseg.networks.levels import parameters_by_level
 
 
 class WarmupPoly(LambdaLR):
@@ -86,35 +87,56 @@ def fused(
         raise ValueError(f"model.optimizer, {made(recipe).__name__}: {error}") from error
 
 
-def parameter_groups(network: nn.Module, encoder: nn.Module) -> list[ParameterGroup]:
-    """The trainable parameters in two groups: first those of the encoder, then all others.
+def parameter_groups(
+    network: nn.Module, encoder: nn.Module, levels: Sequence[list[nn.Parameter]] | None = None
+) -> list[ParameterGroup]:
+    """The trainable parameters in groups: first those of the encoder, then all others.
 
     They are separate even if their learning rates are equal, because PyTorch's fused SGD fails if only some
     parameters of a group have momentum, as is the case after the encoder was frozen for some epochs.
+
+    Args:
+        network: The network.
+        encoder: Its encoder.
+        levels: The encoder's trainable parameters, in groups of their own; one where left out.
     """
     of_encoder = {id(p) for p in encoder.parameters()}
-    first = [p for p in encoder.parameters() if p.requires_grad]
+    first = levels or [[p for p in encoder.parameters() if p.requires_grad]]
     rest = [p for p in network.parameters() if p.requires_grad and id(p) not in of_encoder]
-    return [{"params": first}, {"params": rest}]
+    return [{"params": group} for group in (*first, rest)]
 
 
 def configured(
-    recipe: Callable[..., Optimizer], network: Network, encoder_lr: float, allowed: bool = True
+    recipe: Callable[..., Optimizer],
+    network: Network,
+    encoder_lr: float,
+    allowed: bool = True,
+    layer_decay: float = 1.0,
 ) -> Optimizer:
-    """The recipe's optimizer of all trainable parameters, with an own learning rate for the encoder.
+    """The recipe's optimizer of all trainable parameters, with own learning rates for the encoder.
+
+    With layer-wise decay, the rate of stage k of n is `encoder_lr * layer_decay^(n - k + 1)` times that of
+    decoders and heads, as in ELECTRA (arXiv:2003.10555) and BEiT (arXiv:2106.08254), for stages of a pyramid
+    in place of the layers of a transformer.
 
     Args:
         recipe: Builds an optimizer, given its parameters.
         network: The network.
         encoder_lr: Learning rate of the encoder as a multiple of the recipe's.
         allowed: Whether the fused implementation may be used.
+        layer_decay: Factor of the rate from one stage of the encoder to the one before; 1 for none.
 
     Raises:
         UsageError: If the recipe chooses the fused implementation where it may not be used.
         ValueError: If the optimizer refuses its arguments.
     """
-    optimizer = fused(recipe, parameter_groups(network, network.encoder), allowed)
-    optimizer.param_groups[0]["lr"] *= encoder_lr
+    levels = None
+    if layer_decay != 1 and isinstance(network.encoder, Encoder):
+        levels = parameters_by_level(network.encoder)
+    optimizer = fused(recipe, parameter_groups(network, network.encoder, levels), allowed)
+    of_encoder = optimizer.param_groups[:-1]
+    for depth, group in enumerate(reversed(of_encoder), 1):
+        group["lr"] *= encoder_lr * layer_decay**depth
     optimizer.register_load_state_dict_post_hook(match_layouts)
     return optimizer
 
@@ -139,11 +161,9 @@ def allows_fused(trainer: Trainer) -> bool:
     return not (isinstance(trainer.precision_plugin, MixedPrecision) and trainer.gradient_clip_val)
 
 
-def check_factors(encoder_lr: float, l1: float) -> None:
-    """Raises a ValueError where a factor is negative or not finite."""
-    for name, value in (("encoder_lr", encoder_lr), ("l1", l1)):
-        if not 0 <= value < math.inf:
-            raise ValueError(f"expected {name} of 0 or more, found {value}")
+def rates(optimizer: Optimizer) -> list[float]:
+    """The learning rates of an optimizer's groups, the stem's first, those of decoders and heads last."""
+    return [float(group["lr"]) for group in optimizer.param_groups]
 
 
 def balance_losses(module: nn.Module, datamodule: object) -> None:

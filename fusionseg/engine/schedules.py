@@ -13,6 +13,7 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from fusionseg.config.errors import UsageError
 from fusionseg.config.recipe import made
+from fusionseg.engine.optimization import rates
 from fusionseg.files.state_dicts import Checkpoint
 from fusionseg.metrics.directions import higher_is_better, lower_is_better
 
@@ -157,7 +158,7 @@ def scheduled(
             in another ratio.
     """
     name = made(recipe).__name__
-    before = [group["lr"] for group in optimizer.param_groups]
+    before = rates(optimizer)
     takes_steps = "total_steps" in inspect.signature(made(recipe)).parameters
     own = getattr(recipe, "keywords", {}).get("total_steps") if takes_steps else None
     if own and own < total_steps:
@@ -170,10 +171,11 @@ def scheduled(
         raise ValueError(f"{name} needs the number of steps: set trainer.max_epochs, or its total_steps")
     else:
         schedule = recipe(optimizer, total_steps=int(total_steps))
-    after = [group["lr"] for group in optimizer.param_groups]
-    if not math.isclose(before[0] * after[-1], before[-1] * after[0], rel_tol=1e-6):
+    after = rates(optimizer)
+    products = zip(before, after, strict=True)
+    if not all(math.isclose(b * after[-1], before[-1] * a, rel_tol=1e-6) for b, a in products):
         raise ValueError(
-            f"{name} sets the learning rates to {after}, but encoder_lr wants the ratio of "
-            f"{before}: give it a list of two rates, the encoder's first"
+            f"{name} sets the learning rates to {after}, but encoder_lr and layer_decay want the ratio of "
+            f"{before}: give it a list of {len(before)} rates, the encoder's first"
         )
     return schedule, "step" if takes_steps else "epoch"

@@ -73,6 +73,7 @@ class TaskGradients:
     def backward(self, step: Step) -> None:
         """Runs a backward pass for each task; shared parameters get the weighted sum of the gradients."""
         assert isinstance(self.balancer, GradientBalancer)
+        penalty = self._of_penalty(step)
         gradients = self._gradients(step)
         every = dict.fromkeys(p for own in gradients for p in own)
         shared = dict.fromkeys(p for p in every if sum(p in own for own in gradients) > 1)
@@ -83,8 +84,8 @@ class TaskGradients:
             total = combined(column, weights if parameter in shared else torch.ones_like(weights))
             assert total is not None
             deposit(parameter, total)
-        if self.objective.l1:
-            self._add_penalty()
+        for parameter, slope in penalty.items():
+            deposit(parameter, slope)
 
     def _gradients(self, step: Step) -> list[dict[nn.Parameter, Tensor]]:
         """The gradients of each task, averaged over ranks; the graph is freed."""
@@ -102,11 +103,15 @@ class TaskGradients:
         step.free()
         return gradients
 
-    def _add_penalty(self) -> None:
-        learned = [p for p in self.network.parameters() if p.requires_grad]
-        slopes = torch.autograd.grad(self.objective.penalty(), learned)
-        for parameter, slope in zip(learned, slopes, strict=True):
-            deposit(parameter, slope * self.scale)
+    def _of_penalty(self, step: Step) -> dict[nn.Parameter, Tensor]:
+        """The gradient of what is no task's loss, averaged over ranks; the graph is kept for the tasks."""
+        if step.penalty is None:
+            return {}
+        wanted = reached(step.penalty)
+        scale = self.scale.to(step.penalty.dtype)
+        slopes = torch.autograd.grad(step.penalty, wanted, scale, retain_graph=True)
+        average_over_ranks(slopes)
+        return dict(zip(wanted, slopes, strict=True))
 
     def _weigh(self, products: Tensor) -> Tensor:
         """The weights (T,) of gradients, from the inner products (T, T) of this rank's scaled ones."""

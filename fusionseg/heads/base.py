@@ -8,6 +8,7 @@ from typing import Any, ClassVar, TypeAlias
 import torch
 from torch import Tensor, nn
 
+from fusionseg.config.errors import UserError
 from fusionseg.heads.ranges import Range
 from fusionseg.losses.enlarging import scaled
 from fusionseg.metrics import ImageMetric
@@ -97,6 +98,22 @@ class Head(nn.Module, ABC):
         A metric of the head that scores one of them names it as its `answer`, by which it is asked for.
         """
         return {}
+
+    def distillation(self, output: Output, taught: Output, temperature: float) -> tuple[Tensor, Tensor]:
+        """The unnormalized sums and the weights (K,) of the distance to a teacher's output, as of `loss`.
+
+        Args:
+            output: This head's output.
+            taught: That of the same kind of head in another network, without a gradient.
+            temperature: What logits of probabilities are divided by.
+
+        Raises:
+            UserError: If outputs of two networks cannot be compared value by value, as here by default.
+        """
+        raise UserError(
+            f"{type(self).__name__} has outputs that cannot be compared with a teacher's value by value: "
+            f"leave {self.task} out of model.teacher.weight"
+        )
 
     def kept(self, output: Output) -> Output:
         """What `labels` and probabilities need of an output, which is kept while the decoding is tuned."""

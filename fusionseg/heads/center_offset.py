@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from fusionseg.heads.base import resized
 from fusionseg.heads.dense import Dense, logits_of_mean
+from fusionseg.heads.distilled import sigmoid_divergence, smooth_distance, terms
 from fusionseg.heads.ranges import Range
 from fusionseg.heads.region import RegionHead
 from fusionseg.heads.region_decoding import check_grouping, group
@@ -152,6 +153,11 @@ class CenterOffsetHead(Dense, RegionHead):
         """The output (B, 3, h, w) of the mean heat and the mean offsets."""
         heat = logits_of_mean([output[:, :1] for output in outputs])
         return torch.cat([heat, super().averaged([output[:, 1:] for output in outputs])], 1)
+
+    def distillation(self, output: Tensor, taught: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+        """The sums and weights (2,) of the distances of heat and of offsets, from outputs (B, 3, h, w)."""
+        heat = sigmoid_divergence(output[:, :1], taught[:, :1], temperature)
+        return terms([heat, smooth_distance(output[:, 1:], taught[:, 1:])])
 
     def draw_target(self, batch: Sample, classes: Classes) -> Picture:
         """Offsets to the center: the hue is their direction, brighter ones are longer; centers are white."""

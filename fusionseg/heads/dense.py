@@ -7,6 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from fusionseg.heads.distilled import sigmoid_divergence, smooth_distance, terms
+
 
 class Dense:
     """A head whose output (B, K, h, w) has a value for each pixel, which means the same in every image.
@@ -37,6 +39,10 @@ class Dense:
         """The output (B, K, h, w) of the mean of what the outputs predict."""
         return torch.stack(list(outputs)).mean(0)
 
+    def distillation(self, output: Tensor, taught: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+        """The sum and weight (1,) of the smooth L1 distance of outputs (B, K, h, w)."""
+        return terms([smooth_distance(output, taught)])
+
 
 class DenseLogits(Dense):
     """A dense head of logits whose sigmoids are averaged."""
@@ -44,6 +50,10 @@ class DenseLogits(Dense):
     def averaged(self, outputs: Sequence[Tensor]) -> Tensor:
         """The logits (B, K, h, w) of the mean probabilities."""
         return logits_of_mean(outputs)
+
+    def distillation(self, output: Tensor, taught: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+        """The sum and weight (1,) of the divergence of probabilities, from logits (B, K, h, w)."""
+        return terms([sigmoid_divergence(output, taught, temperature)])
 
 
 def logits_of_mean(outputs: Sequence[Tensor]) -> Tensor:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from fusionseg.heads.base import Head, resized
 from fusionseg.heads.dense import Dense
+from fusionseg.heads.distilled import angular_distance, terms
 from fusionseg.losses import CosineError, Loss
 from fusionseg.losses.enlarging import scaled
 from fusionseg.metrics import ImageMetric, NormalsMetrics
@@ -103,6 +104,10 @@ class NormalsHead(Dense, Head):
         valid = (labels != 0).any(0)
         colors = np.rint(255 * (np.clip(labels, -1, 1) + 1) / 2)
         return np.where(valid, colors, 0).astype(np.uint8).transpose(1, 2, 0)
+
+    def distillation(self, output: Tensor, taught: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+        """The sum and weight (1,) of one minus the cosine of the angle, from vectors (B, 3, h, w)."""
+        return terms([angular_distance(output, taught)])
 
     def draw_target(self, batch: Sample, classes: Classes) -> Picture:
         """The normals as colors, black where invalid."""

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fusionseg.heads.base import Head
+from fusionseg.heads.distilled import sigmoid_divergence, softmax_divergence, terms
 from fusionseg.metrics import ImageMetric, SceneMetrics
 from fusionseg.sample import VOID, Classes, Frame, Sample
 
@@ -113,6 +114,11 @@ class SceneHead(Head):
         """The probability of each class to be present (B, C) float32, from logits (B, C), for any frame."""
         logits = output.float()
         return logits.softmax(1) if self.single else logits.sigmoid()
+
+    def distillation(self, output: Tensor, taught: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+        """The sum and weight (1,) of the divergence of probabilities, from logits (B, C)."""
+        divergence = softmax_divergence if self.single else sigmoid_divergence
+        return terms([divergence(output, taught, temperature)])
 
     def ideal(self, target: SceneTarget) -> Tensor:
         """Logits (B, C) of +-20, and 0 for unlabelled images."""

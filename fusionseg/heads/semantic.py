@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from fusionseg.heads.base import Extra, Head, by_rows, resized
 from fusionseg.heads.dense import Dense, log_of_mean, logits_of_mean
+from fusionseg.heads.distilled import sigmoid_divergence, softmax_divergence, terms
 from fusionseg.heads.ranges import PROBABILITY, Range
 from fusionseg.losses import CrossEntropy, Loss
 from fusionseg.losses.base import sums_and_weights
@@ -130,6 +131,11 @@ class SemanticHead(Dense, Head):
     def averaged(self, outputs: Sequence[Tensor]) -> Tensor:
         """The logits (B, C or 1, h, w) of the mean probabilities."""
         return logits_of_mean(outputs) if self.binary else log_of_mean(outputs)
+
+    def distillation(self, output: Tensor, taught: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+        """The sum and weight (1,) of the divergence of probabilities, from logits (B, C or 1, h, w)."""
+        divergence = sigmoid_divergence if self.binary else softmax_divergence
+        return terms([divergence(output, taught, temperature)])
 
     def ideal(self, target: Tensor) -> Tensor:
         """Logits (B, C or 1, H, W) of +-20, and 0 where unlabelled."""

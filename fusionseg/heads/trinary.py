@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from fusionseg.heads.base import resized
 from fusionseg.heads.dense import Dense, log_of_mean
+from fusionseg.heads.distilled import softmax_divergence, terms
 from fusionseg.heads.ranges import MIN_AREA, Range
 from fusionseg.heads.region import RegionHead
 from fusionseg.heads.region_decoding import connected, filled, numbered
@@ -107,6 +108,10 @@ class TrinaryHead(Dense, RegionHead):
     def averaged(self, outputs: Sequence[Tensor]) -> Tensor:
         """The logits (B, 3, h, w) of the mean probabilities."""
         return log_of_mean(outputs)
+
+    def distillation(self, output: Tensor, taught: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+        """The sum and weight (1,) of the divergence of probabilities, from logits (B, 3, h, w)."""
+        return terms([softmax_divergence(output, taught, temperature)])
 
     def draw_target(self, batch: Sample, classes: Classes) -> Picture:
         """Background in grey, interiors in amber, borders in white."""

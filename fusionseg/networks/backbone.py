@@ -16,7 +16,7 @@ from fusionseg.files.state_dicts import tensors
 from fusionseg.networks.decoder import Decoder, check_decoder, decoder_names, paired
 from fusionseg.networks.depthwise import keep_strided_depthwise_wide
 from fusionseg.networks.encoder import Encoder
-from fusionseg.networks.pretrained import find_hub, loaded
+from fusionseg.networks.pretrained import find_hub, loaded, mark_pretrained
 from fusionseg.networks.pyramid import Pyramid, readers
 
 STRIDE = 32
@@ -119,7 +119,9 @@ class Backbone:
         # nobody lists what libraries raise where two parts do not fit or a download fails
         except Exception as error:
             raise remedied(error) or ValueError(self._remedy(error)) from error
-        if self.weights and not self._named:
+        if self._named:
+            mark_pretrained(encoder.body, (name for name, _ in encoder.body.named_parameters()))
+        elif self.weights:
             state = tensors(Path(self.weights))
             if self.encoder.startswith("tu-"):
                 state = {
@@ -127,6 +129,7 @@ class Backbone:
                 }
             loaded(encoder.body, state, self.weights, f"the {self.encoder} encoder")
         encoder.adopt(late_dilation=self.late_dilation)
+        encoder.size = self._size
         return encoder, parts
 
     @property

@@ -42,6 +42,8 @@ class Network(nn.Module, ABC):
     def __init__(self) -> None:
         super().__init__()
         self.branch = None
+        self.keeps_statistics = False
+        """Whether the encoder's batch norms use their running statistics in training, and keep them."""
         self.layout = torch.contiguous_format
 
     @property
@@ -90,11 +92,27 @@ class Network(nn.Module, ABC):
         for part in self.parts:
             part.compile(backend=backend)
 
+    def train(self, mode: bool = True) -> "Network":
+        """As for every module, but the encoder's batch norms may keep their statistics."""
+        super().train(mode)
+        self._keep_statistics()
+        return self
+
     def freeze_encoder(self, frozen: bool) -> None:
         """Freezes or unfreezes the weights and batch statistics of the encoder."""
         if isinstance(self.encoder, Encoder):
             self.encoder.frozen = frozen
         self.encoder.train(self.training)
+        self._keep_statistics()
+
+    def encoder_norms(self) -> list[Any]:
+        """The layers of the encoder that have running statistics."""
+        return [m for m in self.encoder.modules() if getattr(m, "running_mean", None) is not None]
+
+    def _keep_statistics(self) -> None:
+        if self.keeps_statistics:
+            for norm in self.encoder_norms():
+                norm.training = False
 
     def drop_frozen_gradients(self) -> None:
         """Removes the gradients of a frozen encoder: zeros would still decay weights and move momenta."""

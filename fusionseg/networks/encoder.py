@@ -27,6 +27,8 @@ class Encoder(nn.Module):
         super().__init__()
         self.body = body
         self.out_channels: list[int] = list(body.out_channels)  # type: ignore[arg-type]
+        self.size: tuple[int, int] = (128, 128)
+        """Height and width of an image that the body takes."""
         self.frozen = False
         self.late_dilation = False
         """Whether the first block of a dilated stage keeps the dilation of the stage before."""

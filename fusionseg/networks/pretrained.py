@@ -3,7 +3,7 @@
 import os
 import re
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
@@ -17,6 +17,22 @@ from fusionseg.networks.encoder import Encoder
 
 LAST_BLOCK = "network.encoder.body.layer4.0.conv3.weight"
 """A parameter of ResNets of bottleneck blocks."""
+
+_MARK = "pretrained_names"
+"""The attribute of a layer that names its pretrained parameters."""
+
+
+def mark_pretrained(module: nn.Module, names: Iterable[str]) -> None:
+    """Remembers in its layers which parameters of a module do not start at random."""
+    for name in names:
+        layer, _, own = name.rpartition(".")
+        vars(module.get_submodule(layer)).setdefault(_MARK, set()).add(own)
+
+
+def pretrained_parameters(module: nn.Module) -> set[str]:
+    """The names of the parameters that do not start at random, wherever they were loaded from."""
+    marked = {layer: vars(part).get(_MARK, ()) for layer, part in module.named_modules()}
+    return {f"{layer}.{own}".lstrip(".") for layer, names in marked.items() for own in names}
 
 
 def loaded(module: nn.Module, state: Mapping[str, Tensor], source: Path | str, what: str) -> list[str]:
@@ -49,6 +65,7 @@ def loaded(module: nn.Module, state: Mapping[str, Tensor], source: Path | str, w
     if wrong := not_finite(fits):
         raise WeightsError(f"{source}: the weights for {what} hold NaN or infinity in {', '.join(wrong[:3])}")
     module.load_state_dict(fits, strict=False)
+    mark_pretrained(module, learned & fits.keys())
     missing = [k for k in own if k not in fits and not k.endswith("num_batches_tracked")]
     unused = len(state.keys() - fits.keys())
     print(f"{what}: {len(fits)} of {len(own)} tensors loaded from {source}, {unused} of the file not used")

@@ -20,8 +20,11 @@ FREE = re.compile(
 )
 """The settings that may change: limits, devices and loggers, where the data are, and who reads them."""
 
-LATER = re.compile(r"data\.(resize|sampling)\b")
-"""Settings that runs of version 0.2 and before do not name, for which they were null."""
+LATER = re.compile(r"data\.(resize|sampling)\b|model\.(regularizer|teacher)\b")
+"""Settings that older runs do not name, for which they were null."""
+
+ADDED = {"model.layer_decay": 1.0, "model.batch_norm": "train"}
+"""Settings that older runs do not name, and what they were for them."""
 
 
 def resuming(args: Sequence[str]) -> list[str]:
@@ -53,6 +56,7 @@ def check_same(config: Any, text: str) -> None:
     before, after = (
         dict(_leaves(yaml.safe_load(source))) for source in (path.read_text(encoding="utf-8"), text)
     )
+    before = {key: value for key, value in ADDED.items() if key in after} | before
     # settings that a trainer was not given are not in its configuration, nor those that there were not yet
     keys = before.keys() & after.keys() | {key for key in after if key.startswith("trainer.")}
     keys |= {key for key in after.keys() - before.keys() if LATER.match(key) and after[key] is not None}

@@ -36,7 +36,10 @@ def learning_curves(rows: Sequence[Row], figures: Sequence[str]) -> Picture:
         "loss": _losses("", "", "C0"),
         "losses of the tasks": by_task,
         "validation figures": [Curve(name, name.removeprefix("val/"), {}) for name in figures],
-        "learning rate": [Curve("train/lr", "learning rate", {})],
+        "learning rate": [
+            Curve("train/lr", "learning rate", {}),
+            Curve("train/lr_stem", "of the encoder's stem", {}),
+        ],
     }
     plots = {title: [curve for curve in curves if curve.key in logged] for title, curves in plots.items()}
     plots = {title: curves for title, curves in plots.items() if curves}

@@ -7,7 +7,9 @@ from torch import Tensor
 
 from fusionseg.balancing import Sum
 from fusionseg.engine import objective
+from fusionseg.engine.distillation import Distillation
 from fusionseg.engine.objective import Objective, Step, divided, padded_terms, target_of
+from fusionseg.engine.penalty import Penalty
 from fusionseg.engine.tasks import factor_of, loss_weights
 from fusionseg.heads import DepthHead
 from fusionseg.sample import Sample
@@ -31,7 +33,13 @@ def test_what_nothing_is_labelled_for_is_an_exact_zero_with_a_gradient_of_zero()
 def stepped(terms: list[tuple[Tensor, Tensor]]) -> Step:
     """The state of a step with these (sums, weights) of each task's terms."""
     network: Any = None
-    made = Objective(network, Sum(len(terms)), dict.fromkeys("abc"[: len(terms)], 1.0), 0.0)
+    made = Objective(
+        network,
+        Sum(len(terms)),
+        dict.fromkeys("abc"[: len(terms)], 1.0),
+        Penalty(network),
+        Distillation(network),
+    )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(made, "terms", lambda *_: terms)
         return made.step([], {}, (0, 0))

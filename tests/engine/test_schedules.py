@@ -96,7 +96,7 @@ def test_schedules_keep_the_ratio_of_the_encoder_s_rate(recipe: Callable[..., LR
 def test_a_schedule_that_would_undo_the_encoder_s_rate_is_refused() -> None:
     one_cycle = partial(OneCycleLR, cycle_momentum=False)
     with pytest.raises(
-        ValueError, match=r"OneCycleLR sets the learning rates to .* give it a list of two rates"
+        ValueError, match=r"OneCycleLR sets the learning rates to .* give it a list of 2 rates"
     ):
         rates(partial(one_cycle, max_lr=1.0), 10, encoder_lr=0.1)
     found, _ = rates(partial(one_cycle, max_lr=[0.1, 1.0]), 10, encoder_lr=0.1)

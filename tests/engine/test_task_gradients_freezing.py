@@ -66,7 +66,7 @@ def test_what_is_thawed_learns_as_if_it_had_never_been_frozen(network: Any, scen
 
 def hold(module: FusionModule, frozen: bool) -> None:
     """Starts an epoch with a frozen encoder, or without."""
-    module.freeze_encoder_epochs = int(frozen)
+    module.fine_tuning.frozen_epochs = int(frozen)
     module.on_train_epoch_start()
 
 

@@ -16,6 +16,7 @@ from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from fusionseg import heads
+from fusionseg.config.errors import UserError
 from fusionseg.data.coco_panoptic import CocoPanoptic
 from fusionseg.engine.passes import Passes
 from fusionseg.engine.predictions import frame_of
@@ -553,3 +554,26 @@ def test_labels_of_a_perfect_network_survive_further_passes(
         loss = 0.3  # the one edge between two regions is not at the same place in all sizes
     once = agreement(head, seen(batch, Passes(), head), batch, CLASSES)
     assert agreement(head, seen(batch, passes, head), batch, CLASSES) >= once - loss
+
+
+@every_head
+def test_an_output_is_no_way_from_itself_and_some_from_another(
+    recipe: Callable[[int, int], Head], view: object, scores: object
+) -> None:
+    head = recipe(8, CLASSES)
+    if type(head).distillation is Head.distillation:
+        assert not isinstance(head, Dense | SceneHead)
+        with pytest.raises(UserError, match=r"cannot be compared .*: leave \w+ out of model.teacher.weight"):
+            head.distillation(None, None, 1.0)
+        return
+    own, taught = (head(torch.randn(2, 8, 6, 5)) for _ in range(2))
+    with torch.no_grad():
+        sums, weights = head.distillation(own, own, 2.0)
+        assert (sums / weights).abs().max() < 1e-5
+    sums, weights = head.distillation(own, taught.detach(), 2.0)
+    assert sums.shape == weights.shape == (len(sums),)
+    assert sums.dtype == weights.dtype == torch.float32
+    assert (sums > 0).all()
+    assert (weights > 0).all()
+    (slope,) = torch.autograd.grad((sums / weights).sum(), own)
+    assert slope.abs().sum() > 0

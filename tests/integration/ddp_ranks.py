@@ -7,7 +7,11 @@ and how it is trained:
   only in `local` is everything else (dropout, dropped paths) as in training too;
 - `held`: the encoder is frozen in the first of the two epochs;
 - `double`: in float64;
-- `l1`: with the sum of absolute values, whose gradient jumps where a weight is 0.
+- `l1`: with the sum of absolute values, whose gradient jumps where a weight is 0;
+- `start`: with the distance to the start of the encoder, which counts as pretrained;
+- `taught`: by a teacher, for outputs and shared maps;
+- `decayed`: with learning rates that fall from stage to stage of the encoder;
+- `anew`: with batch statistics that are re-estimated.
 
 The one head `classifier` stands for a ClassificationModule, on images that are mixed.
 
@@ -46,6 +50,7 @@ from fusionseg.data.samplers import TrainOrder
 from fusionseg.data.synthetic import SyntheticScenes
 from fusionseg.engine.objective import padded_terms
 from fusionseg.engine.sync_batch_norm import BatchNormSync
+from fusionseg.engine.teacher import Teacher
 from fusionseg.heads import (
     BoundaryHead,
     CenterOffsetHead,
@@ -59,6 +64,8 @@ from fusionseg.heads import (
 from fusionseg.module import FusionModule
 from fusionseg.networks import HardSharing
 from fusionseg.networks.backbone import Backbone
+from fusionseg.networks.pretrained import mark_pretrained
+from fusionseg.regularization import L2SP
 from fusionseg.sample import Sample
 
 HEADS: dict[str, tuple[str, Any]] = {
@@ -109,6 +116,7 @@ class Weighed(FusionModule):
     """A module that remembers the weights of its share of the loss in each step."""
 
     def on_fit_start(self) -> None:
+        super().on_fit_start()
         self.shares: list[Tensor] = []
         terms = self.objective.terms
 
@@ -146,12 +154,22 @@ class Watch(pl.Callback):
 
 
 def model(case: str) -> Weighed:
-    encoder, decoder, tasks, *way = case.split()
-    named = [word for word in tasks.split("+") if word not in FURTHER]
+    *_, way = case.split(maxsplit=3)
     torch.manual_seed(0)
-    if heads == "classifier":
+    made = student(case)
+    if "start" in way.split():
+        mark_pretrained(made.network.encoder, (name for name, _ in made.network.encoder.named_parameters()))
+    if "taught" in way.split():
+        made.distillation.learn_from(student(case).network, "known")
+    return made
+
+
+def student(case: str) -> Weighed:
+    encoder, decoder, tasks, *way = case.split()
+    if tasks == "classifier":
         optimizer = partial(SGD, lr=0.01, momentum=0.9)
         return WeighedClassifier(Uneven.classes, backbone=Backbone(encoder), optimizer=optimizer)
+    named = [word for word in tasks.split("+") if word not in FURTHER]
     return Weighed(
         Uneven.classes,
         alpha=0.5,
@@ -163,6 +181,10 @@ def model(case: str) -> Weighed:
         optimizer=partial(SGD, lr=0.01 if "double" in way else 0.001, momentum=0.9),
         freeze_encoder_epochs=int("held" in way),
         l1=1e-5 if "l1" in way else 0.0,
+        regularizer=partial(L2SP, alpha=1.0) if "start" in way else None,
+        teacher=Teacher("nowhere", features=0.5) if "taught" in way else None,
+        layer_decay=0.5 if "decayed" in way else 1.0,
+        batch_norm="reestimated" if "anew" in way else "train",
         network=next((getattr(networks, word) for word in way if hasattr(networks, word)), HardSharing)
         if "apart" not in way
         else partial(HardSharing, shared_decoder=False),

@@ -25,12 +25,12 @@ from torchvision.models.segmentation.fcn import FCN, FCNHead
 
 from fusionseg.balancing import UW, GradNorm
 from fusionseg.files.state_dicts import WeightsError, tensors
-from fusionseg.heads import MaskRCNNHead, SemanticHead
+from fusionseg.heads import BoundaryHead, MaskRCNNHead, SemanticHead
 from fusionseg.losses import CrossEntropy
 from fusionseg.module import FusionModule
-from fusionseg.networks import HardSharing
+from fusionseg.networks import CrossStitch, HardSharing, Network
 from fusionseg.networks.backbone import Backbone
-from fusionseg.networks.pretrained import load_whole, loaded
+from fusionseg.networks.pretrained import load_whole, loaded, pretrained_parameters
 from fusionseg.runs.restore import restored, start_from
 from fusionseg.sample import Classes
 
@@ -404,3 +404,25 @@ def test_a_missing_file_or_an_empty_folder_is_named(tmp_path: Path) -> None:
         match=r"expected a run with a best checkpoint, or one of model.safetensors, .* none found",
     ):
         tensors(tmp_path)
+
+
+@pytest.mark.parametrize("network", [HardSharing, CrossStitch])
+def test_an_encoder_from_a_file_counts_as_pretrained_in_every_network(
+    network: Callable[..., Network], tmp_path: Path
+) -> None:
+    encoder, _ = Backbone("resnet18").build()
+    assert pretrained_parameters(encoder) == set()
+    save_file(encoder.body.state_dict(), tmp_path / "encoder.safetensors")
+    started = Backbone("resnet18", str(tmp_path / "encoder.safetensors"))
+    made = network({"semantic": partial(SemanticHead, num_classes=3), "region": BoundaryHead}, started)
+    expected = {name for name, _ in made.named_parameters() if ".body" in name and ".stitches." not in name}
+    assert pretrained_parameters(made) == {name for name in expected if name.startswith("encoder.")}
+
+
+def test_so_does_one_that_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    pair = Backbone._pair
+    monkeypatch.setattr(Backbone, "_pair", lambda self, _: pair(self, None))
+    monkeypatch.setattr("fusionseg.networks.backbone.find_hub", lambda _: None)
+    monkeypatch.setattr(Backbone, "_normalization", lambda _: ([0.5] * 3, [0.5] * 3))
+    encoder, _ = Backbone("resnet18", "imagenet").build()
+    assert pretrained_parameters(encoder) == {name for name, _ in encoder.named_parameters()}

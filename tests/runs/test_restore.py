@@ -99,7 +99,7 @@ def test_a_checkpoint_alone_rebuilds_what_python_built(checkpoint: Path, scenes:
         dict(model.hparams) | {"backbone": {"encoder": "tu-test_efficientnet", "decoder": "FPN"}},
         again.hparams,
     )
-    assert (again.objective.weights, again.encoder_lr) == ({"semantic": 0.25, "region": 1.0}, 0.5)
+    assert (again.objective.weights, again.fine_tuning.encoder_lr) == ({"semantic": 0.25, "region": 1.0}, 0.5)
     optimizer = again.optimizer(again.parameters())
     assert isinstance(optimizer, SGD)
     assert (optimizer.defaults["lr"], optimizer.defaults["momentum"]) == (0.1, 0.9)

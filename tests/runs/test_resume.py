@@ -19,7 +19,7 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau, StepLR
 
 from benchmarks.running import same
 from fusionseg import heads
-from fusionseg.balancing import GradNorm
+from fusionseg.balancing import FAMO, GradNorm
 from fusionseg.classification import ClassificationModule
 from fusionseg.commands import fit
 from fusionseg.config.errors import UsageError, UserError
@@ -27,6 +27,7 @@ from fusionseg.data.classification_datamodule import ClassificationDataModule
 from fusionseg.data.datamodule import SegmentationDataModule
 from fusionseg.data.synthetic import SyntheticScenes
 from fusionseg.engine import optimization
+from fusionseg.engine.teacher import Teacher
 from fusionseg.heads import (
     BoundaryHead,
     CenterOffsetHead,
@@ -41,7 +42,10 @@ from fusionseg.heads import (
 )
 from fusionseg.module import FusionModule
 from fusionseg.networks.backbone import Backbone
+from fusionseg.networks.pretrained import mark_pretrained
+from fusionseg.regularization import L2SP
 from fusionseg.runs.resume import check_same
+from fusionseg.sample import Classes
 from fusionseg.trainer import Trainer
 
 NARROW = {"decoder_pyramid_channels": 32, "decoder_segmentation_channels": 64}  # groups of two
@@ -280,6 +284,42 @@ def test_so_does_a_classifier_of_mixed_images(run: Runs) -> None:
     for where, step in (("batch", 6), ("validation", 7)):
         run("killed", kills=Kills(where, step), **options)
     check_equal(whole, run("killed", **options))
+
+
+def transferred(classes: Classes, **options: Any) -> FusionModule:
+    """A model whose encoder counts as pretrained, with other weights for each run that goes on."""
+    module = FusionModule(classes, backbone=SMALL, **options)
+    mark_pretrained(module.network.encoder, (name for name, _ in module.network.encoder.named_parameters()))
+    return module
+
+
+def test_so_does_what_is_transferred(run: Runs) -> None:
+    recipe = partial(
+        transferred,
+        regularizer=partial(L2SP, alpha=1.0),
+        balancer=FAMO,
+        batch_norm="reestimated",
+        layer_decay=0.5,
+    )
+    whole = run("whole", model=recipe)
+    for where, step in (("batch", 3), ("batch", 6)):
+        run("killed", kills=Kills(where, step), model=recipe)
+    check_equal(whole, run("killed", model=recipe))
+
+
+@pytest.mark.slow
+def test_so_does_what_learns_from_a_teacher(run: Runs, whole: Path, tmp_path: Path) -> None:
+    teacher = Teacher(str(shutil.copytree(whole, tmp_path / "teacher")), features=0.5)
+    recipe = partial(FusionModule, backbone=SMALL, teacher=teacher)
+    expected = run("taught", model=recipe)
+    run("killed", kills=Kills("batch", 6), model=recipe)
+    check_equal(expected, run("killed", model=recipe))
+    assert not [name for name in content(expected)["state_dict"] if "adapter" in name]
+    assert content(expected)["distillation"]["adapter"].keys() == {"weight", "bias"}
+    run("other", kills=Kills("batch", 6), model=recipe)
+    shutil.copy(tmp_path / "teacher/checkpoints/last.ckpt", tmp_path / "teacher/checkpoints/best.ckpt")
+    with pytest.raises(UsageError, match=r"model.teacher.run: the best checkpoint of .*teacher is another"):
+        run("other", model=recipe)
 
 
 @pytest.mark.slow
@@ -540,6 +580,27 @@ def test_where_the_data_are_and_who_reads_them_may_change(
     (tmp_path / "config.yaml").write_text(text(before))
     with nullcontext() if free else pytest.raises(UsageError, match="goes on as it began"):
         check_same(SimpleNamespace(resume=tmp_path), text(data))
+
+
+@pytest.mark.parametrize(
+    ("given", "free"),
+    [
+        ({"layer_decay": 1.0, "batch_norm": "train", "regularizer": None, "teacher": None}, True),
+        ({"layer_decay": 0.5}, False),
+        ({"batch_norm": "frozen"}, False),
+        ({"regularizer": {"class_path": "fusionseg.regularization.L1", "init_args": {"weight": 0.1}}}, False),
+        ({"teacher": {"run": "runs/teacher", "weight": 1.0}}, False),
+    ],
+)
+def test_what_an_older_run_does_not_name_stays_as_it_was_for_it(
+    given: dict[str, Any], free: bool, tmp_path: Path
+) -> None:
+    def text(**more: Any) -> str:
+        return yaml.safe_dump({"model": {"init_args": {"alpha": 1.0, **more}}})
+
+    (tmp_path / "config.yaml").write_text(text())
+    with nullcontext() if free else pytest.raises(UsageError, match=r"model\..* goes on as it began"):
+        check_same(SimpleNamespace(resume=tmp_path), text(**given))
 
 
 def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:

@@ -1,0 +1,76 @@
+"""Loads the model that another one is to learn from."""
+
+import inspect
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback
+
+from fusionseg.callbacks.training_files import TrainingFiles
+from fusionseg.config.errors import UsageError
+from fusionseg.engine.teacher import Teacher, task_weights
+from fusionseg.module import FusionModule
+from fusionseg.runs import training_files
+from fusionseg.runs.folder import RunFolder
+from fusionseg.runs.trained_model import TrainedModel, trained_model
+
+
+class TeacherLoader(Callback):
+    """Hands the model that `model.teacher` names to a FusionModule before its training begins.
+
+    What the teacher was trained on counts as what the run was trained on, so that it is not scored as unseen.
+
+    Args:
+        files: Keeps the list of what the run was trained on.
+    """
+
+    def __init__(self, files: TrainingFiles | None = None) -> None:
+        self.files = files
+        self.trust: Iterable[str] = ()
+        """Packages to trust beside those of `fusionseg.config.trust`, where the teacher has parts of them."""
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        if stage != "fit" or not isinstance(pl_module, FusionModule):
+            return
+        teacher = pl_module.distillation.teacher
+        if teacher is None or pl_module.distillation.taught is not None:  # by an earlier fit, or by hand
+            return
+        run = Path(teacher.run)
+        found = trained_model(run, untuned=True, trust=self.trust)
+        check_teacher(pl_module, found, teacher)
+        pl_module.distillation.learn_from(found.model.network, found.digest)
+        if self.files is not None:
+            self.files.inherited |= training_files.read(RunFolder(run).training_files)
+        if (line := other_images(found, getattr(trainer, "datamodule", None))) and trainer.is_global_zero:
+            print(line, file=sys.stderr)
+
+
+def check_teacher(model: FusionModule, found: TrainedModel, teacher: Teacher) -> None:
+    """Raises a UsageError if a model cannot teach another, as it is of another kind or of other classes."""
+    if not isinstance(found.model, FusionModule):
+        raise UsageError(
+            f"expected a FusionModule, found a {type(found.model).__name__} in {found.file}", "model.teacher"
+        )
+    heads = found.model.heads
+    compared = task_weights(teacher, model.heads, heads)
+    of_classes = [t for t in compared if "num_classes" in inspect.signature(type(heads[t])).parameters]
+    if of_classes and (differing := model.classes.differences(found.model.classes)):
+        raise UsageError(
+            f"expected a teacher of the data's classes, found others in {found.file}: {differing[0]}; choose "
+            f"another, or leave {', '.join(of_classes)} out of model.teacher.weight",
+            "model.teacher.run",
+        )
+
+
+def other_images(found: TrainedModel, data: Any) -> str:
+    """A line where a teacher was trained on images of another size than its student will be; else empty."""
+    given = getattr(data, "hparams", {})
+    differing = [
+        f"data.{name} {found.data[name]} instead of {given[name]}"
+        for name in ("scale", "resize")
+        if name in given and name in found.data and found.data[name] != given[name]
+    ]
+    return f"the teacher was trained with {' and '.join(differing)}" if differing else ""

@@ -1,0 +1,180 @@
+"""Learning from a trained model: its outputs for each task, and the maps that its tasks share."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from fusionseg.config.errors import UsageError
+from fusionseg.engine.distributed import reduced, world_size
+from fusionseg.engine.teacher import Teacher, check_channels, task_weights
+from fusionseg.losses.enlarging import scaled
+from fusionseg.networks import Network
+from fusionseg.networks.adapter import Adapter
+from fusionseg.networks.base import Outputs
+
+Term = tuple[Tensor, Tensor]
+"""The (sums, weights) (K,) of a task's loss on this rank."""
+
+
+class Distillation:
+    """What a network learns of a teacher's.
+
+    The distance of outputs is a further term of each task's loss, which balancers see as that task's. That of
+    the maps that tasks share is no task's: it is part of the penalty.
+
+    Not a module: the teacher's network is none of the student's parts, and no optimizer, checkpoint or
+    device placement of Lightning's knows it.
+
+    Args:
+        network: The network that learns.
+        teacher: Which model it learns from, and what of it; None for nothing.
+    """
+
+    def __init__(self, network: Network, teacher: Teacher | None = None) -> None:
+        self.network = network
+        self.teacher = teacher
+        self.taught: Network | None = None
+        """The teacher's network."""
+        self.weights: dict[str, float] = {}
+        """The weight of the distance of outputs, by task."""
+        self.adapter: Adapter | None = None
+        """Between the shared maps, a part of the network; None where they are not compared."""
+        self.digest = ""
+        self._shared: dict[str, Tensor] = {}
+        """The shared map of the last forward pass of the student and of the teacher."""
+
+    @property
+    def compares_maps(self) -> bool:
+        """Whether shared maps are compared."""
+        return self.teacher is not None and self.teacher.features > 0
+
+    def learn_from(self, taught: Network, digest: str = "") -> None:
+        """Takes a network as teacher, before it is known where the training runs.
+
+        Args:
+            taught: The network, which is frozen for good.
+            digest: Tells it from others when the training is interrupted and goes on.
+
+        Raises:
+            UsageError: If the two cannot be compared.
+        """
+        assert self.teacher is not None
+        self.weights = task_weights(
+            self.teacher, dict(self.network.heads.items()), dict(taught.heads.items())
+        )
+        check_channels(self.network, taught, self.teacher.run)
+        self.taught = taught.requires_grad_(False).eval()
+        self.digest = digest
+        if self.compares_maps:
+            channels = [self._watched(self.network, "student"), self._watched(taught, "teacher")]
+            self.adapter = Adapter(*channels)
+            self.network.adapter = self.adapter
+
+    def begin(self, device: torch.device, precision: str) -> None:
+        """Brings the teacher to where the training runs.
+
+        Raises:
+            UsageError: If it was not loaded.
+        """
+        if self.teacher is None:
+            return
+        if self.taught is None:
+            raise UsageError(
+                f"{self.teacher.run} was not loaded: train with fusionseg.Trainer, or hand a network to "
+                "distillation.learn_from",
+                "model.teacher",
+            )
+        self.taught.to(device, next(self.network.parameters()).dtype)
+        self.taught.arrange(device.type, precision)
+
+    def outputs(self, image: Tensor) -> Outputs:
+        """The teacher's final outputs for a batch of images; empty without a teacher."""
+        if self.taught is None:
+            return {}
+        with torch.no_grad():
+            return self.taught(image)[-1]  # type: ignore[no-any-return]
+
+    def terms(self, task: str, refinements: Sequence[Outputs], taught: Outputs) -> list[Term]:
+        """The distance of each refinement to the teacher's outputs, as terms of a task's loss.
+
+        Args:
+            task: The task; one that the teacher does not teach has none.
+            refinements: For each refinement of the network the output of each task's head.
+            taught: What `outputs` gave for the same images.
+        """
+        weight = self.weights.get(task, 0)
+        if not weight or self.teacher is None or not taught:
+            return []
+        head: Any = self.network.heads[task]
+        found = [head.distillation(r[task], taught[task], self.teacher.temperature) for r in refinements]
+        return [(sums * weight, counts) for sums, counts in found]
+
+    def distance(self) -> Tensor | None:
+        """The weighted distance of the shared maps of the last step, a scalar; None if none are compared.
+
+        It is this rank's, and DDP takes the mean of the ranks' gradients: ranks have equal shares of a batch.
+        """
+        if self.teacher is None or self.adapter is None:
+            return None
+        adapted = self.adapter(self._shared.pop("student"))
+        theirs = self._shared.pop("teacher")
+        wide = torch.promote_types(adapted.dtype, torch.float32)
+        return self.teacher.features * F.mse_loss(
+            adapted.to(wide), scaled(theirs.to(wide), adapted.shape[-2:])
+        )
+
+    def over_ranks(self, penalty: Tensor) -> Tensor:
+        """A penalty that includes the distance, over the global batch, without a gradient."""
+        if self.adapter is not None and world_size() > 1:
+            return reduced(penalty.detach()) / world_size()
+        return penalty.detach()
+
+    def state(self) -> dict[str, Any]:
+        """What a training that goes on needs: which teacher it was, and the adapter."""
+        adapter = dict(self.adapter.named_parameters()) if self.adapter is not None else {}
+        return {"digest": self.digest, "adapter": {name: p.detach() for name, p in adapter.items()}}
+
+    @torch.no_grad()
+    def resume(self, saved: Mapping[str, Any]) -> None:
+        """Goes on with what `state` gave.
+
+        Raises:
+            UsageError: If the teacher is another one.
+        """
+        if self.taught is None or self.teacher is None:
+            return
+        if saved.get("digest") != self.digest:
+            raise UsageError(
+                f"the best checkpoint of {self.teacher.run} is another than the run began with: a run goes "
+                "on as it began",
+                "model.teacher.run",
+            )
+        if self.adapter is not None:
+            for name, parameter in self.adapter.named_parameters():
+                parameter.copy_(saved["adapter"][name])
+
+    def _watched(self, network: Network, name: str) -> int:
+        """Has the shared map of each forward pass of the student or the teacher kept; gives its channels."""
+        if network.branch is None:
+            raise UsageError(
+                f"the tasks' paths meet behind every cut in {type(network).__name__}, so that the {name} has "
+                "no shared map: set it to 0",
+                "model.teacher.features",
+            )
+
+        learns = network is self.network
+
+        def keep(_: nn.Module, args: tuple[Any, ...]) -> None:
+            if torch.is_grad_enabled() == learns:  # not in validation
+                self._shared[name] = args[0][-1]
+
+        network.branch.register_forward_pre_hook(keep)
+        encoder: Any = network.encoder
+        training = network.training
+        with torch.set_grad_enabled(learns), torch.compiler.set_stance("force_eager"):
+            network.eval()(encoder.mean.new_zeros(1, encoder.mean.shape[1], *encoder.size))
+        network.train(training)
+        return self._shared.pop(name).shape[1]
