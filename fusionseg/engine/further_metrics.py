@@ -32,12 +32,13 @@ def suite_with(
         ValueError: If one is of what no head predicts, or measured already.
     """
     suite = suite_for(heads, weights, classes)
-    predicted = {*heads, *(metric.answer for metric in suite)}
+    extras = (name for head in heads.values() for name in head.extras)
+    predicted = {*heads, *extras, *(metric.answer for metric in suite)}
     made = [sized(recipe, len(classes))() for recipe in further]
     for metric in made:
         if metric.answer not in predicted:
             raise ValueError(
-                f"expected further metrics of what heads predict ({', '.join(sorted(predicted))}), found "
+                f"expected further metrics of what heads predict ({', '.join(sorted(heads))}), found "
                 f"{type(metric).__name__}, which is of {metric.answer}: leave it out, or add a head"
             )
     return MetricSuite([*suite, *made], suite.untrained)

@@ -16,6 +16,7 @@ from fusionseg.engine.evaluation import validation_figures
 from fusionseg.engine.further_metrics import NAMED
 from fusionseg.heads import DepthHead, ExtraHead
 from fusionseg.metrics import (
+    BoundaryCalibration,
     BoundaryMetrics,
     ImageMetric,
     LibMTLSemanticMetrics,
@@ -62,14 +63,19 @@ def test_a_metric_may_have_arguments(small: Any) -> None:
     assert metric.num_classes == len(SyntheticScenes.classes)
 
 
+def test_what_a_head_predicts_besides_labels_is_measured(small: Any) -> None:
+    suite = small(metrics=[BoundaryCalibration]).suite
+    assert "contour_logits" in suite.answers
+
+
 def test_a_checkpoint_names_them(small: Any) -> None:
     found = small(extra_heads=DEPTH, metrics=[MTANDepthMetrics]).hparams["metrics"]
     assert found == [{"class_path": "fusionseg.metrics.MTANDepthMetrics"}]
 
 
 def test_a_metric_of_what_no_head_predicts_is_refused(small: Any) -> None:
-    message = r"of what heads predict \(region, semantic.*found MTANDepthMetrics, which is of depth"
-    with pytest.raises(ValueError, match=message.replace("(region", "(fused, panoptic, region")):
+    message = r"of what heads predict \(region, semantic\), found MTANDepthMetrics, which is of depth"
+    with pytest.raises(ValueError, match=message):
         small(metrics=[MTANDepthMetrics])
 
 
