@@ -9,11 +9,14 @@ from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from fusionseg.config.recipe import made, record
+from fusionseg.engine.fine_tuning import BatchNorm
 from fusionseg.engine.optimization import WarmupPoly
+from fusionseg.engine.teacher import Teacher
 from fusionseg.heads import ClassifierHead, Head
 from fusionseg.module import FusionModule
 from fusionseg.networks import HardSharing, Network
 from fusionseg.networks.backbone import Backbone
+from fusionseg.regularization import Regularizer
 from fusionseg.sample import Classes
 
 
@@ -31,9 +34,13 @@ class ClassificationModule(FusionModule, pipeline_tag="image-classification", ta
         backbone: Which encoder; a decoder is built for heads that read one.
         optimizer: As in `FusionModule`.
         schedule: As in `FusionModule`.
-        encoder_lr: The encoder's learning rate, times the optimizer's.
+        encoder_lr: As in `FusionModule`, and so are all that follow.
+        layer_decay: Factor of the rate from one stage of the encoder to the one before.
         freeze_encoder_epochs: For so many first epochs the encoder does not change.
+        batch_norm: What the encoder's batch norms use in training.
         l1: Weight of an L1 penalty on all trainable parameters.
+        regularizer: Recipe of a further penalty on the weights, such as `L2SP`.
+        teacher: A trained model to learn from, besides the labels.
         compile: Compile the network's parts with torch.compile.
 
     Raises:
@@ -49,8 +56,12 @@ class ClassificationModule(FusionModule, pipeline_tag="image-classification", ta
         optimizer: Callable[[Any], Optimizer] = AdamW,
         schedule: Callable[[Optimizer], LRScheduler] | None = WarmupPoly,
         encoder_lr: float = 1.0,
+        layer_decay: float = 1.0,
         freeze_encoder_epochs: int = 0,
+        batch_norm: BatchNorm = "train",
         l1: float = 0.0,
+        regularizer: Callable[[], Regularizer] | None = None,
+        teacher: Teacher | None = None,
         compile: bool = False,
     ) -> None:
         arguments = dict(locals())
@@ -66,8 +77,12 @@ class ClassificationModule(FusionModule, pipeline_tag="image-classification", ta
             optimizer=optimizer,
             schedule=schedule,
             encoder_lr=encoder_lr,
+            layer_decay=layer_decay,
             freeze_encoder_epochs=freeze_encoder_epochs,
+            batch_norm=batch_norm,
             l1=l1,
+            regularizer=regularizer,
+            teacher=teacher,
             compile=compile,
         )
         record(self, arguments)

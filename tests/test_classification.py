@@ -1,5 +1,6 @@
 from collections.abc import Callable
 from functools import partial
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,13 @@ def test_its_arguments_alone_are_recorded_and_rebuild_it(
     image = torch.randint(0, 256, (2, 1, 32, 32), dtype=torch.uint8)
     (expected,), (found,) = model.eval()(image), again.eval()(image)
     torch.testing.assert_close(found["scene"], expected["scene"])
+
+
+def test_it_has_all_arguments_that_are_of_no_other_task() -> None:
+    of_tasks = {"alpha", "beta", "gamma", "semantic_head", "region_head", "scene_head", "extra_heads"}
+    of_tasks |= {"metrics", "balancer", "thing_area", "stuff_area"}
+    own = set(signature(ClassificationModule).parameters)
+    assert own - {"head"} == set(signature(FusionModule).parameters) - of_tasks
 
 
 @pytest.mark.parametrize("head", [ClassifierHead, SceneHead])
