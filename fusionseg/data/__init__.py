@@ -37,6 +37,7 @@ from fusionseg.data.copy_paste import CopyPaste
 from fusionseg.data.dsb2018 import DSB2018
 from fusionseg.data.file_dataset import FileDataset
 from fusionseg.data.folder import Folder
+from fusionseg.data.image_classes import ImageClasses
 from fusionseg.data.libmtl_arrays import LibMTLArrays
 from fusionseg.data.mixture import MixtureDataset
 from fusionseg.data.nyuv2 import NYUv2
@@ -70,6 +71,7 @@ __all__ = [
     "CopyPaste",
     "FileDataset",
     "Folder",
+    "ImageClasses",
     "LibMTLArrays",
     "MixtureDataset",
     "NYUv2",

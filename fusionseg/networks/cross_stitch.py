@@ -28,6 +28,7 @@ FAMILIES = (
     "efficientnet",
     "timm-efficientnet",
     "timm-tf_efficientnet_lite",
+    "small_cnn",
     "most of timm's convolutional encoders (tu-resnet18, tu-convnext_tiny ...)",
 )
 """The encoders that can be cut into stages, as error messages list them."""

@@ -68,7 +68,8 @@ WRONG = {
     "(AlignedMTL, CAGrad, GradNorm, GradVac, IMTLG, MGDA, NashMTL, PCGrad, TorchJDWeighting, UPGrad...",
     "--model.balancer FAMO --model.balancer.level branch": "model.balancer.level: no such setting of FAMO; "
     "expected one of lr, weight_decay; name a class before that has it (AlignedMTL, ...",
-    "--model.network.lvel 3": "model.network.lvel: no such setting of HardSharing; expected one of shared_decoder",
+    "--model.network.lvel 3": "model.network.lvel: no such setting of HardSharing; expected one of "
+    "shared_decoder, task_channels",
     "--trainer.callbacks+ Conflicts --trainer.callbacks+ Conflicts": "trainer.callbacks: expected Conflicts once, "
     "found it twice",
 }

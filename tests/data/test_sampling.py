@@ -29,10 +29,10 @@ class Known(SegmentationDataset):
 
     def __init__(self, split: Split, copies: int = 1) -> None:
         super().__init__(split)
-        self.shown = SHOWN * copies
+        self.present = SHOWN * copies
 
     def __len__(self) -> int:
-        return len(self.shown)
+        return len(self.present)
 
     def name(self, index: int) -> str:
         return f"{self.split}-{index}"
@@ -43,7 +43,7 @@ class Known(SegmentationDataset):
 
     def read(self, index: int) -> Pixels:
         semantic = np.full((32, 32), 255, np.uint8)
-        for label in self.shown[index]:
+        for label in self.present[index]:
             semantic[4 * label : 4 * label + 3] = label
         image = np.random.default_rng(index).integers(0, 256, (32, 32, 3), np.uint8)
         return Pixels(image, semantic, np.ones((32, 32), np.uint16))
@@ -233,7 +233,7 @@ class Common(Known):
 
     def __init__(self, split: Split) -> None:
         super().__init__(split)
-        self.shown = [{0}]
+        self.present = [{0}]
 
 
 def test_a_part_of_a_mixture_that_is_hardly_wanted_may_be_left_out() -> None:

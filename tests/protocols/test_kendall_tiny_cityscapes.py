@@ -87,7 +87,7 @@ def test_the_rate_falls_from_2_5e_3_with_the_power_0_9_over_50_thousand_iteratio
     group = optimizer.param_groups[0]
     assert isinstance(optimizer, torch.optim.SGD)
     assert (group["momentum"], group["nesterov"], group["weight_decay"]) == (0.9, True, 1e-4)
-    assert model.encoder_lr == 1, "the paper has one rate for all"
+    assert model.fine_tuning.encoder_lr == 1, "the paper has one rate for all"
     scheduler = model.schedule.configured(optimizer, ITERATIONS)["lr_scheduler"]
     assert scheduler["interval"] == "step"
     rates = []
