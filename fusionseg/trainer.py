@@ -17,6 +17,7 @@ from lightning.pytorch.profilers import PassThroughProfiler
 from torch.distributed import DistError
 
 from fusionseg.callbacks.checkpoints import BestCheckpoint, LastCheckpoint
+from fusionseg.callbacks.final_validation import FinalValidation
 from fusionseg.callbacks.fitting import check_callbacks, check_monitor
 from fusionseg.callbacks.idle_hooks import skip_idle_hooks
 from fusionseg.callbacks.label_check import LabelCheck
@@ -231,7 +232,8 @@ def _callbacks(
     run: RunFolder, given: list[Callback], minutes: float, monitor: str, options: Mapping[str, object]
 ) -> list[Callback]:
     files = TrainingFiles()
-    own: list[Callback] = [LabelCheck(), files, TeacherLoader(files), Pictures(), LearningCurves(), Signals()]
+    own: list[Callback] = [LabelCheck(), files, TeacherLoader(files), FinalValidation()]
+    own += [Pictures(), LearningCurves(), Signals()]
     shown = options.get("enable_progress_bar", True) is not False
     if shown and not any(isinstance(callback, ProgressBar) for callback in given):
         own.append(FusionProgress())

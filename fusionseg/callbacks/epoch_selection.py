@@ -32,20 +32,24 @@ Rule: TypeAlias = Callable[[Sequence[Validation], str], Selected]
 
 
 def rule(name: str) -> Rule:
-    """The rule of a name: `last`, `best`, `best_of_each`, or `mean_of_last_10` with any number.
+    """The rule of a name: `last`, `best`, `best_of_each`, `best_of_last_10`, `mean_of_last_10` (any number).
 
     Raises:
         ValueError: If there is none.
     """
-    if found := re.fullmatch(r"mean_of_last_([1-9]\d*)", name):
-        number = int(found[1])
+    if found := re.fullmatch(r"(best|mean)_of_last_([1-9]\d*)", name):
+        number = int(found[2])
+        if found[1] == "best":
+            return lambda validations, monitor: best(of_last(validations, number), monitor)
         return lambda validations, monitor: mean_of_last(validations, number)
     known = (last, best, best_of_each)
     for one in known:
         if one.__name__ == name:
             return one
     names = ", ".join(one.__name__ for one in known)
-    raise ValueError(f"expected rules of {names} and mean_of_last_10 (or another number), found {name!r}")
+    raise ValueError(
+        f"expected rules of {names}, best_of_last_10 and mean_of_last_10 (or another number), found {name!r}"
+    )
 
 
 def last(validations: Sequence[Validation], monitor: str) -> Selected:
@@ -84,6 +88,17 @@ def best_of_each(validations: Sequence[Validation], monitor: str) -> Selected:
     return Selected(figures, sorted(epochs))
 
 
+def of_last(validations: Sequence[Validation], number: int) -> list[Validation]:
+    """The validations of the last epochs, up to that of the last validation.
+
+    Args:
+        validations: The validations of a run.
+        number: How many epochs.
+    """
+    first = validations[-1].epoch - number + 1
+    return [one for one in validations if one.epoch >= first]
+
+
 def mean_of_last(validations: Sequence[Validation], number: int) -> Selected:
     """The mean of each figure over the last epochs, up to that of the last validation.
 
@@ -94,8 +109,7 @@ def mean_of_last(validations: Sequence[Validation], number: int) -> Selected:
         validations: The validations of a run.
         number: Over how many epochs.
     """
-    first = validations[-1].epoch - number + 1
-    window = list({one.epoch: one for one in validations if one.epoch >= first}.values())
+    window = list({one.epoch: one for one in of_last(validations, number)}.values())
     figures = {}
     for name in _names(window):
         every = (one.figures.get(name, math.nan) for one in window)

@@ -148,8 +148,6 @@ class RunRecord(Callback):
     ) -> None:
         self.images += len(batch["image"]) * trainer.world_size
         self.steps = trainer.global_step
-        if trainer.global_step == trainer.max_steps:
-            trainer.should_stop = True  # so that a validation follows, wherever in an epoch that is
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._pause()
@@ -191,8 +189,7 @@ class RunRecord(Callback):
         self._show(metrics)
         if not metrics:
             print(
-                "there is no best.ckpt, because no validation was due (trainer.check_val_every_n_epoch, "
-                "limit_val_batches)",
+                "there is no best.ckpt, because no validation was due (trainer.limit_val_batches, max_time)",
                 file=sys.stderr,
             )
 

@@ -24,6 +24,7 @@ class SelectionRules(Callback):
 
     - `last`: the last epoch;
     - `best`: the epoch with the best monitored figure (`trainer.monitor`), which is that of `best.ckpt`;
+    - `best_of_last_10`, or another number: the best one among so many last epochs;
     - `best_of_each`: the best value of each figure, of whatever epoch;
     - `mean_of_last_10`, or another number: the mean over so many last epochs, or over all of fewer.
 

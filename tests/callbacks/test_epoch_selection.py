@@ -87,6 +87,17 @@ def test_epochs_are_counted_and_not_validations() -> None:
     assert best(validated, SCORE).epochs == [0]
 
 
+def test_the_best_of_the_last_epochs_is_that_of_a_run_without_the_others() -> None:
+    validated = run(0.9, 0.3, 0.5, 0.4, loss=(1, 2, 3, 4))
+    for number, epoch in ((1, 3), (2, 2), (3, 2), (4, 0), (9, 0)):
+        found = rule(f"best_of_last_{number}")(validated, SCORE)
+        assert found == best(validated[-number:], SCORE)
+        assert found.epochs == [epoch]
+    # epochs without a validation count too
+    assert rule("best_of_last_3")([validated[0], validated[3]], SCORE).epochs == [3]
+    assert rule("best_of_last_4")([validated[0], validated[3]], SCORE).epochs == [0]
+
+
 def test_rules_have_names() -> None:
     validated = run(*range(12))
     found = {name: rule(name)(validated, SCORE).figures[SCORE] for name in ("last", "best", "best_of_each")}
@@ -96,10 +107,11 @@ def test_rules_have_names() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["", "first", "mean_of_last_0", "mean_of_last_", "mean_of_last_10.5", "Last"]
+    "name", ["", "first", "best_of_last_0", "mean_of_last_0", "mean_of_last_", "mean_of_last_10.5", "Last"]
 )
 def test_other_names_are_refused(name: Any) -> None:
     with pytest.raises(
-        ValueError, match=r"expected rules of last, best, best_of_each and mean_of_last_10 .*found"
+        ValueError,
+        match=r"expected rules of last, best, best_of_each, best_of_last_10 and mean_of_last_10 .*found",
     ):
         rule(name)
