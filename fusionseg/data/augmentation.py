@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from fusionseg.data.base import LabelMap, Pixels
 from fusionseg.data.class_draw import ClassDraw
+from fusionseg.data.color import recolored
 from fusionseg.data.crops import TRIES, centered, is_varied, view
-from fusionseg.data.light import relit
 from fusionseg.data.view_changes import Others, ViewChange
 from fusionseg.data.warping import Matrix, image_view, nearest_view, turned, warped
 from fusionseg.files.photos import Photo
@@ -19,6 +19,9 @@ from fusionseg.sample import VOID
 
 Place: TypeAlias = tuple[tuple[int, int], float, float, float]
 """Of a crop: height and width, zoom, angle in radians, and -1 where it is mirrored, else 1."""
+
+SCALE = (0.5, 2.0)
+"""The default range of the zoom."""
 
 
 class Augmentation:
@@ -53,7 +56,7 @@ class Augmentation:
         class_temperature: How little the frequency of a class then counts: the chance of a class with a share
             f of all labelled pixels is proportional to exp((1 - f) / class_temperature) (rare class sampling,
             Hoyer et al., CVPR 2022, arXiv:2111.14887, equation 10).
-        zooms: Zooms of which a view has one, all equally likely, in place of `scale`.
+        zooms: Zooms of which a view has one, all equally likely, in place of `scale`, which is then left out.
         centered: Whether the crop is the middle of the image, and not at a random position.
         changes: Recipes of what happens to a view then, in order: `RandomCorruption`, `RandomErasing`,
             `CopyPaste`, `TorchvisionTransform`.
@@ -64,7 +67,7 @@ class Augmentation:
 
     def __init__(
         self,
-        scale: tuple[float, float] = (0.5, 2.0),
+        scale: tuple[float, float] = SCALE,
         rotation: float = 10.0,
         flip: float = 0.5,
         brightness: float = 0.2,
@@ -199,7 +202,7 @@ class Augmentation:
         spread = np.array([self.brightness, self.contrast, self.saturation, self.hue])
         if not spread.any():
             return image
-        return relit(image, *rng.uniform(-spread, spread) + np.array([1, 1, 1, 0]))
+        return recolored(image, *rng.uniform(-spread, spread) + np.array([1, 1, 1, 0]))
 
     def _map_views(
         self, maps: Mapping[str, LabelMap], warp: Matrix, crop_size: tuple[int, int], random_zoom: float
@@ -219,6 +222,8 @@ def _check_geometry(scale: tuple[float, float], zooms: list[float] | None, rotat
     """Raises a ValueError unless zoom and rotation are possible."""
     if zooms is not None and not (zooms and all(0 < zoom < math.inf for zoom in zooms)):
         raise ValueError(f"expected one or more zooms above 0, found {zooms}")
+    if zooms is not None and tuple(scale) != SCALE:
+        raise ValueError(f"expected scale or zooms, found both ({tuple(scale)} and {zooms}): leave one out")
     if not 0 < scale[0] <= scale[1] < math.inf:
         raise ValueError(f"expected scales 0 < smallest <= largest, found {tuple(scale)}")
     if not 0 <= rotation <= 180:

@@ -121,7 +121,8 @@ class OffsetHead(Dense, RegionHead):
     def offsets(self, output: Tensor, frame: Frame) -> Tensor:
         """The offsets (B, 2, H, W) in pixels at `frame.size`, from an output (B, 2, h, w)."""
         enlargement = [size / valid for size, valid in zip(frame.size, frame.valid, strict=True)]
-        return resized(output, frame) * self.scale * output.new_tensor(enlargement).view(2, 1, 1)
+        offsets = resized(output, frame) * self.scale
+        return offsets * offsets.new_tensor(enlargement).view(2, 1, 1)
 
     def ideal(self, target: OffsetTarget) -> Tensor:
         """The output (B, 2, H, W) whose offsets are the target's."""

@@ -40,7 +40,9 @@ class DepthMetrics(ImageMetric):
     def sums(self, answer: Answer, truth: Truth) -> Counted:
         """`depth_sums` of one image; zeros where the truth has no such labels."""
         labels = truth.maps.get(self.answer)
-        return {self.answer: np.zeros(len(DEPTH_SUMS)) if labels is None else depth_sums(answer, labels)}
+        if labels is None:
+            return {self.answer: np.zeros(len(DEPTH_SUMS))}
+        return {self.answer: depth_sums(answer, labels, self.answer)}
 
     def figures(self, sums: Counted) -> dict[str, float]:
         """`depth_figures` of a set of images."""
@@ -58,7 +60,9 @@ class DisparityMetrics(DepthMetrics):
     main = "disparity_delta1"
 
 
-def depth_sums(prediction: npt.NDArray[np.floating], truth: npt.NDArray[np.floating]) -> Floats:
+def depth_sums(
+    prediction: npt.NDArray[np.floating], truth: npt.NDArray[np.floating], kind: str = "depth"
+) -> Floats:
     """The sums of depth errors over the valid pixels of one image: `DEPTH_SUMS`, additive over images.
 
     `delta1` to `delta3` count the pixels with max(p / t, t / p) < 1.25, 1.25^2 and 1.25^3 for a prediction p
@@ -68,11 +72,12 @@ def depth_sums(prediction: npt.NDArray[np.floating], truth: npt.NDArray[np.float
     Args:
         prediction: Depth or disparity (H, W); its values on invalid pixels do not matter.
         truth: The same of the labels, 0 where invalid.
+        kind: What these are, for messages: `depth` or `disparity`.
 
     Raises:
         ValueError: If the sizes differ or the prediction is not finite on valid pixels.
     """
-    p, t = labeled_pixels(prediction, truth, truth > 0, "depth")
+    p, t = labeled_pixels(prediction, truth, truth > 0, kind)
     error = np.abs(p - t)
     factor = np.divide(t, p, out=np.full(t.shape, np.inf), where=p > 0)
     factor = np.maximum(factor, p / t)

@@ -5,6 +5,7 @@ import numpy.typing as npt
 
 from fusionseg.metrics.base import Answer, ImageMetric
 from fusionseg.metrics.contingency import Floats, ratio
+from fusionseg.metrics.labeled_pixels import labeled_pixels
 from fusionseg.sample import Counted, Truth
 
 INVERSE_DEPTH_SUMS = ("pixels", "error")
@@ -59,17 +60,6 @@ def inverse_depth_sums(prediction: npt.NDArray[np.floating], truth: npt.NDArray[
     Raises:
         ValueError: If the sizes differ or the prediction is not finite on valid pixels.
     """
-    if prediction.shape != truth.shape:
-        raise ValueError(
-            f"expected depth of the truth's shape {truth.shape}, found {prediction.shape}: "
-            "resize the prediction to the label file"
-        )
-    valid = truth > 0
-    predicted = prediction[valid].astype(np.float64)
-    if broken := np.count_nonzero(~np.isfinite(predicted)):
-        raise ValueError(
-            f"expected finite depth, found NaN or infinity in {broken} of {predicted.size} valid pixels: "
-            "look for a training that diverged"
-        )
-    error = np.abs(1 / predicted.clip(NEAREST) - 1 / truth[valid].astype(np.float64).clip(NEAREST))
-    return np.array([predicted.size, error.sum()], np.float64)
+    p, t = labeled_pixels(prediction, truth, truth > 0, "depth")
+    error = np.abs(1 / p.clip(NEAREST) - 1 / t.clip(NEAREST))
+    return np.array([p.size, error.sum()], np.float64)

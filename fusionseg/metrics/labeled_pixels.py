@@ -18,7 +18,7 @@ def labeled_pixels(
         prediction: Depth, disparity (H, W) or normals (3, H, W); values on invalid pixels do not matter.
         truth: The same of the labels.
         valid: Which pixels (H, W) have a label.
-        kind: What these are, for messages: `depth` or `normals`.
+        kind: What these are, for messages: `depth`, `disparity` or `normals`.
 
     Raises:
         ValueError: If the sizes differ or the prediction is not finite on valid pixels.

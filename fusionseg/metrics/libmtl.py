@@ -84,7 +84,7 @@ class LibMTLDepthMetrics(ImageMetric):
     def sums(self, answer: Answer, truth: Truth) -> Counted:
         """`depth_libmtl` (3,): the number of valid pixels, and the sums of both errors over them."""
         labels = truth.maps.get(self.answer, np.zeros_like(answer))
-        p, t = labeled_pixels(answer, labels, labels > 0, "depth")
+        p, t = labeled_pixels(answer, labels, labels > 0, self.answer)
         error = np.abs(p - t)
         return {self.key: np.array([t.size, error.sum(), (error / t).sum()])}
 

@@ -91,7 +91,7 @@ class MTANDepthMetrics(ImageMetric):
         valid = labels > 0
         if not valid.any():
             return {self.key: np.zeros(3)}
-        p, t = labeled_pixels(answer, labels, valid, "depth")
+        p, t = labeled_pixels(answer, labels, valid, self.answer)
         error = np.abs(p - t)
         return {self.key: np.array([1, error.mean(), (error / t).mean()])}
 

@@ -19,7 +19,8 @@ class Decoder(nn.Module, ABC):
     """Computes one feature map from an encoder's pyramid.
 
     A decoder of one's own is a subclass in any file: `model.backbone.decoder` takes its class path
-    (`my_file.Last`), and `model.backbone.options` its arguments after the first.
+    (`my_file.Last`), and `model.backbone.options` its arguments after the first. One of the name
+    `image_channels` is the number of channels of the image, unless the options name another.
 
     Args:
         encoder_channels: Channels of each feature of the pyramid, at strides 1, 2, 4 ...; some encoders have
@@ -104,6 +105,8 @@ def paired(
     own = {"output_stride": kind.output_stride, **options}
     stride = own.pop("output_stride")
     signature = inspect.signature(kind)
+    if "image_channels" in signature.parameters:
+        own = {"image_channels": in_channels, **own}
     try:
         signature.bind([], **own)
     except TypeError as error:

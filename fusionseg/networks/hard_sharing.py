@@ -56,12 +56,13 @@ class HardSharing(Network):
         else:
             self.encoder, decoders = backbone.build_for(heads)
         self.decoders = nn.ModuleDict(decoders)
-        self.layers = nn.ModuleDict()
+        self.task_layers = nn.ModuleDict()
+        """The layer of `task_channels` of each task whose head reads a decoder's map; none without them."""
         self.heads = nn.ModuleDict()
         for task, head in heads.items():
             channels: Any = decoders["shared" if "shared" in decoders else task].out_channels
             if task_channels and task not in reading:
-                self.layers[task] = _layer(channels, task_channels)
+                self.task_layers[task] = _layer(channels, task_channels)
                 channels = task_channels
             self.heads[task] = head(channels)
         self.branch = Branch()
@@ -76,7 +77,7 @@ class HardSharing(Network):
         else:
             copies = self.branch(pyramid, tasks)
             features = {task: self.decoders[task](maps) for task, maps in copies.items()}
-        features |= {task: layer(features[task]) for task, layer in self.layers.items()}
+        features |= {task: layer(features[task]) for task, layer in self.task_layers.items()}
         return [{task: head(features[task]) for task, head in self.heads.items()}]
 
 

@@ -1,4 +1,4 @@
-"""The decoder of SegNet, which puts values back where the encoder's pooling took them from."""
+"""The decoder of SegNet, which puts values back at the maxima of the maps of its pyramid."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -10,32 +10,38 @@ from torchvision.ops import Conv2dNormActivation
 
 from fusionseg.networks.decoder import Decoder
 
-_NARROW = 8
-"""The finest level of a pyramid is the image itself if it has fewer channels."""
-
 
 class SegNet(Decoder):
     """The decoder of SegNet (Badrinarayanan, Kendall and Cipolla, TPAMI 2017, arXiv:1511.00561).
 
-    At each level, the map from below is unpooled to twice its size, to where the encoder's map has the
-    maximum of each 2 x 2 window, and convolved. With the encoder `vgg16_bn`, whose levels are followed by
-    such pooling, this is the paper's network up to its classifier, which is the head here, a 1 x 1
-    convolution in place of a 3 x 3 one. Other encoders shrink their maps in other ways; if the finest level
-    of one is the image itself, the decoder ends at half its size.
+    At each level, the map from below is unpooled to twice its size, to where the pyramid's map has the
+    maximum of each 2 x 2 window, and convolved. These are the places that the encoder's pooling took values
+    from, unless the network changes the maps in between, as `MTAN` does.
+
+    With the encoder `vgg16_bn`, whose levels are followed by such pooling, this is the paper's network up to
+    its classifier, which is the head here, a 1 x 1 convolution in place of a 3 x 3 one. Other encoders shrink
+    their maps in other ways; if the finest level of one is the image itself, the decoder ends at half its
+    size.
 
     Args:
         encoder_channels: Channels of each feature of the pyramid.
         layers: Convolutions of each level, the coarsest first; those of VGG-16 by default.
+        image_channels: Channels of the image; a finest level of as many is the image itself.
 
     Raises:
         ValueError: If the encoder has a level without a map, or there are more levels than `layers`.
     """
 
-    def __init__(self, encoder_channels: Sequence[int], layers: Sequence[int] = (3, 3, 3, 2, 2)) -> None:
+    def __init__(
+        self,
+        encoder_channels: Sequence[int],
+        layers: Sequence[int] = (3, 3, 3, 2, 2),
+        image_channels: int = 3,
+    ) -> None:
         from segmentation_models_pytorch.base.initialization import initialize_decoder
 
         super().__init__()
-        finest = int(encoder_channels[0] < _NARROW)
+        finest = int(encoder_channels[0] == image_channels)
         self.levels = list(range(len(encoder_channels) - 2, finest - 1, -1))
         if 0 in encoder_channels[1:]:
             raise ValueError(f"SegNet expects a map at each level, found channels {list(encoder_channels)}")

@@ -32,7 +32,7 @@ def validations(path: Path) -> list[Validation]:
         UserError: If it is not such a file.
     """
     found: list[Validation] = []
-    with path.open(newline="", encoding="utf-8") as file:
+    with path.open(newline="", encoding="utf-8", errors="replace") as file:
         for line, row in enumerate(csv.DictReader(file), 2):
             texts = {name: text for name, text in row.items() if text and str(name).startswith("val/")}
             if not texts:

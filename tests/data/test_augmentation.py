@@ -424,6 +424,7 @@ def test_without_a_list_of_zooms_views_are_what_they_were() -> None:
     [
         ({"zooms": []}, r"expected one or more zooms above 0, found \[\]"),
         ({"zooms": [1.0, 0.0]}, r"found \[1.0, 0.0\]"),
+        ({"zooms": [1.0], "scale": (0.5, 1.0)}, r"scale or zooms, found both \(\(0.5, 1.0\) and \[1.0\]\)"),
         ({"centered": True, "class_crops": 0.5}, "expected centered crops, or class_crops and cat_max_ratio"),
         ({"centered": True, "cat_max_ratio": 0.75}, "found both"),
     ],

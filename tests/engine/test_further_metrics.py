@@ -21,6 +21,7 @@ from fusionseg.metrics import (
     ImageMetric,
     LibMTLSemanticMetrics,
     MTANDepthMetrics,
+    MTANDisparityMetrics,
     MTANSemanticMetrics,
     SemanticMetrics,
     VandenhendeSemanticMetrics,
@@ -87,9 +88,12 @@ def test_a_metric_that_is_there_is_refused(small: Any) -> None:
 
 
 def test_the_command_line_knows_the_names_of_all_metrics() -> None:
-    assert {kind for kind in ImageMetric.__subclasses__() if kind.__module__.startswith("fusionseg.")} <= set(
-        NAMED
-    )
+    def below(kind: type) -> set[type]:
+        return set(kind.__subclasses__()).union(*map(below, kind.__subclasses__()))
+
+    own = {kind for kind in below(ImageMetric) if kind.__module__.startswith("fusionseg.")}
+    assert own <= set(NAMED)
+    assert MTANDisparityMetrics in own, "which is one by way of another"
 
 
 @pytest.mark.slow

@@ -91,6 +91,13 @@ def test_predictions_have_offsets_where_they_are_asked_for() -> None:
     np.testing.assert_allclose(found["offsets"], expected.numpy(), rtol=1e-5, atol=1e-5)
 
 
+def test_offsets_of_a_half_precision_output_are_enlarged_in_full_precision() -> None:
+    output = torch.tensor([3.0, -5.0], dtype=torch.bfloat16).view(1, 2, 1, 1).expand(1, 2, 30, 40)
+    found = OffsetHead(4, scale=1.0).offsets(output, Frame((30, 40), (30, 40), (101, 123)))
+    expected = torch.tensor([3 * 101 / 30, -5 * 123 / 40]).view(1, 2, 1, 1).expand(1, 2, 101, 123)
+    torch.testing.assert_close(found, expected, rtol=1e-6, atol=0)
+
+
 @pytest.mark.parametrize("instances", [[], [3], [-1, 1]])
 def test_classes_of_instances_that_there_are_not_are_refused(instances: list[int]) -> None:
     with pytest.raises(ValueError, match=r"region_head.instances in 0\.\.2, found \["):

@@ -52,18 +52,18 @@ def test_each_task_has_a_layer_of_its_own_where_channels_are_given(shared: bool)
     network = HardSharing(HEADS, Backbone(decoder="FPN"), shared_decoder=shared, task_channels=24)
     assert [head.layers[1].in_channels for head in network.heads.values()] == [24, 24]
     seen = {}
-    for task, layer in network.layers.items():
+    for task, layer in network.task_layers.items():
         layer.register_forward_hook(lambda _, given, made, task=task: seen.update({task: (given[0], made)}))
     (outputs,) = network(IMAGE)
     for task, (given, made) in seen.items():
-        convolution, normalization, _ = network.layers[task]
+        convolution, normalization, _ = network.task_layers[task]
         kernel = convolution.weight[:, :, 0, 0]
         expected = normalization(torch.einsum("oi,bihw->bohw", kernel, given)).clamp_min(0)
         torch.testing.assert_close(made, expected, rtol=1e-4, atol=1e-4)
         torch.testing.assert_close(outputs[task], network.heads[task](made))
     outputs["region"].sum().backward()
-    assert all(p.grad is None for p in network.layers["semantic"].parameters())
-    assert all(p.grad is not None for p in network.layers["region"].parameters())
+    assert all(p.grad is None for p in network.task_layers["semantic"].parameters())
+    assert all(p.grad is not None for p in network.task_layers["region"].parameters())
 
 
 def test_a_negative_number_of_channels_is_refused() -> None:

@@ -66,9 +66,16 @@ def test_its_map_is_that_of_segnet_at_the_size_of_the_image() -> None:
     assert found.shape == (1, 64, 32, 64)
 
 
-def test_other_encoders_end_at_half_the_size() -> None:
-    encoder, (decoder,) = Backbone("mobilenet_v2", decoder="SegNet").build()
-    assert decoder(encoder(torch.rand(2, 3, 64, 64))).shape == (2, 16, 32, 32)
+@pytest.mark.parametrize("channels", [3, 9])
+def test_other_encoders_end_at_half_the_size_whatever_the_channels_of_the_image(channels: int) -> None:
+    encoder, (decoder,) = Backbone("mobilenet_v2", decoder="SegNet", in_channels=channels).build()
+    assert decoder(encoder(torch.rand(2, channels, 64, 64))).shape == (2, 16, 32, 32)
+
+
+def test_a_narrow_finest_level_is_none_of_the_image() -> None:
+    decoder = SegNet([4, 8, 16], [1, 1])
+    pyramid = [torch.rand(1, 4, 16, 16), torch.rand(1, 8, 8, 8), torch.rand(1, 16, 4, 4)]
+    assert decoder(pyramid).shape == (1, 4, 16, 16)
 
 
 @pytest.mark.parametrize(

@@ -34,10 +34,10 @@ def test_what_a_callback_logs_apart_is_of_the_same_validation(tmp_path: Path) ->
     ]
 
 
-@pytest.mark.parametrize("row", ["0,10,many", ",10,0.5", "first,10,0.5"])
+@pytest.mark.parametrize("row", ["0,10,many", ",10,0.5", "first,10,0.5", "0,10,0.\xff5"])
 def test_a_damaged_row_is_named(row: str, tmp_path: Path) -> None:
     file = tmp_path / "metrics.csv"
-    file.write_text(f"epoch,step,val/miou\n0,5,0.25\n{row}\n")
+    file.write_text(f"epoch,step,val/miou\n0,5,0.25\n{row}\n", encoding="latin-1")
     with pytest.raises(UserError, match=rf"expected an epoch and numbers in line 3 of {file}"):
         validations(file)
 

@@ -27,7 +27,9 @@ def suite_of_sums(
             where left out.
     """
     number = shapes[_of_classes(shapes)][0] if _of_classes(shapes) else 0
-    known: dict[str, Any] = {"num_classes": max(1, number)} | ({} if things is None else {"things": things})
+    known: dict[str, Any] = {"num_classes": max(1, number), "single": "scene_top5" in shapes}
+    if things is not None:
+        known["things"] = things
     every = (_made(getattr(public, name), known) for name in public.__all__)
     metrics = [metric for metric in every if metric is not None and set(metric.names) <= set(shapes)]
     untrained = [OF_PARTS[name] for name in MAIN if parts and name not in parts]

@@ -77,9 +77,11 @@ def test_rules_stand_side_by_side_with_their_spread_and_difference_over_seeds(ru
         mean = np.array([np.mean(own[-10:]) for own in values])
         for cell, expected in zip(rows[name, "val mIoU"], (last, best, mean), strict=True):
             assert cell.value == pytest.approx(expected.mean(), rel=1e-12)
-            assert f"± {expected.std(ddof=1):.3f}"[:5] in cell.text
-        change = (mean - last).mean()
-        assert rows[name, "val mIoU"][2].detail.startswith(f"{change:+.3f}".replace("-", "\N{MINUS SIGN}"))
+            assert expected.std(ddof=1) > 0.002, "or there would be more decimals"
+            assert cell.text == f"{expected.mean():.3f} ± {expected.std(ddof=1):.3f}"
+        change, spread = (mean - last).mean(), (mean - last).std(ddof=1)
+        expected_detail = f"{change:+.3f} ± {spread:.3f}".replace("-", "\N{MINUS SIGN}")
+        assert rows[name, "val mIoU"][2].detail == expected_detail
         assert rows[name, "val mIoU"][0].detail == ""
 
 
@@ -114,6 +116,27 @@ def test_a_variant_of_which_a_run_lacks_the_rules_has_no_row(ruled: Path) -> Non
     assert {row[0].text for row in table.rows} == {"b"}
     (ruled / "004/1/selection_rules.json").write_text("{")
     assert made(ruled) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[]",
+        "null",
+        "{}",
+        '{"ours": "last", "rules": []}',
+        '{"ours": [], "rules": {"last": {"figures": {}}}}',
+        '{"ours": "last", "rules": {"best": {"figures": {}, "differences": {}}}}',
+        '{"ours": "last", "rules": {"last": {}}}',
+        '{"ours": "last", "rules": {"last": {"figures": {"val/miou": "much"}}}}',
+        '{"ours": "last", "rules": {"last": {"figures": {}}, "best": {"figures": {}}}}',
+    ],
+)
+def test_a_file_of_another_form_counts_as_none(text: str, ruled: Path) -> None:
+    (ruled / "001/1/selection_rules.json").write_text(text)
+    table = made(ruled)
+    assert table is not None
+    assert {row[0].text for row in table.rows} == {"b"}
 
 
 def test_only_rules_that_all_runs_have_are_compared(ruled: Path) -> None:

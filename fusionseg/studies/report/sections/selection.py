@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from typing import TypeGuard
 
 from fusionseg.files.atomic import Json
 from fusionseg.pages.blocks import Cell, Column, Section, Table, Value
@@ -45,12 +46,32 @@ def section(numbers: Analysis) -> Section | None:
 
 
 def _content(run: RunResult) -> Json:
-    """What `selection_rules.json` of a run holds; empty without one that can be read."""
+    """What `selection_rules.json` of a run holds; empty without one that can be read and has that form."""
     try:
-        content: Json = json.loads(RunFolder(run.folder).selection.read_text(encoding="utf-8"))
+        content: object = json.loads(RunFolder(run.folder).selection.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return content
+    return content if _is_written_by_us(content) else {}
+
+
+def _is_written_by_us(content: object) -> TypeGuard[Json]:
+    """Whether a JSON value has the form that the callback writes."""
+    if not isinstance(content, dict) or not isinstance(rules := content.get("rules"), dict):
+        return False
+    ours = content.get("ours")
+    return ours in list(rules) and all(
+        isinstance(rule, dict)
+        and _are_numbers(rule.get("figures"))
+        and (name == ours or _are_numbers(rule.get("differences")))
+        for name, rule in rules.items()
+    )
+
+
+def _are_numbers(figures: object) -> bool:
+    """Whether a JSON value has a number for each of its names, or null for an undefined one."""
+    return isinstance(figures, dict) and all(
+        one is None or isinstance(one, int | float) for one in figures.values()
+    )
 
 
 def _common(several: Sequence[Json]) -> list[str]:

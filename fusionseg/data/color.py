@@ -1,4 +1,4 @@
-"""Colors in another light: one matrix for brightness, contrast, saturation and hue."""
+"""Other colors of an image: one matrix for brightness, contrast, saturation and hue."""
 
 import math
 
@@ -12,8 +12,8 @@ _GRAY = np.array([0.299, 0.587, 0.114])
 _YIQ = np.array([_GRAY, [0.595716, -0.274453, -0.321263], [0.211456, -0.522591, 0.311135]])
 
 
-def relit(image: Photo, brightness: float, contrast: float, saturation: float, hue: float) -> Photo:
-    """An image (H, W, C) with its first three channels in another light.
+def recolored(image: Photo, brightness: float, contrast: float, saturation: float, hue: float) -> Photo:
+    """An image (H, W, C) with other colors in its first three channels.
 
     Args:
         image: The image, RGB first, or gray alone (H, W, 1), which has no saturation and no hue.
