@@ -115,8 +115,6 @@ def test_the_loss_of_a_batch_is_that_of_its_authors(protocol: Protocols, libmtl:
 
 def test_the_shared_encoder_is_that_of_segnet(protocol: Protocols) -> None:
     """Two, two, three, three and three convolutions of 64 to 512 channels (`encoder_block`, `conv_block_enc`)."""
-    network = protocol(
-        NAME, *scenes(4), "--model.extra_heads", "null", "--model.metrics", "[]"
-    ).model.network
+    network = protocol(NAME, *scenes(4), "--model.extra_heads", "null", "--model.metrics", "[]").model.network
     widths = [m.out_channels for m in network.encoder.modules() if isinstance(m, torch.nn.Conv2d)]
     assert widths == [64] * 2 + [128] * 2 + [256] * 3 + [512] * 6
