@@ -110,7 +110,6 @@ class Trainer(pl.Trainer):
                 logger=_loggers(self.run, logger),
                 callbacks=[
                     self.record,
-                    *given,
                     *_callbacks(self.run, given, save_every_n_minutes, monitor, kwargs),
                 ],
                 log_every_n_steps=log_every_n_steps,
@@ -232,8 +231,9 @@ def _callbacks(
     run: RunFolder, given: list[Callback], minutes: float, monitor: str, options: Mapping[str, object]
 ) -> list[Callback]:
     files = TrainingFiles()
-    own: list[Callback] = [LabelCheck(), files, TeacherLoader(files), FinalValidation()]
-    own += [Pictures(), LearningCurves(), Signals()]
+    # a teacher adds to the model, of which given callbacks such as weight averaging make copies
+    own: list[Callback] = [TeacherLoader(files), *given, LabelCheck(), files, FinalValidation(), Pictures()]
+    own += [LearningCurves(), Signals()]
     shown = options.get("enable_progress_bar", True) is not False
     if shown and not any(isinstance(callback, ProgressBar) for callback in given):
         own.append(FusionProgress())

@@ -259,7 +259,7 @@ def datamodule() -> "Callable[..., SegmentationDataModule]":
 
 @pytest.fixture(scope="session")
 def write_classes() -> Callable[..., Path]:
-    """Writes grey images of 28 x 28 pixels in folders of their classes, dark, light and striped ones."""
+    """Writes gray images of 28 x 28 pixels in folders of their classes, dark, light and striped ones."""
     from PIL import Image
 
     def written(root: Path, each: int = 6, divided: bool = True) -> Path:

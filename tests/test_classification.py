@@ -15,7 +15,7 @@ from fusionseg.networks.backbone import Backbone
 from fusionseg.networks.pretrained import load_whole
 from fusionseg.sample import Classes
 
-GREY = Backbone("small_cnn", in_channels=1)
+GRAY = Backbone("small_cnn", in_channels=1)
 Writer = Callable[..., Path]
 
 
@@ -25,11 +25,11 @@ def images(dataset: Any, **options: Any) -> ClassificationDataModule:
 
 
 @pytest.mark.slow
-def test_it_learns_classes_of_grey_images_and_keeps_the_first_of_equal_scores_by_the_lowest_loss(
+def test_it_learns_classes_of_gray_images_and_keeps_the_first_of_equal_scores_by_the_lowest_loss(
     class_folders: Writer, tmp_path: Path
 ) -> None:
     data = images(partial(ClassFolders, root=class_folders(), channels=1), augmentation=None)
-    model = ClassificationModule(data.classes, partial(ClassifierHead, hidden=16), backbone=GREY)
+    model = ClassificationModule(data.classes, partial(ClassifierHead, hidden=16), backbone=GRAY)
     trainer = Trainer(default_root_dir=tmp_path / "run", max_epochs=8, enable_progress_bar=False)
     trainer.fit(model, data)
     figures = trainer.record.best["metrics"]
@@ -65,7 +65,7 @@ def test_its_arguments_alone_are_recorded_and_rebuild_it(
 ) -> None:
     data = images(partial(ClassFolders, root=class_folders(), channels=1))
     head = partial(ClassifierHead, hidden=8, label_smoothing=0.1)
-    model = ClassificationModule(data.classes, head, backbone=GREY)
+    model = ClassificationModule(data.classes, head, backbone=GRAY)
     trainer = plan()
     with quiet():
         trainer.fit(model, data)
@@ -94,7 +94,7 @@ def test_several_classes_and_label_maps_are_learned_too(
 ) -> None:
     table = partial(ClassTable, table=class_table(class_folders()), several=True, channels=1)
     for dataset, backbone in (
-        (table, GREY),
+        (table, GRAY),
         (partial(SyntheticScenes, length=6, size=(32, 32)), Backbone("small_cnn")),
     ):
         data = images(dataset)

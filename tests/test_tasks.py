@@ -243,7 +243,7 @@ def test_it_is_evaluated_from_the_run_folder_alone(run: Path) -> None:
 
 
 def test_it_is_predicted_as_an_array_and_a_picture(run: Path, tmp_path: Path) -> None:
-    write_png(tmp_path / "photos" / "grey.png", np.full((40, 50, 3), 128, np.uint8))
+    write_png(tmp_path / "photos" / "gray.png", np.full((40, 50, 3), 128, np.uint8))
     predict.main(
         [
             "--run",
@@ -255,9 +255,9 @@ def test_it_is_predicted_as_an_array_and_a_picture(run: Path, tmp_path: Path) ->
             str(tmp_path / "out"),
         ]
     )
-    found = np.load(tmp_path / "out" / "altitude" / "grey.npy")
+    found = np.load(tmp_path / "out" / "altitude" / "gray.npy")
     assert found.shape == (40, 50)
-    drawn = read_image(tmp_path / "out" / "altitude" / "grey.png")
+    drawn = read_image(tmp_path / "out" / "altitude" / "gray.png")
     np.testing.assert_array_equal(drawn, AltitudeHead(1).draw(found, SyntheticScenes.classes))
 
 

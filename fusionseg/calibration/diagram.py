@@ -15,7 +15,7 @@ if TYPE_CHECKING:  # importing matplotlib takes half a second
 
 BLUE = "#2f6db3"
 RED = "#c8473f"
-GREY = "0.55"
+GRAY = "0.55"
 
 TITLES = {"semantic": "classes", "region": "boundaries"}
 AXES = {
@@ -57,7 +57,7 @@ def _draw_reliability(axes: "Axes", one: Measured, named: bool) -> None:
     mean, share = np.nan_to_num(ratio(table[:, 1:], table[:, :1])).T
     left = np.arange(len(table)) / len(table)
     bar = {"width": 1 / len(table), "align": "edge", "linewidth": 0.5}
-    axes.plot([0, 1], [0, 1], "--", color=GREY, linewidth=1)
+    axes.plot([0, 1], [0, 1], "--", color=GRAY, linewidth=1)
     axes.bar(left, share, color=BLUE, edgecolor="white", label="measured", **bar)  # type: ignore[arg-type]
     gap = {"bottom": np.minimum(share, mean), "height": np.abs(mean - share)}
     axes.bar(left, color=(RED, 0.3), hatch="///", edgecolor=RED, label="gap", **gap, **bar)  # type: ignore[arg-type]
@@ -73,7 +73,7 @@ def _draw_histogram(axes: "Axes", one: Measured) -> None:
     """Bars of the share of pixels in each bin."""
     number = one.sums[RELIABILITY[one.task]][:, 0]
     left = np.arange(len(number)) / len(number)
-    axes.bar(left, ratio(number, number.sum()), 1 / len(number), align="edge", color=GREY, edgecolor="white")
+    axes.bar(left, ratio(number, number.sum()), 1 / len(number), align="edge", color=GRAY, edgecolor="white")
     axes.set(xlabel=AXES[one.task][0], ylabel="share of pixels", xlim=(0, 1), ylim=(0, None))
 
 

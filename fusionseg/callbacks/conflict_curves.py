@@ -74,8 +74,8 @@ def _draw_pair(cosines: "Axes", ratios: "Axes", rows: Sequence[Row], pair: str) 
     _draw_places(ratios, rows, f"conflict/ratio_{pair}")
     cosines.set(title=f"{_label(pair)}: gradients", ylabel="cosine", ylim=(-1.05, 1.05))
     ratios.set(ylabel=f"ratio of norms, {_label(pair, ' / ')}", yscale="log")
-    cosines.axhline(0, color="grey", linewidth=0.8)
-    ratios.axhline(1, color="grey", linewidth=0.8)
+    cosines.axhline(0, color="gray", linewidth=0.8)
+    ratios.axhline(1, color="gray", linewidth=0.8)
 
 
 def _draw_places(ax: "Axes", rows: Sequence[Row], name: str) -> None:

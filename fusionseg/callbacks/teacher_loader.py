@@ -14,7 +14,6 @@ from fusionseg.config.errors import UsageError
 from fusionseg.engine.teacher import Teacher, task_weights
 from fusionseg.module import FusionModule
 from fusionseg.runs import training_files
-from fusionseg.runs.folder import RunFolder
 from fusionseg.runs.trained_model import TrainedModel, trained_model
 
 
@@ -42,10 +41,15 @@ class TeacherLoader(Callback):
         found = trained_model(run, untuned=True, trust=self.trust)
         check_teacher(pl_module, found, teacher)
         pl_module.distillation.learn_from(found.model.network, found.digest)
+        seen = training_files.of_model(run)
         if self.files is not None:
-            self.files.inherited |= training_files.read(RunFolder(run).training_files)
-        if (line := other_images(found, getattr(trainer, "datamodule", None))) and trainer.is_global_zero:
-            print(line, file=sys.stderr)
+            self.files.inherited |= seen
+        unknown = (
+            "" if seen else f"which images {run} was trained on is not known: none of them counts as seen"
+        )
+        for line in (unknown, other_images(found, getattr(trainer, "datamodule", None))):
+            if line and trainer.is_global_zero:
+                print(line, file=sys.stderr)
 
 
 def check_teacher(model: FusionModule, found: TrainedModel, teacher: Teacher) -> None:

@@ -23,7 +23,7 @@ from fusionseg.runs.folder import RunFolder
 from fusionseg.runs.restore import start_from
 from fusionseg.runs.resume import check_same, resuming, without_start
 from fusionseg.runs.run_classes import check_same_classes, check_start, classes_of, other_regions
-from fusionseg.runs.training_files import read
+from fusionseg.runs.training_files import of_model
 from fusionseg.sample import Classes
 
 SYNTHETIC = Path(fusionseg.config.__path__[0]) / "synthetic.yaml"
@@ -119,7 +119,7 @@ def main(args: Sequence[str]) -> None:
             check_start(cli.model, cli.config.weights)
             start_from(cli.model, cli.config.weights)
             files = next(c for c in trainer.callbacks if isinstance(c, TrainingFiles))
-            files.inherited = read(RunFolder(cli.config.weights).training_files)
+            files.inherited = of_model(cli.config.weights)
             trainer.record.weights = str(cli.config.weights.resolve())
         next(c for c in trainer.callbacks if isinstance(c, TeacherLoader)).trust = values(args, "--trust")
         cli.original.trainer.precision = trainer.precision

@@ -55,7 +55,7 @@ class Options:
             image (takes "fusionseg[tiff]").
         tta: As in fusionseg.evaluate.
         samples: Ask the network so often with its dropout layers on, and decode the mean.
-        entropy: Also write how uncertain the class of each pixel is: entropy/, grey PNG of 16 bits, white
+        entropy: Also write how uncertain the class of each pixel is: entropy/, gray PNG of 16 bits, white
             where all classes are as likely; of several runs or samples also their disagreement/.
         probabilities: Write the probabilities of all classes too, an NPZ file for each image.
         soft: Write confidence and soft boundaries too, as gray PNG of 16 bits.

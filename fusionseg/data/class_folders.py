@@ -1,5 +1,6 @@
 """Images of your own in a folder for each class."""
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -18,6 +19,11 @@ LAYOUT = """    {train,val,test}/<class>/<name>.{jpg,png,tif,...}   also in fold
     or without splits:
     <class>/<name>.{jpg,png,tif,...}                    each image is drawn into a split by its own name"""
 
+_SPLIT = re.compile(
+    r"(?<![a-z])(train(ing|set|val)?|val(id|idation|set)?|test(ing|set)?)(?![a-z])", re.IGNORECASE
+)
+"""What the name of a split's folder has in it as a word."""
+
 
 class ClassFolders(ImageClasses):
     """Images of one class each, in a folder that is named for it: the layout of torchvision's `ImageFolder`.
@@ -29,12 +35,13 @@ class ClassFolders(ImageClasses):
     Args:
         split: Which images.
         root: The folder, on disk or inside of an archive (`mine.zip`, `mine.zip/flowers`).
-        channels: 3 for RGB, to which other colors are converted; 1 for grey.
+        channels: 3 for RGB, to which other colors are converted; 1 for gray.
         val_fraction: Probability of an image to be validated on, without folders of splits.
         test_fraction: Probability of an image to be tested on, without folders of splits.
 
     Raises:
-        DataError: There are images beside the folders of classes, fewer than two classes, or no images.
+        DataError: There are images beside the folders of classes, fewer than two classes, no images, or
+            splits of other names.
         ValueError: The fractions leave no images to train on.
     """
 
@@ -54,6 +61,8 @@ class ClassFolders(ImageClasses):
             check_layout([top / split], LAYOUT)
         files = _images(first if divided else top)
         names = _classes(files)
+        if not divided:
+            _check_splits(files, top)
         if divided and split != "train":
             files = _images(top / split)
             if strange := [name for name in _classes(files) if name not in names]:
@@ -91,6 +100,22 @@ def _images(folder: ReadablePath) -> dict[str, ReadablePath]:
             f"{folder}: move each into the folder of its class"
         )
     return files
+
+
+def _check_splits(files: Iterable[str], folder: ReadablePath) -> None:
+    """Raises a DataError if folders of splits would be classes, as they have other names than expected.
+
+    These are folders named as a split is, such as `Training` or `seg_test`, of further folders alone.
+    """
+    depths: dict[str, int] = {}
+    for name in files:
+        own = _class(name)
+        depths[own] = min(depths.get(own, name.count("/")), name.count("/"))
+    if found := [name for name, depth in depths.items() if depth > 1 and _SPLIT.search(name)]:
+        raise DataError(
+            f"expected splits named train, val and test in {folder}, found {some(found)}, which would be "
+            "classes: rename the folders"
+        )
 
 
 def _class(name: str) -> str:

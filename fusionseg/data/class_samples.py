@@ -8,7 +8,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from fusionseg.data.samplers import Key
-from fusionseg.data.samples import EvaluationSamples, TrainSamples
+from fusionseg.data.samples import EvaluationSamples, TrainSamples, unit_floats
 from fusionseg.sample import Sample
 
 MIXING = 1
@@ -64,7 +64,8 @@ class ClassEvaluationSamples(EvaluationSamples):
 def with_classes(sample: Sample, number: int) -> Sample:
     """A sample with the classes that it shows (C,) float32 as `scene`, without label maps.
 
-    They are those of the image's own label, else those that have a pixel in the sample's map.
+    They are those of the image's own label, else those that have a pixel in the sample's map; NaN where no
+    pixel has a label.
 
     Args:
         sample: A sample of a segmentation dataset.
@@ -74,10 +75,16 @@ def with_classes(sample: Sample, number: int) -> Sample:
     if "scene" in kept:
         return kept
     pixels = np.bincount(sample["semantic"].numpy().ravel(), minlength=number)[:number]
-    return kept | {"scene": torch.from_numpy((pixels > 0).astype(np.float32))}
+    seen = (pixels > 0).astype(np.float32)
+    return kept | {"scene": torch.from_numpy(seen if pixels.any() else np.full_like(seen, np.nan))}
 
 
 def mixed(one: Tensor, other: Tensor, share: float) -> Tensor:
-    """`share * one + (1 - share) * other` in the type of the one, to which integers are rounded."""
+    """`share * one + (1 - share) * other` in the type of the one, to which integers are rounded.
+
+    Images of different types become floats in [0, 1] first.
+    """
+    if one.dtype != other.dtype:
+        one, other = unit_floats(one), unit_floats(other)
     blend = torch.lerp(other.float(), one.float(), share)
     return blend.to(one.dtype) if one.is_floating_point() else blend.round().to(one.dtype)

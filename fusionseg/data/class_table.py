@@ -36,7 +36,7 @@ class ClassTable(ImageClasses):
         images: The folder that the paths in the table begin in, or an archive of it; by default the folder of
             the table.
         several: Whether an image shows any number of classes, instead of exactly one.
-        channels: 3 for RGB, to which other colors are converted; 1 for grey.
+        channels: 3 for RGB, to which other colors are converted; 1 for gray.
         val_fraction: Probability of an image to be validated on, without a column `split`.
         test_fraction: Probability of an image to be tested on, without a column `split`.
 
@@ -75,6 +75,8 @@ class ClassTable(ImageClasses):
         if not chosen:
             raise DataError(f"no images to {split} on in {path}: name some in its column `split`")
         names = sorted({label for own in self._labels.values() for label in own})
+        if any(listed.values()):
+            _check_classes(rows, path)
         own = {name: photos[name] for name in chosen}
         super().__init__(split, own, names, "any" if several else "one", channels, path)
 
@@ -102,26 +104,62 @@ def _rows(path: Path, several: bool) -> Iterator[_Row]:
         text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise DataError(f"expected {FORM} (UTF-8), found {error} in {path}") from error
-    lines = csv.reader(StringIO(text, newline=""))
-    header = [cell.strip() for cell in next(lines, [])]
+    lines = _lines(text, path)
+    header = [cell.strip() for cell in next(lines, (1, []))[1]]
     if missing := [name for name in ("image", "label") if header.count(name) != 1]:
         raise DataError(f"expected {FORM}, found no column {missing[0]} among {header} in {path}")
-    known: dict[str, int] = {}
-    for cells in lines:
+    known: dict[str, _Row] = {}
+    for number, cells in lines:
         if not any(cell.strip() for cell in cells):
             continue
-        where = f"in line {lines.line_num} of {path}"
+        where = f"in line {number} of {path}"
         if len(cells) != len(header):
             raise DataError(f"expected {len(header)} cells as in the header, found {len(cells)} {where}")
         entry = dict(zip(header, (normalize("NFC", cell.strip()) for cell in cells), strict=True))
-        row = _Row(lines.line_num, *_parsed(entry, several, where))
-        if not several and row.image in known:
-            raise DataError(
-                f"expected each image in one line, found {row.image} in line {known[row.image]} and again "
-                f"{where}: take one out, or set data.dataset.several for images of several classes"
-            )
-        known[row.image] = row.number
+        row = _Row(number, *_parsed(entry, several, where))
+        if row.image in known:
+            _check_again(row, known[row.image], several, where)
+        known[row.image] = row
         yield row
+
+
+def _lines(text: str, path: Path) -> Iterator[tuple[int, list[str]]]:
+    """The number and the cells of each line.
+
+    Raises:
+        DataError: The text is no CSV.
+    """
+    lines = csv.reader(StringIO(text, newline=""))
+    try:
+        for cells in lines:
+            yield lines.line_num, cells
+    except csv.Error as error:
+        raise DataError(f"expected {FORM}, found {error} in line {lines.line_num} of {path}") from error
+
+
+def _check_again(row: _Row, before: _Row, several: bool, where: str) -> None:
+    """Raises a DataError if an image may not have a second line, or has another split there."""
+    if not several:
+        raise DataError(
+            f"expected each image in one line, found {row.image} in line {before.number} and again "
+            f"{where}: take one out, or set data.dataset.several for images of several classes"
+        )
+    if row.split != before.split:
+        raise DataError(
+            f"expected one split of {row.image}, found {before.split} in line {before.number} and "
+            f"{row.split} {where}: choose one"
+        )
+
+
+def _check_classes(rows: Sequence[_Row], path: Path) -> None:
+    """Raises a DataError if images of a split show a class that none to train on shows."""
+    known = {label for row in rows if row.split == "train" for label in row.labels}
+    for row in rows:
+        if strange := [label for label in row.labels if label not in known]:
+            raise DataError(
+                f"expected in {row.split} classes that train has, found {some(strange)} in line {row.number} "
+                f"of {path}: name the classes alike, or add images to train on"
+            )
 
 
 def _parsed(entry: dict[str, str], several: bool, where: str) -> tuple[str, list[str], str]:

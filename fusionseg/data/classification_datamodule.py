@@ -19,9 +19,9 @@ class ClassificationDataModule(SegmentationDataModule):
     """Batches of images and the classes that they show, of any dataset.
 
     Datasets with labels of whole images are `ClassFolders` and `ClassTable`. Of one with label maps, such as
-    `CocoPanoptic`, a view shows the classes of which it has a pixel. Order and views are, as in
-    `SegmentationDataModule`, a function of the seed, the epoch and the image, whatever workers, ranks and
-    interruptions there are.
+    `CocoPanoptic`, a view shows the classes of which it has a pixel; one without any is unlabelled. Order and
+    views are, as in `SegmentationDataModule`, a function of the seed, the epoch and the image, whatever
+    workers, ranks and interruptions there are.
 
     Args:
         dataset: Recipe of the dataset; it is given the split.

@@ -17,7 +17,7 @@ from fusionseg.sample import VOID, Classes
 from fusionseg.visualize import color
 
 Channels = Literal[1, 3]
-"""Channels of an image: grey, or RGB."""
+"""Channels of an image: gray, or RGB."""
 
 
 class ImageClasses(SegmentationDataset):
@@ -28,11 +28,11 @@ class ImageClasses(SegmentationDataset):
         photos: The file of each image of the split, by its name.
         names: The names of the classes.
         per_image: How many classes an image shows, as in `Classes`.
-        channels: 3 for RGB, to which other colors are converted; 1 for grey.
+        channels: 3 for RGB, to which other colors are converted; 1 for gray.
         source: Where the labels are from, for messages.
 
     Raises:
-        DataError: There are fewer than two classes.
+        DataError: There is no class, or only one where an image shows exactly one.
     """
 
     def __init__(
@@ -45,9 +45,11 @@ class ImageClasses(SegmentationDataset):
         source: ReadablePath,
     ) -> None:
         super().__init__(split)
-        if len(names) < (2 if per_image == "one" else 1):
+        if not names:
+            raise DataError(f"expected a class or more, found none in {source}: say what the images show")
+        if per_image == "one" and len(names) < 2:
             raise DataError(
-                f"expected images of two classes or more, found {some(names) or 'none'} alone in {source}: "
+                f"expected images of two classes or more, found {some(names)} alone in {source}: "
                 "add images of another class"
             )
         self.classes = Classes(

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from fusionseg.data.base import DataError
 from fusionseg.files.images import read_labels, read_palette_labels
 from fusionseg.files.matching import some
-from fusionseg.files.photos import orientation
+from fusionseg.files.orientation import orientation
 from fusionseg.files.readable_path import ReadablePath
 from fusionseg.sample import VOID, Array, Classes, Color, IntMap
 

@@ -6,7 +6,8 @@ import numpy as np
 
 from fusionseg.config.errors import unmendable
 from fusionseg.data.base import SegmentationDataset
-from fusionseg.files.photos import Photo, orientation
+from fusionseg.files.orientation import orientation
+from fusionseg.files.photos import Photo
 
 _FILES = 256
 """Photos whose orientation is looked at."""

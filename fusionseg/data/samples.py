@@ -180,7 +180,7 @@ def collated(samples: Sequence[Sample]) -> Sample:
             )
     batch: Sample = {key: [sample[key] for sample in samples] for key in first}
     if len({image.dtype for image in batch["image"]}) > 1:
-        batch["image"] = [_unit(image) for image in batch["image"]]
+        batch["image"] = [unit_floats(image) for image in batch["image"]]
     batch["image"] = torch.stack([image.permute(1, 2, 0) for image in batch["image"]]).permute(0, 3, 1, 2)
     for key, value in first.items():
         if key != "image" and isinstance(value, Tensor):
@@ -204,7 +204,7 @@ def quiet_worker(worker: int) -> None:
     cv2.setNumThreads(0)
 
 
-def _unit(image: Tensor) -> Tensor:
+def unit_floats(image: Tensor) -> Tensor:
     """An image as floats in [0, 1]."""
     return image if image.is_floating_point() else image.float() / torch.iinfo(image.dtype).max
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from fusionseg.config.errors import UserError
 from fusionseg.demo.session import Session
-from fusionseg.files.photos import orientation
+from fusionseg.files.orientation import orientation
 from fusionseg.inference.attribution import Attribution, AttributionTarget
 
 KEPT = 3600

@@ -1,11 +1,15 @@
 """Learning from a trained model: its outputs for each task, and the maps that its tasks share."""
 
-from collections.abc import Mapping, Sequence
+import copy
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from fusionseg.config.errors import UsageError
 from fusionseg.engine.distributed import reduced, world_size
@@ -69,9 +73,19 @@ class Distillation:
         self.taught = taught.requires_grad_(False).eval()
         self.digest = digest
         if self.compares_maps:
-            channels = [self._watched(self.network, "student"), self._watched(taught, "teacher")]
-            self.adapter = Adapter(*channels)
+            self._watch(self.network, "student")
+            channels = self._channels(self.network, "student")
+            with self._watching_teacher():
+                self.adapter = Adapter(channels, self._channels(taught, "teacher"))
             self.network.adapter = self.adapter
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Distillation":
+        """A copy for a copy of the network; the teacher, which nothing changes, is the same."""
+        made = object.__new__(type(self))
+        memo[id(self)] = made
+        memo[id(self.taught)] = self.taught
+        vars(made).update(copy.deepcopy(vars(self), memo))
+        return made
 
     def begin(self, device: torch.device, precision: str) -> None:
         """Brings the teacher to where the training runs.
@@ -91,11 +105,15 @@ class Distillation:
         self.taught.arrange(device.type, precision)
 
     def outputs(self, image: Tensor) -> Outputs:
-        """The teacher's final outputs for a batch of images; empty without a teacher."""
+        """The teacher's final outputs for a batch of images; empty without a teacher.
+
+        They are empty too if none are compared: nothing behind the teacher's shared map is computed then.
+        """
         if self.taught is None:
             return {}
-        with torch.no_grad():
+        with torch.no_grad(), suppress(_Reached), self._watching_teacher():
             return self.taught(image)[-1]  # type: ignore[no-any-return]
+        return {}
 
     def terms(self, task: str, refinements: Sequence[Outputs], taught: Outputs) -> list[Term]:
         """The distance of each refinement to the teacher's outputs, as terms of a task's loss.
@@ -156,25 +174,52 @@ class Distillation:
             for name, parameter in self.adapter.named_parameters():
                 parameter.copy_(saved["adapter"][name])
 
-    def _watched(self, network: Network, name: str) -> int:
-        """Has the shared map of each forward pass of the student or the teacher kept; gives its channels."""
+    def _channels(self, network: Network, name: str) -> int:
+        """The channels of the shared map of the student or the teacher, which is watched."""
+        encoder: Any = network.encoder
+        training = network.training
+        learns = network is self.network
+        with suppress(_Reached), torch.set_grad_enabled(learns), torch.compiler.set_stance("force_eager"):
+            network.eval()(encoder.mean.new_zeros(1, encoder.mean.shape[1], *encoder.size))
+        network.train(training)
+        return self._shared.pop(name).shape[1]
+
+    def _watch(self, network: Network, name: str) -> RemovableHandle:
+        """Has the shared map of each forward pass of the student or the teacher kept.
+
+        Raises:
+            UsageError: If there is none.
+        """
         if network.branch is None:
             raise UsageError(
                 f"the tasks' paths meet behind every cut in {type(network).__name__}, so that the {name} has "
                 "no shared map: set it to 0",
                 "model.teacher.features",
             )
+        # a method and no closure, so that a copy of the student keeps its own
+        return network.branch.register_forward_pre_hook(partial(self._keep, name))
 
-        learns = network is self.network
+    @contextmanager
+    def _watching_teacher(self) -> Iterator[None]:
+        """A context in which the teacher's shared map is kept, if maps are compared."""
+        if not self.compares_maps or self.taught is None:
+            yield
+            return
+        handle = self._watch(self.taught, "teacher")
+        try:
+            yield
+        finally:
+            handle.remove()
 
-        def keep(_: nn.Module, args: tuple[Any, ...]) -> None:
-            if torch.is_grad_enabled() == learns:  # not in validation
-                self._shared[name] = args[0][-1]
+    def _keep(self, name: str, _: nn.Module, args: tuple[Any, ...]) -> None:
+        """Keeps the map that a branching point is called with."""
+        if name == "teacher":
+            self._shared[name] = args[0][-1]
+            if not self.weights:
+                raise _Reached
+        elif torch.is_grad_enabled():  # not in validation
+            self._shared[name] = args[0][-1]
 
-        network.branch.register_forward_pre_hook(keep)
-        encoder: Any = network.encoder
-        training = network.training
-        with torch.set_grad_enabled(learns), torch.compiler.set_stance("force_eager"):
-            network.eval()(encoder.mean.new_zeros(1, encoder.mean.shape[1], *encoder.size))
-        network.train(training)
-        return self._shared.pop(name).shape[1]
+
+class _Reached(Exception):  # noqa: N818 (no error)
+    """Ends a teacher's forward pass at its shared map, where nothing behind it is compared."""

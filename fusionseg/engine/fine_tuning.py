@@ -71,7 +71,17 @@ class FineTuning:
         return made
 
     def begin(self, trainer: Any) -> None:
-        """Called when a training begins, not where it goes on."""
+        """Called when a training begins, not where it goes on.
+
+        Raises:
+            UsageError: If the statistics to be kept are those of no data.
+        """
+        if self.batch_norm == "frozen" and all(_is_new(norm) for norm in self.network.encoder_norms()):
+            raise UsageError(
+                "found frozen, but the encoder's statistics are of no data, as nothing was loaded: start it "
+                "from weights (--weights, model.backbone.weights), or take train or reestimated",
+                "model.batch_norm",
+            )
         if self.batch_norm == "reestimated":
             reestimate(self.network, trainer)
 
@@ -85,3 +95,8 @@ class FineTuning:
         """The learning rates that are logged: of decoders and heads, and of the stem where that differs."""
         found = rates(optimizer)
         return {"train/lr": found[-1], **({"train/lr_stem": found[0]} if self.layer_decay < 1 else {})}
+
+
+def _is_new(norm: Any) -> bool:
+    """Whether running statistics are as before the first batch: a mean of 0, a variance of 1."""
+    return not norm.running_mean.any() and bool((norm.running_var == 1).all())

@@ -97,9 +97,7 @@ class TaskGradients:
             found = torch.autograd.grad(
                 loss, wanted, scale, retain_graph=loss is not losses[-1], allow_unused=True
             )
-            own = {p: g for p, g in zip(wanted, found, strict=True) if g is not None}
-            average_over_ranks(list(own.values()))
-            gradients.append(own)
+            gradients.append(_averaged(wanted, found))
         step.free()
         return gradients
 
@@ -109,9 +107,8 @@ class TaskGradients:
             return {}
         wanted = reached(step.penalty)
         scale = self.scale.to(step.penalty.dtype)
-        slopes = torch.autograd.grad(step.penalty, wanted, scale, retain_graph=True)
-        average_over_ranks(slopes)
-        return dict(zip(wanted, slopes, strict=True))
+        slopes = torch.autograd.grad(step.penalty, wanted, scale, retain_graph=True, allow_unused=True)
+        return _averaged(wanted, slopes)
 
     def _weigh(self, products: Tensor) -> Tensor:
         """The weights (T,) of gradients, from the inner products (T, T) of this rank's scaled ones."""
@@ -136,11 +133,24 @@ def reached(loss: Tensor) -> list[nn.Parameter]:
     return list(found)
 
 
+def _averaged(wanted: Sequence[nn.Parameter], found: Sequence[Tensor | None]) -> dict[nn.Parameter, Tensor]:
+    """The gradients of parameters, averaged over ranks; of those that have one."""
+    # one that is expanded, as that of a sum, cannot be written to
+    own = {
+        p: g.contiguous() if 0 in g.stride() else g
+        for p, g in zip(wanted, found, strict=True)
+        if g is not None
+    }
+    average_over_ranks(list(own.values()))
+    return own
+
+
 def average_over_ranks(gradients: Sequence[Tensor]) -> None:
     """Replaces each gradient by its mean over ranks, in one collective call for each dtype."""
     if world_size() == 1:
         return
-    for dtype in {gradient.dtype for gradient in gradients}:
+    # ordered, as all ranks have to make their calls in one order
+    for dtype in dict.fromkeys(gradient.dtype for gradient in gradients):
         group = [gradient for gradient in gradients if gradient.dtype == dtype]
         flat = torch.cat([gradient.reshape(-1) for gradient in group])
         dist.all_reduce(flat)

@@ -49,7 +49,7 @@ def task_weights(
     """The weight of the distance of outputs by task, of tasks with heads of one kind in both networks.
 
     Raises:
-        UsageError: If a task has no such heads.
+        UsageError: If a task has no such heads, or their outputs mean something else.
     """
     both = [task for task in own if task in theirs]
     named = teacher.weight if isinstance(teacher.weight, Mapping) else dict.fromkeys(both, teacher.weight)
@@ -70,6 +70,7 @@ def task_weights(
                 "{semantic: 1.0}",
                 "model.teacher",
             )
+        _check_options(own[task], theirs[task], task, teacher.run)
         if type(own[task]).distillation is Head.distillation:  # type: ignore[attr-defined]
             raise UsageError(
                 f"outputs of a {type(own[task]).__name__} cannot be compared value by value: leave {task} "
@@ -77,6 +78,20 @@ def task_weights(
                 "model.teacher.weight",
             )
     return wanted
+
+
+def _check_options(own: nn.Module, theirs: nn.Module, task: str, run: str) -> None:
+    """Raises a UsageError if two heads of one kind have options by which their outputs differ in meaning."""
+    for option in getattr(own, "output_options", ()):
+        expected = getattr(own, option)
+        found = getattr(theirs, option)
+        if found != expected:
+            raise UsageError(
+                f"expected {option} {expected} of the head for {task} as in this model, found {found} in "
+                f"{run}, so that outputs of equal values differ in meaning: set the same, or leave {task} "
+                "out of model.teacher.weight, as in {semantic: 1.0}",
+                "model.teacher",
+            )
 
 
 def check_channels(own: Network, theirs: Network, run: str) -> None:

@@ -8,7 +8,7 @@ from PIL import Image
 
 from fusionseg.files.archive_path import ArchivePath
 from fusionseg.files.byte_ranges import RangeReader
-from fusionseg.files.photos import turned
+from fusionseg.files.orientation import turned
 from fusionseg.files.readable_path import ReadablePath
 
 

@@ -9,7 +9,8 @@ from PIL import Image
 
 from fusionseg.config.errors import UserError
 from fusionseg.files.atomic import Json, replacing
-from fusionseg.files.photos import as_stored, decoding, opened, raw_mode, turned
+from fusionseg.files.orientation import as_stored, turned
+from fusionseg.files.photos import decoding, opened, raw_mode
 from fusionseg.files.readable_path import ReadablePath, as_path
 from fusionseg.sample import OFFSET, VOID, Classes, Color, IntMap
 
@@ -18,7 +19,7 @@ LABEL_SUFFIXES = frozenset({".png", ".tif", ".tiff", ".npy"})
 
 
 def read_labels(path: str | ReadablePath) -> IntMap:
-    """Reads the ids (H, W) of a label file: palette indices, grey values of up to 32 bits, or a `.npy` array.
+    """Reads the ids (H, W) of a label file: palette indices, gray values of up to 32 bits, or a `.npy` array.
 
     The ids are those of the stored pixels: an EXIF orientation is not applied.
 
@@ -38,10 +39,10 @@ def read_palette_labels(path: str | ReadablePath) -> tuple[IntMap, list[Color]]:
         has_ids = image.mode in ("1", "L", "P", "I") or image.mode.startswith("I;16")
         if image.format == "JPEG" or not has_ids:
             raise UserError(
-                f"expected one integer id for each pixel in {path} (a palette or grey PNG), "
+                f"expected one integer id for each pixel in {path} (a palette or gray PNG), "
                 f"found a {image.format} of mode {image.mode}: convert it to ids first"
             )
-        factor = _grey_factor(image)
+        factor = _gray_factor(image)
         applied = turned(image)
         with decoding(path):
             ids: IntMap = as_stored(np.array(image, np.uint8 if image.mode == "1" else None), applied)
@@ -50,7 +51,7 @@ def read_palette_labels(path: str | ReadablePath) -> tuple[IntMap, list[Color]]:
 
 
 def write_png(path: str | Path, pixels: npt.NDArray[np.uint8 | np.uint16]) -> None:
-    """Writes a picture (H, W, 3), uint8, or grey values (H, W), uint8 or uint16, as a PNG."""
+    """Writes a picture (H, W, 3), uint8, or gray values (H, W), uint8 or uint16, as a PNG."""
     _write(path, Image.fromarray(pixels), optimize=pixels.ndim == 2)
 
 
@@ -76,7 +77,7 @@ def write_semantic(path: str | Path, semantic: IntMap, classes: Classes) -> None
 
 
 def write_region(path: str | Path, region: IntMap) -> None:
-    """Writes region ids (H, W) as a 16-bit grey PNG.
+    """Writes region ids (H, W) as a 16-bit gray PNG.
 
     Raises:
         ValueError: If an id is outside of [0, 65535].
@@ -187,8 +188,8 @@ def _array_labels(path: ReadablePath) -> IntMap:
     return ids.astype(np.uint8) if ids.dtype == bool else ids  # type: ignore[no-any-return]
 
 
-def _grey_factor(image: Image.Image) -> int:
-    """The factor by which Pillow scales grey values of 2 and 4 bits to 8: right for photos, wrong for ids."""
+def _gray_factor(image: Image.Image) -> int:
+    """The factor by which Pillow scales gray values of 2 and 4 bits to 8: right for photos, wrong for ids."""
     return {"L;2": 85, "L;4": 17}.get(raw_mode(image), 1)
 
 

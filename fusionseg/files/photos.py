@@ -3,19 +3,20 @@
 import functools
 import re
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TypeAlias
 
 import cv2
 import numpy as np
 import numpy.typing as npt
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 from PIL.ImageFile import ImageFile
 
 from fusionseg.config.errors import UserError
 from fusionseg.config.remedies import or_windows
 from fusionseg.files.bit_depth import color_bits
+from fusionseg.files.orientation import as_stored, turned
 from fusionseg.files.readable_path import ReadablePath, as_path
 from fusionseg.sample import Array
 
@@ -33,18 +34,6 @@ _NOT_DECODED = ("BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF")
 
 _LAYERED = ("MPO", "PSD")
 """Formats whose further frames (depth, gain map, layers) belong to the first one."""
-
-_UPRIGHT = 1
-_UNDONE: dict[int, Callable[[Array], Array]] = {
-    2: np.fliplr,
-    3: lambda pixels: np.rot90(pixels, 2),
-    4: np.flipud,
-    5: lambda pixels: pixels.swapaxes(0, 1),
-    6: np.rot90,
-    7: lambda pixels: np.rot90(pixels, 2).swapaxes(0, 1),
-    8: lambda pixels: np.rot90(pixels, 3),
-}
-"""What leads back from pixels that were turned by their EXIF orientation."""
 
 
 @functools.cache
@@ -76,19 +65,23 @@ def read_image(path: str | ReadablePath, value_range: ValueRange | None = None, 
     else:
         with opened(path) as image, decoding(path):
             known = _range_of(image, path)
-            values = _values(image, path, max(channels, 3))
-        if channels == 1:
-            values = as_gray(values)
+            values = _values(image, path, channels)
     if values.dtype.kind not in "uif" or values.ndim != 3 or values.shape[2] != channels:
         found = f"{values.dtype} {values.shape} in {path}"
         raise UserError(
-            f"expected numbers (H, W, {channels}), found {found}: mind `channels` in classes.yaml"
+            f"expected numbers (H, W, {channels}), found {found}: mind `channels` of the data set, or "
+            "convert the file"
         )
     return in_range(values, value_range or known, path)
 
 
 def as_gray(values: Array) -> Array:
-    """RGB values (H, W, 3) as gray ones (H, W, 1), exactly the same where all three are equal integers."""
+    """RGB values (H, W, 3) as gray ones (H, W, 1), exactly the same where all three are equal integers.
+
+    Those of 8 or 16 bits without sign keep their type, and all others become float32.
+    """
+    if values.dtype not in (np.uint8, np.uint16):
+        values = values.astype(np.float32)
     return cv2.cvtColor(values, cv2.COLOR_RGB2GRAY)[..., None]
 
 
@@ -119,15 +112,6 @@ def in_range(values: Array, value_range: ValueRange | None, path: str | Readable
     return np.rint(unit * 65535).astype(np.uint16) if values.dtype == np.uint16 else unit
 
 
-def orientation(path: str | ReadablePath) -> int:
-    """The EXIF orientation of a photo, 1 to 8; 1, upright, where the file has none or cannot be read."""
-    try:
-        with as_path(path).open("rb") as file, Image.open(file) as image:
-            return _orientation(image)
-    except Exception:  # whoever reads the pixels reports it
-        return _UPRIGHT
-
-
 @contextmanager
 def opened(path: str | ReadablePath) -> Iterator[Image.Image]:
     """An image file whose pixels are read on first use.
@@ -144,16 +128,6 @@ def opened(path: str | ReadablePath) -> Iterator[Image.Image]:
                 f"expected one image in {path}, found {frames} pages: write each to a file of its own"
             )
         yield image
-
-
-def turned(image: Image.Image) -> int:
-    """The orientation that Pillow and OpenCV apply when they read pixels, as they do for TIFF files alone."""
-    return _orientation(image) if image.format == "TIFF" else _UPRIGHT
-
-
-def as_stored(pixels: Array, applied: int) -> Array:
-    """The pixels (H, W, ...) without an orientation that was applied to them."""
-    return np.ascontiguousarray(_UNDONE[applied](pixels)) if applied in _UNDONE else pixels
 
 
 def raw_mode(image: Image.Image) -> str:
@@ -226,8 +200,11 @@ def _values(image: Image.Image, path: ReadablePath, channels: int) -> Array:
         opaque = image.convert("RGBA") if image.mode == "P" and "transparency" in image.info else image
         # of RGB it would make a copy
         values = np.array(opaque if opaque.mode == "RGB" else opaque.convert("RGB"))
-    grey = values.ndim == 2 and channels == 3
-    return as_stored(np.repeat(values[..., None], 3, axis=2) if grey else values, applied)
+    if values.ndim == 2 and channels <= 3:
+        values = np.repeat(values[..., None], 1 if channels == 1 else 3, axis=2)
+    elif channels == 1:
+        values = as_gray(values)
+    return as_stored(values, applied)
 
 
 def _is_deep(image: Image.Image, path: ReadablePath) -> bool:
@@ -253,7 +230,3 @@ def _deep_values(path: ReadablePath, channels: int) -> Array:
     if pixels is None:
         raise NotImplementedError("colors of 16 bits are not supported here")
     return np.ascontiguousarray(pixels[..., [2, 1, 0, 3][: pixels.shape[2] if channels > 3 else 3]])
-
-
-def _orientation(image: Image.Image) -> int:
-    return int(image.getexif().get(ExifTags.Base.Orientation) or _UPRIGHT)

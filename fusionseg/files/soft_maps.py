@@ -6,7 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from fusionseg.config.errors import UserError
-from fusionseg.files.photos import as_stored, decoding, opened, turned
+from fusionseg.files.orientation import as_stored, turned
+from fusionseg.files.photos import decoding, opened
 from fusionseg.sample import Array
 
 SOFT_SUFFIXES = frozenset({".png", ".tif", ".tiff", ".bmp", ".npy", ".jpg", ".jpeg"})
@@ -14,7 +15,7 @@ SOFT_SUFFIXES = frozenset({".png", ".tif", ".tiff", ".bmp", ".npy", ".jpg", ".jp
 
 
 def read_soft_map(path: Path) -> npt.NDArray[np.float64]:
-    """The values (H, W) of a grey image or an array, in [0, 1].
+    """The values (H, W) of a gray image or an array, in [0, 1].
 
     Values of 8 and 16 bits are divided by 255 and 65535; floats have to lie in [0, 1].
 
@@ -27,7 +28,7 @@ def read_soft_map(path: Path) -> npt.NDArray[np.float64]:
         values = values[..., 0]
     if values.ndim != 2 or not values.size:
         raise UserError(
-            f"expected one grey value for each pixel in {path}, found {values.dtype} {values.shape}"
+            f"expected one gray value for each pixel in {path}, found {values.dtype} {values.shape}"
         )
     if values.dtype != bool and values.dtype not in (np.uint8, np.uint16) and values.dtype.kind != "f":
         raise UserError(f"expected 8 or 16 bits or floats in [0, 1] in {path}, found {values.dtype}")
@@ -53,6 +54,6 @@ def _stored(path: Path) -> Array:
             return np.load(path, allow_pickle=False)  # type: ignore[no-any-return]
     with opened(path) as image:
         if image.mode == "P":
-            raise UserError(f"expected grey values in {path}, found a palette: convert it to grey first")
+            raise UserError(f"expected gray values in {path}, found a palette: convert it to gray first")
         with decoding(path):
             return as_stored(np.asarray(image), turned(image))

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -46,6 +47,8 @@ class AffinityHead(DenseLogits, RegionHead):
         ValueError: If an offset is missing, occurs twice or points back, `threshold` is not in (0, 1), or
             `cell` is less than 2.
     """
+
+    output_options: ClassVar[tuple[str, ...]] = ("offsets",)
 
     def __init__(
         self,

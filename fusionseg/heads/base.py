@@ -52,6 +52,9 @@ class Head(nn.Module, ABC):
     loss_waits: ClassVar[bool] = False
     """Whether `loss` waits for the device, and with it each training step, because the host has to decide."""
 
+    output_options: ClassVar[tuple[str, ...]] = ()
+    """Attributes that give the output its meaning, such as its unit: a teacher's head has the same ones."""
+
     temperature: float = 1.0
     """What the logits of probabilities are divided by, above 0; labels do not depend on it.
 

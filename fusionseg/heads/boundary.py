@@ -1,6 +1,7 @@
 """Regions from predicted boundaries."""
 
 from collections.abc import Callable, Mapping
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -36,6 +37,8 @@ class BoundaryHead(DenseLogits, RegionHead):
     Raises:
         ValueError: If `width` is not a positive even number or `threshold` not in (0, 1).
     """
+
+    output_options: ClassVar[tuple[str, ...]] = ("width",)
 
     def __init__(
         self,

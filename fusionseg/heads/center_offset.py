@@ -58,6 +58,7 @@ class CenterOffsetHead(Dense, RegionHead):
             `max_centers` not in 1..65535.
     """
 
+    output_options: ClassVar[tuple[str, ...]] = ("sigma",)
     UNIT: ClassVar[float] = 32.0
 
     def __init__(

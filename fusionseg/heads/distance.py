@@ -1,6 +1,7 @@
 """Regions from predicted distances to their outlines."""
 
 from collections.abc import Callable, Mapping
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -49,6 +50,8 @@ class DistanceHead(Dense, RegionHead):
     Raises:
         ValueError: If `reach` is not in 2..128 or `seed` not in [1.2, reach).
     """
+
+    output_options: ClassVar[tuple[str, ...]] = ("reach",)
 
     def __init__(
         self,

@@ -1,7 +1,7 @@
 """Regions from predicted offsets alone, which vote for the regions' centroids."""
 
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -50,6 +50,8 @@ class OffsetHead(Dense, RegionHead):
     Raises:
         ValueError: If a length is not positive, `min_area` negative or `max_clusters` not in 1..65535.
     """
+
+    output_options: ClassVar[tuple[str, ...]] = ("scale",)
 
     def __init__(
         self,

@@ -36,6 +36,7 @@ class PositiveHead(Dense, Head):
         ValueError: If `losses` is empty or `scale` not positive.
     """
 
+    output_options: ClassVar[tuple[str, ...]] = ("scale",)
     large_is_near: ClassVar[bool] = False
     """Whether large numbers are near and not far, for `draw`."""
 

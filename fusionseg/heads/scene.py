@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fusionseg.config.errors import UserError
 from fusionseg.heads.base import Head
 from fusionseg.heads.distilled import sigmoid_divergence, softmax_divergence, terms
 from fusionseg.metrics import ImageMetric, SceneMetrics
@@ -27,18 +28,18 @@ class SceneTarget(NamedTuple):
 class SceneHead(Head):
     """Predicts which classes an image shows, from the mean of its features; the output is logits (B, C).
 
-    The ground truth is the label of the whole image where the batch has one (`scene`), else the classes of
-    the semantic map that the network sees, a crop in training. The loss of an image is the binary
-    cross-entropy, averaged over the classes; an image without a labelled pixel is unlabelled. The single form
-    is for data with one class per image: its loss is the cross-entropy, and an image whose map has several
-    classes is unlabelled too. In evaluation the mean includes the padding to multiples of 32.
+    The ground truth is the label of the whole image where the batch has one (`scene`, NaN where unlabelled),
+    else the classes of the semantic map that the network sees, a crop in training. The loss of an image is
+    the binary cross-entropy, averaged over the classes; an image without a labelled pixel is unlabelled. The
+    single form is for data with one class per image: its loss is the cross-entropy, and an image of several
+    classes, or of none, is unlabelled too. In evaluation the mean includes the padding to multiples of 32.
 
     Args:
         in_channels: Channels of the features.
         num_classes: Number of classes C.
         single: An image shows exactly one class: the probabilities of the classes add up to 1.
-        min_share: Classes with a smaller share of the labelled pixels are absent in the target. The metrics
-            count any pixel as presence.
+        min_share: Classes with a smaller share of the labelled pixels are absent in the target, where the
+            batch has label maps and no labels of whole images. The metrics count any pixel as presence.
         dropout: Share of the averaged features that are zeroed in training.
         label_smoothing: Part of the target that is moved from the truth to all classes alike (Szegedy et al.,
             arXiv:1512.00567, section 7); of several classes to one half.
@@ -48,6 +49,7 @@ class SceneHead(Head):
             fewer than two classes.
     """
 
+    output_options: ClassVar[tuple[str, ...]] = ("single",)
     task: ClassVar[str] = "scene"
     learns_from: ClassVar[str] = "semantic"
 
@@ -82,8 +84,7 @@ class SceneHead(Head):
     def target(self, batch: Sample) -> SceneTarget:
         """The classes present in the images or their semantic maps (B, H, W), and which are labelled."""
         if "scene" in batch:
-            known = batch["scene"]
-            return SceneTarget(known, known.new_ones(len(known), dtype=torch.bool))
+            return self._of_images(batch["scene"])
         ids = batch["semantic"].flatten(1)
         # Counting avoids a one-hot map (B, C, H, W), and the number of slots avoids a shape that depends on
         # the data.
@@ -93,6 +94,18 @@ class SceneHead(Head):
         present = (pixels > 0) & (pixels >= self.min_share * pixels.sum(1, keepdim=True))
         labelled = present.sum(1) == 1 if self.single else present.any(1)
         return SceneTarget(present, labelled)
+
+    def _of_images(self, known: Tensor) -> SceneTarget:
+        """The target from the labels of whole images (B, C) in [0, 1], NaN where there are none."""
+        if self.min_share:
+            raise UserError(
+                f"min_share {self.min_share} is a share of the pixels of label maps, but the batch has "
+                "labels of whole images: leave min_share out"
+            )
+        labelled = known.isfinite().all(1)
+        if self.single:
+            labelled &= (known.sum(1) - 1).abs() < 1e-3  # mixed ones add up to 1 but for rounding
+        return SceneTarget(known.nan_to_num(), labelled)
 
     def loss(self, output: Tensor, target: SceneTarget) -> tuple[Tensor, Tensor]:
         """The sum (1,) of the labelled images' losses and their number (1,), from logits (B, C)."""

@@ -37,6 +37,7 @@ class SemanticHead(Dense, Head):
             than two classes.
     """
 
+    output_options: ClassVar[tuple[str, ...]] = ("binary",)
     task: ClassVar[str] = "semantic"
     learns_from: ClassVar[str] = "semantic"
 

@@ -1,6 +1,7 @@
 """Regions from three classes of pixels: background, interior and border."""
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -48,6 +49,8 @@ class TrinaryHead(Dense, RegionHead):
     Raises:
         ValueError: If `width` is not a positive even number or `background` not in 0..254.
     """
+
+    output_options: ClassVar[tuple[str, ...]] = ("width", "background")
 
     def __init__(
         self,
@@ -114,7 +117,7 @@ class TrinaryHead(Dense, RegionHead):
         return terms([softmax_divergence(output, taught, temperature)])
 
     def draw_target(self, batch: Sample, classes: Classes) -> Picture:
-        """Background in grey, interiors in amber, borders in white."""
+        """Background in gray, interiors in amber, borders in white."""
         kind, mask = (plane[0].cpu().numpy() for plane in self.target(batch))
         return kind_colors(kind, (SLATE, AMBER, WHITE), mask)
 

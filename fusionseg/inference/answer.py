@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SOFT = ("confidence", "boundaries")
-"""Probabilities of one value a pixel, which become grey PNG files of 16 bits."""
+"""Probabilities of one value a pixel, which become gray PNG files of 16 bits."""
 
 SEGMENTED = ("panoptic", "region", "semantic")
 """The maps that a table of segments is made of: the first one that there is."""
@@ -114,7 +114,7 @@ class Answer:
         return overlay(self.picture(), colors, opacity)
 
     def picture(self) -> Picture:
-        """The image as RGB (H, W, 3): its first three channels, or its first one as grey."""
+        """The image as RGB (H, W, 3): its first three channels, or its first one as gray."""
         return rgb(self.image)
 
     def colors(self) -> Picture | None:
@@ -167,7 +167,7 @@ class Answer:
         """Writes the maps, the overlay and the table of segments, each into a folder of its kind.
 
         `semantic` PNG with a palette, `region` of 16 bits, `panoptic` in COCO's colors, `overlay`,
-        `confidence`, `boundaries`, `entropy` and `disagreement` as grey PNG of 16 bits, `probabilities` as
+        `confidence`, `boundaries`, `entropy` and `disagreement` as gray PNG of 16 bits, `probabilities` as
         NPZ, `segments` as CSV, and the maps of further tasks as NPY.
 
         Args:
@@ -208,8 +208,8 @@ class Answer:
         most = math.log(max(len(self.classes), 2))
         for kind, top in {**dict.fromkeys(SOFT, 1), **dict.fromkeys(NATS, most)}.items():
             if kind in self.maps:
-                grey = np.rint((self.maps[kind] / top).clip(0, 1) * 65535).astype(np.uint16)
-                write_png(folder / kind / f"{self.name}.png", grey)
+                gray = np.rint((self.maps[kind] / top).clip(0, 1) * 65535).astype(np.uint16)
+                write_png(folder / kind / f"{self.name}.png", gray)
         if "probabilities" in self.maps:
             with (
                 replacing(folder / "probabilities" / f"{self.name}.npz") as draft,

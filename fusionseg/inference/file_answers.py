@@ -12,7 +12,8 @@ from fusionseg.config.errors import UserError
 from fusionseg.config.remedies import is_out_of_memory, or_windows
 from fusionseg.data.photo_notices import fits_range
 from fusionseg.files.atomic import Json
-from fusionseg.files.photos import Photo, orientation
+from fusionseg.files.orientation import orientation
+from fusionseg.files.photos import Photo
 from fusionseg.files.surface_maps import MILLIMETER
 from fusionseg.inference.answer import SEGMENTED, SOFT, Answer
 from fusionseg.inference.attribution import AttributionTarget
@@ -168,4 +169,5 @@ class FileAnswers:
         if "scene" in answer.maps:
             scores = answer.maps["scene"].astype(float).round(6).tolist()
             entry["scenes"] = dict(zip(answer.classes.names, scores, strict=True))
+            entry["single"] = bool(getattr(self.predictor.model.heads["scene"], "single", False))
         return entry

@@ -73,7 +73,7 @@ def named_photo(
 ) -> NamedPhoto:
     """An image as networks take it, named after its file or its number.
 
-    Grey images of one channel become gray in all three of RGB, and RGB gray for networks of one channel.
+    Gray images of one channel become gray in all three of RGB, and RGB gray for networks of one channel.
     Floats without a range have to lie in [0, 1].
 
     Args:
@@ -188,8 +188,8 @@ def _values(image: Any, name: str, channels: int) -> Array:
         ValueError: If it is no image of so many channels.
     """
     if isinstance(image, Image.Image):
-        grey = image.mode.startswith(("I", "F"))
-        image = np.asarray(image if grey or channels not in (1, 3) else image.convert("RGB"))
+        gray = image.mode.startswith(("I", "F"))
+        image = np.asarray(image if gray or channels not in (1, 3) else image.convert("RGB"))
     elif isinstance(image, torch.Tensor):
         if image.ndim != 3:
             raise UserError(f"expected a tensor (C, H, W) in {name}, found {tuple(image.shape)}")
@@ -202,7 +202,7 @@ def _values(image: Any, name: str, channels: int) -> Array:
     values = image[..., None] if image.ndim == 2 else image
     if values.ndim == 3 and values.shape[2] == 1 and channels == 3:
         values = values.repeat(3, 2)
-    if values.ndim == 3 and values.shape[2] == 3 and channels == 1 and values.dtype.kind in "uf":
+    if values.ndim == 3 and values.shape[2] == 3 and channels == 1 and values.dtype.kind in "uif":
         values = as_gray(values)
     if values.ndim != 3 or values.shape[2] != channels or not values.size or values.dtype.kind not in "uif":
         kind = " (a tensor is (C, H, W))" if values.ndim == 3 and values.shape[0] == channels else ""

@@ -103,7 +103,7 @@ class PredictionRecord:
             entry: `file_name`, `height` and `width`; where there are any, the `annotation` in COCO's panoptic
                 format, the `segments` as rows of a table or the `segments_file` in the folder that holds
                 these, the `instances` as annotations in COCO's format without ids, and the `scenes`, how
-                likely each class is.
+                likely each class is, with whether an image shows a `single` one.
         """
         state = _state(files)
         self.begin()
@@ -127,7 +127,7 @@ class PredictionRecord:
         """
         from fusionseg.inference.answer import COLUMNS  # here, because it imports torch
 
-        images, annotations, scenes = [], [], {}
+        images, annotations, scenes, labels = [], [], {}, []
         kinds: set[str] = set()
         for number, entry in enumerate(self.entries(), 1):
             kinds |= entry.keys()
@@ -136,6 +136,7 @@ class PredictionRecord:
                 annotations.append({"image_id": number, **entry["annotation"]})
             if entry.get("scenes"):
                 scenes[entry["name"]] = entry["scenes"]
+                labels.append(_scene_row(entry["name"], entry["scenes"], entry["single"]))
         if annotations:
             write_json(self.folder / "panoptic.json", coco_panoptic_json(images, annotations, classes))
         if "instances" in kinds:
@@ -150,8 +151,7 @@ class PredictionRecord:
                 write_rows(file, self._segments(), ["image", *COLUMNS])
         if scenes:
             write_json(self.folder / "scenes.json", scenes)
-            rows = [_scene_row(name, likely, classes) for name, likely in scenes.items()]
-            write_text(self.folder / "scenes.csv", as_csv(rows))
+            write_text(self.folder / "scenes.csv", as_csv(labels))
 
     def _instances(self) -> Iterator[Json]:
         """The annotations of all instances, numbered from 1."""
@@ -172,12 +172,12 @@ class PredictionRecord:
                         yield {"image": entry["name"], **cells}
 
 
-def _scene_row(name: str, likely: Mapping[str, float], classes: Classes) -> dict[str, str | float]:
+def _scene_row(name: str, likely: Mapping[str, float], single: bool) -> dict[str, str | float]:
     """A line of the table of scenes: an image, its classes, and how likely each is.
 
-    These are the likeliest one where an image shows exactly one, else all of at least a half.
+    These are the likeliest one where an image shows exactly one for the head, else all of at least a half.
     """
-    if classes.per_image == "one":
+    if single:
         said = [max(likely, key=lambda one: likely[one])]
     else:
         said = [one for one, probability in likely.items() if probability >= 0.5]

@@ -17,7 +17,7 @@ from fusionseg.engine.passes import Passes
 from fusionseg.engine.receptive_field import tile_notice
 from fusionseg.files.atomic import remove_drafts
 from fusionseg.files.large_tiff import LargeTiff, tifffile
-from fusionseg.files.photos import orientation
+from fusionseg.files.orientation import orientation
 from fusionseg.inference.file_answers import Named, Outcome
 from fusionseg.inference.input_images import InputImage
 from fusionseg.inference.prediction_files import Seen, finish

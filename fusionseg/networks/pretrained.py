@@ -38,9 +38,9 @@ def pretrained_parameters(module: nn.Module) -> set[str]:
 def loaded(module: nn.Module, state: Mapping[str, Tensor], source: Path | str, what: str) -> list[str]:
     """Loads what fits, by name and shape, and gives the names in the module that were not found.
 
-    A convolution of RGB is widened to an image of more channels as segmentation-models-pytorch does it with
-    weights that it knows by name, and one of grey images to RGB in the same way. The state of balancers and
-    losses, which belongs to a training and its data, is left as it is.
+    A convolution of RGB is made one of more channels, or of one, as segmentation-models-pytorch does it with
+    weights that it knows by name, and one of gray images is widened to RGB in the same way. The state of
+    balancers and losses, which belongs to a training and its data, is left as it is.
 
     Args:
         module: What is to be initialized.
@@ -53,8 +53,8 @@ def loaded(module: nn.Module, state: Mapping[str, Tensor], source: Path | str, w
     """
     apart = tuple(f"{k}." for k, part in module.named_modules() if isinstance(part, Balancer | Loss))
     own = {k: v for k, v in module.state_dict().items() if not k.startswith(apart)}
-    wide = {k: v for k, v in state.items() if k in own and _is_narrower(v.shape, own[k].shape)}
-    state = {**state, **{k: _widened(v, own[k].shape[1]) for k, v in wide.items()}}
+    others = {k: v for k, v in state.items() if k in own and _is_of_other_colors(v.shape, own[k].shape)}
+    state = {**state, **{k: _of_channels(v, own[k].shape[1]) for k, v in others.items()}}
     fits = {k: v for k, v in state.items() if k in own and own[k].shape == v.shape}
     learned = {k for k, _ in module.named_parameters()}
     if not learned & fits.keys():
@@ -69,26 +69,32 @@ def loaded(module: nn.Module, state: Mapping[str, Tensor], source: Path | str, w
     missing = [k for k in own if k not in fits and not k.endswith("num_batches_tracked")]
     unused = len(state.keys() - fits.keys())
     print(f"{what}: {len(fits)} of {len(own)} tensors loaded from {source}, {unused} of the file not used")
-    for name in wide:
-        print(f"  widened: {name} {tuple(own[name].shape)} (has shape {tuple(wide[name].shape)} in the file)")
+    for name, value in others.items():
+        change = "summed" if own[name].shape[1] == 1 else "widened"
+        print(f"  {change}: {name} {tuple(own[name].shape)} (has shape {tuple(value.shape)} in the file)")
     for name in missing:
         reason = f"has shape {tuple(state[name].shape)}" if name in state else "is missing"
         print(f"  initialized: {name} {tuple(own[name].shape)} ({reason} in the file)")
     return missing
 
 
-def _is_narrower(shape: Size, wanted: Size) -> bool:
-    """Whether weights are those of a convolution of RGB or grey, and those of more channels are wanted."""
+def _is_of_other_colors(shape: Size, wanted: Size) -> bool:
+    """Whether weights are of a convolution of RGB or gray, and those of other images are wanted."""
     return (
         len(shape) == len(wanted) == 4
-        and (shape[1] == 3 < wanted[1] or (shape[1] == 1 and wanted[1] == 3))
+        and (shape[1] == 3 < wanted[1] or (shape[1], wanted[1]) in ((1, 3), (3, 1)))
         and (shape[0], *shape[2:]) == (wanted[0], *wanted[2:])
     )
 
 
-def _widened(weight: Tensor, channels: int) -> Tensor:
-    """The weights (K, C, h, w) for so many channels: those of R, G and B in turn, all times C / channels."""
+def _of_channels(weight: Tensor, channels: int) -> Tensor:
+    """The weights (K, C, h, w) for so many channels: those of R, G and B in turn, all times C / channels.
+
+    Those for one channel are their sum.
+    """
     own = weight.shape[1]
+    if channels == 1:
+        return weight.sum(1, keepdim=True)
     turns = [i % own for i in range(channels)]
     return weight[:, turns] * (own / channels)
 

@@ -1,4 +1,4 @@
-"""A small convolutional encoder for small images, such as grey ones of 28 x 28 pixels."""
+"""A small convolutional encoder for small images, such as gray ones of 28 x 28 pixels."""
 
 from torch import Tensor, nn
 

@@ -9,6 +9,7 @@ from fusionseg.data.base import DataError, SegmentationDataset
 from fusionseg.files.atomic import write_text
 from fusionseg.files.matching import some
 from fusionseg.files.readable_path import ReadablePath
+from fusionseg.runs.folder import RunFolder
 
 CHUNK = 2**16
 """Bytes of a file's beginning, middle and end that its digest is made of."""
@@ -89,6 +90,18 @@ def read(path: Path) -> dict[str, str]:
         return dict(line.split(" ", 1) for line in path.read_text(encoding="utf-8").splitlines())
     except ValueError as error:
         raise DataError(f"expected a digest and a name in each line of {path}: {error}") from error
+
+
+def of_model(source: Path) -> dict[str, str]:
+    """The names by digests of what a model was trained on; empty where that is not known.
+
+    Args:
+        source: A run folder, a checkpoint in one, or anything else with a model, of which it is not known.
+    """
+    given = source.absolute()
+    folder = given.parent.parent if given.is_file() else given
+    run = RunFolder(folder)
+    return read(run.training_files) if given in (folder, run.checkpoints / given.name) else {}
 
 
 def write(path: Path, known: Mapping[str, str]) -> None:

@@ -40,9 +40,9 @@ class Canny(Method):
     def contours(self, photo: Photo) -> Photo:
         """The strength of every edge, float32 (H, W): the gradient as a share of the image's largest one."""
         filters = skimage("filters")
-        grey = skimage("color").rgb2gray(photo)
-        gradient = filters.sobel(filters.gaussian(grey, self.sigma))
-        strength = np.where(self._edges(grey, 0, 0), gradient, 0)
+        gray = skimage("color").rgb2gray(photo)
+        gradient = filters.sobel(filters.gaussian(gray, self.sigma))
+        strength = np.where(self._edges(gray, 0, 0), gradient, 0)
         return (strength / max(strength.max(), 1e-9)).astype(np.float32)  # type: ignore[no-any-return]
 
     def regions(self, photo: Photo) -> IntMap:
@@ -52,10 +52,10 @@ class Canny(Method):
         labels = skimage("measure").label(~edges, connectivity=1)
         return filled(numbered(labels.astype(np.int32), self.min_area))
 
-    def _edges(self, grey: Photo, low: float, high: float) -> npt.NDArray[np.bool_]:
+    def _edges(self, gray: Photo, low: float, high: float) -> npt.NDArray[np.bool_]:
         """The thin edges between two quantiles of the gradient."""
         canny = skimage("feature").canny
         edges: npt.NDArray[np.bool_] = canny(
-            grey, self.sigma, low_threshold=low, high_threshold=high, use_quantiles=True
+            gray, self.sigma, low_threshold=low, high_threshold=high, use_quantiles=True
         )
         return edges

@@ -22,7 +22,7 @@ from fusionseg.visualize.label_maps import panoptic_colors, semantic_colors
 from fusionseg.visualize.matching import matched
 
 _WHITE = (255, 255, 255)
-_GREY = (110, 110, 110)
+_GRAY = (110, 110, 110)
 _BLACK = (0, 0, 0)
 
 Font: TypeAlias = ImageFont.FreeTypeFont | ImageFont.ImageFont
@@ -154,7 +154,7 @@ def panel(
     strips = [_text(spots, "ma", _BLACK, (total, round(1.5 * line)), _font(titles, width, line))]
     for i, row in enumerate(rows):
         if captions:
-            strips.append(_text([(0, captions[i])], "la", _GREY, (total, round(1.3 * line)), small))
+            strips.append(_text([(0, captions[i])], "la", _GRAY, (total, round(1.3 * line)), small))
         strips.append(_cells(row, titles, (width, height), gap))
     strips.append(_legend(entries or {}, total, line))
     margin = 2 * gap
@@ -217,6 +217,6 @@ def _legend(entries: Mapping[str, Color], total: int, line: int) -> Picture:
     for i, (name, color) in enumerate(entries.items()):
         x = i % columns * (total // columns)
         y = i // columns * pitch + line // 2
-        draw.rectangle((x, y, x + square, y + square), fill=color, outline=_GREY)
+        draw.rectangle((x, y, x + square, y + square), fill=color, outline=_GRAY)
         draw.text((x + 1.4 * square, y + square / 2), name, fill=_BLACK, font=font, anchor="lm")
     return np.array(strip)

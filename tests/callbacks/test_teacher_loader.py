@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from lightning.pytorch.callbacks import EMAWeightAveraging
 
 from fusionseg.callbacks.teacher_loader import check_teacher, other_images
 from fusionseg.commands import fit
@@ -20,6 +21,7 @@ from fusionseg.runs import training_files
 from fusionseg.runs.folder import RunFolder
 from fusionseg.runs.restore import restored
 from fusionseg.runs.trained_model import TrainedModel
+from fusionseg.trainer import Trainer
 
 SMALL = Backbone("tu-test_efficientnet", options={"decoder_channels": [16, 16, 8, 8, 8]})
 OTHERS = replace(SyntheticScenes.classes, names=("air", *SyntheticScenes.classes.names[1:]))
@@ -42,6 +44,18 @@ def test_a_run_learns_from_another_that_may_be_gone_when_it_answers(tiny: list[s
     assert model.state_dict().keys() == theirs.state_dict().keys()
     model.save_pretrained(tmp_path / "shared")
     assert str(tmp_path) not in (tmp_path / "shared" / "config.json").read_text()
+
+
+def test_weights_are_averaged_of_a_model_that_has_its_adapter(
+    small: Any, datamodule: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small().save_pretrained(tmp_path / "teacher")
+    student = small(teacher=Teacher(str(tmp_path / "teacher"), features=1.0))
+    options: dict[str, Any] = {"max_steps": 2, "limit_val_batches": 1, "enable_progress_bar": False}
+    averaging = EMAWeightAveraging(decay=0.5)
+    Trainer(default_root_dir=tmp_path / "run", callbacks=averaging, **options).fit(student, datamodule())
+    assert student.network.adapter is not None
+    assert f"which images {tmp_path / 'teacher'} was trained on is not known" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["other classes", "nothing"])

@@ -15,6 +15,7 @@ import pytest
 import torch
 import yaml
 from lightning.pytorch import Callback
+from PIL import Image
 
 from fusionseg.commands.fit import main
 
@@ -53,6 +54,8 @@ def test_a_run_folder_holds_what_the_run_was_and_gave(trained: Path) -> None:
     files = ("config.yaml", "metrics.csv", "curves.png", "checkpoints", "pictures", "summary.json")
     assert {p.name for p in trained.iterdir()} == set(files)
     assert {p.name for p in (trained / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
+    with Image.open(trained / "curves.png") as curves:  # of a training with all that belongs to it
+        assert min(curves.size) > 200
     told = summary(trained)
     assert told["status"] == "finished"
     assert set(told) == {

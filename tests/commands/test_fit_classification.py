@@ -16,7 +16,7 @@ from fusionseg.commands import evaluate, export, fit, inspect, predict, share
 from fusionseg.config.errors import UsageError
 
 Writer = Callable[..., Path]
-GREY = ["--data.dataset.channels", "1", "--model.backbone.in_channels", "1"]
+GRAY = ["--data.dataset.channels", "1", "--model.backbone.in_channels", "1"]
 QUICK = [
     *("--model", "ClassificationModule", "--data", "ClassificationDataModule", "--data.resize", "null"),
     *("--data.crop_size", "[32, 32]", "--data.batch_size", "6", "--data.workers", "0"),
@@ -38,7 +38,7 @@ def classified(write_classes: Writer, tmp_path_factory: pytest.TempPathFactory) 
         "ClassFolders",
         "--data.dataset.root",
         str(write_classes(top / "patterns")),
-        *GREY,
+        *GRAY,
     ]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("WANDB_MODE", "disabled")
@@ -83,7 +83,7 @@ def test_a_classifier_is_trained_evaluated_and_asked(classified: Path, tmp_path:
     assert np.mean(hits) == pytest.approx(right)
 
 
-def test_photos_in_color_are_answered_as_their_grey(classified: Path) -> None:
+def test_photos_in_color_are_answered_as_their_gray(classified: Path) -> None:
     path = classified.parent / "patterns" / "test" / "light" / "1.png"
     colors = np.asarray(Image.open(path).convert("RGB"))
     predictor = Predictor(classified)
@@ -167,7 +167,7 @@ def test_images_of_several_classes_have_all_that_are_likely(
         "--data.dataset.several",
         "true",
     ]
-    fit.main([*QUICK, *words, *GREY, "--out", str(tmp_path / "run")])
+    fit.main([*QUICK, *words, *GRAY, "--out", str(tmp_path / "run")])
     images = str(table.parent / "test")
     predict.main(["--run", str(tmp_path / "run"), "--images", images, "--out", str(tmp_path / "out")])
     likely = json.loads((tmp_path / "out" / "scenes.json").read_text())
@@ -205,7 +205,7 @@ def test_what_is_wrong_is_one_line_and_leaves_nothing(
     class_folders()
     monkeypatch.chdir(tmp_path)
     Path("lost.csv").write_text("image,label\na.png,cat\n")
-    channels = GREY[:2] if "3 channels" in message else []
+    channels = GRAY[:2] if "3 channels" in message else []
     with pytest.raises(SystemExit) as stop:
         entry.run("fit", [*QUICK, "--data.dataset", *words, *channels, "--out", "run"])
     assert stop.value.code == 2

@@ -26,7 +26,7 @@ def photos(tmp_path: Path) -> Path:
     scenes = SyntheticScenes("test", 4, (50, 70))
     Image.fromarray(scenes.read(0).image).save(folder / "a.png")
     Image.fromarray(scenes.read(1).image[:33, :31]).save(folder / "b.jpg")
-    Image.fromarray(scenes.read(2).image).convert("L").save(folder / "more" / "grey.webp")
+    Image.fromarray(scenes.read(2).image).convert("L").save(folder / "more" / "gray.webp")
     Image.fromarray(scenes.read(3).image).convert("RGBA").save(folder / "more" / "a.tiff")
     (folder / "notes.txt").write_text("no image")
     return folder
@@ -40,7 +40,7 @@ def pixels(path: Path) -> npt.NDArray[Any]:
 def test_every_image_has_all_answers_at_its_own_size(trained: Path, photos: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     main(["--run", str(trained), "--images", str(photos), "--out", str(out)])
-    for name, size in (("a", (50, 70)), ("b", (33, 31)), ("more/grey", (50, 70)), ("more/a", (50, 70))):
+    for name, size in (("a", (50, 70)), ("b", (33, 31)), ("more/gray", (50, 70)), ("more/a", (50, 70))):
         semantic, region = pixels(out / f"semantic/{name}.png"), pixels(out / f"region/{name}.png")
         assert semantic.shape == region.shape == size
         assert semantic.max() < 6
@@ -58,7 +58,7 @@ def test_the_panoptic_json_belongs_to_its_png(trained: Path, photos: Path, tmp_p
         "a.png",
         "b.jpg",
         "more/a.tiff",
-        "more/grey.webp",
+        "more/gray.webp",
     ]
     assert [c["name"] for c in told["categories"]] == list(SyntheticScenes.classes.names)
     assert len(told["images"]) == len(told["annotations"]) == 4
@@ -117,7 +117,7 @@ def test_one_table_has_the_segments_of_all_images(trained: Path, photos: Path, t
         rows = list(csv.DictReader(file))
     predictor = Predictor(trained)
     expected = []
-    for name in ("a.png", "b.jpg", "more/a.tiff", "more/grey.webp"):
+    for name in ("a.png", "b.jpg", "more/a.tiff", "more/gray.webp"):
         for row in predictor(photos / name).rows():
             expected.append(
                 {"image": name.partition(".")[0], **{key: str(value) for key, value in row.items()}}
@@ -166,7 +166,7 @@ def test_images_that_cannot_be_read_are_named_and_the_others_answered(
     (photos / "b.jpg").write_bytes((photos / "b.jpg").read_bytes()[:400])
     with pytest.raises(ValueError, match=r"1 of 4 images have no answer; the others are in .*\n.*b\.jpg"):
         main(["--run", str(trained), "--images", str(photos), "--out", str(tmp_path / "out")])
-    assert {p.stem for p in (tmp_path / "out" / "semantic").rglob("*.png")} == {"a", "grey"}
+    assert {p.stem for p in (tmp_path / "out" / "semantic").rglob("*.png")} == {"a", "gray"}
     with pytest.raises(ValueError, match="1 of 1 images have no answer\n"):
         main(["--run", str(trained), "--images", str(photos / "b.jpg"), "--out", str(tmp_path / "none")])
     assert not (tmp_path / "none").exists()
@@ -207,7 +207,7 @@ def test_predictions_that_were_stopped_are_continued(
     assert not (tmp_path / "out" / "panoptic.json").exists()
     main([*own, str(tmp_path / "out")])
     again = ["b"] if torn else []
-    assert sorted(seen) == [*again, "more/a", "more/grey"]
+    assert sorted(seen) == [*again, "more/a", "more/gray"]
     assert answers(tmp_path / "out") == answers(tmp_path / "whole")
 
 
@@ -312,9 +312,9 @@ def test_twelve_bits_are_answered_like_eight(
 ) -> None:
     photos = tmp_path / "photos"
     photos.mkdir()
-    grey = SyntheticScenes("test", 1, (64, 64)).read(0).image[..., 1]
-    Image.fromarray(grey).save(photos / "eight.png")
-    Image.fromarray((grey.astype(np.uint32) * 4095 // 255).astype(np.uint16)).save(photos / "twelve.tif")
+    gray = SyntheticScenes("test", 1, (64, 64)).read(0).image[..., 1]
+    Image.fromarray(gray).save(photos / "eight.png")
+    Image.fromarray((gray.astype(np.uint32) * 4095 // 255).astype(np.uint16)).save(photos / "twelve.tif")
     own = ["--run", str(trained), "--precision", "32-true", "--images", str(photos), "--out"]
     main([*own, str(tmp_path / "dark"), "--images", str(photos / "twelve.tif")])
     assert "1 of 1 images of more than 8 bits fill less than a tenth" in capsys.readouterr().err

@@ -333,17 +333,17 @@ def _yiq(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
-def test_the_color_of_a_grey_image_is_that_of_the_same_in_rgb(dtype: type) -> None:
+def test_the_color_of_a_gray_image_is_that_of_the_same_in_rgb(dtype: type) -> None:
     top = 1 if dtype is np.float32 else np.iinfo(dtype).max
-    grey = (np.random.default_rng(0).random((9, 12, 1)) * top).astype(dtype)
+    gray = (np.random.default_rng(0).random((9, 12, 1)) * top).astype(dtype)
     augmentation = Augmentation(brightness=0.4, contrast=0.4, saturation=0.4, hue=0.1)
     for seed in range(5):
-        found = augmentation.color(grey, np.random.default_rng(seed))
-        colors = augmentation.color(np.repeat(grey, 3, 2), np.random.default_rng(seed))
-        assert found.shape == grey.shape
+        found = augmentation.color(gray, np.random.default_rng(seed))
+        colors = augmentation.color(np.repeat(gray, 3, 2), np.random.default_rng(seed))
+        assert found.shape == gray.shape
         assert found.dtype == dtype
         assert np.abs(found.astype(float) - colors).max() <= (1e-5 if dtype is np.float32 else 1)
-        assert not np.array_equal(found, grey)
+        assert not np.array_equal(found, gray)
 
 
 def test_color_leaves_further_channels_alone() -> None:

@@ -34,11 +34,11 @@ def test_without_splits_images_are_drawn_and_stay_where_they_are(class_folders: 
     assert names["val"] - {"dark/0"} <= set(ClassFolders("val", root, test_fraction=0.2).names)
 
 
-def test_grey_images_have_one_channel_where_that_is_wanted(class_folders: Writer) -> None:
+def test_gray_images_have_one_channel_where_that_is_wanted(class_folders: Writer) -> None:
     root = class_folders()
-    grey, colors = (ClassFolders("train", root, channels=channels).read(0).image for channels in (1, 3))
-    assert grey.shape == (28, 28, 1)
-    assert np.array_equal(np.repeat(grey, 3, 2), colors)
+    gray, colors = (ClassFolders("train", root, channels=channels).read(0).image for channels in (1, 3))
+    assert gray.shape == (28, 28, 1)
+    assert np.array_equal(np.repeat(gray, 3, 2), colors)
 
 
 def test_a_class_that_has_no_image_to_train_on_is_noticed(class_folders: Writer) -> None:
@@ -97,6 +97,29 @@ def test_what_is_wrong_is_one_message(
     change(root)
     with pytest.raises(DataError, match=message):
         ClassFolders(split, root)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "names", [("Train", "Val", "Test"), ("training", "validation", "testing"), ("seg_train", "x", "seg_test")]
+)
+def test_splits_of_other_names_do_not_become_classes(names: tuple[str, ...], class_folders: Writer) -> None:
+    root = class_folders(each=2)
+    for split, name in zip(("train", "val", "test"), names, strict=True):
+        (root / split).rename(root / "moved")
+        (root / "moved").rename(root / name)
+    named = ", ".join(name for name in sorted(names) if name != "x")
+    with pytest.raises(DataError, match=f"named train, val and test in .*, found {named}, which would be"):
+        ClassFolders("train", root)
+
+
+def test_a_class_may_be_named_as_a_split_is(class_folders: Writer) -> None:
+    root = class_folders(divided=False, each=4)
+    (root / "dark").rename(root / "test")
+    (root / "light").rename(root / "trains")
+    (root / "trains" / "steam").mkdir()
+    for path in (root / "trains").glob("*.png"):
+        path.rename(root / "trains" / "steam" / path.name)
+    assert ClassFolders("train", root).classes.names == ("striped", "test", "trains")
 
 
 def test_folders_and_tables_are_read_from_archives(

@@ -8,7 +8,13 @@ from torchvision.transforms.v2 import MixUp
 
 from fusionseg.data import Augmentation, ClassFolders, SyntheticScenes
 from fusionseg.data.base import SegmentationDataset
-from fusionseg.data.class_samples import MIXING, ClassEvaluationSamples, ClassTrainSamples, mixed
+from fusionseg.data.class_samples import (
+    MIXING,
+    ClassEvaluationSamples,
+    ClassTrainSamples,
+    mixed,
+    with_classes,
+)
 from fusionseg.data.samples import EvaluationSamples, TrainSamples
 
 Writer = Callable[..., Path]
@@ -72,6 +78,22 @@ def test_integers_are_rounded_to_the_nearest() -> None:
     )
     assert mixed(one, other, 0.75).tolist() == [64, 10, 255]
     assert mixed(one, other, 0.75).dtype == torch.uint8
+
+
+def test_images_of_different_types_are_mixed_as_floats_of_their_ranges() -> None:
+    bright, dark = torch.full((1, 2, 2), 65535, dtype=torch.uint16), torch.zeros(1, 2, 2, dtype=torch.uint8)
+    gray = torch.full((1, 2, 2), 0.5)
+    for one, other, expected in ((bright, dark, 0.75), (dark, bright, 0.25), (gray, bright, 0.625)):
+        torch.testing.assert_close(mixed(one, other, 0.75), torch.full((1, 2, 2), expected))
+
+
+def test_a_view_without_a_labelled_pixel_is_unlabelled_and_so_is_what_is_mixed_with_it() -> None:
+    sample = {"image": torch.zeros(3, 2, 2), "semantic": torch.full((2, 2), 255, dtype=torch.uint8)}
+    void = with_classes(sample, 3)["scene"]
+    assert void.isnan().tolist() == [True] * 3
+    assert mixed(torch.tensor([0.0, 1.0, 0.0]), void, 0.75).isnan().all()
+    sample["semantic"][0, 0] = 2
+    assert with_classes(sample, 3)["scene"].tolist() == [0, 0, 1]
 
 
 def test_a_mixed_view_is_a_function_of_seed_epoch_and_image(class_folders: Writer) -> None:

@@ -126,6 +126,30 @@ def test_tables_of_other_programs_are_read(listed: Callable[..., Path]) -> None:
             False,
             "found dark alone in .*table.csv",
         ),
+        (
+            ["dark/0.png,,train", "dark/1.png, ;,train"],
+            "image,label,split",
+            True,
+            "a class or more, found none in .*table.csv",
+        ),
+        (
+            ["dark/0.png,a,train", "dark/1.png,b,train", "dark/0.png,b,val"],
+            "image,label,split",
+            True,
+            "expected one split of dark/0.png, found train in line 2 and val in line 4 of .*table.csv: choose",
+        ),
+        (
+            ["dark/0.png,a,train", "dark/1.png,b,train", "dark/2.png,rare,val"],
+            "image,label,split",
+            False,
+            "expected in val classes that train has, found rare in line 4 of .*table.csv",
+        ),
+        (
+            ["dark/0.png,a", '"' + "b" * 140000],
+            "image,label",
+            False,
+            "found field larger than field limit .* in line 3 of .*table.csv",
+        ),
     ],
 )
 def test_what_is_wrong_is_one_message(

@@ -56,7 +56,7 @@ def test_a_crowd_has_a_class_and_no_region(coco: Path) -> None:
     assert not truth.region[crowd].any()
 
 
-def test_a_grey_photo_is_read_as_rgb(coco: Path) -> None:
+def test_a_gray_photo_is_read_as_rgb(coco: Path) -> None:
     image = CocoPanoptic("val", coco).read(0).image
     assert image.shape == (20, 30, 3)
     assert (image == 80).all()

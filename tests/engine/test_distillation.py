@@ -11,7 +11,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from lightning.pytorch.callbacks import EMAWeightAveraging
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import SGD
 
 from fusionseg.balancing import FAMO, MGDA, UW, CAGrad
@@ -104,6 +104,34 @@ def test_the_distance_of_shared_maps_is_the_mean_square_behind_the_adapter(
     torch.testing.assert_close(difference, 0.3 * expected, rtol=1e-4, atol=1e-6)
     assert student.current_step.penalty is not None
     torch.testing.assert_close(student.current_step.penalty, 0.3 * expected)
+
+
+@pytest.mark.parametrize(("weight", "compared"), [(0.0, False), ({"semantic": 1.0}, True)])
+def test_behind_the_shared_map_a_teacher_computes_only_what_is_compared(
+    weight: Any, compared: bool, taught: Callable[..., FusionModule], small: Small, scenes: Scenes
+) -> None:
+    teacher = small(network=partial(HardSharing, shared_decoder=False))
+    student = taught(teacher, teaching={"weight": weight, "features": 0.3})
+    calls: list[nn.Module] = []
+    for part in [*teacher.network.decoders.values(), *teacher.network.heads.values()]:
+        part.register_forward_hook(lambda module, *_: calls.append(module))
+    student.training_step(scenes(2, (64, 64)), 0)
+    assert bool(calls) == compared
+    assert student.current_step.penalty is not None
+    assert student.current_step.penalty > 0
+
+
+def test_a_copy_of_a_student_learns_from_the_same_teacher_by_itself(
+    taught: Callable[..., FusionModule], scenes: Scenes
+) -> None:
+    batch, student = scenes(2, (64, 64)), taught(teaching={"features": 0.3}).eval()
+    copied = copy.deepcopy(student)
+    assert copied.distillation.taught is student.distillation.taught
+    assert copied.distillation.network is copied.network
+    assert copied.distillation.adapter is copied.network.adapter is not student.network.adapter
+    first, second = gradients(student, batch), gradients(copied, batch)
+    assert first.keys() == second.keys()
+    assert all(torch.equal(first[name], second[name]) for name in first)
 
 
 def gradients(model: FusionModule, batch: Sample) -> dict[str, Tensor]:

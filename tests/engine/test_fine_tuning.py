@@ -97,6 +97,19 @@ def statistics(module: FusionModule) -> dict[str, Tensor]:
     return {k: v.clone() for k, v in module.network.state_dict().items() if "running_" in k}
 
 
+def give_statistics(module: FusionModule) -> None:
+    """Has the encoder know other statistics than those that it is made with."""
+    for norm in module.network.encoder_norms():
+        norm.running_mean += 0.01
+
+
+def test_statistics_of_no_data_are_not_kept(small: Small, datamodule: Data, plan: Plan) -> None:
+    trainer = plan(max_epochs=1)
+    with quiet(), pytest.raises(UsageError, match=r"model.batch_norm: found frozen, but .* are of no data"):
+        trainer.fit(small(batch_norm="frozen"), datamodule=datamodule())
+    assert trainer.global_step == 0
+
+
 @pytest.mark.parametrize("synced", [False, True])
 def test_frozen_statistics_stay_while_scale_and_shift_learn(
     synced: bool, small: Small, datamodule: Data, plan: Plan
@@ -104,6 +117,7 @@ def test_frozen_statistics_stay_while_scale_and_shift_learn(
     module = small(
         batch_norm="frozen", optimizer=partial(SGD, lr=0.1), schedule=None, freeze_encoder_epochs=1
     )
+    give_statistics(module)
     before, weights = statistics(module), dict(module.network.named_parameters())
     scales = {name: p.detach().clone() for name, p in weights.items() if "bn1" in name}
     trainer = plan(max_epochs=2, plugins=[BatchNormSync(synced)])

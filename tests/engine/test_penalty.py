@@ -5,6 +5,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import lightning.pytorch as pl
 import pytest
@@ -17,7 +18,7 @@ from fusionseg.config.errors import UsageError
 from fusionseg.config.lightning_messages import quiet
 from fusionseg.module import FusionModule
 from fusionseg.networks.pretrained import load_whole, pretrained_parameters
-from fusionseg.regularization import L1, L2SP
+from fusionseg.regularization import L1, L2SP, Regularizer
 
 Data = Callable[..., Any]
 Plan = Callable[..., pl.Trainer]
@@ -118,3 +119,40 @@ def test_a_checkpoint_of_another_penalty_is_refused(
             ckpt_path=tmp_path / "last.ckpt",
             weights_only=True,
         )
+
+
+class Cut(torch.autograd.Function):
+    """A sum without a gradient, although it is in the graph."""
+
+    @staticmethod
+    def forward(ctx: Any, values: torch.Tensor) -> torch.Tensor:
+        return values.sum()
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Any) -> Any:
+        return None
+
+
+class Summed(Regularizer):
+    """Has an expanded gradient, which cannot be written to, and one that is missing."""
+
+    def __call__(self, network: Any) -> torch.Tensor:
+        layer = network.heads["semantic"].layers[1]
+        cut: Any = Cut.apply(layer.weight)  # type: ignore[no-untyped-call]
+        return 0.1 * layer.bias.sum() + cut  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_gradients_of_a_penalty_may_be_expanded_or_missing(ranks: int, small: Small, scenes: Scenes) -> None:
+    batch = scenes(2, (64, 64))
+    balancer = partial(CAGrad, level="parameters")
+    plain, bound = small(balancer=balancer).eval(), small(balancer=balancer, regularizer=Summed).eval()
+    bound.load_state_dict(plain.state_dict())
+    with (
+        patch("fusionseg.engine.task_gradients.world_size", lambda: ranks),
+        patch("torch.distributed.all_reduce", lambda values: values.mul_(ranks)),
+    ):
+        first, second = gradients(plain, batch), gradients(bound, batch)
+    for name, before in first.items():
+        pull = 0.1 if name == "network.heads.semantic.layers.1.bias" else 0.0
+        torch.testing.assert_close(second[name], before + pull)

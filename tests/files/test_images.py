@@ -26,8 +26,8 @@ def random() -> np.random.Generator:
     return np.random.default_rng(1)
 
 
-def grey_png(values: IntMap, bits: int) -> bytes:
-    """A grey PNG with the given bit depth, written by hand because Pillow writes 1, 8 and 16 bits only."""
+def gray_png(values: IntMap, bits: int) -> bytes:
+    """A gray PNG with the given bit depth, written by hand because Pillow writes 1, 8 and 16 bits only."""
 
     def chunk(kind: bytes, content: bytes) -> bytes:
         return (
@@ -158,11 +158,11 @@ def test_incomplete_json_is_refused(image: dict[str, Any], annotation: dict[str,
 
 
 @pytest.mark.parametrize("bits", [1, 2, 4, 8])
-def test_grey_labels_of_few_bits_keep_their_values(
+def test_gray_labels_of_few_bits_keep_their_values(
     tmp_path: Path, bits: int, random: np.random.Generator
 ) -> None:
     ids = random.integers(0, 2**bits, (6, 16))
-    (tmp_path / "a.png").write_bytes(grey_png(ids, bits))
+    (tmp_path / "a.png").write_bytes(gray_png(ids, bits))
     assert np.array_equal(read_labels(tmp_path / "a.png"), ids)
 
 
@@ -180,11 +180,11 @@ def test_palette_labels_of_few_bits_keep_their_indices(
 def test_colors_and_lossy_files_are_refused_as_labels(tmp_path: Path, random: np.random.Generator) -> None:
     photo = random.integers(0, 256, (24, 32, 3), dtype=np.uint8)
     Image.fromarray(photo).save(tmp_path / "colors.png")
-    Image.fromarray(photo[..., 0]).save(tmp_path / "grey.jpg")
+    Image.fromarray(photo[..., 0]).save(tmp_path / "gray.jpg")
     with pytest.raises(ValueError, match=r"colors\.png .*found a PNG of mode RGB: convert"):
         read_labels(tmp_path / "colors.png")
-    with pytest.raises(ValueError, match=r"grey\.jpg .*found a JPEG of mode L"):
-        read_labels(tmp_path / "grey.jpg")
+    with pytest.raises(ValueError, match=r"gray\.jpg .*found a JPEG of mode L"):
+        read_labels(tmp_path / "gray.jpg")
 
 
 def test_truncated_labels_raise_and_name_the_file(tmp_path: Path, random: np.random.Generator) -> None:
@@ -198,7 +198,7 @@ def test_truncated_labels_raise_and_name_the_file(tmp_path: Path, random: np.ran
 
 
 def test_damaged_and_missing_files_have_different_errors(tmp_path: Path, random: np.random.Generator) -> None:
-    content = bytearray(grey_png(random.integers(0, 256, (6, 16)), 8))
+    content = bytearray(gray_png(random.integers(0, 256, (6, 16)), 8))
     content[60] ^= 255
     (tmp_path / "flipped.png").write_bytes(content)
     with pytest.raises(ValueError, match=r"flipped\.png is no complete image file"):

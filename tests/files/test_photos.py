@@ -9,24 +9,25 @@ import pytest
 from PIL import ExifTags, Image
 
 from fusionseg.files.images import read_labels, write_png
-from fusionseg.files.photos import decoding, orientation, photo_suffixes, read_image
+from fusionseg.files.orientation import orientation
+from fusionseg.files.photos import as_gray, decoding, photo_suffixes, read_image
 
 PHOTO = np.random.default_rng(0).integers(0, 256, (24, 32, 3), dtype=np.uint8)
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK"])
 def test_every_mode_becomes_the_same_rgb(tmp_path: Path, mode: str) -> None:
-    grey = np.repeat(np.repeat([[0, 255, 255], [255, 0, 255]], 8, axis=0), 8, axis=1).astype(np.uint8)
+    gray = np.repeat(np.repeat([[0, 255, 255], [255, 0, 255]], 8, axis=0), 8, axis=1).astype(np.uint8)
     path = tmp_path / ("a.tif" if mode == "CMYK" else "a.png")
-    Image.fromarray(grey).convert(mode).save(path)
+    Image.fromarray(gray).convert(mode).save(path)
     pixels = read_image(path)
     assert pixels.dtype == np.uint8
     assert pixels.flags.writeable, "or torch.from_numpy warns"
-    assert np.array_equal(pixels, np.repeat(grey[..., None], 3, axis=2))
+    assert np.array_equal(pixels, np.repeat(gray[..., None], 3, axis=2))
 
 
 @pytest.mark.parametrize("suffix", ["png", "tif", "pgm"])
-def test_grey_of_16_bits_keeps_its_bits(tmp_path: Path, suffix: str) -> None:
+def test_gray_of_16_bits_keeps_its_bits(tmp_path: Path, suffix: str) -> None:
     values = np.arange(65536, dtype=np.uint16).reshape(256, 256)
     Image.fromarray(values).save(tmp_path / f"a.{suffix}")
     pixels = read_image(tmp_path / f"a.{suffix}")
@@ -102,7 +103,7 @@ def test_transparent_palettes_are_read_without_a_warning(tmp_path: Path) -> None
     assert np.array_equal(read_image(tmp_path / "a.png"), np.array(image.convert("RGB")))
 
 
-def test_greyscale_jpeg_has_three_equal_channels(tmp_path: Path) -> None:
+def test_grayscale_jpeg_has_three_equal_channels(tmp_path: Path) -> None:
     Image.fromarray(PHOTO[..., 0]).save(tmp_path / "a.jpg")
     pixels = read_image(tmp_path / "a.jpg")
     with Image.open(tmp_path / "a.jpg") as image:
@@ -110,12 +111,30 @@ def test_greyscale_jpeg_has_three_equal_channels(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-def test_one_channel_has_exactly_the_values_of_a_grey_file(dtype: type, tmp_path: Path) -> None:
+def test_one_channel_has_exactly_the_values_of_a_gray_file(dtype: type, tmp_path: Path) -> None:
     values = np.random.default_rng(0).integers(0, np.iinfo(dtype).max, (64, 64), dtype, endpoint=True)
     Image.fromarray(values).save(tmp_path / "a.png")
     assert np.array_equal(read_image(tmp_path / "a.png", channels=1), values[..., None])
     np.save(tmp_path / "a.npy", values[..., None])
     assert np.array_equal(read_image(tmp_path / "a.npy", channels=1), values[..., None])
+
+
+@pytest.mark.parametrize("dtype", [np.int32, np.float32])
+def test_one_channel_of_a_file_of_wide_values_is_exactly_its_own(dtype: type, tmp_path: Path) -> None:
+    values = np.random.default_rng(0).integers(0, 2**24, (16, 16)).astype(dtype)
+    Image.fromarray(values).save(tmp_path / "a.tif")
+    found = read_image(tmp_path / "a.tif", (0.0, 2.0**24), channels=1)
+    assert np.array_equal(found[..., 0], (values / 2**24).astype(np.float32))
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.int32, np.uint32, np.float16, np.float64])
+def test_colors_of_any_numbers_have_the_luma_of_bt_601(dtype: type) -> None:
+    colors = np.random.default_rng(0).integers(0, 100, (8, 9, 3)).astype(dtype)
+    found = as_gray(colors)
+    assert found.shape == (8, 9, 1)
+    assert found.dtype == (np.uint8 if dtype is np.uint8 else np.float32)
+    expected = colors.astype(float) @ [0.299, 0.587, 0.114]
+    assert np.abs(found[..., 0] - expected).max() <= (0.51 if dtype is np.uint8 else 1e-3)
 
 
 def test_one_channel_of_colors_is_their_luma(tmp_path: Path) -> None:

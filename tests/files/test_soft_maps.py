@@ -44,11 +44,11 @@ def test_values_of_8_bits_are_exactly_at_thresholds(tmp_path: Path) -> None:
         (np.array([[-1, 3]]), r"8 or 16 bits or floats in \[0, 1\] in .*, found int64"),
         (np.array([["a", "b"]]), "found <U1"),
         (np.array([[1j, 0]]), "found complex128"),
-        (np.zeros((2, 3, 0)), "one grey value"),
+        (np.zeros((2, 3, 0)), "one gray value"),
         (np.array([[0, 1]], np.uint8), r"values up to 255 .* found 0\.\.1"),
         (np.array([[0, 255]], np.uint16), r"values up to 65535 .* found 0\.\.255"),
-        (np.ones((2, 2, 2)) * [0, 1], "one grey value for each pixel"),
-        (np.zeros((0, 3)), "one grey value for each pixel"),
+        (np.ones((2, 2, 2)) * [0, 1], "one gray value for each pixel"),
+        (np.zeros((0, 3)), "one gray value for each pixel"),
     ],
 )
 def test_other_values_are_refused(values: np.ndarray, message: str, tmp_path: Path) -> None:
@@ -65,7 +65,7 @@ def test_palettes_colors_and_damaged_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="found a palette"):
         read_soft_map(path)
     Image.fromarray(np.arange(12, dtype=np.uint8).reshape(2, 2, 3)).save(path)
-    with pytest.raises(UserError, match="one grey value"):
+    with pytest.raises(UserError, match="one gray value"):
         read_soft_map(path)
     path.write_bytes(path.read_bytes()[:40])
     with pytest.raises(UserError, match=r"a\.png"):

@@ -8,6 +8,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn.functional import binary_cross_entropy, nll_loss
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from fusionseg.config.errors import UserError
 from fusionseg.heads import SceneHead
 from fusionseg.sample import VOID, Frame, Sample
 
@@ -131,3 +132,28 @@ def test_neither_target_nor_loss_waits_for_the_device_or_makes_a_map_of_each_cla
 def test_impossible_arguments_are_refused(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         SceneHead(4, **arguments)
+
+
+def test_labels_of_whole_images_may_be_missing_and_are_one_class_in_the_single_form() -> None:
+    nothing = [torch.nan] * 3
+    known = torch.tensor([[0.0, 1.0, 0.0], nothing, [1.0, 0.0, 1.0], [0.3, 0.7, 0.0], [0.0, 0.0, 0.0]])
+    for single, expected in ((False, [0, 2, 3, 4]), (True, [0, 3])):
+        head, logits = SceneHead(4, 3, single), torch.randn(5, 3, requires_grad=True)
+        target = head.target({"scene": known})
+        assert target.labelled.nonzero().flatten().tolist() == expected
+        (total,), (weight,) = head.loss(logits, target)
+        kept = logits[expected]
+        if single:
+            losses = -(known[expected] * kept.log_softmax(1)).sum(1)
+        else:
+            losses = binary_cross_entropy(kept.sigmoid(), known[expected], reduction="none").mean(1)
+        torch.testing.assert_close(total, losses.sum())
+        assert weight == len(expected)
+        (slope,) = torch.autograd.grad(total, logits)
+        assert slope.isfinite().all()
+        assert not slope[1].any()
+
+
+def test_a_share_of_pixels_is_refused_where_whole_images_have_labels() -> None:
+    with pytest.raises(UserError, match=r"min_share 0.1 is a share of the pixels .* leave min_share out"):
+        SceneHead(4, 3, min_share=0.1).target({"scene": torch.eye(3)})

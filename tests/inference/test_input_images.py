@@ -13,7 +13,7 @@ DECOMPOSED = normalize("NFD", "\u00fcber")
 def photos(tmp_path: Path) -> Path:
     """Files that are looked at by their names alone."""
     folder = tmp_path / "photos"
-    for name in ("a.png", "b.jpg", "more/a.tiff", "more/grey.webp", "notes.txt"):
+    for name in ("a.png", "b.jpg", "more/a.tiff", "more/gray.webp", "notes.txt"):
         touch(folder / name)
     return folder
 
@@ -34,8 +34,8 @@ def notice(*paths: Path, out: Path = Path("out")) -> str:
 def test_images_are_found_by_file_folder_and_pattern(photos: Path) -> None:
     assert found(photos / "a.png") == ["a"]
     assert found(photos / "*.jpg", photos / "a.png") == ["b", "a"]
-    assert found(photos) == ["a", "b", "more/a", "more/grey"]
-    assert found(photos / "*" / "*") == ["more/a", "more/grey"]
+    assert found(photos) == ["a", "b", "more/a", "more/gray"]
+    assert found(photos / "*" / "*") == ["more/a", "more/gray"]
     assert found(photos / "a.png", photos / "more" / "a.tiff") == ["a.png", "a.tiff"]
     for nothing in ("none.png", "*.bmp"):
         with pytest.raises(FileNotFoundError, match="found none"):
@@ -47,7 +47,7 @@ def test_names_keep_their_folders(photos: Path) -> None:
     for path in (photos, photos / "**", photos / "**/*"):
         images = InputImages([str(path)], Path("out")).by_name.values()
         assert {image.file_name for image in images} == {
-            *("a.png", "b.jpg", "again/a.tiff", "more/a.tiff", "more/grey.webp")
+            *("a.png", "b.jpg", "again/a.tiff", "more/a.tiff", "more/gray.webp")
         }
     with pytest.raises(ValueError, match=r"more/a.tiff and .*again/a.tiff: name the folder that holds both"):
         InputImages([str(photos / "more"), str(photos / "again")], Path("out"))
@@ -68,7 +68,7 @@ def test_what_is_passed_over_is_counted(photos: Path) -> None:
         touch(photos / name)
     expected = "passed over: 5 files of other kinds (.db .h5 .heic .mpg .txt), 3 hidden"
     assert notice(photos) == expected
-    assert found(photos) == ["a", "b", "more/a", "more/grey"]
+    assert found(photos) == ["a", "b", "more/a", "more/gray"]
     (photos / "clip.mpg").rename(photos / "more/clip.mpg")
     with pytest.raises(
         FileNotFoundError, match=r"found none \(passed over: 1 files of other kinds \(.heic\)\)"
@@ -82,7 +82,7 @@ def test_predictions_are_no_images(photos: Path) -> None:
     touch(photos / "other/predictions.jsonl")
     for path in (photos, photos / "**"):
         images = InputImages([str(path)], photos / "out")
-        assert list(images.by_name) == ["a", "b", "more/a", "more/grey"]
+        assert list(images.by_name) == ["a", "b", "more/a", "more/gray"]
         assert "folders of predictions" in images.notice
     assert found(photos / "early/overlay") == ["a"], "which was named"
     with pytest.raises(UsageError, match="another folder than that of the images"):
@@ -95,7 +95,7 @@ def test_links_are_followed_and_circles_are_not(photos: Path, tmp_path: Path) ->
     (photos / "circle").symlink_to(photos)
     (photos / "d.png").symlink_to(tmp_path / "elsewhere/c.png")
     (photos / "broken.png").symlink_to(tmp_path / "nowhere.png")
-    assert found(photos) == ["a", "b", "d", "linked/c", "more/a", "more/grey"]
+    assert found(photos) == ["a", "b", "d", "linked/c", "more/a", "more/gray"]
 
 
 def test_names_are_in_unicodes_composed_form(photos: Path) -> None:
@@ -121,22 +121,22 @@ def test_a_folder_that_is_passed_over_counts_once(photos: Path, tmp_path: Path) 
 
 def test_depth_is_found_by_the_names_of_the_images(photos: Path, tmp_path: Path) -> None:
     images = InputImages([str(photos)], Path("out"))
-    for name in ("a.npy", "b.png", "more/a.tif", "more/grey.PNG", "more/other.png", "notes.txt"):
+    for name in ("a.npy", "b.png", "more/a.tif", "more/gray.PNG", "more/other.png", "notes.txt"):
         touch(tmp_path / "depth" / name)
     images.take_depth(tmp_path / "depth")
     names = {image.file_name: image.depth for image in images.by_name.values()}
     below = tmp_path / "depth"
-    expected = ["a.npy", "b.png", "more/a.tif", "more/grey.PNG"]
+    expected = ["a.npy", "b.png", "more/a.tif", "more/gray.PNG"]
     assert names == dict(
         zip(
-            ["a.png", "b.jpg", "more/a.tiff", "more/grey.webp"],
+            ["a.png", "b.jpg", "more/a.tiff", "more/gray.webp"],
             [below / name for name in expected],
             strict=True,
         )
     )
-    (below / "more" / "grey.PNG").unlink()
+    (below / "more" / "gray.PNG").unlink()
     (below / "b.png").unlink()
-    with pytest.raises(UserError, match=r"no depth in .*depth for b, more/grey: add files of these names"):
+    with pytest.raises(UserError, match=r"no depth in .*depth for b, more/gray: add files of these names"):
         images.take_depth(below)
 
 

@@ -8,6 +8,14 @@ from fusionseg.files.archives import tree
 from fusionseg.inference.inputs import PhotoWithDepth, named_photo
 
 
+def test_colors_of_any_type_are_made_gray_for_a_model_of_one_channel() -> None:
+    values = np.random.default_rng(0).random((6, 7, 3))
+    expected = (values @ [0.299, 0.587, 0.114]).astype(np.float32)
+    for factor, dtype in ((1, np.float64), (2**20, np.int64)):
+        photo = named_photo((values * factor).astype(dtype), 0, 1, (0.0, float(factor))).photo
+        np.testing.assert_allclose(photo[..., 0], expected, atol=1e-5)
+
+
 def test_depth_in_an_archive_is_that_of_the_file(packed: Callable[..., Path], tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     folder = tmp_path / "pair"

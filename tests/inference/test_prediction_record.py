@@ -1,3 +1,4 @@
+import csv
 import json
 import tracemalloc
 from pathlib import Path
@@ -34,6 +35,7 @@ def entry(path: Path) -> dict[str, Any]:
         "instances": [{"category_id": 1, "area": 4}] * 2,
         "annotation": annotation,
         "scenes": {"a": 0.5},
+        "single": False,
     }
 
 
@@ -75,6 +77,18 @@ def test_the_json_files_hold_all_images_in_order(tmp_path: Path, photos: list[Pa
     assert json.loads((tmp_path / "out" / "scenes.json").read_text()) == {
         str(i): {"a": 0.5} for i in range(3)
     }
+
+
+def test_the_label_of_a_scene_is_the_likeliest_where_there_is_one_else_all_that_are_likely(
+    tmp_path: Path, photos: list[Path]
+) -> None:
+    made = PredictionRecord(tmp_path / "out", SETTINGS)
+    for path, single in zip(photos, (True, False, False), strict=True):
+        likely = {"a": 0.3, "b": 0.4} if single or path is photos[2] else {"a": 0.5, "b": 0.6}
+        made.add(path.stem, [path], entry(path) | {"scenes": likely, "single": single})
+    made.finish(CLASSES)
+    with (tmp_path / "out" / "scenes.csv").open(newline="") as file:
+        assert [row["label"] for row in csv.DictReader(file)] == ["b", "a;b", ""]
 
 
 def test_instances_are_numbered_over_all_images_and_the_table_has_all_segments(

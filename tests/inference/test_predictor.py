@@ -78,12 +78,12 @@ def test_an_image_is_the_same_in_every_form(predictor: Predictor, scene: np.ndar
     assert (real.semantic == expected.semantic).mean() > 0.99
 
 
-def test_grey_images_are_grey_in_all_channels(predictor: Predictor, scene: np.ndarray) -> None:
-    grey = scene[..., 0]
-    expected = predictor(np.stack([grey] * 3, 2))
-    assert same(predictor(grey), expected)
-    assert same(predictor(grey[..., None]), expected)
-    assert same(predictor(Image.fromarray(grey)), expected)
+def test_gray_images_are_gray_in_all_channels(predictor: Predictor, scene: np.ndarray) -> None:
+    gray = scene[..., 0]
+    expected = predictor(np.stack([gray] * 3, 2))
+    assert same(predictor(gray), expected)
+    assert same(predictor(gray[..., None]), expected)
+    assert same(predictor(Image.fromarray(gray)), expected)
 
 
 def test_several_images_are_answered_one_after_the_other(predictor: Predictor, scene: np.ndarray) -> None:

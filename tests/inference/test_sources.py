@@ -111,8 +111,8 @@ def test_an_ensemble_on_the_command_line_writes_what_it_answers(
         files = [folder / kind / "a.png" for folder in (out, tmp_path / "saved")]
         assert files[0].read_bytes() == files[1].read_bytes()
     with Image.open(out / "entropy" / "a.png") as picture:
-        grey = np.asarray(picture).astype(float) / 65535
-    np.testing.assert_allclose(grey, answer.entropy / np.log(6), atol=1e-5)
+        gray = np.asarray(picture).astype(float) / 65535
+    np.testing.assert_allclose(gray, answer.entropy / np.log(6), atol=1e-5)
     settings = json.loads((out / "predictions.jsonl").read_text().splitlines()[0])
     assert len(settings["checkpoint"]) == 2
     assert settings["entropy"] is True

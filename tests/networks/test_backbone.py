@@ -50,17 +50,18 @@ def test_weights_from_a_file_are_those_of_the_file(data: Path, capsys: pytest.Ca
     assert "initialized" not in capsys.readouterr().out
 
 
-def test_a_file_of_rgb_is_widened_to_more_channels_as_weights_with_a_name(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(("channels", "change"), [(4, "widened"), (1, "summed")])
+def test_a_file_of_rgb_starts_encoders_of_other_channels_as_weights_with_a_name(
+    channels: int, change: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     rgb, _ = Backbone("resnet18").build()
     save_file(rgb.body.state_dict(), tmp_path / "resnet.safetensors")
-    encoder, _ = Backbone("resnet18", str(tmp_path / "resnet.safetensors"), in_channels=4).build()
+    encoder, _ = Backbone("resnet18", str(tmp_path / "resnet.safetensors"), in_channels=channels).build()
     assert torch.equal(encoder.body.layer1[0].conv1.weight, rgb.body.layer1[0].conv1.weight)  # type: ignore[union-attr, index]
     said = capsys.readouterr().out
-    assert "widened: conv1.weight (64, 4, 7, 7) (has shape (64, 3, 7, 7) in the file)" in said
+    assert f"{change}: conv1.weight (64, {channels}, 7, 7) (has shape (64, 3, 7, 7) in the file)" in said
     assert "initialized" not in said
-    rgb.body.set_in_channels(4, pretrained=True)  # type: ignore[operator]
+    rgb.body.set_in_channels(channels, pretrained=True)  # type: ignore[operator]
     assert torch.equal(encoder.body.conv1.weight, rgb.body.conv1.weight)
 
 

@@ -48,18 +48,11 @@ BACKBONES = {
     "PSPNet": Backbone("efficientnet-b0", decoder="PSPNet"),  # of whose encoder much is not used
     "from stride 4": Backbone("tu-test_convnext", decoder="Unet"),
 }
-# each network and each backbone twice, and PSPNet, of which most is left out, with a network of each kind of branch
+# each network with two backbones, in turn, so that each backbone has several networks
 PAIRS = {
     f"{network}, {backbone}": (EXAMPLES[network][0], BACKBONES[backbone])
-    for network, backbones in {
-        "one decoder": ("Unet", "PSPNet"),
-        "decoders": ("FPN", "from stride 4"),
-        "MTAN": ("PSPNet", "DeepLabV3Plus"),
-        "cross-stitch": ("PSPNet", "Unet"),
-        "PAD-Net": ("DeepLabV3Plus", "from stride 4"),
-        "attention": ("FPN", "PSPNet"),
-    }.items()
-    for backbone in backbones
+    for turn, network in enumerate(EXAMPLES)
+    for backbone in (list(BACKBONES)[(turn + step) % len(BACKBONES)] for step in (0, 3))
 }
 IMAGE = torch.randint(0, 256, (3, 3, 64, 96), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 
@@ -100,6 +93,14 @@ def test_each_refinement_has_an_output_of_each_task_and_the_parts_have_their_nam
         assert all(output.shape == (3, CHANNELS[task], 16, 24) for task, output in outputs.items())
     assert isinstance(network.encoder, Encoder)
     assert set(network.decoders) in ({"shared"}, set(network.heads))
+
+
+def test_pairs_have_all_networks_and_backbones() -> None:
+    assert {id(recipe) for recipe, _ in PAIRS.values()} == {id(recipe) for recipe, _ in EXAMPLES.values()}
+    assert {id(backbone) for _, backbone in PAIRS.values()} == {id(one) for one in BACKBONES.values()}
+    # much of PSPNet's encoder is not used, whatever the network's branching point
+    branches = {recipe for recipe, backbone in PAIRS.values() if backbone is BACKBONES["PSPNet"]}
+    assert len(branches) >= 3
 
 
 @pytest.mark.parametrize(("recipe", "backbone"), PAIRS.values(), ids=PAIRS.keys())

@@ -14,22 +14,22 @@ def test_its_pyramid_has_the_strides_of_every_encoder(channels: int) -> None:
     assert decoder(features).shape[2:] == (64, 96)
 
 
-def test_grey_images_are_normalized_by_the_mean_of_the_colors() -> None:
+def test_gray_images_are_normalized_by_the_mean_of_the_colors() -> None:
     encoder, _ = Backbone("small_cnn", in_channels=1).build()
     assert encoder.mean.flatten().tolist() == pytest.approx([sum(IMAGENET_MEAN) / 3])
     assert encoder.std.flatten().tolist() == pytest.approx([sum(IMAGENET_STD) / 3])
 
 
-def test_weights_of_grey_images_see_grey_in_color_as_before() -> None:
-    grey, _ = Backbone("small_cnn", in_channels=1).build()
+def test_weights_of_gray_images_see_gray_in_color_as_before() -> None:
+    gray, _ = Backbone("small_cnn", in_channels=1).build()
     colors, _ = Backbone("small_cnn").build()
-    assert loaded(colors.body, grey.body.state_dict(), "here", "the encoder") == []
+    assert loaded(colors.body, gray.body.state_dict(), "here", "the encoder") == []
     image = torch.rand(2, 1, 32, 32)
-    for module in (grey, colors):
+    for module in (gray, colors):
         module.mean.fill_(0)
         module.std.fill_(1)
     found = colors.eval()(image.expand(-1, 3, -1, -1))
-    for ours, theirs in zip(found[1:], grey.eval()(image)[1:], strict=True):
+    for ours, theirs in zip(found[1:], gray.eval()(image)[1:], strict=True):
         torch.testing.assert_close(ours, theirs)
 
 

@@ -552,6 +552,8 @@ def test_what_may_not_change_is_named(words: list[str], message: str, trained: P
         ({"cache": "disk", "cache_dir": "/b"}, True),
         ({"dataset": {"init_args": {"root": "/b", "min_area": 1}}}, True),
         ({"dataset": {"init_args": {"parts": {"x": {"init_args": {"root": "/b"}}}}}}, True),
+        ({"dataset": {"init_args": {"table": "/b.csv", "images": "/b"}}}, True),
+        ({"dataset": {"init_args": {"tables": "/b"}}}, False),
         ({"dataset": {"init_args": {"root": "/b", "min_area": 2}}}, False),
         ({"eval_batch_size": 2}, False),
         ({"sampling": {"class_path": "BalancedSampling", "init_args": {"power": 1.0}}}, False),
@@ -567,6 +569,7 @@ def test_where_the_data_are_and_who_reads_them_may_change(
         return yaml.safe_dump({"data": {"init_args": data}})
 
     dataset = {"root": "/a", "min_area": 1, "parts": {"x": {"init_args": {"root": "/a"}}}}
+    dataset |= {"table": "/a.csv", "images": None, "tables": "/a"}
     before = {
         "workers": 1,
         "cache": "none",
@@ -599,6 +602,16 @@ def test_what_an_older_run_does_not_name_stays_as_it_was_for_it(
     (tmp_path / "config.yaml").write_text(text())
     with nullcontext() if free else pytest.raises(UsageError, match=r"model\..* goes on as it began"):
         check_same(SimpleNamespace(resume=tmp_path), text(**given))
+
+
+def test_a_teacher_may_lie_elsewhere(tmp_path: Path) -> None:
+    def text(**teacher: Any) -> str:
+        return yaml.safe_dump({"model": {"init_args": {"teacher": {"weight": 1.0, **teacher}}}})
+
+    (tmp_path / "config.yaml").write_text(text(run="/a"))
+    check_same(SimpleNamespace(resume=tmp_path), text(run="/b"))
+    with pytest.raises(UsageError, match=r"model.teacher.weight: .* goes on as it began"):
+        check_same(SimpleNamespace(resume=tmp_path), text(run="/b", weight=2.0))
 
 
 def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:

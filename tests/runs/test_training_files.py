@@ -4,7 +4,8 @@ import pytest
 
 from fusionseg.data.base import DataError
 from fusionseg.data.synthetic import SyntheticScenes
-from fusionseg.runs.training_files import CHUNK, digest, namesakes, read, write
+from fusionseg.runs.folder import RunFolder
+from fusionseg.runs.training_files import CHUNK, digest, namesakes, of_model, read, write
 
 
 def file(folder: Path, content: bytes) -> Path:
@@ -39,6 +40,21 @@ def test_the_list_is_read_as_it_was_written(tmp_path: Path) -> None:
     write(tmp_path / "list", known)
     assert read(tmp_path / "list") == known
     assert read(tmp_path / "none") == {}
+
+
+def test_what_a_model_was_trained_on_is_known_in_its_run_folder_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = RunFolder(tmp_path / "run")
+    run.checkpoints.mkdir(parents=True)
+    run.best.touch()
+    write(run.training_files, {"0a": "a"})
+    (run.path / "other.ckpt").touch()
+    (tmp_path / "other.ckpt").touch()
+    assert of_model(run.path) == of_model(run.best) == {"0a": "a"}
+    monkeypatch.chdir(run.checkpoints)
+    assert of_model(Path("best.ckpt")) == {"0a": "a"}
+    assert of_model(run.path / "other.ckpt") == of_model(tmp_path / "other.ckpt") == of_model(tmp_path) == {}
 
 
 @pytest.mark.parametrize("content", [b"0a\n", b"\xff\xfe 0"])

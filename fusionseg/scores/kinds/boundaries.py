@@ -33,7 +33,7 @@ from fusionseg.scores.workers import mapped
 
 ABOUT = """Scores boundaries as the Berkeley benchmark does (Arbelaez et al., TPAMI 2011): predictions are
 thinned at each threshold and matched one to one with those of each annotator. Truths are BSDS500's .mat files
-or PNG boundary maps, predictions grey PNG (boundaries are bright), or .mat files with ucm2 or segs."""
+or PNG boundary maps, predictions gray PNG (boundaries are bright), or .mat files with ucm2 or segs."""
 
 
 @dataclass
