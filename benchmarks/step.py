@@ -120,14 +120,19 @@ def arranged(batch: Sample, precision: str, channels_last: bool) -> Callable[[],
     return bare(module, batch, precision)
 
 
-def blocks(size: tuple[int, int], side: int = 16) -> Sample:
-    """A batch of 4 random images of a size (H, W), whose labels are random squares of a side."""
+def blocks(size: tuple[int, int], side: int = 16, count: int = 4) -> Sample:
+    """A batch of random images of a size (H, W), whose labels are random squares of a side."""
     generator = torch.Generator().manual_seed(0)
-    squares = (4, size[0] // side, size[1] // side)
+    squares = (count, size[0] // side, size[1] // side)
     coarse = torch.randint(0, len(CLASSES), squares, generator=generator)
     semantic = coarse.repeat_interleave(side, 1).repeat_interleave(side, 2)
-    image = torch.randint(0, 256, (4, 3, *size), dtype=torch.uint8, generator=generator)
-    return {"image": image, "semantic": semantic, "region": semantic + 1, "name": list("abcd")}
+    image = torch.randint(0, 256, (count, 3, *size), dtype=torch.uint8, generator=generator)
+    return {
+        "image": image,
+        "semantic": semantic,
+        "region": semantic + 1,
+        "name": list(map(str, range(count))),
+    }
 
 
 def fit(

@@ -25,6 +25,7 @@ key         shape      dtype                              meaning
 `normals`   (3, H, W)  float32                            unit vectors (x right, y down, z away), 0: invalid
 `scene`     (C,)       float32 in [0, 1]                  which classes the image shows (only where labels are
                                                           of whole images: no label maps then)
+`features`  (N,)       bfloat16                           those of a frozen encoder (only where they are kept)
 `name`      -          str                                unique in its split
 `index`     -          int, evaluation only               what to ask `dataset.truth` for
 ==========  =========  =================================  =================================================

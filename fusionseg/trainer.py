@@ -17,6 +17,7 @@ from lightning.pytorch.profilers import PassThroughProfiler
 from torch.distributed import DistError
 
 from fusionseg.callbacks.checkpoints import BestCheckpoint, LastCheckpoint
+from fusionseg.callbacks.feature_cache import FeatureCache
 from fusionseg.callbacks.final_validation import FinalValidation
 from fusionseg.callbacks.fitting import check_callbacks, check_monitor
 from fusionseg.callbacks.idle_hooks import skip_idle_hooks
@@ -232,8 +233,15 @@ def _callbacks(
 ) -> list[Callback]:
     files = TrainingFiles()
     # a teacher adds to the model, of which given callbacks such as weight averaging make copies
-    own: list[Callback] = [TeacherLoader(files), *given, LabelCheck(), files, FinalValidation(), Pictures()]
-    own += [LearningCurves(), Signals()]
+    own: list[Callback] = [
+        TeacherLoader(files),
+        *given,
+        LabelCheck(),
+        files,
+        FeatureCache(),
+        FinalValidation(),
+    ]
+    own += [Pictures(), LearningCurves(), Signals()]
     shown = options.get("enable_progress_bar", True) is not False
     if shown and not any(isinstance(callback, ProgressBar) for callback in given):
         own.append(FusionProgress())

@@ -38,7 +38,8 @@ SHARED = {
     "data": "base file_dataset layout downloads subset samples augmentation components samplers cache checks "
     "merged_classes surfaces declaration label_statistics mapped_classes photo_notices late_loader corrupting view_changes warping "
     "folds nyu_metadata nyu_copies voc_classes camvid_frames cityscapes_files cityscapes_labels normal_axes "
-    "class_draw crops input_size color room rounding sampling shares splits image_classes class_samples",
+    "class_draw crops input_size color room rounding sampling shares splits image_classes class_samples "
+    "feature_file frozen_features",
     "networks": "adapter base backbone decoder depthwise encoder layout levels pretrained pyramid small_cnn stages",
     "untrained": "base felzenszwalb",
     "regularization": "base",

@@ -2,6 +2,7 @@
 
 from fusionseg.callbacks.checkpoints import BestCheckpoint, LastCheckpoint
 from fusionseg.callbacks.conflicts import Conflicts
+from fusionseg.callbacks.feature_cache import FeatureCache
 from fusionseg.callbacks.final_validation import FinalValidation
 from fusionseg.callbacks.label_check import LabelCheck
 from fusionseg.callbacks.learning_curves import LearningCurves
@@ -16,6 +17,7 @@ from fusionseg.callbacks.training_files import TrainingFiles
 __all__ = [
     "BestCheckpoint",
     "Conflicts",
+    "FeatureCache",
     "FinalValidation",
     "FusionProgress",
     "LabelCheck",

@@ -9,7 +9,8 @@ images, and `SyntheticScenes` draws scenes without any files.
 `MixtureDataset` mixes several datasets, `RGBD` makes depth a channel of the images of one, and `Subset`
 selects images of one. `Augmentation` makes the random views to train on, and `RandomCorruption`,
 `RandomErasing`, `CopyPaste` and `TorchvisionTransform` are what it may do besides. `BalancedSampling` and
-`RepeatFactorSampling` show images with rare classes more often.
+`RepeatFactorSampling` show images with rare classes more often. `FrozenFeatures` says how the features of a
+frozen encoder are kept.
 
 `fusionseg.SegmentationDataModule` and `fusionseg.ClassificationDataModule` make batches of any of them. They
 are not here because they import Lightning, which nothing in this package needs.
@@ -37,6 +38,7 @@ from fusionseg.data.copy_paste import CopyPaste
 from fusionseg.data.dsb2018 import DSB2018
 from fusionseg.data.file_dataset import FileDataset
 from fusionseg.data.folder import Folder
+from fusionseg.data.frozen_features import FrozenFeatures
 from fusionseg.data.image_classes import ImageClasses
 from fusionseg.data.libmtl_arrays import LibMTLArrays
 from fusionseg.data.mixture import MixtureDataset
@@ -71,6 +73,7 @@ __all__ = [
     "CopyPaste",
     "FileDataset",
     "Folder",
+    "FrozenFeatures",
     "ImageClasses",
     "LibMTLArrays",
     "MixtureDataset",

@@ -5,7 +5,6 @@ import math
 import os
 import shutil
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import accumulate
@@ -22,7 +21,7 @@ from fusionseg.data.room import check_memory, check_room
 from fusionseg.data.subset import Subset
 from fusionseg.files.archive_path import ArchivePath, fingerprint
 from fusionseg.files.atomic import replacing
-from fusionseg.files.locks import locked, unlock
+from fusionseg.files.filled_once import fill_once
 from fusionseg.sample import Array, Truth
 
 Cache: TypeAlias = Literal["none", "memory", "disk"]
@@ -33,9 +32,6 @@ _DTYPES: dict[int, np.dtype[Any]] = {1: np.dtype(np.uint8), 2: np.dtype(np.uint1
 
 _ALIGNMENT = 64
 """Bytes; the images of the file on disk begin at multiples of it."""
-
-WAIT = 0.2
-"""Seconds after which it is looked again whether another process has filled a file."""
 
 
 def cached(
@@ -114,35 +110,18 @@ class DiskCache(_Cached):
 
     def __init__(self, dataset: SegmentationDataset, folder: Path) -> None:
         super().__init__(dataset)
-        folder.mkdir(parents=True, exist_ok=True)
         self.file = folder / f"{type(dataset).__name__}-{dataset.split}-{content_key(dataset)}.pixels"
         self.index_file = self.file.with_suffix(".npy")
         # The index is written last, so if it exists the pixels are complete.
-        while not self.index_file.exists():
-            self._fill_or_wait()
+        fill_once(self.index_file, self._fill)
         self.places = np.load(self.index_file)
 
-    def _fill_or_wait(self) -> None:
-        """Fills the file, or waits for a moment where another process fills it."""
-        lock = self.file.with_suffix(".lock")
-        held = locked(lock)
-        if held is None:
-            time.sleep(WAIT)
-            return
-        descriptor, is_alone = held
-        try:
-            if not self.index_file.exists():
-                if is_alone:
-                    # drafts of processes that were killed
-                    for draft in self.file.parent.glob(f".{self.file.stem}.*"):
-                        draft.unlink(missing_ok=True)
-                free = shutil.disk_usage(self.file.parent).free
-                remedy = "set data.cache_dir to a larger disk"
-                check_room([self.dataset], free, f"{self.file.parent}", remedy)
-                _fill(self.dataset, self.file, self.index_file)
-        finally:
-            lock.unlink(missing_ok=True)
-            unlock(descriptor)
+    def _fill(self) -> None:
+        """Writes both files, where there is room for them."""
+        free = shutil.disk_usage(self.file.parent).free
+        remedy = "set data.cache_dir to a larger disk"
+        check_room([self.dataset], free, f"{self.file.parent}", remedy)
+        _fill(self.dataset, self.file, self.index_file)
 
     @override
     def read(self, index: int) -> Pixels:
@@ -208,7 +187,9 @@ def _decoded(dataset: SegmentationDataset, where: str) -> Iterator[Pixels]:
 
 
 def content_key(dataset: SegmentationDataset) -> str:
-    """A hash of all that the cached pixels depend on."""
+    """A hash of all that the pixels of a dataset depend on, cached or not."""
+    while isinstance(dataset, _Cached):
+        dataset = dataset.dataset
     name = f"{type(dataset).__module__}.{type(dataset).__qualname__}"
     digest = hashlib.sha256(f"{_FORMAT} {name} {dataset.split} {dataset.kinds}".encode())
     for source in dataset.sources():

@@ -18,6 +18,7 @@ from fusionseg.data.base import DataError, SegmentationDataset, Split
 from fusionseg.data.cache import Cache
 from fusionseg.data.checks import check_apart, check_numbers, check_sizes, equal_share
 from fusionseg.data.class_counts import Counts, class_counts, image_counts
+from fusionseg.data.frozen_features import Features, FrozenFeatures
 from fusionseg.data.input_size import InputSize
 from fusionseg.data.label_statistics import LabelStatistics, counted
 from fusionseg.data.late_loader import default_workers, evaluation_loader, training_loader
@@ -52,7 +53,8 @@ class SegmentationDataModule(LightningDataModule):
             machine.
         cache: Cache of decoded images; `memory` takes H x W x (C + 3) bytes an image of 8 bits, and 4 for
             each further label value.
-        cache_dir: Folder of the cache on disk.
+        cache_dir: Folder of what is kept on disk.
+        features: Keeps a frozen encoder's features in `cache_dir`.
         fraction: Part of the training images to use; each is drawn by its own name, and a smaller one is a
             subset of a larger one of the same seed.
         seed: What order, views and fraction depend on; by default `seed_everything`'s, or 0.
@@ -77,6 +79,7 @@ class SegmentationDataModule(LightningDataModule):
         workers: int | None = None,
         cache: Cache = "none",
         cache_dir: str | None = None,
+        features: FrozenFeatures | None = None,
         fraction: float = 1.0,
         seed: int | None = None,
     ) -> None:
@@ -96,6 +99,8 @@ class SegmentationDataModule(LightningDataModule):
         self.workers = workers
         self.cache: Cache = cache
         self.cache_dir = cache_dir
+        self.features = features
+        self.computed: dict[Split, Features] = {"train": Features(), "val": Features()}
         self.fraction = fraction
         self.seed = int(os.environ.get("PL_GLOBAL_SEED", 0)) if seed is None else seed
         self.datasets: dict[Split, SegmentationDataset] = {}
@@ -163,10 +168,10 @@ class SegmentationDataModule(LightningDataModule):
                 f"expected at least one batch of {self.batch_size} training images, found {length} "
                 f"(fraction {self.fraction:g}): lower data.batch_size or raise data.fraction"
             )
-        seen = (self.augmentation, self.crop_size, self.scale, self.seed, self.resize)
-        samples = self.train_samples(dataset, *seen)
+        samples = self.views()
+        samples.features = self.computed["train"]
         keys = TrainOrder(length, share, rank, world_size, self.seed, self._done, order)
-        return training_loader(samples, keys, share, self._processes, is_on_gpu(self.trainer))
+        return training_loader(samples, keys, share, self.processes, is_on_gpu(self.trainer))
 
     @override
     def val_dataloader(self) -> DataLoader[Sample]:
@@ -180,6 +185,14 @@ class SegmentationDataModule(LightningDataModule):
     def on_after_batch_transfer(self, batch: Sample, dataloader_idx: int) -> Sample:
         return widened(batch)
 
+    def views(self) -> TrainSamples:
+        """The views to train on, without features."""
+        seed = self.seed if self.features is None else self.features.seed
+        seen = (self.augmentation, self.crop_size, self.scale, seed, self.resize)
+        samples = self.train_samples(self._split("train"), *seen)
+        samples.variants = None if self.features is None else self.features.variants
+        return samples
+
     def map_classes(self, classes: Classes, names: Mapping[str, str | None]) -> None:
         """Replaces the classes of all splits by others, as `MappedClasses` does."""
         dataset = self.dataset
@@ -190,7 +203,7 @@ class SegmentationDataModule(LightningDataModule):
         """The number of pixels of each class (C,) int64 in an epoch of training, from the label files."""
         dataset = self._split("train")
         known = self._image_counts
-        counts = class_counts(dataset, self.seed, self._processes, self.cache_dir, self.repeats, known)
+        counts = class_counts(dataset, self.seed, self.processes, self.cache_dir, self.repeats, known)
         return torch.from_numpy(counts)
 
     @property
@@ -218,7 +231,7 @@ class SegmentationDataModule(LightningDataModule):
         return self.datasets[split]
 
     @property
-    def _processes(self) -> int:
+    def processes(self) -> int:
         """Processes that prepare batches on this rank."""
         usual = default_workers(self.trainer.num_devices if self.trainer else 1)
         return usual if self.workers is None else self.workers
@@ -228,7 +241,7 @@ class SegmentationDataModule(LightningDataModule):
         if self._image_counts is not None or not (self.sampling or self.augmentation.needs_counts):
             return
         dataset = self._split("train")
-        count = partial(image_counts, dataset, None, self._processes, self.cache_dir)
+        count = partial(image_counts, dataset, None, self.processes, self.cache_dir)
         self._image_counts = on_first_rank(count, self.trainer)
         self.augmentation.balance(self._image_counts.sum(0))
         if self.repeats is not None:
@@ -252,4 +265,5 @@ class SegmentationDataModule(LightningDataModule):
             )
         order = EvaluationOrder(len(dataset), rank, world_size, self.eval_batch_size, dataset.image_size)
         samples = self.evaluation_samples(dataset, self.scale, self.resize)
-        return evaluation_loader(samples, order, self._processes, is_on_gpu(self.trainer))
+        samples.features = self.computed.get(split, Features())
+        return evaluation_loader(samples, order, self.processes, is_on_gpu(self.trainer))

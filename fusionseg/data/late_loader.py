@@ -1,6 +1,7 @@
 """A DataLoader for runs that are resumed within an epoch."""
 
 import os
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -64,9 +65,23 @@ def evaluation_loader(
         workers: As in `training_loader`.
         pin_memory: As in `training_loader`.
     """
+    return image_loader(samples, order, workers, pin_memory)
+
+
+def image_loader(
+    samples: TrainSamples | EvaluationSamples, keys: Iterable[object], workers: int, pin_memory: bool
+) -> LateLoader:
+    """A loader of single samples, each as a batch of one, and of batches where a key is that of several.
+
+    Args:
+        samples: The images or views.
+        keys: Which of them, in order.
+        workers: As in `training_loader`.
+        pin_memory: As in `training_loader`.
+    """
     whole: Any = batched  # torch's type knows lists of samples alone
     return LateLoader(
-        samples, batch_size=None, sampler=order, collate_fn=whole, **_options(workers, pin_memory)
+        samples, batch_size=None, sampler=keys, collate_fn=whole, **_options(workers, pin_memory)
     )
 
 

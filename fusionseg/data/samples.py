@@ -12,6 +12,7 @@ from torch.utils.data import Dataset
 from fusionseg.config.errors import unstopped
 from fusionseg.data.augmentation import Augmentation
 from fusionseg.data.base import DataError, Pixels, SegmentationDataset, channels_first
+from fusionseg.data.frozen_features import Features, variant
 from fusionseg.data.input_size import InputSize, Resize, nearest_labels, resized_image
 from fusionseg.data.samplers import Key
 from fusionseg.sample import Classes, Sample, Truth
@@ -44,6 +45,10 @@ class TrainSamples(Dataset[Sample]):
         self.scale = scale
         self.seed = seed
         self.resize = resize
+        self.variants: int | None = None
+        """How many views an image has; a new one in each epoch where None."""
+        self.features = Features()
+        """Those of the views, by their variants."""
         if augmentation.depth_by_zoom and dataset.depth_limit is not None:
             raise DataError(
                 "expected depth_by_zoom: false for images with a channel of depth, since a zoom changes that "
@@ -78,10 +83,13 @@ class TrainSamples(Dataset[Sample]):
     def __getitem__(self, key: Key | tuple[int, int] | int) -> Sample:
         # Samplers that are not ours, such as the one behind Lightning's overfit_batches, give no epoch.
         epoch, index, *occurrence = key if isinstance(key, tuple) else (0, key)
+        if self.variants:
+            epoch, occurrence = variant(epoch, sum(occurrence), self.variants), []
         # The last number keeps this random stream apart from that of the order, which shares (seed, epoch).
         rng = np.random.default_rng((self.seed, epoch, index, 1 + sum(occurrence)))
         pixels = self.augmentation(self._read(index, rng), self.crop_size, self.scale, rng, self)
-        return _tensors(pixels) | _image_label(self.dataset, index) | {"name": self.dataset.name(index)}
+        named = {"name": self.dataset.name(index)} | self.features.of(index, epoch)
+        return _tensors(pixels) | _image_label(self.dataset, index) | named
 
     def _read(self, index: int, rng: np.random.Generator) -> Pixels:
         """An image with the regions of one of its annotators, at the size it has without a zoom."""
@@ -106,6 +114,8 @@ class EvaluationSamples(Dataset[Sample]):
     ) -> None:
         self.dataset = dataset
         self.size = InputSize(scale, resize)
+        self.features = Features()
+        """Those of the whole images."""
 
     @property
     def classes(self) -> Classes:
@@ -133,7 +143,7 @@ class EvaluationSamples(Dataset[Sample]):
         if isinstance(index, tuple):
             return collated([self[each] for each in index])
         pixels = resized(self.dataset.read(index), self.size)
-        named = {"name": self.dataset.name(index), "index": index}
+        named = {"name": self.dataset.name(index), "index": index} | self.features.of(index)
         return _tensors(pixels) | _image_label(self.dataset, index) | named
 
 

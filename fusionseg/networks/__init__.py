@@ -8,6 +8,7 @@ from fusionseg.networks.cross_task_attention import CrossTaskAttention
 from fusionseg.networks.decoder import Decoder
 from fusionseg.networks.fcn import FCN
 from fusionseg.networks.hard_sharing import HardSharing
+from fusionseg.networks.light_pyramid import LightPyramid
 from fusionseg.networks.mtan import MTAN
 from fusionseg.networks.pad_net import PADNet
 from fusionseg.networks.segnet import SegNet
@@ -22,6 +23,7 @@ __all__ = [
     "CrossTaskAttention",
     "Decoder",
     "HardSharing",
+    "LightPyramid",
     "Network",
     "PADNet",
     "SegNet",

@@ -30,6 +30,8 @@ class Encoder(nn.Module):
         self.size: tuple[int, int] = (128, 128)
         """Height and width of an image that the body takes."""
         self.frozen = False
+        self.known: list[Tensor] | None = None
+        """The features of the images that come next, in place of the body's."""
         self.late_dilation = False
         """Whether the first block of a dilated stage keeps the dilation of the stage before."""
         self.channels_last = channels_last
@@ -44,6 +46,8 @@ class Encoder(nn.Module):
         Raises:
             ValueError: If the image has another number of channels.
         """
+        if self.known is not None:
+            return self._given(self.known, image)
         if image.shape[1] != self.mean.shape[1]:
             raise UserError(
                 f"the encoder expects images of {self.mean.shape[1]} channels, found {image.shape[1]}: set "
@@ -59,6 +63,17 @@ class Encoder(nn.Module):
         # zero gradients instead of none: DDP's reducer waits for every parameter, frozen or not
         anchor = torch.stack([p.sum() for p in self.body.parameters()]).sum() * 0.0
         return [*features[:-1], features[-1] + anchor.to(features[-1].dtype)]
+
+    def _given(self, known: list[Tensor], image: Tensor) -> list[Tensor]:
+        """Features that were computed before, in the type and layout in which the body would give them."""
+        if len(known[0]) != len(image):
+            raise UserError(
+                f"expected the {len(known[0])} images whose features are known, found {len(image)}: leave "
+                "data.features out"
+            )
+        kind = image.device.type
+        dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else self.mean.dtype
+        return [level.to(dtype).contiguous(memory_format=self.layout) for level in known]
 
     def adopt(
         self,

@@ -21,7 +21,7 @@ FREE = re.compile(
 )
 """The settings that may change: limits, devices, loggers, where data and teacher are, and who reads them."""
 
-LATER = re.compile(r"data\.(resize|sampling)\b|model\.(regularizer|teacher)\b")
+LATER = re.compile(r"data\.(resize|sampling|features)\b|model\.(regularizer|teacher)\b")
 """Settings that older runs do not name, for which they were null."""
 
 ADDED = {"model.layer_decay": 1.0, "model.batch_norm": "train"}

@@ -26,8 +26,8 @@ def shown(lines: list[str]) -> str:
     return " ".join(" ".join(lines).split())
 
 
-def test_help_has_at_most_134_lines_of_100_columns(lines: list[str]) -> None:
-    assert len(lines) <= 134
+def test_help_has_at_most_135_lines_of_100_columns(lines: list[str]) -> None:
+    assert len(lines) <= 135
     assert max(map(len, lines)) <= 100
 
 
