@@ -40,7 +40,8 @@ SHARED = {
     "folds nyu_metadata nyu_copies voc_classes camvid_frames cityscapes_files cityscapes_labels normal_axes "
     "class_draw crops input_size color room rounding sampling shares splits image_classes class_samples "
     "feature_file frozen_features",
-    "networks": "adapter base backbone decoder depthwise encoder layout levels pretrained pyramid small_cnn stages",
+    "networks": "adapter base backbone decoder depthwise encoder layout levels necked pretrained probe pyramid "
+    "simple_pyramid small_cnn stages vit vit_weights",
     "untrained": "base felzenszwalb",
     "regularization": "base",
 }

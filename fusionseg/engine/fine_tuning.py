@@ -89,7 +89,7 @@ class FineTuning:
         """Freezes the encoder, or no longer; returns whether anything that tasks share is trained."""
         frozen = epoch < self.frozen_epochs
         self.network.freeze_encoder(frozen)
-        return not frozen or self.network.shares_decoder
+        return not frozen or self.network.shares_unfrozen
 
     def rates(self, optimizer: Optimizer) -> dict[str, float]:
         """The learning rates that are logged: of decoders and heads, and of the stem where that differs."""

@@ -16,6 +16,10 @@ Checkpoint: TypeAlias = dict[str, Any]
 """The content of a checkpoint or the state of a callback: tensors, plain values, and containers of these."""
 
 
+WITHIN = ("state_dict", "model", "module")
+"""The names under which files of checkpoints hold a state dict."""
+
+
 class WeightsError(UserError):
     """A file of weights cannot be used; the message gives the reason and the remedy."""
 
@@ -117,8 +121,8 @@ def unusable(source: Path | str, name: str) -> Iterator[None]:
 def tensors(path: Path) -> dict[str, Tensor]:
     """The state dict in a file or folder; only tensors and plain containers are unpickled.
 
-    Of a Lightning checkpoint this is its `state_dict`. A folder is searched for `model.safetensors` (a saved
-    model of segmentation-models-pytorch) and `pytorch_model.bin`.
+    Of a Lightning checkpoint this is its `state_dict`, of those of others `model` or `module`. A folder is
+    searched for `model.safetensors` (a saved model of segmentation-models-pytorch) and `pytorch_model.bin`.
 
     Raises:
         WeightsError: If there is no such file, or it does not contain a state dict.
@@ -135,8 +139,8 @@ def tensors(path: Path) -> dict[str, Tensor]:
             f"{path}: expected a file of tensors (safetensors, or torch.save of a state dict): "
             f"{reason(error)}"
         ) from error
-    if isinstance(state, Mapping) and isinstance(state.get("state_dict"), Mapping):
-        state = state["state_dict"]
+    if isinstance(state, Mapping):
+        state = next((state[key] for key in WITHIN if isinstance(state.get(key), Mapping)), state)
     if not state or not is_state(state):
         raise WeightsError(f"{path}: expected a state dict (names and tensors), found {type(state).__name__}")
     return dict(state)

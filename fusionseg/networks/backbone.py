@@ -1,13 +1,13 @@
 """The backbone: builds an encoder and its decoders from their names."""
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from fusionseg.config.errors import UsageError
 from fusionseg.config.remedies import remedied
@@ -17,7 +17,10 @@ from fusionseg.networks.decoder import Decoder, check_decoder, decoder_names, pa
 from fusionseg.networks.depthwise import keep_strided_depthwise_wide
 from fusionseg.networks.encoder import Encoder
 from fusionseg.networks.pretrained import find_hub, loaded, mark_pretrained
+from fusionseg.networks.probe import probe
 from fusionseg.networks.pyramid import Pyramid, readers
+from fusionseg.networks.vit import ViT, is_vit, normalization
+from fusionseg.networks.vit_weights import trunk_weights
 
 STRIDE = 32
 """The sides of every input are padded to multiples of this."""
@@ -35,7 +38,9 @@ class Backbone:
 
     Args:
         encoder: An encoder of segmentation-models-pytorch (`resnet18`, `mobilenet_v2` ...), of timm (`tu-`
-            and timm's name), or `small_cnn`. The MiT and MobileOne encoders have licences of their own.
+            and timm's name), or `small_cnn`. A plain transformer of timm (`tu-vit_small_patch14_dinov2` and
+            other DINOv2, DINOv3, EVA and SAM) gets the feature pyramid of ViTDet. The MiT, MobileOne and
+            DINOv3 encoders have licences of their own.
         weights: Where the encoder starts: the name of pretrained weights (`imagenet`), or a file; a
             `.safetensors` file or a PyTorch state dict; random where left out.
         decoder: A model of segmentation-models-pytorch (`Unet`, `UnetPlusPlus`, `MAnet`, `Linknet`, `FPN`,
@@ -45,7 +50,8 @@ class Backbone:
             features, cannot be built.
         in_channels: Channels of the image: 3, RGB and more, or 1 of gray images.
         options: Further arguments of the decoder's class: those of the model in segmentation-models-pytorch
-            (`decoder_channels` ...), or those of the `Decoder` and `output_stride`.
+            (`decoder_channels` ...), or those of the `Decoder` and `output_stride`. For a plain transformer
+            also those of timm's model (`drop_path_rate` ...) and `pyramid_channels` (256).
         mean: Mean of each channel, for values in [0, 1]; where left out, what the weights expect (ImageNet's,
             and 0.5 for more channels; for one their mean).
         std: Standard deviation of each channel, likewise; 0.25 for more channels.
@@ -113,17 +119,19 @@ class Backbone:
             encoder, first = self._pair(self._named)
             parts = [first] + [self._pair(None)[1] for _ in range(decoders - 1)]
             parts = parts[:decoders]
-            _probe(encoder, parts, self._size, pyramid)
+            probe(encoder, parts, self._size, pyramid)
         except UsageError:
             raise
         # nobody lists what libraries raise where two parts do not fit or a download fails
         except Exception as error:
             raise remedied(error) or ValueError(self._remedy(error)) from error
         if self._named:
-            mark_pretrained(encoder.body, (name for name, _ in encoder.body.named_parameters()))
+            mark_pretrained(encoder.trunk, (name for name, _ in encoder.trunk.named_parameters()))
         elif self.weights:
             state = tensors(Path(self.weights))
-            if self.encoder.startswith("tu-"):
+            if isinstance(encoder.body, ViT):
+                state = trunk_weights(encoder.body, state, self.weights)
+            elif self.encoder.startswith("tu-"):
                 state = {
                     f"model.{name.replace('stages.', 'stages_')}": value for name, value in state.items()
                 }
@@ -159,7 +167,9 @@ class Backbone:
     def _normalization(self) -> tuple[list[float], list[float]]:
         mean = list(IMAGENET_MEAN)
         std = list(IMAGENET_STD)
-        if self._named and not (self.mean and self.std):
+        if self.weights and is_vit(self.encoder):
+            mean, std = normalization(self.encoder)
+        elif self._named and not (self.mean and self.std):
             import segmentation_models_pytorch as smp
 
             expected = smp.encoders.get_preprocessing_params(self.encoder, self._named)
@@ -191,11 +201,13 @@ class Backbone:
         )
 
     def _works(self) -> bool:
-        with warnings.catch_warnings():
+        # large transformers take long to draw at random
+        where = torch.device("meta") if is_vit(self.encoder) else nullcontext()
+        with warnings.catch_warnings(), where:
             warnings.simplefilter("ignore")  # of pairs that nobody has chosen
             try:
                 encoder, decoder = self._pair(None)
-                _probe(encoder, [decoder], self._size)
+                probe(encoder, [decoder], self._size)
             except Exception:
                 return False
         return True
@@ -208,39 +220,3 @@ def _is_file(weights: str) -> bool:
         or path.is_file()
         or len(path.parts) > 1
     )
-
-
-@torch.enable_grad()
-def _probe(
-    encoder: Encoder, decoders: Sequence[Decoder], size: tuple[int, int], pyramid: bool = False
-) -> None:
-    """Runs what was paired, since some only fail then, and freezes what is unused, which DDP would wait for.
-
-    Args:
-        encoder: The encoder.
-        decoders: Decoders of its features.
-        size: Height and width of the image.
-        pyramid: Whether the features are also read by themselves.
-
-    Raises:
-        UsageError: If a decoder's map has another shape than it declares.
-    """
-    parts = nn.ModuleList([encoder, *decoders]).eval()
-    features = encoder(torch.zeros(1, encoder.mean.shape[1], *size))
-    outputs = [decoder(features) for decoder in decoders]
-    for decoder, output in zip(decoders, outputs, strict=True):
-        if output.shape[:2] != (1, decoder.out_channels):
-            raise UsageError(
-                f"expected a map (1, {decoder.out_channels}, h, w) of the decoder, "
-                f"found {tuple(output.shape)}",
-                "model.backbone.decoder",
-            )
-    if pyramid:
-        outputs += Pyramid(encoder.out_channels)(features)
-    learned = [p for p in parts.parameters() if p.requires_grad]
-    total = torch.stack([output.sum() for output in outputs]).sum()
-    for parameter, gradient in zip(
-        learned, torch.autograd.grad(total, learned, allow_unused=True), strict=True
-    ):
-        parameter.requires_grad_(gradient is not None)
-    parts.train()

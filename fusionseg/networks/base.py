@@ -12,6 +12,7 @@ from fusionseg.balancing.branch import Branch
 from fusionseg.heads.base import Head, Output
 from fusionseg.networks.encoder import Encoder
 from fusionseg.networks.layout import memory_format
+from fusionseg.networks.necked import Necked
 
 HeadRecipe: TypeAlias = Callable[[Any], Head]
 """Builds a head, given the number of channels of the features that it reads, for a pyramid that of each."""
@@ -58,9 +59,10 @@ class Network(nn.Module, ABC):
         return parts
 
     @property
-    def shares_decoder(self) -> bool:
-        """Whether one decoder serves all tasks."""
-        return "shared" in self.decoders
+    def shares_unfrozen(self) -> bool:
+        """Whether tasks share what learns beside a frozen encoder: a decoder, or the encoder's neck."""
+        necked = isinstance(self.encoder, Encoder) and isinstance(self.encoder.body, Necked)
+        return necked or "shared" in self.decoders
 
     def arrange(self, device: str, precision: str) -> None:
         """Lays weights and images out in memory as is fast on a type of device in a precision, and safe."""
@@ -116,8 +118,8 @@ class Network(nn.Module, ABC):
 
     def drop_frozen_gradients(self) -> None:
         """Removes the gradients of a frozen encoder: zeros would still decay weights and move momenta."""
-        if getattr(self.encoder, "frozen", False):
-            for parameter in self.encoder.parameters():
+        if isinstance(self.encoder, Encoder) and self.encoder.frozen:
+            for parameter in self.encoder.trunk.parameters():
                 parameter.grad = None
 
     @contextmanager

@@ -11,6 +11,7 @@ from fusionseg.config.errors import UsageError
 from fusionseg.config.trust import imported
 from fusionseg.config.type_names import nearest
 from fusionseg.networks.small_cnn import register
+from fusionseg.networks.vit import is_vit, registered
 
 KEY = "model.backbone.decoder"
 
@@ -99,6 +100,12 @@ def paired(
 
     kind = _class(name)
     register()
+    if is_vit(encoder):
+        named = _parameters(kind)
+        theirs = {key: value for key, value in options.items() if key not in named}
+        kept = {key: value for key, value in options.items() if key in named}
+        with registered(encoder, in_channels, weights is not None, theirs) as vit:
+            return paired(name, vit, None, in_channels, kept)
     if not issubclass(kind, Decoder):
         model = kind(encoder, encoder_weights=weights, in_channels=in_channels, classes=1, **options)
         return model.encoder, _Adapted(model)
@@ -114,6 +121,12 @@ def paired(
         raise UsageError(f"{error}; the options of {name} are: {known}", "model.backbone.options") from error
     body = smp.encoders.get_encoder(encoder, in_channels, weights=weights, output_stride=stride)
     return body, kind(list(body.out_channels), **own)
+
+
+def _parameters(kind: Any) -> set[str]:
+    """The options of a decoder's class, apart from those that it hands on to the encoder."""
+    named = {p.name for p in inspect.signature(kind).parameters.values() if p.kind is not p.VAR_KEYWORD}
+    return named | ({"output_stride"} if issubclass(kind, Decoder) else set())
 
 
 def _classes() -> dict[str, Any]:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from fusionseg.config.errors import UserError
+from fusionseg.networks.necked import Necked
 
 
 class Encoder(nn.Module):
@@ -58,11 +59,18 @@ class Encoder(nn.Module):
         image = image.contiguous(memory_format=self.layout)
         if not (self.frozen and torch.is_grad_enabled()):
             return self.body(image)  # type: ignore[no-any-return]
+        necked = self.body if isinstance(self.body, Necked) else None
         with torch.no_grad():
-            features: list[Tensor] = self.body(image)
+            features: list[Tensor] = necked.features(image) if necked else self.body(image)
         # zero gradients instead of none: DDP's reducer waits for every parameter, frozen or not
-        anchor = torch.stack([p.sum() for p in self.body.parameters()]).sum() * 0.0
-        return [*features[:-1], features[-1] + anchor.to(features[-1].dtype)]
+        anchor = torch.stack([p.sum() for p in self.trunk.parameters()]).sum() * 0.0
+        features = [*features[:-1], features[-1] + anchor.to(features[-1].dtype)]
+        return necked.neck(features) if necked else features
+
+    @property
+    def trunk(self) -> nn.Module:
+        """What weights start and freezing holds: the body, without a neck."""
+        return self.body.trunk if isinstance(self.body, Necked) else self.body
 
     def _given(self, known: list[Tensor], image: Tensor) -> list[Tensor]:
         """Features that were computed before, in the type and layout in which the body would give them."""

@@ -1,9 +1,10 @@
 import math
+from pathlib import Path
 
 import pytest
 import torch
 
-from fusionseg.files.state_dicts import not_finite
+from fusionseg.files.state_dicts import not_finite, tensors
 
 INFINITE = {
     "float": torch.tensor([1.0, math.inf]),
@@ -28,3 +29,11 @@ def test_infinity_may_be_allowed_but_nan_never() -> None:
 )
 def test_what_is_no_floating_number_is_finite(state: dict[str, object]) -> None:
     assert not_finite(state) == []
+
+
+@pytest.mark.parametrize("name", ["state_dict", "model", "module"])
+def test_a_state_dict_is_found_within_a_checkpoint(name: str, tmp_path: Path) -> None:
+    torch.save({name: {"model": torch.ones(2)}, "epoch": 3}, tmp_path / "checkpoint.pth")
+    assert tensors(tmp_path / "checkpoint.pth")["model"].tolist() == [1, 1]
+    torch.save({"model": torch.ones(3)}, tmp_path / "bare.pth")
+    assert tensors(tmp_path / "bare.pth")["model"].tolist() == [1, 1, 1]

@@ -14,6 +14,7 @@ from fusionseg.engine.predictions import padded
 from fusionseg.heads import DepthHead, ExtraHead, MaskQueryHead, TrinaryHead
 from fusionseg.inference import export as exporting
 from fusionseg.inference.export import ExportSource, Format, export
+from fusionseg.networks import Backbone, HardSharing
 from fusionseg.untrained import UntrainedModule
 
 Sources = Callable[..., ExportSource]
@@ -78,6 +79,17 @@ def test_torch_s_own_format_computes_the_same(tiny_source: Sources, tmp_path: Pa
     for name, expected in own(source.model, image).items():
         torch.testing.assert_close(found[name], expected)
     assert json.loads(extra["fusionseg"])["classes"]["names"] == list(source.model.classes.names)
+
+
+@pytest.mark.slow
+def test_a_plain_transformer_computes_the_same_at_other_sizes(tiny_source: Sources, tmp_path: Path) -> None:
+    narrow = {"embed_dim": 32, "num_heads": 2, "depth": 1, "pyramid_channels": 16}
+    backbone = Backbone("tu-vit_small_patch14_dinov2", decoder="FPN", options=narrow)
+    source = tiny_source(network=HardSharing, region_head=None, backbone=backbone)
+    export(source, tmp_path / "model.pt2", "torch")
+    found = torch.export.load(tmp_path / "model.pt2").module()(images(3, 77, 131))
+    for name, expected in own(source.model, images(3, 77, 131)).items():
+        torch.testing.assert_close(found[name], expected)
 
 
 def test_a_file_says_all_that_decoding_takes(tiny_source: Sources, tmp_path: Path) -> None:

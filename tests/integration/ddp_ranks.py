@@ -80,8 +80,9 @@ NARROW: dict[str, dict[str, Any]] = {
     "Unet": {"decoder_channels": [16, 16, 8, 8, 8]},
     "FPN": {"decoder_pyramid_channels": 32, "decoder_segmentation_channels": 32},
     "DeepLabV3Plus": {"decoder_channels": 32},
+    "tu-test_vit": {"embed_dim": 32, "depth": 2, "pyramid_channels": 16},
 }
-"""Options of the decoders that are wide by default."""
+"""Options of the decoders and encoders that are wide by default."""
 
 TRAIN, VAL, BATCH, SEED = 14, 3, 4, 5
 FIRST = torch.tensor([index for _, index, _ in TrainOrder(TRAIN, BATCH, seed=SEED)]).view(-1, BATCH).tolist()
@@ -177,7 +178,9 @@ def student(case: str) -> Weighed:
         **{"semantic_head": None, "region_head": None}
         | dict(HEADS.get(word) or ("region_head", getattr(heads, word)) for word in named),
         extra_heads={word: FURTHER[word] for word in tasks.split("+") if word in FURTHER},
-        backbone=Backbone(encoder, decoder=decoder, options=NARROW.get(decoder, {})),
+        backbone=Backbone(
+            encoder, decoder=decoder, options=NARROW.get(decoder, {}) | NARROW.get(encoder, {})
+        ),
         optimizer=partial(SGD, lr=0.01 if "double" in way else 0.001, momentum=0.9),
         freeze_encoder_epochs=int("held" in way),
         l1=1e-5 if "l1" in way else 0.0,

@@ -1,3 +1,5 @@
+from collections.abc import Callable
+
 import pytest
 import torch
 
@@ -29,3 +31,21 @@ def test_every_trainable_parameter_is_of_one_level(encoder: str) -> None:
     assert all(torch.equal(value, before[name]) for name, value in made.state_dict().items())
     assert [module.training for module in made.modules()] == modes
     assert all(p.grad is None for p in made.parameters())
+
+
+@pytest.mark.parametrize(
+    "name", ["vit_small_patch14_reg4_dinov2", "eva02_tiny_patch14_224", "samvit_base_patch16"]
+)
+def test_the_levels_of_a_transformer_are_its_embedding_its_blocks_and_the_neck(
+    name: str, tiny_vit: Callable[..., Backbone]
+) -> None:
+    made, _ = tiny_vit(name).build()
+    known = {id(p): name.split(".") for name, p in made.body.named_parameters()}
+    levels = parameters_by_level(made)
+    found = [{tuple(known[id(p)][1 : 2 + (known[id(p)][1] == "blocks")]) for p in level} for level in levels]
+    assert ("patch_embed",) in found[0]
+    assert found[1] == {("blocks", "0")}
+    assert found[2] > {("blocks", "1")}
+    assert {known[id(p)][0] for p in levels[3]} == {"neck"}
+    assert sum(map(len, levels)) == len(list(made.parameters()))
+    assert len(levels) == 4

@@ -308,6 +308,21 @@ def test_so_does_what_is_transferred(run: Runs) -> None:
 
 
 @pytest.mark.slow
+def test_so_does_a_plain_transformer_that_is_frozen_at_first(run: Runs) -> None:
+    narrow = {"embed_dim": 32, "depth": 2, "drop_path_rate": 0.5, "pyramid_channels": 16}
+    recipe = partial(
+        FusionModule,
+        backbone=Backbone("tu-test_vit", decoder="FPN", options=narrow | NARROW),
+        freeze_encoder_epochs=1,
+        layer_decay=0.5,
+    )
+    whole = run("whole", model=recipe)
+    for where, step in (("batch", 3), ("batch", 6)):
+        run("killed", kills=Kills(where, step), model=recipe)
+    check_equal(whole, run("killed", model=recipe))
+
+
+@pytest.mark.slow
 def test_so_does_what_learns_from_a_teacher(run: Runs, whole: Path, tmp_path: Path) -> None:
     teacher = Teacher(str(shutil.copytree(whole, tmp_path / "teacher")), features=0.5)
     recipe = partial(FusionModule, backbone=SMALL, teacher=teacher)
