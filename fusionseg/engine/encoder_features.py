@@ -12,6 +12,7 @@ from fusionseg.engine.predictions import padded
 from fusionseg.networks.backbone import STRIDE
 from fusionseg.networks.base import Network
 from fusionseg.networks.encoder import Encoder
+from fusionseg.networks.necked import Necked
 
 
 class EncoderFeatures:
@@ -101,12 +102,18 @@ def encoder_of(network: Any) -> Encoder:
     """The encoder of a network.
 
     Raises:
-        UsageError: If it has no `Encoder`.
+        UsageError: If it has no `Encoder`, or one with a neck, which learns beside a frozen trunk.
     """
     encoder = getattr(network, "encoder", None)
     if not isinstance(encoder, Encoder):
         raise UsageError(
             f"expected a network with an Encoder, whose features can be kept, found {type(network).__name__}",
+            "data.features",
+        )
+    if isinstance(encoder.body, Necked):
+        raise UsageError(
+            "expected an encoder without parts that learn beside it, found a plain transformer, whose pyramid "
+            "does: leave it out",
             "data.features",
         )
     return encoder

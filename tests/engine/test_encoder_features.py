@@ -98,3 +98,9 @@ def test_a_network_without_an_encoder_of_ours_is_refused() -> None:
         UsageError, match=r"^data.features: expected a network with an Encoder.* found HardSharing$"
     ):
         EncoderFeatures(network)
+
+
+def test_a_pyramid_that_learns_beside_a_frozen_transformer_is_not_kept() -> None:
+    network = made(HardSharing, Backbone("tu-test_vit", decoder="FPN"))
+    with pytest.raises(UsageError, match=r"^data.features: .* found a plain transformer.*: leave it out$"):
+        EncoderFeatures(network)
