@@ -112,8 +112,8 @@ def encoder_of(network: Any) -> Encoder:
         )
     if isinstance(encoder.body, Necked):
         raise UsageError(
-            "expected an encoder without parts that learn beside it, found a plain transformer, whose pyramid "
-            "does: leave it out",
+            "expected an encoder without parts that learn, found a plain transformer, whose pyramid does: "
+            "leave it out",
             "data.features",
         )
     return encoder
