@@ -233,15 +233,8 @@ def _callbacks(
 ) -> list[Callback]:
     files = TrainingFiles()
     # a teacher adds to the model, of which given callbacks such as weight averaging make copies
-    own: list[Callback] = [
-        TeacherLoader(files),
-        *given,
-        LabelCheck(),
-        files,
-        FeatureCache(),
-        FinalValidation(),
-    ]
-    own += [Pictures(), LearningCurves(), Signals()]
+    own: list[Callback] = [TeacherLoader(files), *given, LabelCheck(), files, FeatureCache()]
+    own += [FinalValidation(), Pictures(), LearningCurves(), Signals()]
     shown = options.get("enable_progress_bar", True) is not False
     if shown and not any(isinstance(callback, ProgressBar) for callback in given):
         own.append(FusionProgress())
