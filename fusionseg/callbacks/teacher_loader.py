@@ -38,6 +38,10 @@ class TeacherLoader(Callback):
         if teacher is None or pl_module.distillation.taught is not None:  # by an earlier fit, or by hand
             return
         run = Path(teacher.run)
+        if not run.exists():
+            raise UsageError(
+                f"expected a run folder, a checkpoint or a saved model, found no {run}", "model.teacher.run"
+            )
         found = trained_model(run, untuned=True, trust=self.trust)
         check_teacher(pl_module, found, teacher)
         pl_module.distillation.learn_from(found.model.network, found.digest)

@@ -66,7 +66,7 @@ def test_a_teacher_that_cannot_teach_leaves_no_run(name: str, tiny: list[str], t
     out = tmp_path / "student"
     expected = {
         "other classes": "^model.teacher.run: expected a teacher of the data's classes, found others in .*: id 0 is",
-        "nothing": "^expected a run folder, a checkpoint or a saved model, found no .*teacher",
+        "nothing": "^model.teacher.run: expected a run folder, a checkpoint or a saved model, found no .*teacher",
     }
     with pytest.raises((UsageError, WeightsError, OSError), match=expected[name]) as error:
         fit.main([*tiny, "--model.teacher.run", str(teacher), "--out", str(out)])

@@ -20,7 +20,9 @@ def test_every_dataset_sampling_and_change_of_views_is_exported() -> None:
             if issubclass(member, SegmentationDataset | Sampling | ViewChange):
                 parts.add(member)
     parts -= {_Cached, MemoryCache, DiskCache, MappedClasses}
-    assert {part.__name__ for part in parts} | {"Augmentation", "FrozenFeatures"} == set(fusionseg.data.__all__)
+    assert {part.__name__ for part in parts} | {"Augmentation", "FrozenFeatures"} == set(
+        fusionseg.data.__all__
+    )
     assert all(getattr(fusionseg.data, part.__name__) is part for part in parts)
 
 
