@@ -67,7 +67,7 @@ class FusionModule(HubModule):
             start, or those of the training images.
         l1: Weight of an L1 penalty on all trainable parameters.
         regularizer: Recipe of a further penalty on the weights, such as `L2SP`.
-        teacher: A trained model to learn from, besides the labels.
+        teacher: A model to learn from, besides the labels: a trained one, or the mean of its own weights.
         thing_area: Things of fewer pixels are void in panoptic maps.
         stuff_area: The same for stuff; 4096 on COCO and 2048 on Cityscapes are common.
         compile: Compile the network's parts with torch.compile.
@@ -167,10 +167,10 @@ class FusionModule(HubModule):
 
     @override
     def on_fit_start(self) -> None:
-        if not self.trainer.ckpt_path:  # which has the class weights
+        if not (goes_on := bool(self.trainer.ckpt_path)):  # a checkpoint has the class weights
             balance_losses(self, getattr(self.trainer, "datamodule", None))
-        self.distillation.begin(self.device, str(self.trainer.precision))
-        self.objective.penalty.begin(bool(self.trainer.ckpt_path), self.trainer.optimizers)
+        self.distillation.begin(self.device, str(self.trainer.precision), goes_on, self.global_step)
+        self.objective.penalty.begin(goes_on, self.trainer.optimizers)
 
     @override
     def configure_optimizers(self) -> OptimizerLRScheduler:
@@ -200,6 +200,7 @@ class FusionModule(HubModule):
     @override
     @of_batch
     def training_step(self, batch: Sample, batch_idx: int) -> Tensor:
+        self.distillation.advance(self.global_step)
         step = self.objective.step(self(batch["image"]), batch, (self.current_epoch, batch_idx))
         self.loss_log.add(step.total, step.losses, self.global_step, batch["name"])
         return step.loss

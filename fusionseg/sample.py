@@ -26,6 +26,8 @@ key         shape      dtype                              meaning
 `scene`     (C,)       float32 in [0, 1]                  which classes the image shows (only where labels are
                                                           of whole images: no label maps then)
 `features`  (N,)       bfloat16                           those of a frozen encoder (only where they are kept)
+`weak`      as image   as image                           the crop in its own colors, for a mean teacher
+                                                          (training only)
 `name`      -          str                                unique in its split
 `index`     -          int, evaluation only               what to ask `dataset.truth` for
 ==========  =========  =================================  =================================================

@@ -51,8 +51,16 @@ PACKAGES = [
 """The packages that have parts."""
 
 
-WRAPPERS = {"Corrupted", "DiskCache", "MappedClasses", "MemoryCache"}
-"""Datasets that no configuration names, because others put them around them."""
+WRAPPERS = {
+    "Corrupted",
+    "DiskCache",
+    "MappedClasses",
+    "MemoryCache",
+    "Photos",
+    "UnlabelledMixture",
+    "WithoutLabels",
+}
+"""Datasets that no configuration names, because others make them."""
 
 
 def concrete(base: Any) -> set[Any]:

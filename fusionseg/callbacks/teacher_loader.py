@@ -1,4 +1,4 @@
-"""Loads the model that another one is to learn from."""
+"""Readies the model that another one is to learn from."""
 
 import inspect
 import sys
@@ -11,6 +11,7 @@ from lightning.pytorch.callbacks import Callback
 
 from fusionseg.callbacks.training_files import TrainingFiles
 from fusionseg.config.errors import UsageError
+from fusionseg.data.datamodule import SegmentationDataModule
 from fusionseg.engine.teacher import Teacher, task_weights
 from fusionseg.module import FusionModule
 from fusionseg.runs import training_files
@@ -35,7 +36,19 @@ class TeacherLoader(Callback):
         if stage != "fit" or not isinstance(pl_module, FusionModule):
             return
         teacher = pl_module.distillation.teacher
+        data = getattr(trainer, "datamodule", None)
+        if teacher is None and getattr(data, "unlabelled", None) is not None:
+            raise UsageError(
+                "images without labels teach nothing without a teacher: set model.teacher.weight to 1",
+                "data.unlabelled",
+            )
         if teacher is None or pl_module.distillation.taught is not None:  # by an earlier fit, or by hand
+            return
+        if teacher.run is None:
+            show_own_colors(data)
+            pl_module.distillation.learn_from_mean()
+            if trainer.is_global_zero:
+                print("teacher: the running mean of the model's own weights", file=sys.stderr)
             return
         run = Path(teacher.run)
         if not run.exists():
@@ -51,9 +64,28 @@ class TeacherLoader(Callback):
         unknown = (
             "" if seen else f"which images {run} was trained on is not known: none of them counts as seen"
         )
-        for line in (unknown, other_images(found, getattr(trainer, "datamodule", None))):
+        for line in (unknown, other_images(found, data)):
             if line and trainer.is_global_zero:
                 print(line, file=sys.stderr)
+
+
+def show_own_colors(data: Any) -> None:
+    """Has training samples show each view in the image's own colors too, which a mean teacher sees.
+
+    Raises:
+        UsageError: If a view may show another place than its image, or the views are kept as features.
+    """
+    if not isinstance(data, SegmentationDataModule):
+        return
+    if data.features is not None:
+        raise UsageError("expected no features for a mean teacher, which sees other views", "data.features")
+    if moving := [type(change).__name__ for change in data.augmentation.changes if change.moves]:
+        raise UsageError(
+            f"expected changes that leave each pixel where it is, as a mean teacher sees the view without "
+            f"them, found {', '.join(moving)}",
+            "data.augmentation.changes",
+        )
+    data.weak_views = True
 
 
 def check_teacher(model: FusionModule, found: TrainedModel, teacher: Teacher) -> None:

@@ -55,6 +55,7 @@ from fusionseg.data.stanford_background import StanfordBackground
 from fusionseg.data.subset import Subset
 from fusionseg.data.synthetic import SyntheticScenes
 from fusionseg.data.torchvision_transform import TorchvisionTransform
+from fusionseg.data.unlabelled_mixture import Unlabelled, UnlabelledMixture
 from fusionseg.data.view_changes import ViewChange
 
 __all__ = [
@@ -90,5 +91,7 @@ __all__ = [
     "Subset",
     "SyntheticScenes",
     "TorchvisionTransform",
+    "Unlabelled",
+    "UnlabelledMixture",
     "ViewChange",
 ]

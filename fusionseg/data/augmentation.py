@@ -142,22 +142,42 @@ class Augmentation:
             rng: The only source of randomness.
             others: The other images, for changes that mix several.
         """
-        found = self.plain_view(pixels, crop_size, zoom, rng)
-        for change in self.changes:
-            found = change(found, rng, others)
-        return found
+        return self.two_views(pixels, crop_size, zoom, rng, others)[0]
 
-    def plain_view(
-        self, pixels: Pixels, crop_size: tuple[int, int], zoom: float, rng: np.random.Generator
-    ) -> Pixels:
-        """A random view of an image, before `changes`.
+    def two_views(
+        self,
+        pixels: Pixels,
+        crop_size: tuple[int, int],
+        zoom: float,
+        rng: np.random.Generator,
+        others: Others | None = None,
+    ) -> tuple[Pixels, Photo]:
+        """A random view of an image, as a call gives it, and the same crop in its own colors, unchanged.
 
         Args:
             pixels: The image and its labels.
             crop_size: Height and width of the view.
             zoom: Size of all images of the data set relative to their files, multiplied by the random zoom.
             rng: The only source of randomness.
+            others: The other images, for changes that mix several.
         """
+        weak = self._cropped(pixels, crop_size, zoom, rng)
+        found = weak._replace(image=self.color(weak.image, rng))
+        for change in self.changes:
+            found = change(found, rng, others)
+        return found, weak.image
+
+    def plain_view(
+        self, pixels: Pixels, crop_size: tuple[int, int], zoom: float, rng: np.random.Generator
+    ) -> Pixels:
+        """A random view of an image, before `changes`; arguments as of a call."""
+        view = self._cropped(pixels, crop_size, zoom, rng)
+        return view._replace(image=self.color(view.image, rng))
+
+    def _cropped(
+        self, pixels: Pixels, crop_size: tuple[int, int], zoom: float, rng: np.random.Generator
+    ) -> Pixels:
+        """A random crop of an image and its labels, in its own colors; arguments as of a call."""
         random_zoom = self._zoom(rng)
         angle = math.radians(rng.uniform(-self.rotation, self.rotation))
         mirror = -1.0 if rng.random() < self.flip else 1.0
@@ -170,7 +190,7 @@ class Augmentation:
                 break
             warp, semantic = self._crop(pixels.semantic, place, around, rng)
         return Pixels(
-            self.color(image_view(pixels.image, warp, crop_size), rng),
+            image_view(pixels.image, warp, crop_size),
             semantic,
             warped(pixels.region, warp, crop_size, cv2.INTER_NEAREST, (0,)),
             self._map_views(pixels.maps, warp, crop_size, random_zoom) if pixels.maps else pixels.maps,

@@ -171,6 +171,10 @@ class SegmentationDataset(ABC):
         """Which classes the image shows (C,), 1 or 0, by a label of the whole image; None without one."""
         return None
 
+    def has_labels(self, index: int) -> bool:
+        """Whether an image has labels, of any kind, so that its label maps are worth reading."""
+        return True
+
     def truth(self, index: int) -> Truth:
         """The labels that predictions are scored against, at the size of the label file."""
         labels = self.labels(index)

@@ -39,6 +39,11 @@ class CopyPaste(ViewChange):
             raise ValueError(f"expected a share in (0, 1], found {share}")
         self.share = share
 
+    @property
+    @override
+    def moves(self) -> bool:
+        return True
+
     @override
     def changed(self, view: Pixels, rng: np.random.Generator, others: Others | None) -> Pixels:
         if others is None:

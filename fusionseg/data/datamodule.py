@@ -29,8 +29,8 @@ from fusionseg.data.rounding import Repeats
 from fusionseg.data.samplers import EvaluationOrder, TrainOrder
 from fusionseg.data.samples import EvaluationSamples, TrainSamples, widened
 from fusionseg.data.sampling import Sampling, length_notices
-from fusionseg.data.subset import fraction_of
 from fusionseg.data.synthetic import SyntheticScenes
+from fusionseg.data.unlabelled_mixture import Unlabelled, training_images
 from fusionseg.sample import Classes, Sample
 
 
@@ -57,6 +57,7 @@ class SegmentationDataModule(LightningDataModule):
         features: Keeps a frozen encoder's features in `cache_dir`.
         fraction: Part of the training images to use; each is drawn by its own name, and a smaller one is a
             subset of a larger one of the same seed.
+        unlabelled: Images without labels to train on too: those that `fraction` leaves out, and photos.
         seed: What order, views and fraction depend on; by default `seed_everything`'s, or 0.
 
     Raises:
@@ -81,6 +82,7 @@ class SegmentationDataModule(LightningDataModule):
         cache_dir: str | None = None,
         features: FrozenFeatures | None = None,
         fraction: float = 1.0,
+        unlabelled: Unlabelled | None = None,
         seed: int | None = None,
     ) -> None:
         super().__init__()
@@ -102,7 +104,10 @@ class SegmentationDataModule(LightningDataModule):
         self.features = features
         self.computed: dict[Split, Features] = {"train": Features(), "val": Features()}
         self.fraction = fraction
+        self.unlabelled = unlabelled
         self.seed = int(os.environ.get("PL_GLOBAL_SEED", 0)) if seed is None else seed
+        self.weak_views = False
+        """Whether training samples have the crop in its own colors too."""
         self.datasets: dict[Split, SegmentationDataset] = {}
         self._cached: set[Split] = set()
         self._image_counts: Counts | None = None
@@ -191,6 +196,7 @@ class SegmentationDataModule(LightningDataModule):
         seen = (self.augmentation, self.crop_size, self.scale, seed, self.resize)
         samples = self.train_samples(self._split("train"), *seen)
         samples.variants = None if self.features is None else self.features.variants
+        samples.weak = self.weak_views
         return samples
 
     def map_classes(self, classes: Classes, names: Mapping[str, str | None]) -> None:
@@ -225,8 +231,8 @@ class SegmentationDataModule(LightningDataModule):
         """The dataset of a split, constructed once."""
         if split not in self.datasets:
             dataset = self.dataset(split)
-            if split == "train" and self.fraction < 1:
-                dataset = fraction_of(dataset, self.fraction, self.seed)
+            if split == "train":
+                dataset = training_images(dataset, self.fraction, self.seed, self.unlabelled)
             self.datasets[split] = dataset
         return self.datasets[split]
 

@@ -23,7 +23,7 @@ class LabelStatistics(NamedTuple):
         labelled: The number of labelled pixels of each kind: `semantic`, `region`, and the dataset's `kinds`.
         pixels: The number of all pixels.
         images: How many images were looked at.
-        total: How many images the split has.
+        total: How many images the split has, without those that have no labels.
     """
 
     class_pixels: npt.NDArray[np.int64]
@@ -44,10 +44,11 @@ def counted(
         enough: Whether the labels of the images so far tell enough; if it is never true, all are read.
     """
     rng = np.random.default_rng(seed)
-    order = rng.permutation(np.unique(dataset.order(rng, np.arange(len(dataset)))))
+    among = np.array([i for i in range(len(dataset)) if dataset.has_labels(i)], np.int64)
+    order = rng.permutation(np.unique(dataset.order(rng, among)))
     kinds = ("semantic", "region", *dataset.kinds)
     found = LabelStatistics(
-        np.zeros(len(dataset.classes), np.int64), dict.fromkeys(kinds, 0), 0, 0, len(dataset)
+        np.zeros(len(dataset.classes), np.int64), dict.fromkeys(kinds, 0), 0, 0, len(among)
     )
     read = unmendable()(dataset.labels)
     with ThreadPoolExecutor(2) as pool:

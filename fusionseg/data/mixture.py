@@ -143,6 +143,11 @@ class MixtureDataset(SegmentationDataset):
         return self._counted(part, part.dataset.labels(place))
 
     @override
+    def has_labels(self, index: int) -> bool:
+        part, place = self._at(index)
+        return part.dataset.has_labels(place)
+
+    @override
     def annotation(self, index: int, rng: np.random.Generator) -> npt.NDArray[np.uint16] | None:
         part, place = self._at(index)
         return part.dataset.annotation(place, rng) if part.regions else None

@@ -15,7 +15,11 @@ from fusionseg.data.base import DataError, Pixels, SegmentationDataset, channels
 from fusionseg.data.frozen_features import Features, variant
 from fusionseg.data.input_size import InputSize, Resize, nearest_labels, resized_image
 from fusionseg.data.samplers import Key
+from fusionseg.files.photos import Photo
 from fusionseg.sample import Classes, Sample, Truth
+
+IMAGES = ("image", "weak")
+"""The keys of a sample's images."""
 
 
 class TrainSamples(Dataset[Sample]):
@@ -49,6 +53,8 @@ class TrainSamples(Dataset[Sample]):
         """How many views an image has; a new one in each epoch where None."""
         self.features = Features()
         """Those of the views, by their variants."""
+        self.weak = False
+        """Whether a sample has the crop in its own colors too, as `weak`."""
         if augmentation.depth_by_zoom and dataset.depth_limit is not None:
             raise DataError(
                 "expected depth_by_zoom: false for images with a channel of depth, since a zoom changes that "
@@ -87,9 +93,11 @@ class TrainSamples(Dataset[Sample]):
             epoch, occurrence = variant(epoch, sum(occurrence), self.variants), []
         # The last number keeps this random stream apart from that of the order, which shares (seed, epoch).
         rng = np.random.default_rng((self.seed, epoch, index, 1 + sum(occurrence)))
-        pixels = self.augmentation(self._read(index, rng), self.crop_size, self.scale, rng, self)
+        own = self._read(index, rng)
+        pixels, weak = self.augmentation.two_views(own, self.crop_size, self.scale, rng, self)
+        further = {"weak": _image(weak)} if self.weak else {}
         named = {"name": self.dataset.name(index)} | self.features.of(index, epoch)
-        return _tensors(pixels) | _image_label(self.dataset, index) | named
+        return _tensors(pixels) | _image_label(self.dataset, index) | named | further
 
     def _read(self, index: int, rng: np.random.Generator) -> Pixels:
         """An image with the regions of one of its annotators, at the size it has without a zoom."""
@@ -189,15 +197,21 @@ def collated(samples: Sequence[Sample]) -> Sample:
                 "has no labels of a kind, let the dataset give a map of zeros"
             )
     batch: Sample = {key: [sample[key] for sample in samples] for key in first}
-    if len({image.dtype for image in batch["image"]}) > 1:
-        batch["image"] = [unit_floats(image) for image in batch["image"]]
-    batch["image"] = torch.stack([image.permute(1, 2, 0) for image in batch["image"]]).permute(0, 3, 1, 2)
     for key, value in first.items():
-        if key != "image" and isinstance(value, Tensor):
+        if key in IMAGES:
+            batch[key] = _stacked(batch[key])
+        elif isinstance(value, Tensor):
             batch[key] = torch.stack(batch[key])
     if "index" in batch:
         batch["index"] = torch.tensor(batch["index"])
     return batch
+
+
+def _stacked(images: Sequence[Tensor]) -> Tensor:
+    """Images as a channels-last batch, as floats in [0, 1] where their types differ."""
+    if len({image.dtype for image in images}) > 1:
+        images = [unit_floats(image) for image in images]
+    return torch.stack([image.permute(1, 2, 0) for image in images]).permute(0, 3, 1, 2)
 
 
 def widened(batch: Sample) -> Sample:
@@ -227,13 +241,16 @@ def _image_label(dataset: SegmentationDataset, index: int) -> Sample:
 
 def _tensors(pixels: Pixels) -> Sample:
     """The tensors of a sample: image, class ids as uint8, region ids as int32, further maps as float32."""
-    # A copy where the pixels belong to a cache that cannot be written to, which torch does not know.
-    image, semantic = (np.require(plane, requirements=["C", "W"]) for plane in pixels[:2])
     sample: Sample = {
-        "image": torch.from_numpy(image).permute(2, 0, 1),
-        "semantic": torch.from_numpy(semantic),
+        "image": _image(pixels.image),
+        "semantic": torch.from_numpy(np.require(pixels.semantic, requirements=["C", "W"])),
         "region": torch.from_numpy(pixels.region.astype(np.int32)),
     }
     for kind, plane in channels_first(pixels.maps).items():
         sample[kind] = torch.from_numpy(np.require(plane, np.float32, ["C", "W"]))
     return sample
+
+
+def _image(image: Photo) -> Tensor:
+    """The tensor (C, H, W) of an image (H, W, C); a copy where it is of a cache that cannot be written to."""
+    return torch.from_numpy(np.require(image, requirements=["C", "W"])).permute(2, 0, 1)

@@ -42,39 +42,53 @@ class Subset(SegmentationDataset):
 
     @override
     def name(self, index: int) -> str:
-        return self.dataset.name(self.indices[index])
+        dataset, place = self._at(index)
+        return dataset.name(place)
 
     @override
     def photo(self, index: int) -> ReadablePath | None:
-        return self.dataset.photo(self.indices[index])
+        dataset, place = self._at(index)
+        return dataset.photo(place)
 
     @override
     def image_size(self, index: int) -> tuple[int, int]:
-        return self.dataset.image_size(self.indices[index])
+        dataset, place = self._at(index)
+        return dataset.image_size(place)
 
     @override
     def group(self, index: int) -> str | None:
-        return self.dataset.group(self.indices[index])
+        dataset, place = self._at(index)
+        return dataset.group(place)
 
     @override
     def read(self, index: int) -> Pixels:
-        return self.dataset.read(self.indices[index])
+        dataset, place = self._at(index)
+        return dataset.read(place)
 
     @override
     def labels(self, index: int) -> Labels:
-        return self.dataset.labels(self.indices[index])
+        dataset, place = self._at(index)
+        return dataset.labels(place)
 
     @override
     def shown(self, index: int) -> npt.NDArray[np.float32] | None:
-        return self.dataset.shown(self.indices[index])
+        dataset, place = self._at(index)
+        return dataset.shown(place)
+
+    @override
+    def has_labels(self, index: int) -> bool:
+        dataset, place = self._at(index)
+        return dataset.has_labels(place)
 
     @override
     def truth(self, index: int) -> Truth:
-        return self.dataset.truth(self.indices[index])
+        dataset, place = self._at(index)
+        return dataset.truth(place)
 
     @override
     def annotation(self, index: int, rng: np.random.Generator) -> npt.NDArray[np.uint16] | None:
-        return self.dataset.annotation(self.indices[index], rng)
+        dataset, place = self._at(index)
+        return dataset.annotation(place, rng)
 
     @override
     def order(
@@ -88,6 +102,10 @@ class Subset(SegmentationDataset):
     @override
     def sources(self) -> list[object]:
         return [type(self.dataset), self.indices, *self.dataset.sources()]
+
+    def _at(self, index: int) -> tuple[SegmentationDataset, int]:
+        """The dataset that an image belongs to, and its index there."""
+        return self.dataset, self.indices[index]
 
 
 def fraction_of(dataset: SegmentationDataset, fraction: float, seed: int) -> Subset:

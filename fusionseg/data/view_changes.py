@@ -61,3 +61,8 @@ class ViewChange(ABC):
     def families(self) -> tuple[str, ...]:
         """The families of `fusionseg.corruptions` that it shows."""
         return ()
+
+    @property
+    def moves(self) -> bool:
+        """Whether a pixel of a changed view may show another place than before."""
+        return "geometric" in self.families

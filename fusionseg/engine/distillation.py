@@ -13,6 +13,7 @@ from torch.utils.hooks import RemovableHandle
 
 from fusionseg.config.errors import UsageError
 from fusionseg.engine.distributed import reduced, world_size
+from fusionseg.engine.mean_teacher import MeanTeacher
 from fusionseg.engine.teacher import Teacher, check_channels, task_weights
 from fusionseg.losses.enlarging import scaled
 from fusionseg.networks import Network
@@ -42,11 +43,15 @@ class Distillation:
         self.teacher = teacher
         self.taught: Network | None = None
         """The teacher's network."""
+        self.mean: MeanTeacher | None = None
+        """What moves it, if it is the mean of the student."""
         self.weights: dict[str, float] = {}
         """The weight of the distance of outputs, by task."""
         self.adapter: Adapter | None = None
         """Between the shared maps, a part of the network; None where they are not compared."""
         self.digest = ""
+        self._rise = 1.0
+        """The factor of all weights."""
         self._shared: dict[str, Tensor] = {}
         """The shared map of the last forward pass of the student and of the teacher."""
 
@@ -69,7 +74,7 @@ class Distillation:
         self.weights = task_weights(
             self.teacher, dict(self.network.heads.items()), dict(taught.heads.items())
         )
-        check_channels(self.network, taught, self.teacher.run)
+        check_channels(self.network, taught, self.teacher.name)
         self.taught = taught.requires_grad_(False).eval()
         self.digest = digest
         if self.compares_maps:
@@ -79,6 +84,16 @@ class Distillation:
                 self.adapter = Adapter(channels, self._channels(taught, "teacher"))
             self.network.adapter = self.adapter
 
+    def learn_from_mean(self) -> None:
+        """Takes the running mean of the network as teacher, before it is known where the training runs.
+
+        Raises:
+            UsageError: If outputs cannot be compared.
+        """
+        assert self.teacher is not None
+        self.mean = MeanTeacher(self.network, self.teacher.decay)
+        self.learn_from(self.mean.network)
+
     def __deepcopy__(self, memo: dict[int, Any]) -> "Distillation":
         """A copy for a copy of the network; the teacher, which nothing changes, is the same."""
         made = object.__new__(type(self))
@@ -87,22 +102,39 @@ class Distillation:
         vars(made).update(copy.deepcopy(vars(self), memo))
         return made
 
-    def begin(self, device: torch.device, precision: str) -> None:
+    def begin(self, device: torch.device, precision: str, goes_on: bool, step: int) -> None:
         """Brings the teacher to where the training runs.
 
+        Args:
+            device: The device of the training.
+            precision: Lightning's name of its precision.
+            goes_on: Whether the training does, from what `resume` was given.
+            step: The steps so far.
+
         Raises:
-            UsageError: If it was not loaded.
+            UsageError: If it was not loaded, or a mean cannot follow in this precision.
         """
         if self.teacher is None:
             return
         if self.taught is None:
             raise UsageError(
-                f"{self.teacher.run} was not loaded: train with fusionseg.Trainer, or hand a network to "
+                f"{self.teacher.name} was not loaded: train with fusionseg.Trainer, or hand a network to "
                 "distillation.learn_from",
                 "model.teacher",
             )
         self.taught.to(device, next(self.network.parameters()).dtype)
         self.taught.arrange(device.type, precision)
+        if self.mean is not None:
+            self.mean.begin(self.network)
+            if not goes_on:
+                self.mean.start(step)
+
+    def advance(self, step: int) -> None:
+        """Tells how many steps were made, before the forward pass of the next one."""
+        if self.teacher is not None:
+            self._rise = self.teacher.rise(step)
+        if self.mean is not None:
+            self.mean.follow(step)
 
     def outputs(self, image: Tensor) -> Outputs:
         """The teacher's final outputs for a batch of images; empty without a teacher.
@@ -128,7 +160,7 @@ class Distillation:
             return []
         head: Any = self.network.heads[task]
         found = [head.distillation(r[task], taught[task], self.teacher.temperature) for r in refinements]
-        return [(sums * weight, counts) for sums, counts in found]
+        return [(sums * (weight * self._rise), counts) for sums, counts in found]
 
     def distance(self) -> Tensor | None:
         """The weighted distance of the shared maps of the last step, a scalar; None if none are compared.
@@ -140,8 +172,10 @@ class Distillation:
         adapted = self.adapter(self._shared.pop("student"))
         theirs = self._shared.pop("teacher")
         wide = torch.promote_types(adapted.dtype, torch.float32)
-        return self.teacher.features * F.mse_loss(
-            adapted.to(wide), scaled(theirs.to(wide), adapted.shape[-2:])
+        return (
+            self._rise
+            * self.teacher.features
+            * F.mse_loss(adapted.to(wide), scaled(theirs.to(wide), adapted.shape[-2:]))
         )
 
     def over_ranks(self, penalty: Tensor) -> Tensor:
@@ -153,7 +187,8 @@ class Distillation:
     def state(self) -> dict[str, Any]:
         """What a training that goes on needs: which teacher it was, and the adapter."""
         adapter = dict(self.adapter.named_parameters()) if self.adapter is not None else {}
-        return {"digest": self.digest, "adapter": {name: p.detach() for name, p in adapter.items()}}
+        state = {"digest": self.digest, "adapter": {name: p.detach() for name, p in adapter.items()}}
+        return state if self.mean is None else {**state, "mean": self.mean.state()}
 
     @torch.no_grad()
     def resume(self, saved: Mapping[str, Any]) -> None:
@@ -166,10 +201,12 @@ class Distillation:
             return
         if saved.get("digest") != self.digest:
             raise UsageError(
-                f"the best checkpoint of {self.teacher.run} is another than the run began with: a run goes "
+                f"the best checkpoint of {self.teacher.name} is another than the run began with: a run goes "
                 "on as it began",
                 "model.teacher.run",
             )
+        if self.mean is not None:
+            self.mean.resume(saved["mean"])
         if self.adapter is not None:
             for name, parameter in self.adapter.named_parameters():
                 parameter.copy_(saved["adapter"][name])

@@ -172,7 +172,7 @@ class Objective:
         terms = self.terms(refinements, batch)
         if self.distillation.taught is None:
             return terms
-        taught = self.distillation.outputs(batch["image"])
+        taught = self.distillation.outputs(batch["weak" if "weak" in batch else "image"])
         found = []
         for task, own in zip(self.tasks, terms, strict=True):
             sums, weights = zip(own, *self.distillation.terms(task, refinements, taught), strict=True)

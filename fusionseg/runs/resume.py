@@ -16,12 +16,12 @@ from fusionseg.runs.folder import RunFolder
 FREE = re.compile(
     r"trainer\.(max_|min_|limit_|save_every|devices|num_nodes|accelerator|strategy|logger|enable_progress_bar)"
     r"|data\.(workers|cache|cache_dir)$"
-    r"|data\.(.+\.)?(root|table|images)$"
+    r"|data\.(.+\.)?(root|table|images|photos)$"
     r"|model\.teacher\.run$"
 )
 """The settings that may change: limits, devices, loggers, where data and teacher are, and who reads them."""
 
-LATER = re.compile(r"data\.(resize|sampling|features)\b|model\.(regularizer|teacher)\b")
+LATER = re.compile(r"data\.(resize|sampling|features|unlabelled)\b|model\.(regularizer|teacher)\b")
 """Settings that older runs do not name, for which they were null."""
 
 ADDED = {"model.layer_decay": 1.0, "model.batch_norm": "train"}

@@ -11,6 +11,7 @@ from fusionseg.data import Sampling, SegmentationDataset, ViewChange
 from fusionseg.data.base import UNVERIFIED
 from fusionseg.data.cache import DiskCache, MemoryCache, _Cached
 from fusionseg.data.mapped_classes import MappedClasses
+from fusionseg.data.unlabelled_images import Photos, WithoutLabels
 
 
 def test_every_dataset_sampling_and_change_of_views_is_exported() -> None:
@@ -19,8 +20,8 @@ def test_every_dataset_sampling_and_change_of_views_is_exported() -> None:
         for _, member in inspect.getmembers(importlib.import_module(module.name), inspect.isclass):
             if issubclass(member, SegmentationDataset | Sampling | ViewChange):
                 parts.add(member)
-    parts -= {_Cached, MemoryCache, DiskCache, MappedClasses}
-    assert {part.__name__ for part in parts} | {"Augmentation", "FrozenFeatures"} == set(
+    parts -= {_Cached, MemoryCache, DiskCache, MappedClasses, Photos, WithoutLabels}
+    assert {part.__name__ for part in parts} | {"Augmentation", "FrozenFeatures", "Unlabelled"} == set(
         fusionseg.data.__all__
     )
     assert all(getattr(fusionseg.data, part.__name__) is part for part in parts)
@@ -32,7 +33,13 @@ def test_the_documentation_lists_every_dataset_and_marks_those_that_are_unverifi
     rows = dict(re.findall(r"^\| `(\w+)` \|(.*)", table, re.MULTILINE))
     kinds = {name: getattr(fusionseg.data, name) for name in fusionseg.data.__all__}
     parts = {name: kind for name, kind in kinds.items() if issubclass(kind, SegmentationDataset)}
-    assert rows.keys() == parts.keys() - {"SegmentationDataset", "FileDataset", "ImageClasses", "Subset"}
+    assert rows.keys() == parts.keys() - {
+        "SegmentationDataset",
+        "FileDataset",
+        "ImageClasses",
+        "Subset",
+        "UnlabelledMixture",
+    }
     for name, row in rows.items():
         assert ("| *unverified on the download* |" in row) == (parts[name].verified == UNVERIFIED), name
 

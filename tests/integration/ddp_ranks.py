@@ -10,6 +10,7 @@ and how it is trained:
 - `l1`: with the sum of absolute values, whose gradient jumps where a weight is 0;
 - `start`: with the distance to the start of the encoder, which counts as pretrained;
 - `taught`: by a teacher, for outputs and shared maps;
+- `mean`: by the running mean of its own weights;
 - `decayed`: with learning rates that fall from stage to stage of the encoder;
 - `anew`: with batch statistics that are re-estimated.
 
@@ -162,6 +163,8 @@ def model(case: str) -> Weighed:
         mark_pretrained(made.network.encoder, (name for name, _ in made.network.encoder.named_parameters()))
     if "taught" in way.split():
         made.distillation.learn_from(student(case).network, "known")
+    if "mean" in way.split():
+        made.distillation.learn_from_mean()
     return made
 
 
@@ -185,7 +188,7 @@ def student(case: str) -> Weighed:
         freeze_encoder_epochs=int("held" in way),
         l1=1e-5 if "l1" in way else 0.0,
         regularizer=partial(L2SP, alpha=1.0) if "start" in way else None,
-        teacher=Teacher("nowhere", features=0.5) if "taught" in way else None,
+        teacher=teacher(way),
         layer_decay=0.5 if "decayed" in way else 1.0,
         batch_norm="reestimated" if "anew" in way else "train",
         network=next((getattr(networks, word) for word in way if hasattr(networks, word)), HardSharing)
@@ -193,6 +196,12 @@ def student(case: str) -> Weighed:
         else partial(HardSharing, shared_decoder=False),
         balancer=next((balancer(word) for word in way if ":" in word), Sum),
     )
+
+
+def teacher(way: Sequence[str]) -> Teacher | None:
+    if "mean" in way:
+        return Teacher(decay=0.5, ramp_up=3, features=0.5)
+    return Teacher("nowhere", features=0.5) if "taught" in way else None
 
 
 def balancer(word: str) -> Any:
@@ -211,6 +220,7 @@ def datamodule(case: str) -> SegmentationDataModule:
         data: SegmentationDataModule = ClassificationDataModule(scenes, resize=None, mixup=0.4, **options)
     else:
         data = SegmentationDataModule(scenes, **options)
+    data.weak_views = "mean" in case.split()
     data.datasets["val"] = Uneven("val", VAL, (50, 70))
     return data
 

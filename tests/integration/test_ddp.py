@@ -35,6 +35,7 @@ CASES = (
     f"{SMALL} Unet {TWO} start decayed taught",
     f"{SMALL} Unet {TWO} start taught CAGrad:parameters",
     "tu-test_resnet Unet semantic+boundary synced double anew",
+    "tu-test_resnet Unet semantic+boundary synced double mean",
     f"{SMALL} FPN center fixed",
     f"{VIT} FPN semantic+boundary fixed double decayed held",
     f"{SMALL} FPN boxes fixed double",
