@@ -24,7 +24,12 @@ FREE = re.compile(
 LATER = re.compile(r"data\.(resize|sampling|features|unlabelled)\b|model\.(regularizer|teacher)\b")
 """Settings that older runs do not name, for which they were null."""
 
-ADDED = {"model.layer_decay": 1.0, "model.batch_norm": "train"}
+ADDED = {
+    "model.layer_decay": 1.0,
+    "model.batch_norm": "train",
+    "model.teacher.ramp_up": 0,
+    "model.teacher.decay": 0.99,
+}
 """Settings that older runs do not name, and what they were for them."""
 
 

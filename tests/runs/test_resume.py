@@ -624,9 +624,11 @@ def test_a_teacher_may_lie_elsewhere(tmp_path: Path) -> None:
         return yaml.safe_dump({"model": {"init_args": {"teacher": {"weight": 1.0, **teacher}}}})
 
     (tmp_path / "config.yaml").write_text(text(run="/a"))
-    check_same(SimpleNamespace(resume=tmp_path), text(run="/b"))
+    check_same(SimpleNamespace(resume=tmp_path), text(run="/b", decay=0.99, ramp_up=0))  # an older run
     with pytest.raises(UsageError, match=r"model.teacher.weight: .* goes on as it began"):
         check_same(SimpleNamespace(resume=tmp_path), text(run="/b", weight=2.0))
+    with pytest.raises(UsageError, match=r"model.teacher.ramp_up: .* goes on as it began"):
+        check_same(SimpleNamespace(resume=tmp_path), text(run="/b", ramp_up=5))
 
 
 def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
