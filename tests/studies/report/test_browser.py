@@ -2,18 +2,32 @@
 
 import functools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from fusionseg.commands import report
+from fusionseg.pages.page import page
+from fusionseg.sample import Picture
+from fusionseg.studies.report.analysis import analysis
+from fusionseg.studies.report.build import sections
+from fusionseg.studies.report.differing_images import differing_images
 from fusionseg.studies.report.numbers import DASH
+from fusionseg.studies.report.question import question
+from fusionseg.studies.results import RunResult, collect
 
 pytestmark = pytest.mark.browser
 
 Opened = Callable[..., Any]
+
+
+def painted(run: RunResult, split: str, names: Sequence[str]) -> dict[str, dict[str, Picture]]:
+    """Two gray pictures of each image, of the size of CamVid's."""
+    gray = np.full((360, 480, 3), 30 * run.seed, np.uint8)
+    return {name: {"image": gray, "semantic truth": gray, "semantic prediction": gray} for name in names}
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +55,16 @@ def one(pages: Callable[[str], Path]) -> Path:
     return pages("heads")
 
 
+@pytest.fixture
+def pictured(heads: Path, tmp_path: Path) -> Path:
+    """A page with the same images by several variants."""
+    numbers = analysis(question(collect([heads])), resamples=20)
+    found = differing_images(numbers, 2, painted)
+    path = tmp_path / "pictured.html"
+    path.write_text(page("pictures", [], "", sections(numbers, found)))
+    return path
+
+
 def test_charts_are_drawn_and_the_console_is_silent(written: Path, opened: Opened) -> None:
     found = opened(
         written,
@@ -51,6 +75,40 @@ def test_charts_are_drawn_and_the_console_is_silent(written: Path, opened: Opene
     )
     assert len(found) == written.read_text().count('class="plot"') >= 6
     assert all(marks > 8 and height > 60 for marks, height in found)
+
+
+def test_the_pointer_on_a_point_is_told_its_values(one: Path, opened: Opened) -> None:
+    told = opened(
+        one,
+        """const marks = [...document.querySelectorAll(".plot svg .mark-symbol path")];
+           const texts = [];
+           for (const mark of marks.slice(0, 40)) {
+             const { left, top, width, height } = mark.getBoundingClientRect();
+             const at = { bubbles: true, clientX: left + width / 2, clientY: top + height / 2 };
+             for (const kind of ["pointerover", "pointermove"]) mark.dispatchEvent(new PointerEvent(kind, at));
+             await wait();
+             const tip = document.querySelector("#vg-tooltip-element.visible");
+             if (tip) texts.push(tip.innerText);
+           }
+           return texts;""",
+    )
+    assert told
+    assert any("boundary" in text for text in told)
+
+
+def test_pictures_are_there_and_a_click_enlarges_them(pictured: Path, opened: Opened) -> None:
+    sizes, before, after, again = opened(
+        pictured,
+        """const all = [...document.querySelectorAll(".picture img")];
+           await Promise.all(all.map(image => image.decode()));
+           const width = () => all[0].getBoundingClientRect().width;
+           const sizes = all.map(image => [image.naturalWidth, image.naturalHeight]);
+           const before = width(); all[0].click(); const after = width(); all[0].click();
+           return [sizes, before, after, width()];""",
+    )
+    assert len(sizes) == pictured.read_text().count('<div class="picture">') >= 6
+    assert {round(3 * width / height, 1) for width, height in sizes} == {4.0}
+    assert before == again < after
 
 
 def test_a_click_on_a_heading_sorts_and_a_second_one_turns_around(one: Path, opened: Opened) -> None:
