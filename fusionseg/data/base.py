@@ -216,6 +216,11 @@ class SegmentationDataset(ABC):
         )
 
 
+def labelled_images(dataset: SegmentationDataset) -> npt.NDArray[np.int64]:
+    """The indices of the images of a dataset that have labels."""
+    return np.array([i for i in range(len(dataset)) if dataset.has_labels(i)], np.int64)
+
+
 def channels_first(maps: Mapping[str, LabelMap]) -> dict[str, LabelMap]:
     """The maps (H, W) or (H, W, C) of `Pixels` as (H, W) or (C, H, W), as samples and truths hold them."""
     return {kind: plane if plane.ndim == 2 else np.moveaxis(plane, 2, 0) for kind, plane in maps.items()}

@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, Dataset
 from typing_extensions import override
 
 from fusionseg.config.errors import unmendable
-from fusionseg.data.base import DataError, SegmentationDataset, class_pixels
+from fusionseg.data.base import DataError, SegmentationDataset, class_pixels, labelled_images
 from fusionseg.data.cache import content_key
 from fusionseg.data.rounding import Repeats
 from fusionseg.data.samples import quiet_worker
@@ -45,7 +45,9 @@ def class_counts(
         repeats: How often each image is seen in an epoch, on average (N,).
         known: The counts of all images (N, C), where they are known.
     """
-    order = dataset.order(np.random.default_rng(seed), np.arange(len(dataset)), repeats)
+    among = labelled_images(dataset)
+    often = None if repeats is None else repeats[among]
+    order = dataset.order(np.random.default_rng(seed), among, often)
     seen, times = np.unique(order, return_counts=True)
     of_images = image_counts(dataset, seen, workers, folder) if known is None else known[seen]
     counts: Counts = times @ of_images
@@ -100,8 +102,11 @@ class _ClassPixels(Dataset[Tensor]):
 
     @override
     def __getitem__(self, position: int) -> Tensor:
+        index = int(self.images[position])
+        if not self.dataset.has_labels(index):
+            return torch.zeros(len(self.dataset.classes), dtype=torch.int64)
         with unmendable():
-            semantic = self.dataset.labels(int(self.images[position])).semantic
+            semantic = self.dataset.labels(index).semantic
         return torch.from_numpy(class_pixels(semantic, len(self.dataset.classes)))
 
 

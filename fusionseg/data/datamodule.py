@@ -28,7 +28,7 @@ from fusionseg.data.ranks import cached_in_turn, is_on_gpu, on_first_rank, rank_
 from fusionseg.data.rounding import Repeats
 from fusionseg.data.samplers import EvaluationOrder, TrainOrder
 from fusionseg.data.samples import EvaluationSamples, TrainSamples, widened
-from fusionseg.data.sampling import Sampling, length_notices
+from fusionseg.data.sampling import Sampling, length_notices, repeats_of
 from fusionseg.data.synthetic import SyntheticScenes
 from fusionseg.data.unlabelled_mixture import Unlabelled, training_images
 from fusionseg.sample import Classes, Sample
@@ -217,7 +217,7 @@ class SegmentationDataModule(LightningDataModule):
         """How often each training image is seen in an epoch, on average (N,); None where once."""
         if self.sampling is None or self._image_counts is None:
             return None
-        return self.sampling.repeats(self._image_counts)
+        return repeats_of(self.sampling, self._split("train"), self._image_counts)
 
     def label_statistics(self, enough: Callable[[LabelStatistics], bool]) -> LabelStatistics:
         """What the labels of training images hold, as `counted` looks at them until they are enough."""

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fusionseg.config.errors import unmendable
-from fusionseg.data.base import Labels, SegmentationDataset, class_pixels
+from fusionseg.data.base import Labels, SegmentationDataset, class_pixels, labelled_images
 from fusionseg.sample import VOID
 
 WINDOW = 32
@@ -44,7 +44,7 @@ def counted(
         enough: Whether the labels of the images so far tell enough; if it is never true, all are read.
     """
     rng = np.random.default_rng(seed)
-    among = np.array([i for i in range(len(dataset)) if dataset.has_labels(i)], np.int64)
+    among = labelled_images(dataset)
     order = rng.permutation(np.unique(dataset.order(rng, among)))
     kinds = ("semantic", "region", *dataset.kinds)
     found = LabelStatistics(

@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 import numpy as np
 import numpy.typing as npt
 
-from fusionseg.data.base import SegmentationDataset
+from fusionseg.data.base import SegmentationDataset, labelled_images
 from fusionseg.data.rounding import Repeats
 
 Frequencies = npt.NDArray[np.float64]
@@ -25,6 +25,22 @@ class Sampling(ABC):
         Args:
             counts: The number of pixels of each class in each image (N, C).
         """
+
+
+def repeats_of(sampling: Sampling, dataset: SegmentationDataset, counts: npt.NDArray[np.int64]) -> Repeats:
+    """How often each image of a dataset is wanted in an epoch (N,); images without labels count for nothing.
+
+    Those are wanted once, as the dataset's `order` decides how often they come.
+
+    Args:
+        sampling: What decides of those with labels.
+        dataset: The training split.
+        counts: The number of pixels of each class in each image (N, C).
+    """
+    labelled = labelled_images(dataset)
+    repeats = np.ones(len(counts))
+    repeats[labelled] = sampling.repeats(counts[labelled])
+    return repeats
 
 
 def inverse_frequencies(counts: npt.NDArray[np.int64]) -> Frequencies:

@@ -15,6 +15,7 @@ from fusionseg.data.cache import Cache
 from fusionseg.data.datamodule import SegmentationDataModule
 from fusionseg.data.mixture import MixtureDataset
 from fusionseg.data.sampling import Sampling
+from fusionseg.data.unlabelled_mixture import Unlabelled
 from fusionseg.sample import Classes
 
 SHOWN = [{0}, {0, 1}, {0}, {0, 2}, {0, 1}, {0}, {0, 1, 3}, {0}, set(), {0}, {0}, {0, 1}]
@@ -305,3 +306,31 @@ def test_what_fails_on_the_first_rank_fails_on_all(monkeypatch: pytest.MonkeyPat
 def test_every_sampling_is_in_this_file() -> None:
     made = {sampling.func if isinstance(sampling, partial) else sampling for sampling in SAMPLINGS}
     assert made == set(Sampling.__subclasses__())
+
+
+@pytest.mark.parametrize("sampling", [BalancedSampling, partial(RepeatFactorSampling, threshold=0.5)])
+def test_images_without_labels_do_not_change_how_often_others_come(
+    sampling: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def drawn(unlabelled: Unlabelled | None) -> tuple[Counter[str], str, int]:
+        Known.counted = 0
+        data = SegmentationDataModule(
+            partial(Known, copies=3),
+            batch_size=2,
+            crop_size=(32, 32),
+            workers=0,
+            sampling=sampling,
+            fraction=0.4,
+            unlabelled=unlabelled,
+            cache_dir=str(tmp_path / str(unlabelled)),
+            seed=1,
+        )
+        loader: Any = data.train_dataloader()
+        order = loader.sampler.order(np.random.default_rng(0)).tolist()
+        dataset = data._split("train")
+        names = Counter(dataset.name(index) for index in order if dataset.has_labels(index))
+        return names, capsys.readouterr().err.partition(", as ")[2], Known.counted
+
+    plain, mixed = drawn(None), drawn(Unlabelled(share=0.6))
+    assert max(plain[0].values()) > 1
+    assert mixed == plain

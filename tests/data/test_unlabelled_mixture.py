@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from fusionseg.data.base import DataError
+from fusionseg.data.class_counts import class_counts
 from fusionseg.data.datamodule import SegmentationDataModule
 from fusionseg.data.label_statistics import counted
 from fusionseg.data.samplers import TrainOrder
@@ -113,3 +114,12 @@ def test_a_weak_view_is_the_same_crop_in_its_own_colors() -> None:
     same = data.views()[(3, 1, 0)]
     assert (same["weak"] == same["image"]).all()
     assert (same["weak"] == both["weak"]).all()
+
+
+def test_counts_of_classes_are_found_again_whatever_images_without_labels_an_epoch_has(
+    tmp_path: Path,
+) -> None:
+    found = training_images(SCENES, 0.3, 1, Unlabelled(share=0.2))
+    for seed in range(3):
+        class_counts(found, seed, folder=tmp_path)
+    assert len(list(tmp_path.iterdir())) == 1
