@@ -11,6 +11,7 @@ from lightning.pytorch.callbacks import Callback
 
 from fusionseg.callbacks.training_files import TrainingFiles
 from fusionseg.config.errors import UsageError
+from fusionseg.data.augmentation import Augmentation
 from fusionseg.data.datamodule import SegmentationDataModule
 from fusionseg.engine.teacher import Teacher, task_weights
 from fusionseg.module import FusionModule
@@ -35,18 +36,22 @@ class TeacherLoader(Callback):
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         if stage != "fit" or not isinstance(pl_module, FusionModule):
             return
-        teacher = pl_module.distillation.teacher
+        distillation = pl_module.distillation
+        teacher = distillation.teacher
         data = getattr(trainer, "datamodule", None)
         if teacher is None and getattr(data, "unlabelled", None) is not None:
             raise UsageError(
                 "images without labels teach nothing without a teacher: set model.teacher.weight to 1",
                 "data.unlabelled",
             )
-        if teacher is None or pl_module.distillation.taught is not None:  # by an earlier fit, or by hand
+        known = distillation.taught is not None  # by an earlier fit, or by hand
+        averages = distillation.mean is not None if known else teacher is not None and teacher.run is None
+        if isinstance(data, SegmentationDataModule):
+            show_own_colors(data, averages)
+        if teacher is None or known:
             return
         if teacher.run is None:
-            show_own_colors(data)
-            pl_module.distillation.learn_from_mean()
+            distillation.learn_from_mean()
             if trainer.is_global_zero:
                 print("teacher: the running mean of the model's own weights", file=sys.stderr)
             return
@@ -57,7 +62,7 @@ class TeacherLoader(Callback):
             )
         found = trained_model(run, untuned=True, trust=self.trust)
         check_teacher(pl_module, found, teacher)
-        pl_module.distillation.learn_from(found.model.network, found.digest)
+        distillation.learn_from(found.model.network, found.digest)
         seen = training_files.of_model(run)
         if self.files is not None:
             self.files.inherited |= seen
@@ -69,13 +74,18 @@ class TeacherLoader(Callback):
                 print(line, file=sys.stderr)
 
 
-def show_own_colors(data: Any) -> None:
-    """Has training samples show each view in the image's own colors too, which a mean teacher sees.
+def show_own_colors(data: SegmentationDataModule, wanted: bool) -> None:
+    """Has training samples show each view in the image's own colors too, which a mean teacher sees, or not.
+
+    Args:
+        data: The data, of which an earlier training may have had another teacher.
+        wanted: Whether there is a mean teacher.
 
     Raises:
         UsageError: If a view may show another place than its image, or the views are kept as features.
     """
-    if not isinstance(data, SegmentationDataModule):
+    data.weak_views = wanted
+    if not wanted:
         return
     if data.features is not None:
         raise UsageError("expected no features for a mean teacher, which sees other views", "data.features")
@@ -85,7 +95,13 @@ def show_own_colors(data: Any) -> None:
             f"them, found {', '.join(moving)}",
             "data.augmentation.changes",
         )
-    data.weak_views = True
+    kind = type(data.augmentation)
+    if kind.__call__ is not Augmentation.__call__ and kind.two_views is Augmentation.two_views:
+        raise UsageError(
+            f"expected an augmentation whose calls go through two_views, as a mean teacher sees both views, "
+            f"found {kind.__name__} with a __call__ of its own: override two_views instead",
+            "data.augmentation",
+        )
 
 
 def check_teacher(model: FusionModule, found: TrainedModel, teacher: Teacher) -> None:

@@ -8,7 +8,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from fusionseg.data.samplers import Key
-from fusionseg.data.samples import EvaluationSamples, TrainSamples, unit_floats
+from fusionseg.data.samples import IMAGES, EvaluationSamples, TrainSamples, unit_floats
 from fusionseg.sample import Sample
 
 MIXING = 1
@@ -44,7 +44,8 @@ class ClassTrainSamples(TrainSamples):
         rng = np.random.default_rng((self.seed, epoch, index, 1 + sum(occurrence), MIXING))
         share = float(rng.beta(self.mixup, self.mixup))
         other = self._plain((epoch, int(rng.integers(len(self)))))
-        return sample | {name: mixed(sample[name], other[name], share) for name in ("image", "scene")}
+        blended = [name for name in (*IMAGES, "scene") if name in sample]
+        return sample | {name: mixed(sample[name], other[name], share) for name in blended}
 
     def _plain(self, key: Key | tuple[int, int] | int) -> Sample:
         """A view that is not mixed."""
@@ -71,7 +72,7 @@ def with_classes(sample: Sample, number: int) -> Sample:
         sample: A sample of a segmentation dataset.
         number: The number of classes.
     """
-    kept = {name: value for name, value in sample.items() if name in ("image", "scene", "name", "index")}
+    kept = {name: value for name, value in sample.items() if name in (*IMAGES, "scene", "name", "index")}
     if "scene" in kept:
         return kept
     pixels = np.bincount(sample["semantic"].numpy().ravel(), minlength=number)[:number]

@@ -93,9 +93,13 @@ class TrainSamples(Dataset[Sample]):
             epoch, occurrence = variant(epoch, sum(occurrence), self.variants), []
         # The last number keeps this random stream apart from that of the order, which shares (seed, epoch).
         rng = np.random.default_rng((self.seed, epoch, index, 1 + sum(occurrence)))
-        own = self._read(index, rng)
-        pixels, weak = self.augmentation.two_views(own, self.crop_size, self.scale, rng, self)
-        further = {"weak": _image(weak)} if self.weak else {}
+        seen = (self._read(index, rng), self.crop_size, self.scale, rng, self)
+        further = {}
+        if self.weak:
+            pixels, weak = self.augmentation.two_views(*seen)
+            further["weak"] = _image(weak)
+        else:
+            pixels = self.augmentation(*seen)
         named = {"name": self.dataset.name(index)} | self.features.of(index, epoch)
         return _tensors(pixels) | _image_label(self.dataset, index) | named | further
 

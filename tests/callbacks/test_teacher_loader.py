@@ -2,6 +2,7 @@
 
 import shutil
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -9,9 +10,12 @@ from typing import Any
 import pytest
 from lightning.pytorch.callbacks import EMAWeightAveraging
 
-from fusionseg.callbacks.teacher_loader import check_teacher, other_images
+from fusionseg.callbacks.teacher_loader import TeacherLoader, check_teacher, other_images
 from fusionseg.commands import fit
 from fusionseg.config.errors import UsageError
+from fusionseg.data.augmentation import Augmentation
+from fusionseg.data.base import Pixels
+from fusionseg.data.copy_paste import CopyPaste
 from fusionseg.data.synthetic import SyntheticScenes
 from fusionseg.engine.teacher import Teacher
 from fusionseg.files.state_dicts import WeightsError
@@ -104,3 +108,44 @@ def test_images_of_another_size_are_told() -> None:
         line
         == "the teacher was trained with data.scale 0.5 instead of 1.0 and data.resize 320 instead of None"
     )
+
+
+class Negative(Augmentation):
+    """Views of negatives, by a call of its own."""
+
+    def __call__(self, *arguments: Any) -> Pixels:
+        view = super().__call__(*arguments)
+        return view._replace(image=255 - view.image)
+
+
+def ready(student: FusionModule, data: Any) -> Any:
+    trainer: Any = SimpleNamespace(datamodule=data, is_global_zero=True)
+    TeacherLoader().setup(trainer, student, "fit")
+    return data
+
+
+def test_own_colors_are_shown_where_the_teacher_is_a_mean_and_nowhere_else(
+    small: Any, datamodule: Any, tmp_path: Path
+) -> None:
+    plain = small()
+    plain.save_pretrained(tmp_path / "teacher")
+    taught = small(teacher=Teacher(str(tmp_path / "teacher")))
+    averaged, by_hand = small(teacher=Teacher()), small(teacher=Teacher())
+    by_hand.distillation.learn_from(plain.network)
+    first = ready(averaged, datamodule())
+    assert first.weak_views
+    assert ready(averaged, datamodule()).weak_views
+    for other in (plain, taught, taught, by_hand):
+        assert not ready(other, first).weak_views
+        first.weak_views = True
+    with pytest.raises(UsageError, match=r"data.augmentation.changes: .* found CopyPaste"):
+        ready(averaged, datamodule(augmentation=partial(Augmentation, changes=[CopyPaste])))
+
+
+def test_a_call_of_an_augmentation_s_own_makes_the_views_and_is_no_base_of_two(
+    small: Any, datamodule: Any
+) -> None:
+    plain, negative = datamodule().views(), datamodule(augmentation=Negative).views()
+    assert (negative[0, 1, 0]["image"] == 255 - plain[0, 1, 0]["image"]).all()
+    with pytest.raises(UsageError, match=r"data.augmentation: .* found Negative with a __call__ of its own"):
+        ready(small(teacher=Teacher()), datamodule(augmentation=Negative))

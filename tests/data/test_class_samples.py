@@ -115,6 +115,19 @@ def test_a_mixed_view_is_a_function_of_seed_epoch_and_image(class_folders: Write
     assert not torch.equal(samples[2, 3, 0]["image"], samples[3, 3, 0]["image"])
 
 
+def test_views_in_their_own_colors_are_mixed_alike() -> None:
+    scenes = SyntheticScenes("train", 4, (64, 64))
+    samples = views(scenes, 0.4)
+    samples.weak = True
+    found = samples[2, 1, 0]
+    assert found.keys() == {"image", "weak", "scene", "name"}
+    samples.augmentation.color = lambda image, rng: image  # type: ignore[method-assign]
+    plain = samples[2, 1, 0]
+    assert torch.equal(plain["image"], plain["weak"])
+    assert torch.equal(plain["weak"], found["weak"])
+    assert not torch.equal(found["image"], found["weak"])
+
+
 def test_a_negative_alpha_is_refused(class_folders: Writer) -> None:
     with pytest.raises(ValueError, match=r"expected data.mixup of 0 or more, found -1"):
         views(ClassFolders("train", class_folders()), -1)
