@@ -169,7 +169,7 @@ class FusionModule(HubModule):
     def on_fit_start(self) -> None:
         if not (goes_on := bool(self.trainer.ckpt_path)):  # a checkpoint has the class weights
             balance_losses(self, getattr(self.trainer, "datamodule", None))
-        self.distillation.begin(self.device, str(self.trainer.precision), goes_on, self.global_step)
+        self.distillation.begin(self.device, str(self.trainer.precision), goes_on)
         self.objective.penalty.begin(goes_on, self.trainer.optimizers)
 
     @override

@@ -64,5 +64,5 @@ class ViewChange(ABC):
 
     @property
     def moves(self) -> bool:
-        """Whether a pixel of a changed view may show another place than before."""
-        return "geometric" in self.families
+        """Whether a pixel of a changed view may show another place; true too where no family is named."""
+        return "geometric" in self.families or not self.families

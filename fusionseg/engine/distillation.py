@@ -95,21 +95,20 @@ class Distillation:
         self.learn_from(self.mean.network)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Distillation":
-        """A copy for a copy of the network; the teacher, which nothing changes, is the same."""
+        """A copy for a copy of the network; the teacher is the same."""
         made = object.__new__(type(self))
         memo[id(self)] = made
         memo[id(self.taught)] = self.taught
         vars(made).update(copy.deepcopy(vars(self), memo))
         return made
 
-    def begin(self, device: torch.device, precision: str, goes_on: bool, step: int) -> None:
+    def begin(self, device: torch.device, precision: str, goes_on: bool) -> None:
         """Brings the teacher to where the training runs.
 
         Args:
             device: The device of the training.
             precision: Lightning's name of its precision.
             goes_on: Whether the training does, from what `resume` was given.
-            step: The steps so far.
 
         Raises:
             UsageError: If it was not loaded, or a mean cannot follow in this precision.
@@ -125,9 +124,7 @@ class Distillation:
         self.taught.to(device, next(self.network.parameters()).dtype)
         self.taught.arrange(device.type, precision)
         if self.mean is not None:
-            self.mean.begin(self.network)
-            if not goes_on:
-                self.mean.start(step)
+            self.mean.begin(self.network, goes_on)
 
     def advance(self, step: int) -> None:
         """Tells how many steps were made, before the forward pass of the next one."""
@@ -199,6 +196,13 @@ class Distillation:
         """
         if self.taught is None or self.teacher is None:
             return
+        if (self.mean is None) == ("mean" in saved):
+            other = "the running mean of its own weights" if "mean" in saved else "another teacher, or none"
+            raise UsageError(
+                f"expected {self.teacher.name} as the run began, found {other} in the checkpoint: a run goes "
+                "on as it began",
+                "model.teacher.run",
+            )
         if saved.get("digest") != self.digest:
             raise UsageError(
                 f"the best checkpoint of {self.teacher.name} is another than the run began with: a run goes "

@@ -25,8 +25,8 @@ class MeanTeacher:
     def __init__(self, student: Network, decay: float) -> None:
         self.network: Network = copy.deepcopy(student).requires_grad_(False).eval()
         self.decay = decay
-        self.step = 0
-        """The steps that the mean is of."""
+        self.step: int | None = None
+        """The steps that the mean is of; None before the first one of a training."""
         self._pairs: list[tuple[Tensor, Tensor]] = []
         """Each tensor of the mean with the student's."""
 
@@ -34,8 +34,12 @@ class MeanTeacher:
         """The same: a copy of the student, such as its own mean, is not followed."""
         return self
 
-    def begin(self, student: Network) -> None:
+    def begin(self, student: Network, goes_on: bool = False) -> None:
         """Finds the student's tensors, on the device where the training runs.
+
+        Args:
+            student: The network whose mean it is.
+            goes_on: Whether the training does; else the mean starts anew with the first step.
 
         Raises:
             UsageError: If the weights are too coarse for a mean.
@@ -47,6 +51,8 @@ class MeanTeacher:
                 "bf16-mixed, or a teacher that is a run",
                 "trainer.precision",
             )
+        if not goes_on:
+            self.step = None
         theirs = student.state_dict(keep_vars=True)
         self._pairs = [(mean, theirs[name]) for name, mean in self.network.state_dict().items()]
 
@@ -59,11 +65,14 @@ class MeanTeacher:
 
     @torch.no_grad()
     def follow(self, step: int) -> None:
-        """Moves the mean to the student's weights, if it made a step since.
+        """Moves the mean to the student's weights, if it made a step since; starts it with the first one.
 
         Args:
             step: The steps so far.
         """
+        if self.step is None:
+            # not earlier, as batch statistics may have been re-estimated in the meantime
+            self.start(step)
         if step == self.step:
             return
         self.step = step

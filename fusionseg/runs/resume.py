@@ -21,6 +21,9 @@ FREE = re.compile(
 )
 """The settings that may change: limits, devices, loggers, where data and teacher are, and who reads them."""
 
+MOVED = re.compile(r"data\.unlabelled\.photos$|model\.teacher\.run$")
+"""Those of them that may be null: from or to that they may not change."""
+
 LATER = re.compile(r"data\.(resize|sampling|features|unlabelled)\b|model\.(regularizer|teacher)\b")
 """Settings that older runs do not name, for which they were null."""
 
@@ -71,7 +74,8 @@ def check_same(config: Any, text: str) -> None:
     keys |= {key for key in before.keys() - after.keys() if after.keys() & set(_above(key))}
     for key in sorted(keys):
         found, expected = after.get(key), before.get(key)
-        if found != expected and not FREE.match(key):
+        other = MOVED.match(key) and None in (found, expected)
+        if found != expected and (other or not FREE.match(key)):
             raise UsageError(f"{found!r} here, {expected!r} in {path}: a run goes on as it began", key)
 
 

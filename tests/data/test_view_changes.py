@@ -128,3 +128,33 @@ def test_changes_follow_one_another_in_their_order() -> None:
     expected = np.where(inverted >= 100, 255 - inverted, inverted)
     assert np.array_equal(samples(invert, solarize)[0, 0]["image"], expected)
     assert not np.array_equal(samples(solarize, invert)[0, 0]["image"], expected)
+
+
+class Unnamed(ViewChange):
+    """Does nothing, and says nothing of itself."""
+
+    families: tuple[str, ...] = ()  # type: ignore[assignment]
+
+    def changed(self, view: Pixels, rng: np.random.Generator, others: Any) -> Pixels:
+        return view
+
+
+class Hazy(Unnamed):
+    families = ("weather",)
+
+
+def test_what_names_no_family_may_move_pixels() -> None:
+    assert Unnamed().moves
+    assert not Hazy().moves
+    assert [kind.__name__ for kind in KINDS if made(kind).moves] == ["CopyPaste"]
+
+
+@every
+def test_labels_stay_where_nothing_moves(kind: type[ViewChange]) -> None:
+    if made(kind).moves:
+        return
+    changed, plain = samples(recipe(kind)), samples()
+    for index in range(6):
+        found, own = changed[1, index], plain[1, index]
+        kept = (found["semantic"] == own["semantic"]) | (found["semantic"] == 255)
+        assert kept.all()

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from lightning.pytorch.callbacks import Callback
 from torch.optim import SGD
 
 from fusionseg.config.errors import UsageError
@@ -22,6 +23,7 @@ from fusionseg.engine.mean_teacher import MeanTeacher
 from fusionseg.engine.teacher import Teacher
 from fusionseg.heads import EmbeddingHead
 from fusionseg.module import FusionModule
+from fusionseg.networks.backbone import Backbone
 from fusionseg.sample import Sample
 from fusionseg.trainer import Trainer
 
@@ -111,6 +113,42 @@ def test_an_interrupted_run_goes_on_with_the_same_bits(
         next(whole.network.parameters()),
         next(whole.distillation.mean.network.parameters()),  # type: ignore[union-attr]
     )
+
+
+class BeginsWith(Callback):
+    """Compares the mean after the first step with the student before it."""
+
+    def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
+        self.start = {name: value.clone() for name, value in pl_module.network.state_dict().items()}
+
+    def on_train_batch_end(self, trainer: Any, pl_module: Any, *_: Any) -> None:
+        for name, value in pl_module.distillation.mean.network.state_dict().items():
+            assert torch.equal(self.start[name], value), name
+
+
+def test_it_begins_with_statistics_that_were_re_estimated(
+    small: Small, datamodule: Any, tmp_path: Path
+) -> None:
+    backbone = Backbone("tu-test_resnet", decoder="FPN")
+    student = small(teacher=Teacher(), batch_norm="reestimated", backbone=backbone)
+    fit(student, datamodule(), tmp_path / "run", max_steps=1, callbacks=[BeginsWith()])
+    assert not any((norm.running_var == 1).all() for norm in student.network.encoder_norms())
+
+
+def test_a_checkpoint_of_another_teacher_is_refused(small: Small) -> None:
+    plain, averaged, by_hand = small(), small(teacher=Teacher()), small(teacher=Teacher("nowhere"))
+    averaged.distillation.learn_from_mean()
+    by_hand.distillation.learn_from(plain.network)
+    states = [each.distillation.state() for each in (plain, by_hand, averaged)]
+    for state in ({}, *states[:2]):
+        with pytest.raises(
+            UsageError, match=r"expected its running mean as the run began, found another tea"
+        ):
+            averaged.distillation.resume(state)
+    with pytest.raises(UsageError, match=r"expected nowhere as the run began, found the running mean"):
+        by_hand.distillation.resume(states[2])
+    by_hand.distillation.resume(states[1])
+    averaged.distillation.resume(states[2])
 
 
 def test_a_copy_of_the_student_has_the_same_teacher(small: Small) -> None:

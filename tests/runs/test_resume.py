@@ -631,6 +631,20 @@ def test_a_teacher_may_lie_elsewhere(tmp_path: Path) -> None:
         check_same(SimpleNamespace(resume=tmp_path), text(run="/b", ramp_up=5))
 
 
+@pytest.mark.parametrize("key", ["data.unlabelled.photos", "model.teacher.run"])
+@pytest.mark.parametrize("values", [(None, "/a"), ("/a", None), ("/a", "/b")])
+def test_a_place_that_may_change_stays_one(
+    key: str, values: tuple[str | None, str | None], tmp_path: Path
+) -> None:
+    def text(value: str | None) -> str:
+        part, inner, name = key.split(".")
+        return yaml.safe_dump({part: {"init_args": {inner: {name: value, "weight": 1.0}}}})
+
+    (tmp_path / "config.yaml").write_text(text(values[0]))
+    with pytest.raises(UsageError, match=f"{key}: .* as it began") if None in values else nullcontext():
+        check_same(SimpleNamespace(resume=tmp_path), text(values[1]))
+
+
 def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="expected a run folder"):
         fit.main(["--resume", str(tmp_path)])
