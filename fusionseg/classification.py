@@ -40,7 +40,7 @@ class ClassificationModule(FusionModule, pipeline_tag="image-classification", ta
         batch_norm: What the encoder's batch norms use in training.
         l1: Weight of an L1 penalty on all trainable parameters.
         regularizer: Recipe of a further penalty on the weights, such as `L2SP`.
-        teacher: A trained model to learn from, besides the labels.
+        teacher: A model to learn from, besides the labels: a trained one, or the mean of its own weights.
         compile: Compile the network's parts with torch.compile.
 
     Raises:

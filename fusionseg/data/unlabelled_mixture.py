@@ -19,8 +19,8 @@ from fusionseg.data.unlabelled_images import Photos, WithoutLabels
 class Unlabelled:
     """Which images without labels are trained on beside those with labels.
 
-    They are the training images that `data.fraction` leaves out, whose labels nobody reads, and the photos of
-    a folder.
+    They are the training images that `data.fraction` leaves out, whose labels nobody learns from, and the
+    photos of a folder.
 
     Args:
         photos: A folder of photos, also in an archive; none by default.

@@ -1,4 +1,4 @@
-"""Learning from a trained model: its outputs for each task, and the maps that its tasks share."""
+"""Learning from a teacher: its outputs for each task, and the maps that its tasks share."""
 
 import copy
 from collections.abc import Iterator, Mapping, Sequence
