@@ -81,7 +81,7 @@ class UnlabelledMixture(Subset):
         pool = among[~own]
         if not len(pool) or not len(labelled):
             return labelled
-        length = round(len(labelled) / (1 - self.share))
+        length = max(round(len(labelled) / (1 - self.share)), len(labelled) + 1)
         number = length - len(labelled)
         rounds = [rng.permutation(pool) for _ in range(-(-number // len(pool)))]
         order = np.empty(length, np.int64)

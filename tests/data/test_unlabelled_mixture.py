@@ -42,6 +42,7 @@ def test_each_batch_has_its_share_of_both() -> None:
         without = order >= labelled
         assert sorted(order[~without]) == list(range(labelled))
         assert abs(without.sum() - share * len(order)) <= 1
+        assert without.any()
         often = np.bincount(order[without] - labelled, minlength=others)
         assert often.max() - often.min() <= 1
         found = [without[begin : begin + window].sum() for begin in range(len(order) - window + 1)]
