@@ -2,9 +2,9 @@ import csv
 import json
 import shutil
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -50,6 +50,8 @@ from fusionseg.trainer import Trainer
 
 NARROW = {"decoder_pyramid_channels": 32, "decoder_segmentation_channels": 64}  # groups of two
 SMALL = Backbone("tu-test_efficientnet", options={"decoder_channels": [16, 16, 8, 8, 8]})
+STILL = partial(FusionModule, backbone=SMALL, schedule=None)
+"""A model whose learning rate stays as it is."""
 
 
 class Killed(BaseException):
@@ -135,12 +137,23 @@ def run(tmp_path: Path) -> Iterator[Runs]:
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run with all defaults that nothing stopped, to compare with."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PL_GLOBAL_SEED", "0")
-        patch.setenv("WANDB_MODE", "disabled")
-        return Runs(tmp_path_factory.mktemp("runs"))("whole")
+def unstopped(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Runs that nothing stopped, to compare with, each of which is trained once."""
+
+    @cache
+    def trained(**options: Any) -> Path:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("PL_GLOBAL_SEED", "0")
+            patch.setenv("WANDB_MODE", "disabled")
+            return Runs(tmp_path_factory.mktemp("runs"))("whole", **options)
+
+    return trained
+
+
+@pytest.fixture(scope="module")
+def whole(unstopped: Callable[..., Path]) -> Path:
+    """A run with all defaults that nothing stopped."""
+    return unstopped()
 
 
 def content(run: Path) -> dict[str, Any]:
@@ -203,12 +216,11 @@ def best_of(run: Path) -> tuple[float, int]:
 
 
 def test_the_best_checkpoint_belongs_to_the_steps_that_the_run_has_made(run: Runs, tmp_path: Path) -> None:
-    still = partial(FusionModule, backbone=SMALL, schedule=None)
     for name, step in (("first", 4), ("second", 8)):
-        run(name, kills=Kills("epoch end", step), model=still, minutes=60)
+        run(name, kills=Kills("epoch end", step), model=STILL, minutes=60)
         killed = best_of(tmp_path / name)
         assert killed[1] == step
-        folder = run(name, model=still, minutes=60, max_steps=step - 2)
+        folder = run(name, model=STILL, minutes=60, max_steps=step - 2)
         told = json.loads((folder / "summary.json").read_text())["best"]["metrics"]["val/score"]
         assert best_of(folder)[0] == told
         assert best_of(folder)[1] < step
@@ -222,7 +234,13 @@ def test_the_best_checkpoint_belongs_to_the_steps_that_the_run_has_made(run: Run
 HALVED = partial(FusionModule, backbone=SMALL, schedule=partial(StepLR, step_size=1, gamma=0.5))
 
 
-@pytest.mark.parametrize("options", [{}, {"model": HALVED, "max_steps": 12}], ids=["epochs", "steps"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param({}, id="epochs"),
+        pytest.param({"model": HALVED, "max_steps": 12}, id="steps", marks=pytest.mark.slow),
+    ],
+)
 def test_a_state_between_epochs_is_enough(options: dict[str, Any], run: Runs, whole: Path) -> None:
     expected = run("whole", **options) if options else whole
     run("killed", kills=Kills("batch", 6), minutes=60, **options)
@@ -255,7 +273,7 @@ def test_so_do_other_heads_and_backbones(recipe: Any, run: Runs) -> None:
 @pytest.mark.parametrize(
     "head",
     [
-        pytest.param(kind, marks=() if kind is MaskRCNNHead else pytest.mark.slow)
+        pytest.param(kind, marks=pytest.mark.slow)
         for kind in RegionHead.__subclasses__()
         if kind.__name__ in heads.__all__ and kind not in (BoundaryHead, CenterOffsetHead)
     ],
@@ -355,6 +373,7 @@ def test_so_do_four_tasks(run: Runs) -> None:
     ].keys()
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:This DataLoader will create 3 worker")
 def test_workers_change_nothing_in_a_resumed_run(run: Runs, whole: Path) -> None:
     run("killed", kills=Kills("batch", 6), workers=1)
@@ -374,11 +393,12 @@ def test_a_run_that_was_stopped_early_stays_stopped(run: Runs) -> None:
 @pytest.mark.parametrize(
     "steps", [pytest.param(6, id="within an epoch"), pytest.param(8, id="at the end of one")]
 )
-def test_more_steps_are_added_to_a_run_that_max_steps_ended(steps: int, run: Runs) -> None:
-    still = partial(FusionModule, backbone=SMALL, schedule=None)
-    whole = run("whole", model=still, max_steps=10)
-    run("short", model=still, max_steps=steps)
-    check_equal(whole, run("short", model=still, max_steps=10))
+def test_more_steps_are_added_to_a_run_that_max_steps_ended(
+    steps: int, run: Runs, unstopped: Callable[..., Path]
+) -> None:
+    whole = unstopped(model=STILL, max_steps=10)
+    run("short", model=STILL, max_steps=steps)
+    check_equal(whole, run("short", model=STILL, max_steps=10))
 
 
 PLATEAU = partial(ReduceLROnPlateau, patience=0, threshold=10.0, factor=0.5)
@@ -460,7 +480,9 @@ class Asks(Callback):
             signal.raise_signal(self.signum)
 
 
-@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1])
+@pytest.mark.parametrize(
+    "signum", [signal.SIGINT, signal.SIGTERM, pytest.param(signal.SIGUSR1, marks=pytest.mark.slow)]
+)
 def test_a_signal_leaves_a_run_that_goes_on_from_the_next_step(
     signum: int, run: Runs, whole: Path, tmp_path: Path
 ) -> None:
