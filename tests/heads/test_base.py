@@ -375,7 +375,8 @@ def test_tunable_parameters_are_arguments_that_the_labels_alone_go_by(
     head, batch, frame = recipe(8, CLASSES), view(scenes()), Frame.whole((64, 96))
     if not head.tunable:
         return
-    ideal = head.ideal(head.target(batch))
+    target = head.target(batch)
+    ideal = head.ideal(target)
 
     def unsure(values: Tensor) -> Tensor:
         """An image that is not sure of anything, and one that is sure of two answers, a few pixels apart."""
@@ -384,20 +385,21 @@ def test_tunable_parameters_are_arguments_that_the_labels_alone_go_by(
         return torch.cat([0.06 * first, 0.4 * (first + apart)]) + 0.1 * torch.randn(2, *first.shape[1:])
 
     output = mapped(unsure, ideal)
-    loss = head.loss(output, head.target(batch))
+    loss, untuned = head.loss(output, target), head.labels(output, frame)
     for name, values in head.tunable.items():
         assert values.low < values.high
         assert values.step is None or (values.high - values.low) % values.step == 0
         before = getattr(head, name)
         found = []
-        for value in (before, values.low, values.high):
+        for value in (values.low, values.high):
             head.set_decoding(**{name: value})
             found.append(head.labels(output, frame))
             assert torch.equal(found[-1], built(head, **{name: value}).labels(output, frame))
-            for changed, known in zip(head.loss(output, head.target(batch)), loss, strict=True):
+            for changed, known in zip(head.loss(output, target), loss, strict=True):
                 assert torch.equal(changed, known)
-        assert not all(torch.equal(labels, found[0]) for labels in found), f"{name} changes nothing"
+        assert not all(torch.equal(labels, untuned) for labels in found), f"{name} changes nothing"
         head.set_decoding(**{name: before})
+    assert torch.equal(head.labels(output, frame), untuned)
 
 
 @head_and_view

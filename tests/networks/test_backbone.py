@@ -19,7 +19,7 @@ PAIRED = [name for name in decoder_names() if name != "DPT"]
 @pytest.mark.parametrize("decoder", PAIRED)
 def test_every_decoder_gives_a_map_of_features_and_learns_with_all_that_it_trains(decoder: str) -> None:
     image = IMAGE if decoder == "PAN" else IMAGE[..., :64, :64]
-    encoder, (one, other) = Backbone(decoder=decoder).build(decoders=2)
+    encoder, (one, other) = Backbone("tu-test_efficientnet", decoder=decoder).build(decoders=2)
     features = encoder(image)
     output = one(features) + other(features)
     assert output.shape[:2] == (2, one.out_channels)
