@@ -3,15 +3,17 @@
 import importlib
 import inspect
 import warnings
+from collections.abc import Callable
 from enum import Enum
 from typing import Any
 
 import yaml
-from jsonargparse import Namespace
+from jsonargparse import ArgumentParser, Namespace
 from lightning.pytorch.cli import LightningArgumentParser
 
 from fusionseg.cli.fusion_cli import OPTIONS
 from fusionseg.config.errors import UsageError, mendable
+from fusionseg.config.recipe import import_path
 
 UNABLE = "Unable to serialize instance"
 """How jsonargparse begins the text of a value that it has none for."""
@@ -26,8 +28,30 @@ def experiment(parser: LightningArgumentParser, config: Namespace) -> str:
     kept = config.clone()
     kept.trainer.default_root_dir = None
     with mendable():
-        # twice, because classes in a default list have no arguments yet
-        return _dumped(parser, parser.parse_string(_dumped(parser, kept)))
+        _add_arguments(kept)
+        return _dumped(parser, kept)
+
+
+def _add_arguments(value: Any) -> None:
+    """Gives the classes of default lists their arguments, which jsonargparse leaves as they are, in place."""
+    inner = vars(value) if isinstance(value, Namespace) else value
+    if isinstance(inner, dict | list):
+        for item in inner.values() if isinstance(inner, dict) else inner:
+            _add_arguments(item)
+    arguments = value.get("init_args") if isinstance(value, Namespace) else None
+    if isinstance(arguments, Namespace):
+        for name, given in vars(arguments).items():
+            if isinstance(given, list) and any(map(inspect.isclass, given)):
+                arguments[name] = _parsed_argument(_class(vars(value)), name, given)
+
+
+def _parsed_argument(made: Callable[..., Any], name: str, value: list[Any]) -> Any:
+    """A list of classes as the parser of a part's arguments reads it."""
+    parser = ArgumentParser(exit_on_error=False)
+    others = {other for other in inspect.signature(made).parameters if other != name}
+    parser.add_class_arguments(made, skip=others)
+    paths = [import_path(inner) if inspect.isclass(inner) else inner for inner in value]
+    return parser.parse_object({name: paths})[name]
 
 
 def _dumped(parser: LightningArgumentParser, config: Namespace) -> str:
