@@ -19,8 +19,9 @@ import tarfile
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -54,6 +55,24 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 
         return drawn
 
+    def _spared_encoders() -> None:
+        """Builds each encoder of timm once on the meta device, where only its facts are read.
+
+        segmentation-models-pytorch builds it there for every encoder, which is a quarter of the time of a small model.
+        """
+        module: Any = sys.modules.get("segmentation_models_pytorch.encoders.timm_universal")
+        if module is None:
+            return
+        build = module.timm.create_model
+        facts = cache(build)
+
+        def built(name: str, **options: Any) -> torch.nn.Module:
+            on_meta = torch.get_default_device().type == "meta"
+            model: torch.nn.Module = (facts if on_meta else build)(name, **options)
+            return model
+
+        module.timm = SimpleNamespace(create_model=built)
+
     for _name in ("normal_", "uniform_", "kaiming_normal_", "kaiming_uniform_", "trunc_normal_"):
         setattr(torch.nn.init, _name, _given_values(getattr(torch.nn.init, _name)))
 
@@ -79,6 +98,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_collection_finish() -> None:
     """Spares the garbage collector what the modules of the tests hold."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        _spared_encoders()
     gc.collect()
     gc.freeze()
     gc.enable()
@@ -133,10 +154,14 @@ def no_tracking() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def undrawn(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No training draws its curves with matplotlib, a fifth of its time here, but in the tests of the curves."""
-    callback = sys.modules.get("fusionseg.callbacks.learning_curves")
-    if callback and request.path.name != "test_learning_curves.py":
-        monkeypatch.setattr(callback, "learning_curves", lambda *_: np.zeros((4, 4, 3), np.uint8))
+    """No training draws its curves with matplotlib or panels of 9 MB, but in the tests of either.
+
+    Each is a fifth of the time that a training takes here.
+    """
+    for name, function in (("learning_curves", "learning_curves"), ("pictures", "panel")):
+        callback = sys.modules.get(f"fusionseg.callbacks.{name}")
+        if callback and request.path.name != f"test_{name}.py":
+            monkeypatch.setattr(callback, function, lambda *_: np.zeros((4, 4, 3), np.uint8))
 
 
 @pytest.fixture(scope="session")
