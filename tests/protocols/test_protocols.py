@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
 
 from fusionseg.commands.fit import main
+from fusionseg.networks.backbone import Backbone
 
 FILES = sorted((Path(__file__).parents[2] / "experiments" / "protocols").glob("*.yaml"))
 DOCS = Path(__file__).parents[2] / "docs" / "protocols.md"
@@ -61,7 +63,17 @@ def root(path: Path, request: pytest.FixtureRequest) -> str:
 
 
 @each
-def test_it_parses_and_its_model_builds(path: Path, root: str, protocol: Callable[..., Any]) -> None:
+def test_it_parses_and_its_model_builds(
+    path: Path, root: str, protocol: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build = Backbone.build
+
+    def built(*args: Any, **options: Any) -> Any:
+        """All layers and shapes of the encoder and the decoders, without values."""
+        with torch.device("meta"):
+            return build(*args, **options)
+
+    monkeypatch.setattr(Backbone, "build", built)
     model = protocol(path.stem, "--data.dataset.root", root).model
     assert model.tasks
     assert sum(parameter.numel() for parameter in model.parameters()) > 1e6
