@@ -280,10 +280,11 @@ def test_the_lines_of_the_documentation_run(page: str, trained: Path, scene: np.
 @pytest.mark.parametrize(
     "words",
     [
-        ("--tta", "flip,1.5"),
-        ("--tile", "96", "--overlap", "32", "--tta", "flip"),
+        pytest.param(("--tta", "flip,1.5"), marks=pytest.mark.slow, id="--tta flip,1.5"),
+        pytest.param(
+            ("--tile", "96", "--overlap", "32", "--tta", "flip"), id="--tile 96 --overlap 32 --tta flip"
+        ),
     ],
-    ids=" ".join,
 )
 def test_in_tiles_and_augmented_the_class_and_the_commands_answer_the_same(
     words: tuple[str, ...], trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
