@@ -192,6 +192,17 @@ class Objective:
         return self._factors
 
 
+class _MissingLabelsError(KeyError):
+    """A head asks for labels that its batch does not have."""
+
+
+class _Labels(dict[str, Any]):
+    """A batch of which a missing key is told from all other missing keys in a head's own code."""
+
+    def __missing__(self, key: str) -> Any:
+        raise _MissingLabelsError(key)
+
+
 def target_of(head: Head, batch: Sample) -> Target:
     """The target that a head makes of a batch.
 
@@ -199,12 +210,10 @@ def target_of(head: Head, batch: Sample) -> Target:
         UserError: If the batch lacks labels that the head needs.
     """
     try:
-        return head.target(batch)
-    except KeyError as error:
-        if (missing := error.args[0]) in batch:
-            raise
+        return head.target(_Labels(batch))
+    except _MissingLabelsError as error:
         raise UserError(
-            f"expected batches with {missing!r}, which {type(head).__name__} needs, found "
+            f"expected batches with {error.args[0]!r}, which {type(head).__name__} needs, found "
             f"{', '.join(batch)}: choose data with these labels (data.dataset), or leave the head out"
         ) from error
 
