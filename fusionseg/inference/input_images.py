@@ -33,7 +33,8 @@ class InputImage(NamedTuple):
 class InputImages:
     """The images that paths name, and what was passed over.
 
-    In folders and patterns, files of other kinds, hidden ones and folders of predictions are passed over.
+    In folders and patterns, files of other kinds, hidden ones, links that lead nowhere and folders of
+    predictions are passed over.
 
     Args:
         paths: Files, folders that are searched with all below, and glob patterns.
@@ -52,6 +53,7 @@ class InputImages:
         self.out = out.resolve()
         self.others: Counter[str] = Counter()
         self.hidden = 0
+        self.broken = 0
         self.predictions: set[Path] = set()
         files: dict[Path, str] = {}
         for path in paths:
@@ -84,6 +86,7 @@ class InputImages:
         counts = {
             f"files of other kinds ({kinds})": sum(self.others.values()),
             "hidden": self.hidden,
+            "links that lead nowhere": self.broken,
             "folders of predictions": len(self.predictions),
         }
         passed = [f"{count} {what}" for what, count in counts.items() if count]
@@ -119,14 +122,18 @@ class InputImages:
         if (path / RECORD).is_file():
             raise UserError(f"expected images, found predictions in {path}: name the folder of the photos")
         if path.is_dir():
-            inside = files_below(path, self._enters, self._count_hidden)
+            inside = files_below(path, self._enters, self._count_left_out)
             return {file: file.relative_to(path).as_posix() for file in inside if self._is_photo(file)}
         root = Path(*takewhile(lambda part: not glob.has_magic(part), path.parts))
         found: dict[Path, str] = {}
         for file in map(Path, sorted(glob.glob(text, recursive=True))):
             inner = file.relative_to(root)
             above = [root / parent for parent in inner.parents if parent.parts]
-            if file.is_file() and all(map(self._enters, above)) and self._is_photo(file):
+            if len({folder.resolve() for folder in (root, *above)}) <= len(above):
+                continue  # a circle of links
+            if file.is_symlink() and not file.exists():
+                self._count_left_out(file)
+            elif file.is_file() and all(map(self._enters, above)) and self._is_photo(file):
                 found[file] = inner.as_posix()
         return found
 
@@ -145,8 +152,11 @@ class InputImages:
             self.predictions.add(folder.resolve())
         return not skipped
 
-    def _count_hidden(self, _: Path) -> None:
-        self.hidden += 1
+    def _count_left_out(self, path: Path) -> None:
+        if path.name.startswith("."):
+            self.hidden += 1
+        else:
+            self.broken += 1
 
 
 def _stem(file_name: str) -> str:

@@ -17,10 +17,11 @@ def test_files_are_sorted_within_each_folder(top: Path) -> None:
     assert [path.relative_to(top).as_posix() for path in files_below(top)] == ["a", "b/2", "c/1", "c/d/3"]
 
 
-def test_what_is_hidden_is_left_out_and_reported(top: Path) -> None:
-    hidden: list[Path] = []
-    assert len(list(files_below(top, hidden=hidden.append))) == 4
-    assert hidden == [top / ".y", top / "b/.x"]
+def test_what_is_hidden_or_leads_nowhere_is_left_out_and_reported(top: Path) -> None:
+    (top / "d").symlink_to(top / "nothing")
+    left_out: list[Path] = []
+    assert len(list(files_below(top, left_out=left_out.append))) == 4
+    assert left_out == [top / ".y", top / "b/.x", top / "d"]
 
 
 def test_folders_can_be_left_out(top: Path) -> None:

@@ -95,7 +95,9 @@ def test_links_are_followed_and_circles_are_not(photos: Path, tmp_path: Path) ->
     (photos / "circle").symlink_to(photos)
     (photos / "d.png").symlink_to(tmp_path / "elsewhere/c.png")
     (photos / "broken.png").symlink_to(tmp_path / "nowhere.png")
-    assert found(photos) == ["a", "b", "d", "linked/c", "more/a", "more/gray"]
+    for path in (photos, photos / "**"):
+        assert found(path) == ["a", "b", "d", "linked/c", "more/a", "more/gray"]
+        assert notice(path) == "passed over: 1 files of other kinds (.txt), 1 links that lead nowhere"
 
 
 def test_names_are_in_unicodes_composed_form(photos: Path) -> None:
