@@ -6,6 +6,12 @@ from pathlib import Path
 
 from fusionseg.config.errors import UsageError, UserError
 
+ONE_SIZE = (
+    "expected {img_size: N} for this encoder, which takes images of N x N only: N must be that of "
+    "data.crop_size and of the images that it is evaluated on; or choose another model.backbone.encoder"
+)
+"""What to do about an encoder that takes images of one size, with `model.backbone.options`."""
+
 REMEDIES = (
     (
         r"Expected more than 1 value per channel when training",
@@ -31,15 +37,14 @@ REMEDIES = (
         "expected a folder for temporary files whose path is shorter, as sockets lie there: set TMPDIR=/tmp",
     ),
     (
-        r"Input (?:height|width) \(\d+\) doesn't match model \(\d+\)",
+        r"Input (?:image )?(?:height|width) \(\d+\) doesn't match model \(\d+\)",
         "model.backbone.options",
         "expected {strict_img_size: false} for this encoder, which otherwise takes images of one size only",
     ),
     (
         r"(?:height|width) \(\d+\) must be divisible by window \(\d+\)",
         "model.backbone.options",
-        "expected {img_size: N} for this encoder, which takes images of N x N only: N must be that of "
-        "data.crop_size and of the images that it is evaluated on; or choose another model.backbone.encoder",
+        ONE_SIZE,
     ),
 )
 """What the message of an error contains, the setting that mends it, and how."""

@@ -3,14 +3,14 @@
 import warnings
 from collections.abc import Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from fusionseg.config.errors import UsageError
-from fusionseg.config.remedies import remedied
+from fusionseg.config.remedies import ONE_SIZE, remedied
 from fusionseg.config.type_names import nearest
 from fusionseg.files.state_dicts import tensors
 from fusionseg.networks.decoder import Decoder, check_decoder, decoder_names, paired
@@ -24,6 +24,9 @@ from fusionseg.networks.vit_weights import trunk_weights
 
 STRIDE = 32
 """The sides of every input are padded to multiples of this."""
+
+NATIVE = 224
+"""The side of the images of most encoders that take images of one size only."""
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -124,7 +127,7 @@ class Backbone:
             raise
         # nobody lists what libraries raise where two parts do not fit or a download fails
         except Exception as error:
-            raise remedied(error) or ValueError(self._remedy(error)) from error
+            raise remedied(error) or self._of_one_size(error) or ValueError(self._remedy(error)) from error
         if self._named:
             mark_pretrained(encoder.trunk, (name for name, _ in encoder.trunk.named_parameters()))
         elif self.weights:
@@ -180,6 +183,14 @@ class Backbone:
             return self.mean or [sum(mean) / 3], self.std or [sum(std) / 3]
         more = self.in_channels - 3
         return self.mean or mean + [0.5] * more, self.std or std + [0.25] * more
+
+    def _of_one_size(self, error: Exception) -> UsageError | None:
+        """An error of an encoder of timm that works with images of its own size alone; None of others."""
+        sized = replace(self, options={**self.options, "img_size": NATIVE})
+        if not self.encoder.startswith("tu-") or "img_size" in self.options or not sized._works():
+            return None
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:100]
+        return UsageError(f"{ONE_SIZE} ({reason})", "model.backbone.options")
 
     def _remedy(self, error: Exception) -> str:
         import segmentation_models_pytorch as smp

@@ -79,6 +79,13 @@ def test_crops_that_are_too_small_for_a_decoder_name_their_size() -> None:
     assert [str(remedied(error)).partition(":")[0] for error in errors] == ["data.crop_size"] * 2
 
 
+@pytest.mark.parametrize("words", ["Input height", "Input image height"])  # of Swin, of Swin v2 CR
+def test_an_encoder_for_images_of_one_size_names_the_option(words: str) -> None:
+    found = remedied(AssertionError(f"{words} (128) doesn't match model (224)."))
+    assert isinstance(found, UsageError)
+    assert found.key == "model.backbone.options"
+
+
 def test_a_folder_whose_path_is_too_long_for_sockets_is_named() -> None:
     def bound() -> None:
         with socket.socket(socket.AF_UNIX) as listener:

@@ -147,3 +147,11 @@ def test_an_encoder_for_images_of_one_size_names_the_option_that_lifts_that() ->
     with torch.no_grad():
         assert decoder(encoder(torch.zeros(1, 3, 96, 160))).shape[-2:] == (24, 40)
     replace(swin, options={"img_size": 224}).build()
+
+
+@pytest.mark.slow
+def test_an_encoder_that_takes_one_size_alone_names_the_option_whatever_it_raises() -> None:
+    windows = Backbone("tu-gcvit_xxtiny", decoder="FPN")
+    with pytest.raises(UsageError, match=r"model.backbone.options: expected {img_size: N} .* is invalid for"):
+        windows.build()
+    replace(windows, options={"img_size": 224}).build()
