@@ -61,13 +61,13 @@ class FusionModule(HubModule):
         schedule: Recipe of the learning-rate schedule, such as `WarmupPoly` or any of torch's. With an
             argument `total_steps` it is stepped with each, or else with epochs (plateaus: validations).
         encoder_lr: The encoder's learning rate, times the optimizer's.
-        layer_decay: Factor of the rate from one stage of the encoder to the one before.
+        layer_decay: Factor of the rate for each earlier encoder stage.
         freeze_encoder_epochs: For so many first epochs the encoder does not change.
         batch_norm: What the encoder's batch norms use in training: statistics of each batch, those at the
             start, or those of the training images.
         l1: Weight of an L1 penalty on all trainable parameters.
         regularizer: Recipe of a further penalty on the weights, such as `L2SP`.
-        teacher: A model to learn from, besides the labels: a trained one, or the mean of its own weights.
+        teacher: A trained model to learn from, or its own mean.
         thing_area: Things of fewer pixels are void in panoptic maps.
         stuff_area: The same for stuff; 4096 on COCO and 2048 on Cityscapes are common.
         compile: Compile the network's parts with torch.compile.

@@ -57,7 +57,7 @@ class SegmentationDataModule(LightningDataModule):
         features: Keeps a frozen encoder's features in `cache_dir`.
         fraction: Part of the training images to use; each is drawn by its own name, and a smaller one is a
             subset of a larger one of the same seed.
-        unlabelled: Images without labels to train on too: those that `fraction` leaves out, and photos.
+        unlabelled: Images without labels to train on too.
         seed: What order, views and fraction depend on; by default `seed_everything`'s, or 0.
 
     Raises:

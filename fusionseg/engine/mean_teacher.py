@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from fusionseg.config.errors import UsageError
 from fusionseg.networks import Network
@@ -78,7 +79,8 @@ class MeanTeacher:
         self.step = step
         share = max(1 - self.decay, 1 / (step + 1))
         floats = [pair for pair in self._pairs if pair[0].is_floating_point()]
-        torch._foreach_lerp_([mean for mean, _ in floats], [own.detach() for _, own in floats], share)
+        average = get_ema_multi_avg_fn(1 - share)  # type: ignore[no-untyped-call]
+        average([mean for mean, _ in floats], [own.detach() for _, own in floats], None)
         for mean, own in self._pairs:
             if not mean.is_floating_point():
                 mean.copy_(own)
