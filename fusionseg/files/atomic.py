@@ -84,8 +84,22 @@ def replacing_folder(path: str | Path) -> Iterator[Path]:
 def remove_drafts(folder: Path) -> None:
     """Removes the drafts that killed processes left in a folder and its subfolders."""
     for path in folder.rglob(".*"):
-        if re.fullmatch(r"\..+\.\d+\.\w+", path.name) and path.is_file():
+        found = re.fullmatch(r"\..+\.(\d+)\.\w+", path.name)
+        if found and path.is_file() and not _is_of_another(int(found[1])):
             path.unlink(missing_ok=True)
+
+
+def _is_of_another(process: int) -> bool:
+    """Whether a number is that of another process, which may still be writing."""
+    if process == os.getpid() or os.name != "posix":
+        return False
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def _sync_folder(folder: Path) -> None:

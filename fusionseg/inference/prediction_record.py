@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from fusionseg.files.atomic import Json, replacing, write_json, write_json_lists, write_text
+from fusionseg.files.atomic import Json, remove_drafts, replacing, write_json, write_json_lists, write_text
 from fusionseg.files.csv_text import as_csv, write_rows
 from fusionseg.files.images import coco_categories, coco_panoptic_json
 from fusionseg.sample import Classes
@@ -33,7 +33,7 @@ class PredictionRecord:
 
     The first line of the file holds the settings. An image is done unless its file has changed since; of
     several lines of one image the last one counts. The last line of a process that was killed may be cut, and
-    is then removed. What lines say stays on the disk.
+    is then removed, as are its drafts of files. What lines say stays on the disk.
 
     Args:
         folder: The folder to write to.
@@ -50,6 +50,7 @@ class PredictionRecord:
         self.lines: dict[str, Line] = {}
         if self.path.is_file():
             self._read()
+            remove_drafts(folder)
 
     def _read(self) -> None:
         """Finds the lines of the file, and removes one that was cut."""

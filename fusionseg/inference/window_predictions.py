@@ -15,7 +15,6 @@ from fusionseg.config.remedies import is_out_of_memory
 from fusionseg.data.photo_notices import fits_range
 from fusionseg.engine.passes import Passes
 from fusionseg.engine.receptive_field import tile_notice
-from fusionseg.files.atomic import remove_drafts
 from fusionseg.files.large_tiff import LargeTiff, tifffile
 from fusionseg.files.orientation import orientation
 from fusionseg.inference.file_answers import Named, Outcome
@@ -75,7 +74,6 @@ def predict_windows(
     counts = {image: count for image in due if (count := work.windows_of(image))}
     if counts:
         record.begin()
-        remove_drafts(record.folder)
         shutil.rmtree(record.folder / SCRATCH, ignore_errors=True)
     console = Console(stderr=True)
     steps = (step for image in counts for step in work.steps(image))

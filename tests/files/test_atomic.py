@@ -1,12 +1,14 @@
 import json
 import math
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from fusionseg.config.errors import UserError
-from fusionseg.files.atomic import replacing, replacing_folder, write_json, write_text
+from fusionseg.files.atomic import remove_drafts, replacing, replacing_folder, write_json, write_text
 
 
 def test_a_file_appears_whole_and_alone(tmp_path: Path) -> None:
@@ -86,3 +88,16 @@ def test_a_folder_appears_with_all_that_is_in_it_or_not_at_all(tmp_path: Path) -
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="found a file"), replacing_folder(tmp_path / "file"):
         pass
+
+
+def test_drafts_of_dead_processes_are_removed_and_those_of_others_stay(tmp_path: Path) -> None:
+    (tmp_path / "below").mkdir()
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    dead = [f".map.{ended.pid}.png", f".map.{os.getpid()}.png", f".map.{10**30}.png"]
+    kept = [f".map.{os.getppid()}.png", ".hidden.png", "map.12.png", ".folder.12.png"]
+    for name in [*dead, *kept[:-1]]:
+        (tmp_path / "below" / name).touch()
+    (tmp_path / "below" / kept[-1]).mkdir()
+    remove_drafts(tmp_path)
+    assert sorted(path.name for path in (tmp_path / "below").iterdir()) == sorted(kept)

@@ -46,6 +46,15 @@ def record(folder: Path, photos: list[Path]) -> PredictionRecord:
     return made
 
 
+def test_drafts_of_a_killed_process_are_removed(tmp_path: Path, photos: list[Path]) -> None:
+    record(tmp_path / "out", photos[:1])
+    draft = tmp_path / "out" / "overlay" / f".a.{10**30}.png"
+    draft.parent.mkdir()
+    draft.touch()
+    PredictionRecord(tmp_path / "out", SETTINGS)
+    assert not draft.exists()
+
+
 @pytest.mark.parametrize("cut", range(0, 1900, 37))
 def test_a_record_that_was_cut_anywhere_is_continued(tmp_path: Path, photos: list[Path], cut: int) -> None:
     whole = record(tmp_path / "whole", photos)
