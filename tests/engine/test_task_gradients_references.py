@@ -115,7 +115,7 @@ def test_half_precision_learns_and_remembers_the_same_but_for_rounding(
     balancer: Any, dtype: torch.dtype, near: float, scenes: Scenes
 ) -> None:
     # fp16 convolutions are emulated on many CPUs, so that a larger batch takes long
-    batch, seen = scenes(2, (32, 32)), []
+    batch, seen = scenes(2, (32, 64)), []
     for scale, half in ((1.0, False), (256.0, True)):
         module = remembering(model(balancer, backbone=MOBILE).float())
         for _ in range(2):
