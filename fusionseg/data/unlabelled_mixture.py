@@ -87,7 +87,7 @@ class UnlabelledMixture(Subset):
         order = np.empty(length, np.int64)
         without = np.diff(np.arange(length + 1) * number // length) > 0
         order[~without] = labelled
-        order[without] = np.concatenate([*rounds, pool[:0]])[:number]
+        order[without] = np.concatenate(rounds)[:number]
         return order
 
     @override
@@ -110,13 +110,13 @@ def training_images(
     Raises:
         DataError: There are none of them.
     """
-    labelled = fraction_of(dataset, fraction, seed) if fraction < 1 else dataset
+    labelled: SegmentationDataset = dataset
+    parts: list[SegmentationDataset] = []
+    if fraction < 1:
+        labelled = few = fraction_of(dataset, fraction, seed)
+        parts.append(WithoutLabels(dataset, sorted(set(range(len(dataset))) - set(few.indices))))
     if unlabelled is None:
         return labelled
-    kept = set(labelled.indices) if isinstance(labelled, Subset) and fraction < 1 else range(len(dataset))
-    parts: list[SegmentationDataset] = [
-        WithoutLabels(dataset, [i for i in range(len(dataset)) if i not in kept])
-    ]
     if unlabelled.photos is not None:
         parts.append(Photos(unlabelled.photos, dataset))
     return UnlabelledMixture(labelled, parts, unlabelled.share)
