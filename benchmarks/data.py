@@ -28,10 +28,11 @@ from torchvision.transforms import InterpolationMode, v2
 from benchmarks.timing import Target, command_line, ratios, seconds, show
 from fusionseg.data.augmentation import Augmentation
 from fusionseg.data.base import Labels, Pixels, SegmentationDataset
+from fusionseg.data.batches import collated, widened
 from fusionseg.data.cache import DiskCache
 from fusionseg.data.camvid import CamVid
 from fusionseg.data.layout import class_map
-from fusionseg.data.samples import TrainSamples, collated, widened
+from fusionseg.data.samples import TrainSamples
 from fusionseg.data.subset import Subset
 from fusionseg.files.images import read_labels, write_png
 from fusionseg.files.photos import read_image

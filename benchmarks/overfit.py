@@ -1,10 +1,11 @@
 """Trains each region head on a few photos until it knows them, against what its coding can say at best.
 
-Crops of the first training photos of a COCO folder are learned in one batch, all in float32, until the
-covering is 95 % of the oracle's or the steps are used up. At four fifths of them the learning rate falls to a
-tenth. FUSIONSEG_DATA/coco_panoptic is the folder by default.
+The first training photos of a COCO folder, a quarter as large so that each shows several regions, are
+learned in one batch, all in float32, until the covering is 95 % of the oracle's or the steps are used up. At
+four fifths of them the learning rate falls to a tenth. FUSIONSEG_DATA/coco_panoptic is the folder by default.
 
 python -m benchmarks.overfit [--root COCO] [--heads BoundaryHead,...] [--steps 800] [--images 4] [--size 128]
+    [--scale 0.25]
 """
 
 import os
@@ -59,18 +60,27 @@ class Learned(NamedTuple):
         return self.covering / self.oracle
 
 
-def photos(root: Path, number: int, size: int) -> tuple[Sample, Classes]:
-    """One batch of square crops of the first photos, and the classes of the data."""
+def photos(root: Path, number: int, size: int, scale: float) -> tuple[Sample, Classes]:
+    """One batch of square crops of the first photos at a scale, and the classes of the data.
+
+    Raises:
+        ValueError: If a crop shows fewer than two regions: losses that are balanced within an image learn
+            nothing from it.
+    """
     data = SegmentationDataModule(
         partial(CocoPanoptic, root=root),
         batch_size=number,
         crop_size=(size, size),
+        scale=scale,
         augmentation=None,
         workers=0,
         seed=0,
     )
-    batch = next(iter(data.train_dataloader()))
-    return data.on_after_batch_transfer(batch, 0), data.classes
+    batch: Sample = data.on_after_batch_transfer(next(iter(data.train_dataloader())), 0)
+    for name, ids in zip(batch["name"], batch["region"], strict=True):
+        if len(ids[ids > 0].unique()) < 2:
+            raise ValueError(f"expected several regions, found fewer in the crop of {name}: lower --scale")
+    return batch, data.classes
 
 
 def covering(module: FusionModule, predictions: list[Prediction], batch: Sample) -> float:
@@ -127,8 +137,9 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=800)
     parser.add_argument("--images", type=int, default=4)
     parser.add_argument("--size", type=int, default=128)
+    parser.add_argument("--scale", type=float, default=0.25)
     args = parser.parse_args()
-    batch, classes = photos(args.root, args.images, args.size)
+    batch, classes = photos(args.root, args.images, args.size, args.scale)
     table = Table("head", title=f"{args.images} photos of {args.size} x {args.size}")
     for column in ("oracle", "covering", "share", f">= {ENOUGH:g}", "steps", "seconds"):
         table.add_column(column, justify="right")

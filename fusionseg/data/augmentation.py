@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from fusionseg.data.augmentation_ranges import SCALE, check_colors, check_geometry, check_shares
 from fusionseg.data.base import LabelMap, Pixels
 from fusionseg.data.class_draw import ClassDraw
 from fusionseg.data.color import recolored
@@ -19,9 +20,6 @@ from fusionseg.sample import VOID
 
 Place: TypeAlias = tuple[tuple[int, int], float, float, float]
 """Of a crop: height and width, zoom, angle in radians, and -1 where it is mirrored, else 1."""
-
-SCALE = (0.5, 2.0)
-"""The default range of the zoom."""
 
 
 class Augmentation:
@@ -82,11 +80,11 @@ class Augmentation:
         centered: bool = False,
         changes: list[Callable[[], ViewChange]] = [],  # noqa: B006 (never changed)
     ) -> None:
-        _check_geometry(scale, zooms, rotation)
+        check_geometry(scale, zooms, rotation)
         if centered and (class_crops > 0 or cat_max_ratio < 1):
             raise ValueError("expected centered crops, or class_crops and cat_max_ratio, found both")
-        _check_shares({"a flip": flip, "crops of drawn classes": class_crops}, cat_max_ratio)
-        _check_colors({"brightness": brightness, "contrast": contrast, "saturation": saturation, "hue": hue})
+        check_shares({"a flip": flip, "crops of drawn classes": class_crops}, cat_max_ratio)
+        check_colors({"brightness": brightness, "contrast": contrast, "saturation": saturation, "hue": hue})
         self.scale = scale
         self.zooms = zooms
         self.centered = centered
@@ -236,32 +234,3 @@ class Augmentation:
         if "disparity" in views and self.depth_by_zoom:
             views["disparity"] = views["disparity"] * np.float32(random_zoom)
         return views
-
-
-def _check_geometry(scale: tuple[float, float], zooms: list[float] | None, rotation: float) -> None:
-    """Raises a ValueError unless zoom and rotation are possible."""
-    if zooms is not None and not (zooms and all(0 < zoom < math.inf for zoom in zooms)):
-        raise ValueError(f"expected one or more zooms above 0, found {zooms}")
-    if zooms is not None and tuple(scale) != SCALE:
-        raise ValueError(f"expected scale or zooms, found both ({tuple(scale)} and {zooms}): leave one out")
-    if not 0 < scale[0] <= scale[1] < math.inf:
-        raise ValueError(f"expected scales 0 < smallest <= largest, found {tuple(scale)}")
-    if not 0 <= rotation <= 180:
-        raise ValueError(f"expected a rotation in [0, 180] degrees, found {rotation}")
-
-
-def _check_shares(probabilities: Mapping[str, float], cat_max_ratio: float) -> None:
-    """Raises a ValueError unless probabilities and the largest share of a class are possible."""
-    for name, probability in probabilities.items():
-        if not 0 <= probability <= 1:
-            raise ValueError(f"expected a probability of {name} in [0, 1], found {probability}")
-    if not 0 < cat_max_ratio <= 1:
-        raise ValueError(f"expected a cat_max_ratio in (0, 1], found {cat_max_ratio}")
-
-
-def _check_colors(spreads: Mapping[str, float]) -> None:
-    """Raises a ValueError unless the spreads of colors are possible."""
-    for name, value in spreads.items():
-        largest = 0.5 if name == "hue" else 1
-        if not 0 <= value <= largest:
-            raise ValueError(f"expected {name} in [0, {largest}], found {value}")

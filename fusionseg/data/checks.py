@@ -1,13 +1,9 @@
-"""Checks of the arguments of the data module and of mixtures, and of the splits of a dataset."""
+"""Checks of the arguments of the data module, and of the splits of a dataset."""
 
-import math
-import re
-from collections.abc import Collection, Mapping
-from typing import get_args
+from collections.abc import Mapping
 
 from fusionseg.data.base import DataError, SegmentationDataset, Split
 from fusionseg.data.input_size import Resize
-from fusionseg.data.merged_classes import Counting
 
 LARGEST_CROP = 8192
 """Largest side of a crop in pixels."""
@@ -69,45 +65,6 @@ def check_apart(datasets: Mapping[Split, SegmentationDataset]) -> None:
             owners[name] = split
 
 
-def check_part_names(datasets: Collection[str], **settings: Mapping[str, object]) -> None:
-    """Raises a DataError unless the parts' names are fit for files and every setting is of a known part."""
-    wrong = [name for name in datasets if not re.fullmatch(r"[\w.-]+", name)]
-    if wrong or not datasets:
-        raise DataError(
-            f"expected datasets by names of letters, digits, '_', '-' and '.', found {wrong or 'none'}"
-        )
-    for setting, given in settings.items():
-        if unknown := [name for name in given if name not in datasets]:
-            raise DataError(
-                f"expected {setting} of the parts {', '.join(datasets)}, found {', '.join(unknown)}"
-            )
-
-
-def check_part_values(
-    datasets: Collection[str],
-    weights: Mapping[str, float] | None,
-    counting: Mapping[str, str],
-    epoch_length: int | None,
-) -> None:
-    """Raises a DataError unless weights, labels and the length of an epoch are possible."""
-    if weights is not None:
-        if missing := [name for name in datasets if name not in weights]:
-            raise DataError(f"expected a weight for each part, found none for {', '.join(missing)}")
-        if not all(0 <= weight < math.inf for weight in weights.values()) or not any(weights.values()):
-            raise DataError(f"expected weights of 0 or more, not all 0, found {dict(weights)}")
-    known = get_args(Counting)
-    if unknown := [f"{labels} of {name}" for name, labels in counting.items() if labels not in known]:
-        raise DataError(f"expected labels {', '.join(known)}, found {', '.join(unknown)}")
-    if epoch_length is not None and epoch_length < 1:
-        raise DataError(f"expected an epoch_length above 0, found {epoch_length}")
-
-
-def check_part_maps(parts: Mapping[str, SegmentationDataset]) -> None:
-    """Raises a DataError unless the labels of all parts of a mixture are maps."""
-    if whole := [name for name, part in parts.items() if part.classes.per_image]:
-        raise DataError(f"expected parts with label maps, found labels of whole images in {', '.join(whole)}")
-
-
 def equal_share(batch_size: int, ranks: int) -> int:
     """The samples of a step on each of the ranks.
 
@@ -120,3 +77,18 @@ def equal_share(batch_size: int, ranks: int) -> int:
             "samples of all ranks together"
         )
     return batch_size // ranks
+
+
+def check_batches(images: int, batch_size: int, fraction: float) -> None:
+    """Raises a DataError unless the training images of an epoch make a batch."""
+    if images < batch_size:
+        raise DataError(
+            f"expected at least one batch of {batch_size} training images, found {images} "
+            f"(fraction {fraction:g}): lower data.batch_size or raise data.fraction"
+        )
+
+
+def check_ranks(split: Split, images: int, ranks: int) -> None:
+    """Raises a DataError unless each rank has an image to evaluate."""
+    if images < ranks:
+        raise DataError(f"expected at least one {split} image for each of {ranks} ranks, found {images}")

@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
+from fusionseg.data.batches import IMAGES, unit_floats
 from fusionseg.data.samplers import Key
-from fusionseg.data.samples import IMAGES, EvaluationSamples, TrainSamples, unit_floats
+from fusionseg.data.samples import EvaluationSamples, TrainSamples
 from fusionseg.sample import Sample
 
 MIXING = 1

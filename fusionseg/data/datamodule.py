@@ -14,9 +14,10 @@ from typing_extensions import override
 
 from fusionseg.config.recipe import record
 from fusionseg.data.augmentation import Augmentation
-from fusionseg.data.base import DataError, SegmentationDataset, Split
+from fusionseg.data.base import SegmentationDataset, Split
+from fusionseg.data.batches import widened
 from fusionseg.data.cache import Cache
-from fusionseg.data.checks import check_apart, check_numbers, check_sizes, equal_share
+from fusionseg.data.checks import check_batches, check_numbers, check_ranks, check_sizes, equal_share
 from fusionseg.data.class_counts import Counts, class_counts, image_counts
 from fusionseg.data.frozen_features import Features, FrozenFeatures
 from fusionseg.data.input_size import InputSize
@@ -27,8 +28,9 @@ from fusionseg.data.photo_notices import photo_notices
 from fusionseg.data.ranks import cached_in_turn, is_on_gpu, on_first_rank, rank_and_number, say_once
 from fusionseg.data.rounding import Repeats
 from fusionseg.data.samplers import EvaluationOrder, TrainOrder
-from fusionseg.data.samples import EvaluationSamples, TrainSamples, widened
+from fusionseg.data.samples import EvaluationSamples, TrainSamples
 from fusionseg.data.sampling import Sampling, length_notices, repeats_of
+from fusionseg.data.split_datasets import SplitDatasets
 from fusionseg.data.synthetic import SyntheticScenes
 from fusionseg.data.unlabelled_mixture import Unlabelled, training_images
 from fusionseg.sample import Classes, Sample
@@ -108,29 +110,28 @@ class SegmentationDataModule(LightningDataModule):
         self.seed = int(os.environ.get("PL_GLOBAL_SEED", 0)) if seed is None else seed
         self.weak_views = False
         """Whether training samples have the crop in its own colors too."""
-        self.datasets: dict[Split, SegmentationDataset] = {}
-        self._cached: set[Split] = set()
+        self.datasets = SplitDatasets(self._constructed)
         self._image_counts: Counts | None = None
 
     @property
     def classes(self) -> Classes:
         """The classes of the data; decodes no image."""
-        return self._any().classes
+        return self.datasets.any.classes
 
     @property
     def channels(self) -> int:
         """Channels of an image."""
-        return self._any().channels
+        return self.datasets.any.channels
 
     @property
     def kinds(self) -> tuple[str, ...]:
         """Kinds of labels of the data beside `semantic` and `region`, such as `depth`."""
-        return self._any().kinds
+        return self.datasets.any.kinds
 
     @property
     def images_per_rank(self) -> int:
         """Images of a training step on each rank."""
-        return equal_share(self.batch_size, self._rank()[1])
+        return equal_share(self.batch_size, rank_and_number(self.trainer)[1])
 
     @override
     def setup(self, stage: str) -> None:
@@ -141,14 +142,8 @@ class SegmentationDataModule(LightningDataModule):
         }
         if stage not in wanted:
             raise ValueError(f"expected one of the stages {', '.join(wanted)}, found {stage!r}")
-        for split in wanted[stage]:
-            self._split(split)
-        check_apart(self.datasets)
-        missing = [split for split in wanted[stage] if split not in self._cached]
-        found = [self.datasets[split] for split in missing]
-        kept = cached_in_turn(found, self.cache, self.cache_dir, self.trainer)
-        self.datasets |= zip(missing, kept, strict=True)
-        self._cached |= set(missing)
+        cached = partial(cached_in_turn, cache=self.cache, folder=self.cache_dir, trainer=self.trainer)
+        kept = self.datasets.prepare(wanted[stage], cached)
         say_once((line for dataset in kept for line in photo_notices(dataset)), self.trainer)
         if stage == "fit":
             self._count_classes()
@@ -156,26 +151,21 @@ class SegmentationDataModule(LightningDataModule):
     @override
     def state_dict(self) -> dict[str, Any]:
         """What predictions of images in files go by, besides the arguments, where it is declared."""
-        dataset = self._any()
+        dataset = self.datasets.any
         seen = {} if dataset.value_range is None else {"value_range": list(dataset.value_range)}
         return seen if dataset.depth_limit is None else {**seen, "depth_limit": dataset.depth_limit}
 
     @override
     def train_dataloader(self) -> DataLoader[Sample]:
         self._count_classes()
-        dataset = self._split("train")
-        rank, world_size = self._rank()
+        dataset = self.datasets["train"]
         share = self.images_per_rank
         order = partial(dataset.order, among=np.arange(len(dataset)), repeats=self.repeats)
         length = len(order(np.random.default_rng(0)))
-        if length < self.batch_size:
-            raise DataError(
-                f"expected at least one batch of {self.batch_size} training images, found {length} "
-                f"(fraction {self.fraction:g}): lower data.batch_size or raise data.fraction"
-            )
+        check_batches(length, self.batch_size, self.fraction)
         samples = self.views()
         samples.features = self.computed["train"]
-        keys = TrainOrder(length, share, rank, world_size, self.seed, self._done, order)
+        keys = TrainOrder(length, share, *rank_and_number(self.trainer), self.seed, self._done, order)
         return training_loader(samples, keys, share, self.processes, is_on_gpu(self.trainer))
 
     @override
@@ -194,7 +184,7 @@ class SegmentationDataModule(LightningDataModule):
         """The views to train on, without features."""
         seed = self.seed if self.features is None else self.features.seed
         seen = (self.augmentation, self.crop_size, self.scale, seed, self.resize)
-        samples = self.train_samples(self._split("train"), *seen)
+        samples = self.train_samples(self.datasets["train"], *seen)
         samples.variants = None if self.features is None else self.features.variants
         samples.weak = self.weak_views
         return samples
@@ -203,38 +193,30 @@ class SegmentationDataModule(LightningDataModule):
         """Replaces the classes of all splits by others, as `MappedClasses` does."""
         dataset = self.dataset
         self.dataset = lambda split: MappedClasses(dataset(split), classes, names)
-        self.datasets.clear()
+        self.datasets = SplitDatasets(self._constructed)
 
     def class_counts(self) -> Tensor:
         """The number of pixels of each class (C,) int64 in an epoch of training, from the label files."""
-        dataset = self._split("train")
-        known = self._image_counts
-        counts = class_counts(dataset, self.seed, self.processes, self.cache_dir, self.repeats, known)
-        return torch.from_numpy(counts)
+        weighed = (self.seed, self.processes, self.cache_dir, self.repeats, self._image_counts)
+        return torch.from_numpy(class_counts(self.datasets["train"], *weighed))
 
     @property
     def repeats(self) -> Repeats | None:
         """How often each training image is seen in an epoch, on average (N,); None where once."""
         if self.sampling is None or self._image_counts is None:
             return None
-        return repeats_of(self.sampling, self._split("train"), self._image_counts)
+        return repeats_of(self.sampling, self.datasets["train"], self._image_counts)
 
     def label_statistics(self, enough: Callable[[LabelStatistics], bool]) -> LabelStatistics:
         """What the labels of training images hold, as `counted` looks at them until they are enough."""
-        return counted(self._split("train"), self.seed, enough)
+        return counted(self.datasets["train"], self.seed, enough)
 
-    def _any(self) -> SegmentationDataset:
-        """Any split that exists already, else the training split."""
-        return next(iter(self.datasets.values()), None) or self._split("train")
-
-    def _split(self, split: Split) -> SegmentationDataset:
-        """The dataset of a split, constructed once."""
-        if split not in self.datasets:
-            dataset = self.dataset(split)
-            if split == "train":
-                dataset = training_images(dataset, self.fraction, self.seed, self.unlabelled)
-            self.datasets[split] = dataset
-        return self.datasets[split]
+    def _constructed(self, split: Split) -> SegmentationDataset:
+        """The dataset of a split; of training images those that are wanted."""
+        dataset = self.dataset(split)
+        if split != "train":
+            return dataset
+        return training_images(dataset, self.fraction, self.seed, self.unlabelled)
 
     @property
     def processes(self) -> int:
@@ -246,16 +228,12 @@ class SegmentationDataModule(LightningDataModule):
         """Counts the classes of training images, if something goes by them; rank 0 does so for all."""
         if self._image_counts is not None or not (self.sampling or self.augmentation.needs_counts):
             return
-        dataset = self._split("train")
+        dataset = self.datasets["train"]
         count = partial(image_counts, dataset, None, self.processes, self.cache_dir)
         self._image_counts = on_first_rank(count, self.trainer)
         self.augmentation.balance(self._image_counts.sum(0))
         if self.repeats is not None:
             say_once(length_notices(dataset, self.repeats), self.trainer)
-
-    def _rank(self) -> tuple[int, int]:
-        """This process's rank and the number of ranks."""
-        return rank_and_number(self.trainer)
 
     def _done(self) -> int:
         """Batches of this epoch that were used already; above 0 only if a run is resumed within an epoch."""
@@ -263,12 +241,9 @@ class SegmentationDataModule(LightningDataModule):
 
     def _evaluation(self, split: Split) -> DataLoader[Sample]:
         """This rank's share of a split's whole images."""
-        dataset = self._split(split)
-        rank, world_size = self._rank()
-        if len(dataset) < world_size:
-            raise DataError(
-                f"expected at least one {split} image for each of {world_size} ranks, found {len(dataset)}"
-            )
+        dataset = self.datasets[split]
+        rank, world_size = rank_and_number(self.trainer)
+        check_ranks(split, len(dataset), world_size)
         order = EvaluationOrder(len(dataset), rank, world_size, self.eval_batch_size, dataset.image_size)
         samples = self.evaluation_samples(dataset, self.scale, self.resize)
         samples.features = self.computed.get(split, Features())

@@ -8,8 +8,9 @@ import torch
 from torch.utils.data import DataLoader
 from typing_extensions import override
 
+from fusionseg.data.batches import batched, collated
 from fusionseg.data.samplers import EvaluationOrder, TrainOrder
-from fusionseg.data.samples import EvaluationSamples, TrainSamples, batched, collated, quiet_worker
+from fusionseg.data.samples import EvaluationSamples, TrainSamples, quiet_worker
 from fusionseg.sample import Sample
 
 

@@ -2,7 +2,7 @@
 
 import functools
 from bisect import bisect_right
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from itertools import accumulate
 from typing import Literal, NamedTuple
 
@@ -21,8 +21,14 @@ from fusionseg.data.base import (
     Split,
     channels_first,
 )
-from fusionseg.data.checks import check_part_maps, check_part_names, check_part_values
 from fusionseg.data.merged_classes import Counting, merged_classes
+from fusionseg.data.mixture_checks import (
+    channels_of,
+    check_part_maps,
+    check_part_names,
+    check_part_values,
+    unit_notices,
+)
 from fusionseg.data.rounding import Repeats
 from fusionseg.data.shares import check_shares, rounds, shares_of
 from fusionseg.files.readable_path import ReadablePath
@@ -84,9 +90,9 @@ class MixtureDataset(SegmentationDataset):
         }
         check_part_maps(every)
         self.every = every
-        self.channels = _channels(every)
+        self.channels = channels_of(every)
         notices = [f"{name}: {line}" for name, part in every.items() for line in part.notices]
-        self.notices = (*notices, *_unit_notices(every))
+        self.notices = (*notices, *unit_notices(every))
         ranges = {dataset.value_range for dataset in every.values()}
         self.value_range = ranges.pop() if len(ranges) == 1 else None
         limits = {dataset.depth_limit for dataset in every.values()}
@@ -232,22 +238,3 @@ class _Part(NamedTuple):
     dataset: SegmentationDataset
     table: npt.NDArray[np.uint8]
     regions: bool
-
-
-def _unit_notices(parts: Mapping[str, SegmentationDataset]) -> list[str]:
-    """A line for each kind of labels that parts have in different units."""
-    lines = []
-    for kind in dict.fromkeys(kind for part in parts.values() for kind in part.kinds):
-        units = {n: part.units.get(kind, "no stated unit") for n, part in parts.items() if kind in part.kinds}
-        if len(set(units.values())) > 1:
-            found = ", ".join(f"{unit} in {name}" for name, unit in units.items())
-            lines.append(f"{kind} is mixed of values in different units ({found}), as if they were one")
-    return lines
-
-
-def _channels(parts: Mapping[str, SegmentationDataset]) -> int:
-    """The number of channels that all parts share; a DataError where they differ."""
-    if len(channels := {part.channels for part in parts.values()}) > 1:
-        found = ", ".join(f"{part.channels} in {name}" for name, part in parts.items())
-        raise DataError(f"expected images of the same number of channels in all parts, found {found}")
-    return channels.pop()

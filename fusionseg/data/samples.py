@@ -1,7 +1,6 @@
-"""Samples and batches: the layer between a dataset and a DataLoader."""
+"""Samples: the layer between a dataset and a DataLoader."""
 
 import signal
-from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -12,14 +11,12 @@ from torch.utils.data import Dataset
 from fusionseg.config.errors import unstopped
 from fusionseg.data.augmentation import Augmentation
 from fusionseg.data.base import DataError, Pixels, SegmentationDataset, channels_first
+from fusionseg.data.batches import collated
 from fusionseg.data.frozen_features import Features, variant
 from fusionseg.data.input_size import InputSize, Resize, nearest_labels, resized_image
 from fusionseg.data.samplers import Key
 from fusionseg.files.photos import Photo
 from fusionseg.sample import Classes, Sample, Truth
-
-IMAGES = ("image", "weak")
-"""The keys of a sample's images."""
 
 
 class TrainSamples(Dataset[Sample]):
@@ -174,55 +171,6 @@ def resized(pixels: Pixels, to: InputSize) -> Pixels:
     return Pixels(resized_image(pixels.image, size), semantic, region, maps)
 
 
-def batched(sample: Sample) -> Sample:
-    """A batch as it is, and a single sample as a batch of one."""
-    return sample if isinstance(sample["name"], list) else collated([sample])
-
-
-def collated(samples: Sequence[Sample]) -> Sample:
-    """A batch (B, ...) of samples: channels-last images, and labels in narrow integers (see `widened`).
-
-    Images of different types become floats in [0, 1].
-
-    Raises:
-        DataError: The images have different sizes or different kinds of labels.
-    """
-    first = samples[0]
-    for other in samples[1:]:
-        if other["image"].shape != first["image"].shape:
-            found = ", ".join(f"{s['name']} {tuple(s['image'].shape[1:])}" for s in (first, other))
-            raise DataError(
-                f"expected images of one size in a batch, found {found}: set eval_batch_size to 1"
-            )
-        if other.keys() != first.keys():
-            found = f"{sorted(first)} of {first['name']}, {sorted(other)} of {other['name']}"
-            raise DataError(
-                f"expected the same kinds of labels for all images of a batch, found {found}: where an image "
-                "has no labels of a kind, let the dataset give a map of zeros"
-            )
-    batch: Sample = {key: [sample[key] for sample in samples] for key in first}
-    for key, value in first.items():
-        if key in IMAGES:
-            batch[key] = _stacked(batch[key])
-        elif isinstance(value, Tensor):
-            batch[key] = torch.stack(batch[key])
-    if "index" in batch:
-        batch["index"] = torch.tensor(batch["index"])
-    return batch
-
-
-def _stacked(images: Sequence[Tensor]) -> Tensor:
-    """Images as a channels-last batch, as floats in [0, 1] where their types differ."""
-    if len({image.dtype for image in images}) > 1:
-        images = [unit_floats(image) for image in images]
-    return torch.stack([image.permute(1, 2, 0) for image in images]).permute(0, 3, 1, 2)
-
-
-def widened(batch: Sample) -> Sample:
-    """The batch with class and region ids as int64; workers send uint8 and int32, a quarter of the bytes."""
-    return batch | {"semantic": batch["semantic"].long(), "region": batch["region"].long()}
-
-
 def quiet_worker(worker: int) -> None:
     """Limits OpenCV to one thread in a worker process, as the workers already use all cores.
 
@@ -230,11 +178,6 @@ def quiet_worker(worker: int) -> None:
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     cv2.setNumThreads(0)
-
-
-def unit_floats(image: Tensor) -> Tensor:
-    """An image as floats in [0, 1]."""
-    return image if image.is_floating_point() else image.float() / torch.iinfo(image.dtype).max
 
 
 def _image_label(dataset: SegmentationDataset, index: int) -> Sample:

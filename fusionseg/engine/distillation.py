@@ -1,23 +1,19 @@
 """Learning from a teacher: its outputs for each task, and the maps that its tasks share."""
 
 import copy
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from functools import partial
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
-from torch.utils.hooks import RemovableHandle
+from torch import Tensor
 
 from fusionseg.config.errors import UsageError
 from fusionseg.engine.distributed import reduced, world_size
 from fusionseg.engine.mean_teacher import MeanTeacher
+from fusionseg.engine.shared_maps import SharedMaps
 from fusionseg.engine.teacher import Teacher, check_channels, task_weights
-from fusionseg.losses.enlarging import scaled
 from fusionseg.networks import Network
-from fusionseg.networks.adapter import Adapter
 from fusionseg.networks.base import Outputs
 
 Term = tuple[Tensor, Tensor]
@@ -47,18 +43,11 @@ class Distillation:
         """What moves it, if it is the mean of the student."""
         self.weights: dict[str, float] = {}
         """The weight of the distance of outputs, by task."""
-        self.adapter: Adapter | None = None
-        """Between the shared maps, a part of the network; None where they are not compared."""
+        self.maps: SharedMaps | None = None
+        """The shared maps, where they are compared."""
         self.digest = ""
         self._rise = 1.0
         """The factor of all weights."""
-        self._shared: dict[str, Tensor] = {}
-        """The shared map of the last forward pass of the student and of the teacher."""
-
-    @property
-    def compares_maps(self) -> bool:
-        """Whether shared maps are compared."""
-        return self.teacher is not None and self.teacher.features > 0
 
     def learn_from(self, taught: Network, digest: str = "") -> None:
         """Takes a network as teacher, before it is known where the training runs.
@@ -77,12 +66,9 @@ class Distillation:
         check_channels(self.network, taught, self.teacher.name)
         self.taught = taught.requires_grad_(False).eval()
         self.digest = digest
-        if self.compares_maps:
-            self._watch(self.network, "student")
-            channels = self._channels(self.network, "student")
-            with self._watching_teacher():
-                self.adapter = Adapter(channels, self._channels(taught, "teacher"))
-            self.network.adapter = self.adapter
+        if self.teacher.features:
+            self.maps = SharedMaps(self.network, taught, alone=not self.weights)
+            self.network.adapter = self.maps.adapter
 
     def learn_from_mean(self) -> None:
         """Takes the running mean of the network as teacher, before it is known where the training runs.
@@ -138,11 +124,11 @@ class Distillation:
 
         They are empty too if none are compared: nothing behind the teacher's shared map is computed then.
         """
-        if self.taught is None:
-            return {}
-        with torch.no_grad(), suppress(_Reached), self._watching_teacher():
-            return self.taught(image)[-1]  # type: ignore[no-any-return]
-        return {}
+        found: Outputs = {}
+        if self.taught is not None:
+            with torch.no_grad(), nullcontext() if self.maps is None else self.maps.of(self.taught):
+                found = self.taught(image)[-1]
+        return found
 
     def terms(self, task: str, refinements: Sequence[Outputs], taught: Outputs) -> list[Term]:
         """The distance of each refinement to the teacher's outputs, as terms of a task's loss.
@@ -164,26 +150,19 @@ class Distillation:
 
         It is this rank's, and DDP takes the mean of the ranks' gradients: ranks have equal shares of a batch.
         """
-        if self.teacher is None or self.adapter is None:
+        if self.teacher is None or self.maps is None:
             return None
-        adapted = self.adapter(self._shared.pop("student"))
-        theirs = self._shared.pop("teacher")
-        wide = torch.promote_types(adapted.dtype, torch.float32)
-        return (
-            self._rise
-            * self.teacher.features
-            * F.mse_loss(adapted.to(wide), scaled(theirs.to(wide), adapted.shape[-2:]))
-        )
+        return self._rise * self.teacher.features * self.maps.distance()
 
     def over_ranks(self, penalty: Tensor) -> Tensor:
         """A penalty that includes the distance, over the global batch, without a gradient."""
-        if self.adapter is not None and world_size() > 1:
+        if self.maps is not None and world_size() > 1:
             return reduced(penalty.detach()) / world_size()
         return penalty.detach()
 
     def state(self) -> dict[str, Any]:
         """What a training that goes on needs: which teacher it was, and the adapter."""
-        adapter = dict(self.adapter.named_parameters()) if self.adapter is not None else {}
+        adapter = dict(self.maps.adapter.named_parameters()) if self.maps is not None else {}
         state = {"digest": self.digest, "adapter": {name: p.detach() for name, p in adapter.items()}}
         return state if self.mean is None else {**state, "mean": self.mean.state()}
 
@@ -211,56 +190,6 @@ class Distillation:
             )
         if self.mean is not None:
             self.mean.resume(saved["mean"])
-        if self.adapter is not None:
-            for name, parameter in self.adapter.named_parameters():
+        if self.maps is not None:
+            for name, parameter in self.maps.adapter.named_parameters():
                 parameter.copy_(saved["adapter"][name])
-
-    def _channels(self, network: Network, name: str) -> int:
-        """The channels of the shared map of the student or the teacher, which is watched."""
-        encoder: Any = network.encoder
-        training = network.training
-        learns = network is self.network
-        with suppress(_Reached), torch.set_grad_enabled(learns), torch.compiler.set_stance("force_eager"):
-            network.eval()(encoder.mean.new_zeros(1, encoder.mean.shape[1], *encoder.size))
-        network.train(training)
-        return self._shared.pop(name).shape[1]
-
-    def _watch(self, network: Network, name: str) -> RemovableHandle:
-        """Has the shared map of each forward pass of the student or the teacher kept.
-
-        Raises:
-            UsageError: If there is none.
-        """
-        if network.branch is None:
-            raise UsageError(
-                f"the tasks' paths meet behind every cut in {type(network).__name__}, so that the {name} has "
-                "no shared map: set it to 0",
-                "model.teacher.features",
-            )
-        # a method and no closure, so that a copy of the student keeps its own
-        return network.branch.register_forward_pre_hook(partial(self._keep, name))
-
-    @contextmanager
-    def _watching_teacher(self) -> Iterator[None]:
-        """A context in which the teacher's shared map is kept, if maps are compared."""
-        if not self.compares_maps or self.taught is None:
-            yield
-            return
-        handle = self._watch(self.taught, "teacher")
-        try:
-            yield
-        finally:
-            handle.remove()
-
-    def _keep(self, name: str, _: nn.Module, args: tuple[Any, ...]) -> None:
-        """Keeps the map that a branching point is called with."""
-        if name == "teacher":
-            self._shared[name] = args[0][-1]
-            if not self.weights:
-                raise _Reached
-        elif torch.is_grad_enabled():  # not in validation
-            self._shared[name] = args[0][-1]
-
-
-class _Reached(Exception):  # noqa: N818 (no error)
-    """Ends a teacher's forward pass at its shared map, where nothing behind it is compared."""

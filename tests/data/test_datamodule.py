@@ -10,6 +10,7 @@ import torch
 from lightning import LightningModule, Trainer
 from torch import Tensor
 
+from fusionseg.data import datamodule
 from fusionseg.data.base import DataError, Split
 from fusionseg.data.cache import Cache
 from fusionseg.data.datamodule import SegmentationDataModule
@@ -64,7 +65,7 @@ def test_two_ranks_see_the_samples_of_one(monkeypatch: pytest.MonkeyPatch) -> No
     whole = epochs(data())
     shares = []
     for rank in range(2):
-        monkeypatch.setattr(SegmentationDataModule, "_rank", lambda self, rank=rank: (rank, 2))
+        monkeypatch.setattr(datamodule, "rank_and_number", lambda trainer, rank=rank: (rank, 2))
         shares.append(epochs(data()))
     for batch, first, second in zip(whole, *shares, strict=True):
         assert first["name"] + second["name"] == batch["name"]
@@ -74,7 +75,7 @@ def test_two_ranks_see_the_samples_of_one(monkeypatch: pytest.MonkeyPatch) -> No
 def test_two_ranks_evaluate_every_image_once(monkeypatch: pytest.MonkeyPatch) -> None:
     names = []
     for rank in range(2):
-        monkeypatch.setattr(SegmentationDataModule, "_rank", lambda self, rank=rank: (rank, 2))
+        monkeypatch.setattr(datamodule, "rank_and_number", lambda trainer, rank=rank: (rank, 2))
         names += [
             name
             for batch in data(dataset=partial(SCENES, length=5)).val_dataloader()
@@ -123,7 +124,7 @@ def test_a_fraction_of_less_than_a_batch_is_refused() -> None:
 
 
 def test_a_batch_that_ranks_cannot_share_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(SegmentationDataModule, "_rank", lambda self: (0, 3))
+    monkeypatch.setattr(datamodule, "rank_and_number", lambda trainer: (0, 3))
     with pytest.raises(ValueError, match="that 3 ranks can share equally, found 4"):
         data().train_dataloader()
 

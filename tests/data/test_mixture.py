@@ -10,13 +10,14 @@ import torch
 
 from fusionseg.data.augmentation import Augmentation
 from fusionseg.data.base import DataError, Pixels, SegmentationDataset, Split, channels_first
+from fusionseg.data.batches import collated
 from fusionseg.data.camvid import CamVid
 from fusionseg.data.cityscapes import Cityscapes
 from fusionseg.data.coco_panoptic import CocoPanoptic
 from fusionseg.data.datamodule import SegmentationDataModule
 from fusionseg.data.libmtl_arrays import LibMTLArrays
 from fusionseg.data.mixture import MixtureDataset
-from fusionseg.data.samples import TrainSamples, collated
+from fusionseg.data.samples import TrainSamples
 from fusionseg.data.synthetic import SyntheticScenes
 from fusionseg.engine.objective import divided, padded_terms
 from fusionseg.heads import BoundaryHead, CenterOffsetHead

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from fusionseg.data import BalancedSampling, RepeatFactorSampling
+from fusionseg.data import BalancedSampling, RepeatFactorSampling, datamodule
 from fusionseg.data.base import Labels, Pixels, SegmentationDataset, Split
 from fusionseg.data.cache import Cache
 from fusionseg.data.datamodule import SegmentationDataModule
@@ -173,7 +173,7 @@ def test_two_ranks_and_a_resumed_epoch_see_the_order_of_one(
     whole = keys(data(sampling), 3)
     shares = []
     for rank in range(2):
-        monkeypatch.setattr(SegmentationDataModule, "_rank", lambda self, rank=rank: (rank, 2))
+        monkeypatch.setattr(datamodule, "rank_and_number", lambda trainer, rank=rank: (rank, 2))
         shares.append(np.array(keys(data(sampling), 3)).reshape(-1, 2, 3))
     assert np.concatenate(shares, 1).reshape(-1, 3).tolist() == [list(key) for key in whole]
     monkeypatch.undo()
@@ -327,7 +327,7 @@ def test_images_without_labels_do_not_change_how_often_others_come(
         )
         loader: Any = data.train_dataloader()
         order = loader.sampler.order(np.random.default_rng(0)).tolist()
-        dataset = data._split("train")
+        dataset = data.datasets["train"]
         names = Counter(dataset.name(index) for index in order if dataset.has_labels(index))
         return names, capsys.readouterr().err.partition(", as ")[2], Known.counted
 

@@ -9,8 +9,9 @@ from PIL import Image
 
 from fusionseg.config.errors import UserError
 from fusionseg.data.base import DataError
+from fusionseg.data.batches import collated
 from fusionseg.data.rgbd import RGBD
-from fusionseg.data.samples import EvaluationSamples, collated
+from fusionseg.data.samples import EvaluationSamples
 from fusionseg.data.synthetic import SyntheticScenes
 from fusionseg.data.unlabelled_images import Photos, WithoutLabels
 from fusionseg.sample import VOID

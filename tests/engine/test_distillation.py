@@ -128,7 +128,7 @@ def test_a_copy_of_a_student_learns_from_the_same_teacher_by_itself(
     copied = copy.deepcopy(student)
     assert copied.distillation.taught is student.distillation.taught
     assert copied.distillation.network is copied.network
-    assert copied.distillation.adapter is copied.network.adapter is not student.network.adapter
+    assert copied.distillation.maps.adapter is copied.network.adapter is not student.network.adapter
     first, second = gradients(student, batch), gradients(copied, batch)
     assert first.keys() == second.keys()
     assert all(torch.equal(first[name], second[name]) for name in first)
