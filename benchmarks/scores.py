@@ -23,7 +23,7 @@ from scipy.sparse.csgraph import min_weight_full_bipartite_matching
 from scipy.spatial import KDTree
 
 from benchmarks.timing import Target, command_line, ratios, show
-from fusionseg.files.matlab import annotations, segmentation
+from fusionseg.files.matlab import drawn_boundaries, segmentation
 from fusionseg.metrics.boundary_curve import even_thresholds, levels
 from fusionseg.metrics.correspondence import correspondence
 from fusionseg.metrics.thinning import Masks, thinned
@@ -61,7 +61,7 @@ def problem(prediction: Path, truth: Path) -> Problem:
     if contours is None:
         raise ValueError(f"expected ucm2 in {prediction}, found partitions")
     maps = thinned(np.stack([*levels(contours[2::2, 2::2], even_thresholds(99)[MATCHED])]))
-    true = np.stack([annotation.boundaries for annotation in annotations(truth)])
+    true = np.stack(drawn_boundaries(truth))
     return Problem(maps, true)
 
 

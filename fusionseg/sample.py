@@ -30,6 +30,8 @@ key         shape      dtype                              meaning
                                                           (training only)
 `name`      -          str                                unique in its split
 `index`     -          int, evaluation only               what to ask `dataset.truth` for
+`valid`     -          (int, int), of a batch             height and width without what `padded` added (only
+                                                          where it did)
 ==========  =========  =================================  =================================================
 """
 

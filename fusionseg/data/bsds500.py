@@ -12,7 +12,7 @@ from fusionseg.data.file_dataset import FileDataset
 from fusionseg.data.layout import check_layout, check_matched
 from fusionseg.files.archives import tree
 from fusionseg.files.matching import by_stem
-from fusionseg.files.matlab import annotations
+from fusionseg.files.matlab import drawn_regions
 from fusionseg.files.photos import photo_suffixes
 from fusionseg.files.readable_path import ReadablePath
 from fusionseg.sample import VOID, Classes, Truth
@@ -98,6 +98,6 @@ def _annotations(path: ReadablePath) -> npt.NDArray[np.uint16]:
         DataError: The file has another content.
     """
     try:
-        return np.stack([annotation.region for annotation in annotations(path)])
+        return np.stack(drawn_regions(path))
     except UserError as error:
         raise DataError(str(error)) from error

@@ -33,13 +33,14 @@ EXTRAS = (
 def padded(batch: Sample) -> Sample:
     """The batch, extended to the right and bottom to sides that are multiples of 32.
 
-    The image is extended by its edge, class ids by void and all other label maps (B, ..., H, W) by 0.
+    The image is extended by its edge, class ids by void and all other label maps (B, ..., H, W) by 0. `valid`
+    tells the size before.
     """
     height, width = batch["image"].shape[-2:]
     room = (0, -width % STRIDE, 0, -height % STRIDE)
     if not any(room):
         return batch
-    extended = dict(batch)
+    extended = {**batch, "valid": (height, width)}
     for key, value in batch.items():
         if isinstance(value, Tensor) and value.ndim > 2 and value.shape[-2:] == (height, width):
             extended[key] = F.pad(value, room, value=VOID if key == "semantic" else 0)

@@ -1,7 +1,7 @@
 """Reads the MATLAB files of the Berkeley benchmark: ground truth, ultrametric contour maps, segmentations."""
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -12,44 +12,55 @@ from fusionseg.config.errors import UserError
 from fusionseg.files.readable_path import ReadablePath
 from fusionseg.sample import Array, IntMap
 
-
-class Annotation(NamedTuple):
-    """What one person drew.
-
-    Args:
-        region: Region ids (H, W), 0 where unlabeled.
-        boundaries: Boundary pixels (H, W).
-    """
-
-    region: npt.NDArray[np.uint16]
-    boundaries: npt.NDArray[np.bool_]
+Value = TypeVar("Value", np.uint16, np.bool_)
 
 
-def annotations(path: ReadablePath) -> list[Annotation]:
-    """The annotations of an image, the cell array `groundTruth`; at least one.
+def drawn_regions(path: ReadablePath) -> list[npt.NDArray[np.uint16]]:
+    """The region ids (H, W) of each annotator, `Segmentation` in the cells `groundTruth`; 0 is unlabeled.
 
     Raises:
-        UserError: If the file has another content.
+        UserError: If the file has another content, or no annotator.
     """
+    return _annotations(path, "Segmentation", _ids)
+
+
+def drawn_boundaries(path: ReadablePath) -> list[npt.NDArray[np.bool_]]:
+    """The boundary pixels (H, W) of each annotator, `Boundaries` in the cells `groundTruth`.
+
+    Raises:
+        UserError: If the file has another content, or no annotator.
+    """
+    return _annotations(path, "Boundaries", _drawn)
+
+
+def _annotations(
+    path: ReadablePath, name: str, read: Callable[[Any], npt.NDArray[Value]]
+) -> list[npt.NDArray[Value]]:
+    """The maps of one name of each annotator; at least one, all of one size."""
+    wanted = f"expected BSDS500's cell array groundTruth with {name} from each annotator"
     try:
         with path.open("rb") as file:
-            cells = np.ravel(loadmat(file)["groundTruth"])
-        people = [person for cell in cells for person in np.ravel(cell)]
-        regions = [person["Segmentation"] for person in people]
-        boundaries = [_drawn(person["Boundaries"]) for person in people]
+            content = loadmat(file)
+        if "groundTruth" not in content:
+            raise UserError(f"{wanted}, found {_names(content)} alone: it may be a prediction,")
+        people = [person for cell in np.ravel(content["groundTruth"]) for person in np.ravel(cell)]
+        maps = [read(person[name]) for person in people]
     except UserError as error:
         raise UserError(f"{error} in {path}") from error
     except Exception as error:  # the reader of MATLAB's formats does not document what it raises
         raise UserError(
-            "expected BSDS500's cell array groundTruth with Segmentation and Boundaries from each annotator, "
-            f"found {error!r} in {path}{_remedy(path) or ': download it again'}"
+            f"{wanted}, found {error!r} in {path}{_remedy(path) or ': download it again'}"
         ) from error
-    if not people:
+    if not maps:
         raise UserError(f"expected at least one annotator in groundTruth, found none in {path}")
-    shapes = {map_.shape for map_ in [*regions, *boundaries]}
-    if len(shapes) > 1:
+    if len(shapes := {map_.shape for map_ in maps}) > 1:
         raise UserError(f"expected maps of one size, found {sorted(shapes)} in {path}")
-    return [Annotation(_ids(region, path), drawn) for region, drawn in zip(regions, boundaries, strict=True)]
+    return maps
+
+
+def _names(content: Mapping[str, object]) -> str:
+    """The names of what a file holds."""
+    return ", ".join(name for name in content if not name.startswith("_")) or "nothing"
 
 
 def _drawn(boundaries: Any) -> npt.NDArray[np.bool_]:
@@ -76,16 +87,26 @@ def _remedy(path: ReadablePath) -> str:
         return ": save it with -v7" if file.read(10) == b"MATLAB 7.3" else ""
 
 
-def _ids(region: Array, path: ReadablePath) -> npt.NDArray[np.uint16]:
-    """A label map of MATLAB as 16-bit ids."""
-    low = region.min(initial=0)
-    high = region.max(initial=0)
-    if region.ndim != 2 or not region.size or region.dtype.kind not in "iu" or low < 0 or high > 65535:
+def _ids(region: Any) -> npt.NDArray[np.uint16]:
+    """A label map of MATLAB, which often keeps ids as floats, as 16-bit ids.
+
+    Raises:
+        UserError: If it is none.
+    """
+    ids = np.asarray(region)
+    if ids.ndim != 2 or not ids.size or not _is_whole(ids) or ids.min() < 0 or ids.max() > 65535:
+        found = f"{ids.min()}..{ids.max()}" if ids.size and ids.dtype.kind in "biuf" else "no numbers"
         raise UserError(
-            f"expected label maps of integer region ids 0..65535, found {region.dtype} {region.shape} "
-            f"with {low}..{high} in {path}"
+            f"expected label maps of whole region ids 0..65535, found {ids.dtype} {ids.shape} with {found}"
         )
-    return np.ascontiguousarray(region, np.uint16)
+    return np.ascontiguousarray(ids, np.uint16)
+
+
+def _is_whole(values: Array) -> bool:
+    """Whether all values are integers, of whatever type."""
+    return values.dtype.kind in "iu" or (
+        values.dtype.kind == "f" and bool(np.isfinite(values).all() and (values == np.floor(values)).all())
+    )
 
 
 class Segmentation(NamedTuple):
@@ -125,8 +146,7 @@ def segmentation(path: ReadablePath) -> Segmentation:
         return Segmentation(contours, [])
     partitions = [np.asarray(map_) for map_ in np.ravel(content.get("segs", []))]
     if not partitions:
-        names = ", ".join(name for name in content if not name.startswith("_")) or "nothing"
-        raise UserError(f"{wanted}, found {names} in {path}")
+        raise UserError(f"{wanted}, found {_names(content)} in {path}")
     if any(map_.ndim != 2 or map_.shape != partitions[0].shape for map_ in partitions):
         raise UserError(
             f"expected partitions of one size, found {sorted({m.shape for m in partitions})[:5]} in {path}"
@@ -136,8 +156,7 @@ def segmentation(path: ReadablePath) -> Segmentation:
 
 def _whole(map_: Array, path: ReadablePath) -> IntMap:
     """The ids of a partition, which MATLAB often keeps as floats."""
-    whole = map_.dtype.kind in "fiu" and bool(np.isfinite(map_).all() and (map_ == np.floor(map_)).all())
-    if not whole or map_.min(initial=0) < 0 or map_.max(initial=0) >= 2**53:
+    if not _is_whole(map_) or map_.min(initial=0) < 0 or map_.max(initial=0) >= 2**53:
         raise UserError(f"expected whole region ids that are not negative in segs, found others in {path}")
     ids: IntMap = map_.astype(np.int64)
     return ids

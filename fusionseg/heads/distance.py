@@ -5,6 +5,7 @@ from typing import ClassVar
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fusionseg.heads.base import resized
@@ -89,7 +90,11 @@ class DistanceHead(Dense, RegionHead):
     def target(self, batch: Sample) -> tuple[Tensor, Tensor]:
         """The distances as shares of `reach` (B, 1, H, W) and the labelled pixels (B, H, W) bool."""
         region = batch["region"]
-        return distances(region, self.reach).unsqueeze(1) / self.reach, region > 0
+        height, width = batch.get("valid", region.shape[1:])
+        # what the image was extended by is no outline either
+        inside = distances(region[:, :height, :width], self.reach)
+        shares = F.pad(inside, (0, region.shape[2] - width, 0, region.shape[1] - height)) / self.reach
+        return shares.unsqueeze(1), region > 0
 
     def loss(self, output: Tensor, target: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         """The sum and weight (1,) of the loss over the labelled pixels, from an output (B, 1, h, w)."""

@@ -118,12 +118,17 @@ def watershed(
 
 
 def flooded(energy: Array, levels: Array, min_area: int) -> npt.NDArray[np.int32]:
-    """The region map, int32 (H, W) from 1, of what is 8-connected at falling levels of the energy (H, W)."""
+    """The region map, int32 (H, W) from 1, of what is 8-connected at falling levels of the energy (H, W).
+
+    A part without a region becomes one, and of several regions that meet in a part each takes what is nearest
+    to it there.
+    """
     labels = np.zeros(energy.shape, np.int32)
     pixels = np.arange(energy.size)
     seeds = pixels[:0]  # a pixel of each region
     for level in levels:
-        number, parts = cv2.connectedComponents((energy >= level).astype(np.uint8))
+        above = (energy >= level).astype(np.uint8)
+        number, parts, boxes, _ = cv2.connectedComponentsWithStats(above)
         regions = np.bincount(parts.flat[seeds], minlength=number)
         new = (regions == 0) & (np.bincount(parts.ravel()) >= min_area)
         new[0] = False  # the pixels below the level
@@ -133,8 +138,13 @@ def flooded(energy: Array, levels: Array, min_area: int) -> npt.NDArray[np.int32
             seeds = np.append(seeds, some[new])
         owner = np.zeros(number, np.int32)
         owner[parts.flat[seeds]] = np.arange(1, len(seeds) + 1)
-        shared = regions > 1
-        labels = np.where(shared[parts], filled(labels), owner[parts]) if shared.any() else owner[parts]
+        before = labels
+        labels = owner[parts]
+        for part in np.flatnonzero(regions > 1):
+            left, top, width, height = boxes[part, :4]
+            box = np.s_[top : top + height, left : left + width]
+            inside = parts[box] == part
+            labels[box][inside] = filled(np.where(inside, before[box], 0))[inside]
     return filled(labels)
 
 

@@ -127,7 +127,8 @@ def _regions(kind: Array, min_area: int) -> IntMap:
     interiors = numbered(connected(kind == _INTERIOR), min_area)
     objects = numbered(connected(kind != _BACKGROUND), min_area)
     number = interiors.max()
-    owner = np.zeros(number + 2, np.int32)
+    # Without any interior, all pixels join one that is of no object.
+    owner = np.full(number + 2, -1, np.int32)
     owner[interiors] = objects
     # Pixels nearest to an interior of another object join one of their own, or else are a further region, as
     # is the background (object 0), which comes last because it may have no pixel.

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from fusionseg.config.errors import UserError
 from fusionseg.metrics.boundary_curve import CURVE_COLUMNS, boundary_counts, levels, own_best
 from fusionseg.metrics.contingency import Floats
 from fusionseg.metrics.edges import boundaries
@@ -25,22 +26,41 @@ def boundary_benchmark_sums(answer: Array, truth: Truth, thresholds: Floats, max
     Zeros where nobody labeled a pixel.
 
     Args:
-        answer: A soft map in [0, 1], or region ids, whose boundaries are the same at all thresholds, (H, W).
+        answer: A soft map in [0, 1], boundary pixels (bool), or region ids (integers), both of which are the
+            same at all thresholds, (H, W).
         truth: The labels of the image.
         thresholds: Where a soft map is cut.
         max_distance: Largest distance of two matched pixels, as a fraction of the image's diagonal.
+
+    Raises:
+        UserError: If a soft map has other values.
     """
     drawn = [boundaries(region, region != 0) for region in annotators(truth)]
     if not drawn:
         curve = np.zeros((len(thresholds), len(CURVE_COLUMNS)), np.int64)
         return {"curve": curve, "own": curve[0]}
-    predicted: Iterable[Masks] = levels(answer, thresholds)
-    if not np.issubdtype(answer.dtype, np.floating):
-        predicted = [boundaries(answer, np.ones(answer.shape, bool))] * len(thresholds)
-    counts = boundary_counts(
-        predicted, list(thinned(np.stack(drawn))), max_distance * float(np.hypot(*answer.shape))
-    )
+    radius = max_distance * float(np.hypot(*answer.shape))
+    counts = boundary_counts(_boundary_maps(answer, thresholds), thinned(np.stack(drawn)), radius)
     return {"curve": counts, "own": own_best(counts)}
+
+
+def _boundary_maps(answer: Array, thresholds: Floats) -> Iterable[Masks]:
+    """The boundary map of an answer at each threshold."""
+    if np.issubdtype(answer.dtype, np.floating):
+        return levels(in_unit(answer, "a soft map"), thresholds)
+    drawn = answer if answer.dtype == bool else boundaries(answer, np.ones(answer.shape, bool))
+    return [drawn] * len(thresholds)
+
+
+def in_unit(values: Array, name: str) -> Array:
+    """The values.
+
+    Raises:
+        UserError: If some are not in [0, 1].
+    """
+    if values.size and not (values.min() >= 0 and values.max() <= 1):  # NaN is neither
+        raise UserError(f"expected {name} of values in [0, 1], found {values.min():g}..{values.max():g}")
+    return values
 
 
 def region_benchmark_sums(answer: Array, truth: Truth, thresholds: Floats) -> Counted:
@@ -50,14 +70,18 @@ def region_benchmark_sums(answer: Array, truth: Truth, thresholds: Floats) -> Co
         answer: Region ids (H, W), the same at all thresholds, or an ultrametric map (2H + 1, 2W + 1).
         truth: The labels of the image.
         thresholds: Where an ultrametric map is cut.
+
+    Raises:
+        UserError: If an ultrametric map has other values than those in [0, 1].
     """
     truths = annotators(truth)
     if not truths:
         ones = np.ones(len(thresholds))
         nothing = RegionCurve(*(np.zeros(()), ones, np.zeros(()), np.zeros(()), ones, ones, ones))
         return {name: np.zeros_like(value) for name, value in region_curve_sums(nothing).items()}
-    soft = np.issubdtype(answer.dtype, np.floating)
-    partitions = ultrametric_partitions(answer, thresholds) if soft else [answer] * len(thresholds)
+    partitions: Iterable[IntMap] = [answer] * len(thresholds)
+    if np.issubdtype(answer.dtype, np.floating):
+        partitions = ultrametric_partitions(in_unit(answer, "an ultrametric map"), thresholds)
     return region_curve_sums(region_curve(partitions, truths))
 
 

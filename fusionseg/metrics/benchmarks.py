@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from fusionseg.config.errors import UserError
 from fusionseg.metrics.base import Answer, ImageMetric
 from fusionseg.metrics.benchmark_sums import (
     boundary_benchmark_sums,
@@ -26,6 +27,9 @@ class BoundaryBenchmark(ImageMetric):
         thresholds: Number of thresholds, evenly from 0 to 1.
         max_distance: Largest distance of two matched pixels, as a fraction of the image's diagonal.
 
+    Raises:
+        UserError: If an argument is out of its range.
+
     Examples:
         >>> import numpy as np
         >>> from fusionseg.metrics import BoundaryBenchmark
@@ -40,6 +44,8 @@ class BoundaryBenchmark(ImageMetric):
     answer = "region"
 
     def __init__(self, thresholds: int = 99, max_distance: float = 0.0075) -> None:
+        if not 0 < max_distance < 1:
+            raise UserError(f"expected max_distance in (0, 1), a share of the diagonal, found {max_distance}")
         shape = (thresholds, len(CURVE_COLUMNS))
         super().__init__({"curve": np.zeros(shape, np.int64), "own": np.zeros(shape[1:], np.int64)})
         self.thresholds = even_thresholds(thresholds)
@@ -49,7 +55,8 @@ class BoundaryBenchmark(ImageMetric):
         """The counts of one image at all thresholds, and at the best one for it.
 
         Args:
-            answer: A soft map in [0, 1], or region ids, whose boundaries are the same at all thresholds.
+            answer: A soft map in [0, 1], boundary pixels (bool) or region ids (integers), as in
+                `boundary_benchmark_sums`.
             truth: The labels of the image.
         """
         return boundary_benchmark_sums(answer, truth, self.thresholds, self.max_distance)

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
+from fusionseg.config.errors import UserError
 from fusionseg.metrics.contingency import Counts, Floats, ratio
 from fusionseg.metrics.correspondence import correspondence
 from fusionseg.metrics.thinning import Masks, thinned
@@ -28,7 +29,12 @@ def even_thresholds(count: int) -> Floats:
     """From 1 / (count + 1) to 1 - 1 / (count + 1), rounded as MATLAB's `linspace` does.
 
     Maps of 8 bits have values that are exactly at a threshold, so that the last bit decides.
+
+    Raises:
+        UserError: If there are not 1 to 9999 of them.
     """
+    if not 1 <= count <= 9999:
+        raise UserError(f"expected 1 to 9999 thresholds, found {count}")
     first = 1 / (count + 1)
     last = 1 - first
     thresholds: Floats = first + np.arange(count) * (last - first) / max(count - 1, 1)
@@ -38,6 +44,11 @@ def even_thresholds(count: int) -> Floats:
 def levels(strength: Floats, thresholds: Floats) -> Iterator[Masks]:
     """The boundary maps (H, W) of a soft map (H, W): where it is at least each threshold."""
     return (strength >= threshold for threshold in thresholds)
+
+
+def mostly_boundary(strength: Floats, thresholds: Floats) -> bool:
+    """Whether more than half of a soft map is boundary at the middle threshold, as an inverted one is."""
+    return bool(np.mean(strength >= thresholds[len(thresholds) // 2]) > 0.5)
 
 
 def boundary_counts(
@@ -55,11 +66,12 @@ def boundary_counts(
         thin: Whether predicted maps are thinned first, as the benchmark does.
 
     Raises:
-        ValueError: If there is no annotator, or the sizes differ.
+        ValueError: If there is no annotator or no predicted map, or the sizes differ.
     """
-    people = np.stack([*true]) if len([*true]) else np.zeros((0, 0, 0), bool)
-    if not len(people):
+    maps = [*true]
+    if not maps:
         raise ValueError("expected at least one annotator, found none")
+    people = np.stack(maps)
     radius = min(radius, float(np.hypot(*people.shape[1:])))
     rows: list[Counts] = []
     for part, repeats in _parts(predicted):
@@ -70,6 +82,8 @@ def boundary_counts(
         truth = np.full(len(part), np.count_nonzero(people))
         found = [match.recalled.sum(1), truth, match.found, np.count_nonzero(thin_part, (1, 2))]
         rows.append(np.repeat(np.stack(found, 1), repeats, 0))
+    if not rows:
+        raise ValueError("expected predicted maps, one for each threshold, found none")
     return np.concatenate(rows)
 
 

@@ -12,7 +12,7 @@ from fusionseg.files.atomic import write_json, write_text
 from fusionseg.files.csv_text import as_csv
 from fusionseg.scores.result import Curve, Scores
 
-ENDS = ("images.csv", "curve.csv", "curve.png", "curve.html")
+ENDS = ("images.csv", "best.csv", "curve.csv", "curve.png", "curve.html")
 """How the names of the files end that are written beside the JSON file."""
 
 
@@ -57,7 +57,7 @@ def check_out(path: Path, inputs: Iterable[object] = ()) -> None:
 
 
 def write(scores: Scores, kind: str, options: Any) -> list[Path]:
-    """Writes the figures as JSON, the rows as CSV and the curve as CSV, PNG and HTML beside them.
+    """Writes the figures as JSON; beside it rows and best points as CSV, and the curve as CSV, PNG and HTML.
 
     Args:
         scores: What is written.
@@ -76,6 +76,9 @@ def write(scores: Scores, kind: str, options: Any) -> list[Path]:
     rows = out.with_name(f"{out.stem}_images.csv")
     write_text(rows, as_csv(scores.rows))
     paths = [out, rows]
+    if scores.best:
+        paths.append(out.with_name(f"{out.stem}_best.csv"))
+        write_text(paths[-1], as_csv(scores.best))
     if scores.curve is not None:
         paths += _write_curve(scores.curve, out)
     # last, so that with it everything is there

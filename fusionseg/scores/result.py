@@ -1,5 +1,7 @@
 """What a kind of score returns: figures of the whole set, a row for each image and threshold, and a curve."""
 
+import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
@@ -32,7 +34,8 @@ class Scores:
         images: The number of images.
         classes: Figures of each class by its name, where there are classes.
         curve: Precision and recall, where thresholds trade them.
-        notices: What is said beside the figures.
+        best: The point of each image's own curve with the largest F-measure, where there are curves.
+        notices: What is said beside the figures, among it which of them are undefined.
     """
 
     metrics: Mapping[str, float]
@@ -40,4 +43,19 @@ class Scores:
     images: int
     classes: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     curve: Curve | None = None
+    best: Sequence[Mapping[str, Value]] = ()
     notices: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "notices", [*self.notices, *undefined(self.metrics, self.notices)])
+
+
+def undefined(metrics: Mapping[str, float], said: Sequence[str] = ()) -> list[str]:
+    """A line that names the figures that are NaN, but those that other lines name already.
+
+    >>> undefined({"pq": 1.0, "pq_stuff": math.nan})
+    ['undefined, as there is nothing to count: pq_stuff']
+    """
+    known = {word for line in said for word in re.findall(r"\w+", line)}
+    names = [name for name, value in metrics.items() if math.isnan(value) and name not in known]
+    return [f"undefined, as there is nothing to count: {', '.join(names)}"] if names else []

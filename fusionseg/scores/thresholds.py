@@ -19,8 +19,6 @@ def thresholds_of(given: int | list[float]) -> Floats:
         UserError: If there are none, or they do not ascend within [0, 1].
     """
     if isinstance(given, int):
-        if not 1 <= given <= 9999:
-            raise UserError(f"expected 1 to 9999 thresholds, found {given}")
         return even_thresholds(given)
     values = np.array(given, float)
     if not values.size or not (np.diff(values) > 0).all() or not 0 <= values[0] <= values[-1] <= 1:

@@ -29,9 +29,16 @@ def test_figures_are_printed_and_written(
     out = tmp_path / "scores" / "mine.json"
     main(["boundaries", *folders, "--out", str(out), "--thresholds", "9", "--nms"])
     printed = capsys.readouterr().out.splitlines()
-    files = ["mine.json", "mine_curve.csv", "mine_curve.html", "mine_curve.png", "mine_images.csv"]
+    files = [
+        "mine.json",
+        "mine_best.csv",
+        "mine_curve.csv",
+        "mine_curve.html",
+        "mine_curve.png",
+        "mine_images.csv",
+    ]
     assert sorted(path.name for path in out.parent.iterdir()) == files
-    assert {Path(line).name for line in printed[-5:]} == set(files)
+    assert {Path(line).name for line in printed[-6:]} == set(files)
     content = json.loads(out.read_text())
     assert content["kind"] == "boundaries"
     assert content["images"] == 1

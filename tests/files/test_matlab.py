@@ -7,7 +7,7 @@ from scipy.io import savemat
 from scipy.sparse import csc_matrix
 
 from fusionseg.config.errors import UserError
-from fusionseg.files.matlab import annotations, segmentation
+from fusionseg.files.matlab import drawn_boundaries, drawn_regions, segmentation
 
 
 def ground_truth(path: Path, *people: dict[str, Any]) -> Path:
@@ -22,9 +22,29 @@ def test_each_annotator_is_read(tmp_path: Path) -> None:
     region = np.arange(1, 7, dtype=np.uint16).reshape(2, 3)
     drawn = np.eye(2, 3, dtype=np.uint8)
     people = [{"Segmentation": region + k, "Boundaries": drawn} for k in range(3)]
-    found = annotations(ground_truth(tmp_path / "a.mat", *people))
-    assert [annotation.region.tolist() for annotation in found] == [(region + k).tolist() for k in range(3)]
-    assert all(annotation.boundaries.tolist() == (drawn > 0).tolist() for annotation in found)
+    path = ground_truth(tmp_path / "a.mat", *people)
+    assert [ids.tolist() for ids in drawn_regions(path)] == [(region + k).tolist() for k in range(3)]
+    assert [found.tolist() for found in drawn_boundaries(path)] == [(drawn > 0).tolist()] * 3
+
+
+def test_one_of_both_is_enough_and_ids_may_be_floats(tmp_path: Path) -> None:
+    drawn = np.eye(2, 3)
+    assert (
+        drawn_boundaries(ground_truth(tmp_path / "a.mat", {"Boundaries": drawn}))[0].tolist()
+        == (drawn > 0).tolist()
+    )
+    [found] = drawn_regions(ground_truth(tmp_path / "b.mat", {"Segmentation": drawn + 1}))
+    assert found.dtype == np.uint16
+    assert found.tolist() == (drawn + 1).tolist()
+
+
+def test_a_prediction_in_the_place_of_a_truth_is_named(tmp_path: Path) -> None:
+    savemat(tmp_path / "a.mat", {"segs": np.ones((2, 3))})
+    for read in (drawn_regions, drawn_boundaries):
+        with pytest.raises(
+            UserError, match=r"groundTruth with .*, found segs alone: it may be a prediction, in .*a\.mat"
+        ):
+            read(tmp_path / "a.mat")
 
 
 @pytest.mark.parametrize(
@@ -32,17 +52,23 @@ def test_each_annotator_is_read(tmp_path: Path) -> None:
     [
         ([], "at least one annotator"),
         ([{"Segmentation": np.ones((2, 3), int)}], "Boundaries"),
-        ([{"Segmentation": np.ones((2, 3)), "Boundaries": np.eye(2, 3)}], "integer region ids"),
-        ([{"Segmentation": np.full((2, 3), 65536), "Boundaries": np.eye(2, 3)}], "with 0..65536"),
-        ([{"Segmentation": np.ones((2, 3), int), "Boundaries": np.eye(3, 2)}], "one size"),
+        ([{"Segmentation": np.full((2, 3), 0.5), "Boundaries": np.eye(2, 3)}], "whole region ids"),
+        ([{"Segmentation": np.full((2, 3), np.nan), "Boundaries": np.eye(2, 3)}], "whole region ids"),
+        ([{"Segmentation": np.array("ab"), "Boundaries": np.eye(2, 3)}], "with no numbers"),
+        ([{"Segmentation": np.full((2, 3), 65536), "Boundaries": np.eye(2, 3)}], "with 65536..65536"),
+        (
+            [{"Segmentation": np.ones(side, int), "Boundaries": np.eye(*side)} for side in ((2, 3), (3, 2))],
+            "one size",
+        ),
         ([{"Segmentation": np.ones((2, 3), int), "Boundaries": 1 - np.eye(2, 3)}], "may be inverted"),
         ([{"Segmentation": np.ones((2, 3), int), "Boundaries": np.full((2, 3), np.nan)}], "finite numbers"),
     ],
 )
 def test_another_ground_truth_is_named(people: list[dict[str, Any]], message: str, tmp_path: Path) -> None:
     path = ground_truth(tmp_path / "a.mat", *people)
-    with pytest.raises(UserError, match=message) as caught:
-        annotations(path)
+    with pytest.raises(UserError, match=message) as caught:  # noqa: PT012 (either of both)
+        drawn_regions(path)
+        drawn_boundaries(path)
     assert str(path) in str(caught.value)
 
 
@@ -61,18 +87,18 @@ def test_annotators_count_however_their_cells_are_laid_out(tmp_path: Path) -> No
     savemat(tmp_path / "one.mat", {"groundTruth": one})
     savemat(tmp_path / "none.mat", {"groundTruth": np.empty((0, 0), object)})
     for name in ("column", "one"):
-        found = annotations(tmp_path / f"{name}.mat")
-        assert [annotation.region[0, 0] for annotation in found] == [1, 2, 3]
-        assert all(annotation.boundaries.sum() == 2 for annotation in found)
+        path = tmp_path / f"{name}.mat"
+        assert [ids[0, 0] for ids in drawn_regions(path)] == [1, 2, 3]
+        assert [drawn.sum() for drawn in drawn_boundaries(path)] == [2, 2, 2]
     with pytest.raises(UserError, match="at least one annotator"):
-        annotations(tmp_path / "none.mat")
+        drawn_regions(tmp_path / "none.mat")
 
 
 @pytest.mark.parametrize("content", [b"", b"MATLAB 5.0", b"\x89PNG"])
 def test_a_damaged_file_is_named(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "a.mat"
     path.write_bytes(content)
-    for read in (annotations, segmentation):
+    for read in (drawn_regions, drawn_boundaries, segmentation):
         with pytest.raises(UserError, match=rf"found .* in {path}"):
             read(path)
 
@@ -121,6 +147,6 @@ def test_other_answers_are_named(content: dict[str, Any], message: str, tmp_path
 def test_the_newer_format_of_matlab_says_how_to_save_it(tmp_path: Path) -> None:
     path = tmp_path / "a.mat"
     path.write_bytes(b"MATLAB 7.3 MAT-file, Platform: GLNXA64".ljust(512, b" "))
-    for read in (annotations, segmentation):
+    for read in (drawn_regions, drawn_boundaries, segmentation):
         with pytest.raises(UserError, match=r"a\.mat: save it with -v7$"):
             read(path)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from fusionseg.engine.predictions import padded
 from fusionseg.heads.distance import DistanceHead, distances
 from fusionseg.losses import Loss, MeanSquaredError
 from fusionseg.sample import Frame, Sample
@@ -76,6 +77,15 @@ def test_the_rim_of_the_image_is_no_outline() -> None:
     assert torch.equal(energy, torch.ones(1, 1, 20, 30))
 
 
+def test_neither_is_the_rim_of_an_image_that_was_extended() -> None:
+    batch = {"image": torch.zeros(1, 3, 40, 50, dtype=torch.uint8), "region": torch.full((1, 40, 50), 3)}
+    energy, mask = DistanceHead(4).target(padded(batch))
+    assert energy.shape == (1, 1, 64, 64)
+    assert mask.sum() == 40 * 50
+    assert torch.equal(energy[0, 0] == 1, mask[0])
+    assert torch.equal(energy[0, 0] == 0, ~mask[0])
+
+
 def test_loss_is_the_absolute_error_of_the_share_over_labelled_pixels() -> None:
     region = stripes(8, 6, height=32)
     region[:, 24:] = 0
@@ -103,6 +113,18 @@ def test_lobes_are_one_region_if_their_neck_reaches_the_seed_level(neck: int, pa
     found = decoded(lobes(neck), seed=4.0)
     assert len(found.unique()) == parts + 1
     assert (found[0, 16, 16] == found[0, 16, 48]) == (parts == 1)
+
+
+def test_a_neck_is_divided_among_its_own_lobes_whatever_is_nearer() -> None:
+    rows, columns = torch.meshgrid(torch.arange(40), torch.arange(84), indexing="ij")
+    lobe = ((rows - 20) ** 2 + (columns - 20) ** 2 <= 81) | ((rows - 20) ** 2 + (columns - 62) ** 2 <= 81)
+    neck = ((rows - 20).abs() <= 1) & (columns > 20) & (columns < 62)
+    region = torch.where(lobe | neck, 2, 1)[None]
+    found = decoded(region, seed=4.0)
+    inner = distances(region, 16) >= 2
+    assert len(found.unique()) == 3
+    # pixels below all levels join what is nearest
+    assert torch.equal((found == found[0, 0, 0])[inner], (region == 1)[inner])
 
 
 def test_a_lower_seed_level_keeps_narrower_necks() -> None:

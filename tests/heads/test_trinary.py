@@ -102,6 +102,14 @@ def test_touching_nuclei_are_told_apart_and_those_without_an_interior_survive(
     assert len(pairs(decoded(batch, min_area=1), batch["region"])) == 4
 
 
+def test_objects_without_any_interior_are_not_the_background() -> None:
+    kind = torch.full((20, 20), BACKGROUND)
+    kind[5:12, 5:12] = BORDER
+    assert torch.equal(answered(kind, min_area=20) == answered(kind, min_area=20)[0, 0], kind == BACKGROUND)
+    kind[5:12, 14:19] = BORDER
+    assert answered(kind, min_area=20).unique().numel() == 3
+
+
 def test_a_pixel_does_not_join_the_interior_of_another_object() -> None:
     kind = torch.full((20, 40), BACKGROUND)
     kind[5:15, 2:12] = INTERIOR

@@ -160,3 +160,12 @@ def test_what_cannot_be_compared_is_refused() -> None:
         boundary_counts([np.zeros((5, 5), bool)], [], 1.0)
     with pytest.raises(ValueError, match="one size"):
         boundary_counts([np.zeros((5, 5), bool)], [np.zeros((5, 6), bool)], 1.0)
+
+
+def test_maps_may_be_any_iterable_but_none_of_none() -> None:
+    line = np.eye(4, dtype=bool)
+    expected = boundary_counts([line], [line, line], 1.0).tolist()
+    assert boundary_counts(iter([line]), (person for person in (line, line)), 1.0).tolist() == expected
+    for predicted, true, message in (([line], [], "one annotator"), ([], [line], "one for each threshold")):
+        with pytest.raises(ValueError, match=message):
+            boundary_counts(predicted, iter(true), 1.0)

@@ -1,12 +1,14 @@
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from fusionseg.config.errors import UserError
 from fusionseg.data import SyntheticScenes
 from fusionseg.engine.fusion import panoptic
-from fusionseg.files.matlab import annotations, segmentation
+from fusionseg.files.matlab import drawn_boundaries, drawn_regions, segmentation
 from fusionseg.metrics import BoundaryBenchmark, InstanceScores, RegionBenchmark, SemanticBenchmark
 from fusionseg.metrics.benchmark_sums import boundary_benchmark_sums
 from fusionseg.metrics.boundary_curve import boundary_counts, curve, even_thresholds, levels
@@ -89,14 +91,45 @@ def test_boundaries_of_regions_are_those_that_people_drew(data: Path) -> None:
     folder = data / "BSDS500"
     files = sorted((folder / "ucm2" / "test").glob("*.mat"))[:2]
     for file in files:
-        people = annotations(folder / "data" / "groundTruth" / "test" / file.name)
+        label_file = folder / "data" / "groundTruth" / "test" / file.name
+        regions = drawn_regions(label_file)
         strength = segmentation(file).ultrametric
         assert strength is not None
         soft = strength[2::2, 2::2]
         cuts = even_thresholds(5)
-        regions = [person.region for person in people]
         truth = Truth(np.full(soft.shape, VOID), regions[0], others=tuple(regions[1:]))
         found = boundary_benchmark_sums(soft, truth, cuts, 0.0075)["curve"]
         radius = 0.0075 * float(np.hypot(*soft.shape))
-        drawn = boundary_counts(levels(soft, cuts), [person.boundaries for person in people], radius)
+        drawn = boundary_counts(levels(soft, cuts), drawn_boundaries(label_file), radius)
         np.testing.assert_allclose(curve(found)[2], curve(drawn)[2], atol=2e-4)
+
+
+@pytest.mark.parametrize("kind", [bool, np.float64])
+def test_drawn_boundaries_are_boundaries_at_every_threshold(kind: type) -> None:
+    regions = np.kron(np.array([[1, 2]]), np.ones((6, 5), np.int64))
+    line = np.zeros(regions.shape, kind)
+    line[:, 4] = 1
+    truth = Truth(np.full(regions.shape, VOID), regions)
+    found = boundary_benchmark_sums(line, truth, even_thresholds(3), 0.0075)
+    assert found["curve"].tolist() == [[6, 6, 6, 6]] * 3
+
+
+@pytest.mark.parametrize("value", [np.nan, 200.0, -0.1])
+def test_soft_maps_have_values_in_0_to_1(value: float) -> None:
+    truth = Truth(np.full((3, 3), VOID), np.ones((3, 3), np.int64))
+    with pytest.raises(UserError, match=r"a soft map of values in \[0, 1\], found"):
+        BoundaryBenchmark(3).update(np.full((3, 3), value), truth)
+    with pytest.raises(UserError, match=r"an ultrametric map of values in \[0, 1\], found"):
+        RegionBenchmark(3).update(np.full((7, 7), value), truth)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"thresholds": 0}, "1 to 9999 thresholds, found 0"),
+        ({"max_distance": 0.0}, r"max_distance in \(0, 1\)"),
+    ],
+)
+def test_arguments_out_of_range_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        BoundaryBenchmark(**options)

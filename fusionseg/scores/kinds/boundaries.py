@@ -12,14 +12,16 @@ import numpy as np
 from fusionseg.config.errors import UserError
 from fusionseg.files.images import LABEL_SUFFIXES, read_labels
 from fusionseg.files.matching import some
-from fusionseg.files.matlab import annotations, segmentation
+from fusionseg.files.matlab import drawn_boundaries, segmentation
 from fusionseg.files.soft_maps import SOFT_SUFFIXES, read_soft_map
 from fusionseg.metrics.boundary_curve import (
     CURVE_COLUMNS,
+    best_point,
     boundary_counts,
     boundary_curve_figures,
     curve,
     levels,
+    mostly_boundary,
     own_best,
 )
 from fusionseg.metrics.contingency import Counts, Floats
@@ -44,7 +46,8 @@ class Options:
         truth: Folder of the true boundaries, or one file.
         prediction: Folder of the predictions, or one file; names match up to the suffix.
         out: JSON file to write to, beside which the rows and the curve are written.
-        thresholds: Number of thresholds, evenly from 0 to 1, or a list of them in ascending order.
+        thresholds: Number of thresholds, evenly from 0 to 1, or a list of them in ascending order,
+            such as [0.2, 0.5].
         max_distance: Largest distance of two matched pixels, as a fraction of the image's diagonal; 0.0075
             for BSDS500, 0.011 for NYUD.
         max_pixels: The same in pixels, in place of the fraction.
@@ -119,6 +122,7 @@ def score(options: Options) -> Scores:
         rows=_rows(names, thresholds, counts),
         images=len(names),
         curve=_curve(thresholds, counts, figures),
+        best=_best(names, thresholds, counts),
         notices=[*notices, *_notices(names, measured, counts)],
     )
 
@@ -141,7 +145,7 @@ def _count(pair: _Pair, options: Options, thresholds: Floats) -> _Counted:
 def _true(path: Path) -> list[Masks]:
     """The boundary maps of a truth, one for each annotator."""
     if path.suffix.lower() == ".mat":
-        return [annotation.boundaries for annotation in annotations(path)]
+        return [*drawn_boundaries(path)]
     ids = read_labels(path)
     values = np.unique(ids)
     if values.size > 2 or (values.size == 2 and values[0] != 0):
@@ -180,8 +184,8 @@ def _predicted(path: Path, thresholds: Floats, nms: bool) -> _Predicted:
     else:
         strength = read_soft_map(path)
     thinner = suppressed(strength)
-    inverted = bool(np.mean(strength >= thresholds[len(thresholds) // 2]) > 0.5)
     at_thresholds = levels(thinner if nms else strength, thresholds)
+    inverted = mostly_boundary(strength, thresholds)
     return _Predicted(strength.shape, thresholds, at_thresholds, crispness(strength, thinner), inverted)
 
 
@@ -198,6 +202,13 @@ def _rows(names: Sequence[str], thresholds: Floats, counts: Counts) -> list[dict
                 | {name: float(value) for name, value in shares.items()}
             )
     return rows
+
+
+def _best(names: Sequence[str], thresholds: Floats, counts: Counts) -> list[dict[str, Value]]:
+    """The best point of each image, as in the benchmark's `eval_bdry_img.txt`."""
+    precision, recall, _ = curve(counts)
+    points = [best_point(thresholds, *own) for own in zip(precision, recall, strict=True)]
+    return [{"image": name, **point} for name, point in zip(names, points, strict=True)]
 
 
 def _curve(thresholds: Floats, counts: Counts, figures: dict[str, float]) -> Curve:

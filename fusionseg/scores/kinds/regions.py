@@ -11,7 +11,8 @@ import numpy as np
 from fusionseg.config.errors import UserError
 from fusionseg.files.images import LABEL_SUFFIXES, read_labels
 from fusionseg.files.matching import some
-from fusionseg.files.matlab import annotations, segmentation
+from fusionseg.files.matlab import drawn_regions, segmentation
+from fusionseg.metrics.boundary_curve import mostly_boundary
 from fusionseg.metrics.contingency import Floats
 from fusionseg.metrics.region_curve import (
     RegionCurve,
@@ -39,7 +40,8 @@ class Options:
         truth: Folder of the true regions, or one file.
         prediction: Folder of the predictions, or one file; names match up to the suffix.
         out: JSON file to write to, beside which the rows are written.
-        thresholds: Number of thresholds of ucm2, evenly from 0 to 1, or a list of them in ascending order.
+        thresholds: Number of thresholds of ucm2, evenly from 0 to 1, or a list of them in ascending order,
+            such as [0.2, 0.5].
         common: Whether images that only one side has are left out.
         jobs: Number of processes; one for each core where left out.
     """
@@ -53,10 +55,19 @@ class Options:
 
 
 class _Measured(NamedTuple):
-    """What a worker measures of an image; no curve where nobody labeled a pixel."""
+    """What a worker measures of an image.
+
+    Args:
+        thresholds: The thresholds of its partitions.
+        curve: What it adds; None where nobody labeled a pixel.
+        void: The share of the pixels of a true label map that have id 0.
+        inverted: Whether most of an ultrametric map is boundary.
+    """
 
     thresholds: Floats
     curve: RegionCurve | None
+    void: float
+    inverted: bool
 
 
 def score(options: Options) -> Scores:
@@ -76,13 +87,11 @@ def score(options: Options) -> Scores:
     curves = {name: one.curve for name, one in labeled.items() if one.curve is not None}
     each = [region_curve_sums(curve) for curve in curves.values()]
     total = {name: np.sum([sums[name] for sums in each], 0) for name in each[0]}
-    void = [name for name in found if name not in labeled]
-    notices += [f"no labeled pixel in {some(void)}: left out"] if void else []
     return Scores(
         metrics=region_curve_figures(total, thresholds),
         rows=_rows(curves, thresholds),
         images=len(curves),
-        notices=notices,
+        notices=[*notices, *_notices(dict(zip(found, measured, strict=True)))],
     )
 
 
@@ -90,15 +99,18 @@ def _measure(files: tuple[Path, Path], thresholds: Floats) -> _Measured:
     """Reads and measures one image."""
     truth, prediction = files
     true: list[IntMap]
+    void = 0.0
     if truth.suffix.lower() == ".mat":
-        true = [annotation.region for annotation in annotations(truth)]
+        true = [*drawn_regions(truth)]
     else:
         true = [_ids(truth)]
-    thresholds, partitions = _partitions(prediction, thresholds)
-    checked = _checked(partitions, true[0].shape, truth, prediction)
-    if not any(map_.any() for map_ in true):
-        return _Measured(thresholds, None)
-    return _Measured(thresholds, _printed(region_curve(checked, true)))
+        void = float(np.mean(true[0] == 0))
+    predicted = _predicted(prediction, thresholds)
+    curve = None
+    if any(map_.any() for map_ in true):
+        checked = _checked(predicted.partitions, true[0].shape, truth, prediction)
+        curve = _printed(region_curve(checked, true))
+    return _Measured(predicted.thresholds, curve, void, predicted.inverted)
 
 
 def _ids(path: Path) -> IntMap:
@@ -108,14 +120,23 @@ def _ids(path: Path) -> IntMap:
     return ids
 
 
-def _partitions(path: Path, thresholds: Floats) -> tuple[Floats, Iterator[IntMap]]:
-    """The partitions of a prediction and their thresholds."""
+class _Predicted(NamedTuple):
+    """The partitions of a prediction, their thresholds, and whether most of a contour map is boundary."""
+
+    thresholds: Floats
+    partitions: Iterator[IntMap]
+    inverted: bool
+
+
+def _predicted(path: Path, thresholds: Floats) -> _Predicted:
+    """Reads a prediction."""
     if path.suffix.lower() != ".mat":
-        return np.ones(1), iter([_ids(path)])
+        return _Predicted(np.ones(1), iter([_ids(path)]), inverted=False)
     found = segmentation(path)
-    if found.ultrametric is not None:
-        return thresholds, ultrametric_partitions(found.ultrametric, thresholds)
-    return np.arange(1.0, len(found.partitions) + 1), iter(found.partitions)
+    if found.ultrametric is None:
+        return _Predicted(np.arange(1.0, len(found.partitions) + 1), iter(found.partitions), inverted=False)
+    partitions = ultrametric_partitions(found.ultrametric, thresholds)
+    return _Predicted(thresholds, partitions, mostly_boundary(found.ultrametric[2::2, 2::2], thresholds))
 
 
 def _checked(
@@ -134,6 +155,25 @@ def _checked(
 def _printed(curve: RegionCurve) -> RegionCurve:
     """The numbers with the six digits of the benchmark's files, from which published figures come."""
     return RegionCurve(*(np.vectorize(lambda value: float(f"{value:g}"))(values) for values in curve))
+
+
+def _notices(measured: Mapping[str, _Measured]) -> list[str]:
+    """What may be wrong with some images."""
+    notices = []
+    if inverted := [name for name, one in measured.items() if one.inverted]:
+        notices.append(
+            f"more than half of the pixels are boundaries at the middle threshold in {some(inverted)}: "
+            "boundaries have large values, so this may be an inverted map"
+        )
+    if part := [name for name, one in measured.items() if 0 < one.void < 1]:
+        share = np.mean([one.void for one in measured.values()])
+        notices.append(
+            f"{share:.1%} of the true pixels have id 0, which is void, and are left out ({some(part)}): "
+            "mind maps whose first region is 0"
+        )
+    if void := [name for name, one in measured.items() if one.curve is None]:
+        notices.append(f"no labeled pixel in {some(void)}: left out")
+    return notices
 
 
 def _rows(curves: Mapping[str, RegionCurve], thresholds: Floats) -> list[dict[str, Value]]:

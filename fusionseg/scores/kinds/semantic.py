@@ -11,6 +11,7 @@ import numpy as np
 from fusionseg.config.errors import UserError
 from fusionseg.files.images import LABEL_SUFFIXES, read_labels
 from fusionseg.files.matching import some
+from fusionseg.metrics.contingency import Counts
 from fusionseg.metrics.mask_boundaries import SHARE
 from fusionseg.metrics.mean_ious import (
     ABSENT,
@@ -22,6 +23,7 @@ from fusionseg.metrics.mean_ious import (
     semantic_table,
 )
 from fusionseg.sample import Counted, IntMap
+from fusionseg.scores.class_names import class_names
 from fusionseg.scores.pairs import pairs
 from fusionseg.scores.result import Scores, Value
 from fusionseg.scores.workers import mapped
@@ -64,8 +66,18 @@ class Options:
 
 
 class _Measured(NamedTuple):
-    """What a worker measures of an image."""
+    """What a worker measures of an image.
 
+    Args:
+        cells: Which cells of the table of classes, flattened, are not 0.
+        pixels: What they hold.
+        sums: The other sums.
+        means: Mean IoU by each definition.
+        accuracy: The share of labeled pixels that are right.
+    """
+
+    cells: Counts
+    pixels: Counts
     sums: Counted
     means: tuple[float, ...]
     accuracy: float
@@ -82,11 +94,11 @@ def score(options: Options) -> Scores:
             f"expected boundary_share in (0, 1), a share of the diagonal, found {options.boundary_share}"
         )
     found, notices = pairs(options.truth, options.prediction, LABEL_SUFFIXES, LABEL_SUFFIXES, options.common)
-    names = _class_names(options, list(found.values()))
+    names = class_names(options.classes, options.first, partial(_highest, options, list(found.values())))
     measured = mapped(
         partial(_measure, options=options, num_classes=len(names)), list(found.values()), options.jobs
     )
-    total = {name: np.sum([one.sums[name] for one in measured], 0) for name in measured[0].sums}
+    total = _total(measured, len(names))
     if not total["table"].any():
         raise UserError(f"expected labeled pixels, found none in {options.truth}: everything is void")
     each = class_figures(total["table"], total["boundary"])
@@ -104,54 +116,27 @@ def score(options: Options) -> Scores:
     )
 
 
-def _class_names(options: Options, files: Sequence[tuple[Path, Path]]) -> list[str]:
-    """The names of the classes, which are their ids where no file names them.
-
-    Raises:
-        UserError: If there is no class.
-    """
-    if isinstance(options.classes, Path):
-        names = _named(options.classes)
-    elif options.classes is not None:
-        names = [str(options.first + i) for i in range(options.classes)]
-    else:
-        highest = max(mapped(partial(_highest, void=_void(options)), files, options.jobs, "reading ids"))
-        if highest - options.first >= MOST:
-            raise UserError(
-                f"expected class ids below {MOST} in {options.truth} and {options.prediction}, found "
-                f"{highest}: say how many classes there are with --classes"
-            )
-        names = [str(i) for i in range(options.first, highest + 1)]
-    if not 1 <= len(names) <= 65535:
-        raise UserError(
-            f"expected 1 to 65535 classes, found {len(names)}: mind --classes, --first and --void"
-        )
-    return names
-
-
-def _named(path: Path) -> list[str]:
-    """The names of the classes in a file.
-
-    Raises:
-        UserError: If the file is no text, has an empty line among the names, or one name twice.
-    """
-    try:
-        names = [line.strip() for line in path.read_text(encoding="utf-8-sig").rstrip().splitlines()]
-    except UnicodeDecodeError as error:
-        raise UserError(f"expected one name in a line (UTF-8) in {path}: {error}") from error
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if "" in names or twice:
-        found = "an empty line" if "" in names else f"{twice[0]} twice"
-        raise UserError(f"expected the name of one class in each line of {path}, found {found}")
-    return names
-
-
 def _void(options: Options) -> list[int]:
     """The ids of unlabeled pixels."""
     return [options.void] if isinstance(options.void, int) else options.void
 
 
-def _highest(files: tuple[Path, Path], void: Sequence[int]) -> int:
+def _highest(options: Options, files: Sequence[tuple[Path, Path]]) -> int:
+    """The highest id in all files.
+
+    Raises:
+        UserError: If it is hardly that of a class.
+    """
+    highest = max(mapped(partial(_own_highest, void=_void(options)), files, options.jobs, "reading ids"))
+    if highest - options.first >= MOST:
+        raise UserError(
+            f"expected class ids below {MOST} in {options.truth} and {options.prediction}, found {highest}: "
+            "say how many classes there are with --classes"
+        )
+    return highest
+
+
+def _own_highest(files: tuple[Path, Path], void: Sequence[int]) -> int:
     """The highest id of a pair of label maps that is not void."""
     ids = [np.setdiff1d(np.unique(read_labels(path)).astype(np.int64), void) for path in files]
     return max(int(own.max(initial=-1)) for own in ids)
@@ -168,7 +153,19 @@ def _measure(files: tuple[Path, Path], options: Options, num_classes: int) -> _M
             f"{prediction_file} (height, width)"
         )
     found = semantic_table(prediction, truth, num_classes, options.boundary_share)
-    return _Measured(semantic_sums_of(found), tuple(image_means(found).tolist()), _accuracy(found))
+    sums = dict(semantic_sums_of(found))
+    table = sums.pop("table").ravel()
+    cells = np.flatnonzero(table)
+    return _Measured(cells, table[cells], sums, tuple(image_means(found).tolist()), _accuracy(found))
+
+
+def _total(measured: Sequence[_Measured], num_classes: int) -> Counted:
+    """The sums of all images, as `semantic_sums_of` gives them."""
+    total = {name: np.sum([one.sums[name] for one in measured], 0) for name in measured[0].sums}
+    table = np.zeros((num_classes, num_classes + 1), np.int64)
+    for one in measured:
+        table.reshape(-1)[one.cells] += one.pixels
+    return {**total, "table": table}
 
 
 def _accuracy(found: SemanticTable) -> float:
@@ -210,8 +207,10 @@ def _notices(
 ) -> list[str]:
     """What the figures leave out."""
     notices = []
-    true = total["table"].sum(1) > 0
-    seen = true | total["table"][:, :-1].any(0)
+    table = total["table"]
+    true = table.sum(1) > 0
+    predicted = table.sum(0)[:-1] > 0
+    seen = true | predicted
     if absent := [name for name, here in zip(names, seen, strict=True) if not here]:
         notices.append(
             f"{len(absent)} of {len(names)} classes occur in no map ({some(absent)}): miou leaves them out, "
@@ -219,6 +218,13 @@ def _notices(
         )
     if invented := [name for name, here, real in zip(names, seen, true, strict=True) if here and not real]:
         notices.append(f"predicted, but without a true pixel, so that their IoU is 0: {some(invented)}")
+    if blank := int(table[:, -1].sum()):
+        share = blank / table.sum()
+        notices.append(f"{share:.1%} of the labeled pixels have no predicted class (void): they are wrong")
+    if never := [
+        name for name, real, given in zip(names, true, predicted, strict=True) if real and not given
+    ]:
+        notices.append(f"never predicted, so that their precision is undefined: {some(never)}")
     if true.sum() == 1:
         notices.append(
             "one class alone has true pixels: a prediction of that class everywhere would be perfect"

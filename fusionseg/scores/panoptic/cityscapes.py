@@ -37,7 +37,7 @@ class CityscapesSide(NamedTuple):
         """See `Side`; a thing without instance is a crowd, as Cityscapes' own evaluation has it.
 
         Raises:
-            UserError: If an id is of no class.
+            UserError: If an id is of no class, or an instance of one that is not countable.
         """
         ids = read_labels(self.path)
         values, place = np.unique(ids, return_inverse=True)
@@ -46,6 +46,11 @@ class CityscapesSide(NamedTuple):
             raise UserError(
                 f"expected ids of classes from 0 to {LAST}, or class * 1000 + instance, found {strange[:5]} "
                 f"in {self.path}: they may be train ids"
+            )
+        if numbered := values[(values >= 1000) & (numbers < FIRST_THING)].tolist():
+            raise UserError(
+                f"expected instances of the classes {FIRST_THING} to {LAST} alone, found {numbered[:5]} in "
+                f"{self.path}: they may be train ids"
             )
         position = {number: i for i, number in enumerate(CLASSES)}
         codes = np.zeros(len(values), np.int64)

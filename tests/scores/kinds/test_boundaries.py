@@ -180,3 +180,14 @@ def test_a_tolerance_beyond_the_image_is_the_whole_image(folders: tuple[Path, Pa
     assert score(Options(*folders, max_pixels=1e9, thresholds=1, jobs=1)).metrics["ods"] == pytest.approx(
         2 / 3
     )
+
+
+def test_partitions_of_the_benchmark_have_its_figures(data: Path) -> None:
+    bench = data / "BSDS500" / "bench" / "data"
+    scores = score(Options(bench / "groundTruth", bench / "segs", jobs=1))
+    official = np.loadtxt(bench / "test_3" / "eval_bdry.txt")
+    # its matching breaks ties at random
+    names = ("ods_threshold", "ods", "ois", "ap")
+    assert [scores.metrics[name] for name in names] == pytest.approx(official[[0, 3, 6, 7]], abs=0.003)
+    each = np.loadtxt(bench / "test_3" / "eval_bdry_img.txt")
+    assert [row["f"] for row in scores.best] == pytest.approx(each[:, 4], abs=0.003)

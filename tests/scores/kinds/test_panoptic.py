@@ -149,6 +149,16 @@ def test_classes_that_neither_side_has_do_not_count(sides: tuple[Path, Path]) ->
     ]
 
 
+def test_figures_of_things_alone_say_that_stuff_has_none(tmp_path: Path) -> None:
+    categories = [{"id": 3, "name": "car", "isthing": 1}]
+    images = [{"id": 5, "file_name": "5.jpg"}]
+    ids = np.array([[1, 1, 0]])
+    side = write_side(tmp_path / "a", {5: (ids, [(1, 3, 0)])}, images=images, categories=categories)
+    scores = score(Options(side, side, jobs=1))
+    assert scores.metrics["pq"] == 1
+    assert scores.notices == ["undefined, as there is nothing to count: pq_stuff, sq_stuff, rq_stuff"]
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -382,13 +392,19 @@ def test_what_does_not_fit_in_ade20k_is_named(change: str, message: str, tmp_pat
         score(Options(truth, prediction, layout="ade20k", jobs=1))
 
 
-@pytest.mark.parametrize("number", [34, 99, 65535, 255])
-def test_ids_that_no_class_of_cityscapes_has_are_refused(number: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("number", "wanted"),
+    [
+        *((number, "classes from 0 to 33") for number in (34, 99, 65535, 255)),
+        (13001, "the classes 24 to 33 alone"),
+    ],
+)
+def test_ids_that_no_class_of_cityscapes_has_are_refused(number: int, wanted: str, tmp_path: Path) -> None:
     name = "frankfurt_000000_000294_gtFine_instanceIds.png"
     for folder, ids in (("true", [7, 26001]), ("predicted", [7, number])):
         (tmp_path / folder).mkdir()
         Image.fromarray(np.array([ids], np.uint16)).save(tmp_path / folder / name)
-    with pytest.raises(UserError, match=rf"classes from 0 to 33, .* found \[{number}\] in .*train ids"):
+    with pytest.raises(UserError, match=rf"{wanted}, .*found \[{number}\] in .*train ids"):
         score(Options(tmp_path / "true", tmp_path / "predicted", layout="cityscapes", jobs=1))
 
 

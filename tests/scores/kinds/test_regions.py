@@ -77,3 +77,31 @@ def test_what_cannot_be_compared_is_refused(folders: tuple[Path, Path]) -> None:
     savemat(folders[1] / "b.mat", {"segs": cells})
     with pytest.raises(UserError, match="found 1 partitions of a and 2 partitions of b"):
         score(Options(*folders, jobs=1))
+
+
+def test_inverted_contours_and_regions_of_id_0_are_said(folders: tuple[Path, Path]) -> None:
+    contours = np.zeros((13, 21))
+    contours[:, 10] = 0.8
+    for name, values in (("a", contours), ("b", 1 - contours)):
+        (folders[1] / f"{name}.png").unlink()
+        savemat(folders[1] / f"{name}.mat", {"ucm2": values})
+    write(folders[0] / "b.png", HALVES - 1)
+    [inverted, void] = score(Options(*folders, jobs=1)).notices
+    assert "at the middle threshold in b: boundaries have large values" in inverted
+    assert void.startswith("25.0% of the true pixels have id 0, which is void, and are left out (b)")
+
+
+def test_partitions_of_the_benchmark_have_its_figures(data: Path) -> None:
+    bench = data / "BSDS500" / "bench" / "data"
+    metrics = score(Options(bench / "groundTruth", bench / "segs", jobs=1)).metrics
+    found = [
+        metrics[name] for name in ("covering_ods_threshold", "covering_ods", "covering_ois", "covering_best")
+    ]
+    assert [float(f"{value:g}") for value in found] == np.loadtxt(
+        bench / "test_5" / "eval_cover.txt"
+    ).tolist()
+    names = ("pri_ods_threshold", "pri_ods", "pri_ois", "vi_ods_threshold", "vi_ods", "vi_ois")
+    found = [metrics[name] for name in names]
+    assert [float(f"{value:g}") for value in found] == np.loadtxt(
+        bench / "test_5" / "eval_RI_VOI.txt"
+    ).tolist()

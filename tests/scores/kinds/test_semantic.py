@@ -71,7 +71,7 @@ def test_perfect_predictions_of_ade20k_have_a_tenth_where_absent_classes_are_zer
     [
         ({"classes": 2}, r"class ids 0\.\.1 or 255 for void, found \[2\] in .*true/a\.png"),
         ({"first": 1}, r"class ids 1\.\.2 or 255 for void, found \[0\]"),
-        ({"classes": 0}, "1 to 65535 classes, found 0"),
+        ({"classes": 0}, "1 to 4096 classes, found 0"),
         ({"boundary_share": 2}, "boundary_share in"),
         ({"void": [0, 1, 2, 255]}, "found 0: mind --classes"),
     ],
@@ -126,3 +126,20 @@ def test_ids_of_instances_are_not_taken_for_classes(folders: tuple[Path, Path]) 
         UserError, match=r"class ids below 1024 .* found 26255: say how many classes there are"
     ):
         score(Options(*folders, jobs=1))
+
+
+def test_what_is_not_predicted_is_said(folders: tuple[Path, Path]) -> None:
+    truth, prediction = folders
+    write(prediction, a=np.full(TRUTH.shape, 255), b=np.where(TRUTH == 2, 255, TRUTH))
+    scores = score(Options(truth, prediction, classes=3, jobs=1))
+    assert "66.7% of the labeled pixels have no predicted class (void): they are wrong" in scores.notices
+    assert "never predicted, so that their precision is undefined: 2" in scores.notices
+    assert scores.metrics["accuracy"] == pytest.approx(1 / 3)
+
+
+def test_as_many_classes_as_a_table_has_room_for(folders: tuple[Path, Path]) -> None:
+    few = score(Options(*folders, jobs=1))
+    many = score(Options(*folders, classes=4096, jobs=1))
+    assert many.metrics["miou"] == few.metrics["miou"]
+    with pytest.raises(UserError, match="1 to 4096 classes, found 4097"):
+        score(Options(*folders, classes=4097, jobs=1))
