@@ -70,9 +70,13 @@ class FeatureCache(Callback):
         self._hide()
 
     def on_exception(self, *_: object) -> None:
-        self._hide()
+        self._release()
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        self._release()
+
+    def _release(self) -> None:
+        """Leaves the encoder as it was; Lightning tears nothing down after an error."""
         self._hide()
         self._features = None
         for parameter in self._learned:

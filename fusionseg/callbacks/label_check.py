@@ -50,11 +50,14 @@ class LabelCheck(Callback):
             return
         weights = pl_module.objective.weights
         classes = pl_module.classes
-        whole = ("scene",) if classes.per_image else ()  # of which the dataset knows all labels
+        # what the dataset knows all labels of, and what another model teaches
+        spared = {"scene"} if classes.per_image else set()
+        if pl_module.distillation.mean is None:
+            spared |= {task for task, weight in pl_module.distillation.weights.items() if weight}
         needed = {
             task: head.learns_from
             for task, head in pl_module.heads.items()
-            if weights[task] and head.learns_from and task not in whole
+            if weights[task] and head.learns_from and task not in spared
         }
         start = time.monotonic()
 

@@ -58,6 +58,8 @@ class RunRecord(Callback):
         self.begun = False
         if stage != "fit":
             return
+        self.resumed = False
+        self.rows = []
         # ranks that a program started one by one may have chosen folders of other names
         self.run = RunFolder(trainer.strategy.broadcast(trainer.default_root_dir))
         self.written = self.config or yaml.safe_dump(_configuration(trainer, pl_module), sort_keys=False)

@@ -119,7 +119,9 @@ def between_steps(trainer: Any, batch_idx: int) -> bool:
     """
     done = batch_idx + 1
     every = trainer.val_check_batch
-    validation_due = bool(every) and every != float("inf") and done % every == 0
+    across_epochs = trainer.check_val_every_n_epoch is None
+    counted = trainer.fit_loop.epoch_loop.total_batch_idx + 1 if across_epochs else done
+    validation_due = bool(every) and every != float("inf") and counted % every == 0
     after_step = done % trainer.accumulate_grad_batches == 0
     within_epoch = done < trainer.num_training_batches
     return bool(after_step and within_epoch and not validation_due)

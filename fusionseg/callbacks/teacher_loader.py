@@ -48,6 +48,8 @@ class TeacherLoader(Callback):
         averages = distillation.mean is not None if known else teacher is not None and teacher.run is None
         if isinstance(data, SegmentationDataModule):
             show_own_colors(data, averages)
+        if self.files is not None:
+            self.files.inherited |= distillation.images
         if teacher is None or known:
             return
         if teacher.run is None:
@@ -62,8 +64,8 @@ class TeacherLoader(Callback):
             )
         found = trained_model(run, untuned=True, trust=self.trust)
         check_teacher(pl_module, found, teacher)
-        distillation.learn_from(found.model.network, found.digest)
         seen = training_files.of_model(run)
+        distillation.learn_from(found.model.network, found.digest, seen)
         if self.files is not None:
             self.files.inherited |= seen
         unknown = (

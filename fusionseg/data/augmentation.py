@@ -184,7 +184,7 @@ class Augmentation:
         around = self.class_crops > 0 and rng.random() < self.class_crops
         warp, semantic = self._crop(pixels.semantic, place, around, rng)
         for _ in range(TRIES if self.cat_max_ratio < 1 else 0):
-            if is_varied(semantic, self.cat_max_ratio):
+            if is_varied(semantic, self.cat_max_ratio) or (pixels.semantic == VOID).all():
                 break
             warp, semantic = self._crop(pixels.semantic, place, around, rng)
         return Pixels(

@@ -1,16 +1,18 @@
 """Samples: the layer between a dataset and a DataLoader."""
 
 import signal
+from functools import cached_property
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from fusionseg.config.errors import unstopped
 from fusionseg.data.augmentation import Augmentation
-from fusionseg.data.base import DataError, Pixels, SegmentationDataset, channels_first
+from fusionseg.data.base import DataError, Pixels, SegmentationDataset, channels_first, labelled_images
 from fusionseg.data.batches import collated
 from fusionseg.data.frozen_features import Features, variant
 from fusionseg.data.input_size import InputSize, Resize, nearest_labels, resized_image
@@ -78,9 +80,14 @@ class TrainSamples(Dataset[Sample]):
         return self.dataset.color_channels
 
     def another(self, rng: np.random.Generator) -> Pixels:
-        """A random view of an image that is drawn, before the changes of the augmentation."""
-        pixels = self._read(int(rng.integers(len(self.dataset))), rng)
+        """A random view of an image with labels that is drawn, before the changes of the augmentation."""
+        pixels = self._read(int(rng.choice(self._labelled)), rng)
         return self.augmentation.plain_view(pixels, self.crop_size, self.scale, rng)
+
+    @cached_property
+    def _labelled(self) -> npt.NDArray[np.int64]:
+        """The indices of the images that have labels."""
+        return labelled_images(self.dataset)
 
     @unstopped
     def __getitem__(self, key: Key | tuple[int, int] | int) -> Sample:

@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -15,6 +16,9 @@ from fusionseg.engine.shared_maps import SharedMaps
 from fusionseg.engine.teacher import Teacher, check_channels, task_weights
 from fusionseg.networks import Network
 from fusionseg.networks.base import Outputs
+from fusionseg.sample import Sample
+
+NO_IMAGES: Mapping[str, str] = MappingProxyType({})
 
 Term = tuple[Tensor, Tensor]
 """The (sums, weights) (K,) of a task's loss on this rank."""
@@ -46,15 +50,18 @@ class Distillation:
         self.maps: SharedMaps | None = None
         """The shared maps, where they are compared."""
         self.digest = ""
+        self.images: dict[str, str] = {}
+        """What the teacher was trained on, names by digests."""
         self._rise = 1.0
         """The factor of all weights."""
 
-    def learn_from(self, taught: Network, digest: str = "") -> None:
+    def learn_from(self, taught: Network, digest: str = "", images: Mapping[str, str] = NO_IMAGES) -> None:
         """Takes a network as teacher, before it is known where the training runs.
 
         Args:
             taught: The network, which is frozen for good.
             digest: Tells it from others when the training is interrupted and goes on.
+            images: What it was trained on, names by digests.
 
         Raises:
             UsageError: If the two cannot be compared.
@@ -66,6 +73,7 @@ class Distillation:
         check_channels(self.network, taught, self.teacher.name)
         self.taught = taught.requires_grad_(False).eval()
         self.digest = digest
+        self.images = dict(images)
         if self.teacher.features:
             self.maps = SharedMaps(self.network, taught, alone=not self.weights)
             self.network.adapter = self.maps.adapter
@@ -119,13 +127,14 @@ class Distillation:
         if self.mean is not None:
             self.mean.follow(step)
 
-    def outputs(self, image: Tensor) -> Outputs:
-        """The teacher's final outputs for a batch of images; empty without a teacher.
+    def outputs(self, batch: Sample) -> Outputs:
+        """The final outputs of the teacher, which sees the weak views; empty without a teacher.
 
         They are empty too if none are compared: nothing behind the teacher's shared map is computed then.
         """
         found: Outputs = {}
         if self.taught is not None:
+            image = batch["weak" if "weak" in batch else "image"]
             with torch.no_grad(), nullcontext() if self.maps is None else self.maps.of(self.taught):
                 found = self.taught(image)[-1]
         return found

@@ -21,4 +21,4 @@ def losses_again(module: Any, objective: Objective) -> Tensor:
     assert step.batch is not None
     reseed(module.device, *step.position, module.global_rank)
     with objective.network.kept_buffers(), module.trainer.precision_plugin.train_step_context():
-        return objective.weighted_losses(module(step.batch["image"]), step.batch)
+        return objective.weighted_losses(module(step.batch["image"]), step.batch, step.taught)

@@ -39,6 +39,7 @@ class Step:
         total: The weighted sum of `losses` and the penalty, without a gradient.
         penalty: What no balancer weighs, a scalar; None if there is nothing.
         batch: The batch, if the balancer wants its losses again after the update.
+        taught: The teacher's outputs for it.
     """
 
     position: tuple[int, int] = (0, 0)
@@ -50,6 +51,7 @@ class Step:
     total: Tensor = field(default_factory=lambda: torch.zeros(()))
     penalty: Tensor | None = None
     batch: Sample | None = None
+    taught: Outputs = field(default_factory=dict)
 
     def task_losses(self) -> list[Tensor]:
         """The loss of each task times its weight: this rank's share times the number of ranks.
@@ -125,7 +127,8 @@ class Objective:
             position: The epoch, and the batch within it.
         """
         # few operations, for all tasks at once, and of them two with a gradient: each takes its time
-        terms = self.training_terms(refinements, batch)
+        taught = self.distillation.outputs(batch)
+        terms = self.training_terms(refinements, batch, taught)
         sums, weights = padded_terms(terms)
         with torch.no_grad():
             global_sums, global_weights = sums, weights
@@ -146,8 +149,8 @@ class Objective:
         if (penalty := self.penalty(self.distillation.distance())) is not None:
             loss = loss + penalty
             total = total + self.distillation.over_ranks(penalty)
-        again = batch if self.balancer.looks_again else None
-        self.current = Step(position, loss, terms, divisors, factors, losses, total, penalty, again)
+        again = (batch, taught) if self.balancer.looks_again else ()
+        self.current = Step(position, loss, terms, divisors, factors, losses, total, penalty, *again)
         return self.current
 
     def terms(self, refinements: Sequence[Outputs], batch: Sample) -> list[tuple[Tensor, Tensor]]:
@@ -167,21 +170,29 @@ class Objective:
             terms += pairs
         return terms
 
-    def training_terms(self, refinements: Sequence[Outputs], batch: Sample) -> list[tuple[Tensor, Tensor]]:
-        """The terms of each task's loss with those of a teacher, which are no part of the validation loss."""
+    def training_terms(
+        self, refinements: Sequence[Outputs], batch: Sample, taught: Outputs
+    ) -> list[tuple[Tensor, Tensor]]:
+        """The terms of each task's loss with those of a teacher, which are no part of the validation loss.
+
+        Args:
+            refinements: For each refinement of the network the output of each task's head.
+            batch: This rank's batch.
+            taught: The teacher's outputs for it.
+        """
         terms = self.terms(refinements, batch)
-        if self.distillation.taught is None:
+        if not taught:
             return terms
-        taught = self.distillation.outputs(batch["weak" if "weak" in batch else "image"])
         found = []
         for task, own in zip(self.tasks, terms, strict=True):
             sums, weights = zip(own, *self.distillation.terms(task, refinements, taught), strict=True)
             found.append((torch.cat(sums), torch.cat(weights)))
         return found
 
-    def weighted_losses(self, refinements: Sequence[Outputs], batch: Sample) -> Tensor:
+    def weighted_losses(self, refinements: Sequence[Outputs], batch: Sample, taught: Outputs) -> Tensor:
         """The training loss of each task over the global batch (T,), times its weight."""
-        sums, weights = reduced(torch.stack(padded_terms(self.training_terms(refinements, batch))))
+        terms = self.training_terms(refinements, batch, taught)
+        sums, weights = reduced(torch.stack(padded_terms(terms)))
         losses = divided(sums, weights)
         return losses * self.factors(losses)
 

@@ -31,7 +31,10 @@ def chosen_rows(
         raise UserError(f"expected a SegmentationDataModule, found {type(data).__name__}")
     dataset = data.dataset(split)
     wanted = [index for index in range(len(dataset)) if dataset.name(index) in names]
+    if not wanted:
+        return
     data.datasets[split] = Subset(dataset, wanted)
+    data.cache = "none"  # for a few images, which nobody reads again
     tasks = drawables(module)
     for photo, image in evaluated(module, data, split, precision, suite_of(module, data.classes)):
         row = sample_row(photo, image.truth, image.prediction, data.classes, tasks)

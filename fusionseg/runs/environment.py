@@ -10,6 +10,7 @@ from pathlib import Path
 
 from lightning.pytorch import LightningModule, Trainer
 
+from fusionseg.data.base import labelled_images
 from fusionseg.data.datamodule import SegmentationDataModule
 from fusionseg.files.atomic import Json
 
@@ -24,8 +25,9 @@ PACKAGES = (
 
 
 def environment(trainer: Trainer, module: LightningModule) -> Json:
-    """The seed, the number of training images, the machine, the versions of packages and the commit."""
-    return {"seed": seed_of_run(), **_images(trainer), **_machine(trainer, module), **_commit()}
+    """The seed, the number of training images, the machine, the packages, and on rank 0 the commit."""
+    commit = _commit() if trainer.is_global_zero else {}
+    return {"seed": seed_of_run(), **_images(trainer), **_machine(trainer, module), **commit}
 
 
 def seed_of_run() -> int | None:
@@ -49,7 +51,10 @@ def _images(trainer: Trainer) -> Json:
     data = getattr(trainer, "datamodule", None)
     if not isinstance(data, SegmentationDataModule) or "train" not in data.datasets:
         return {}
-    return {"training_images": len(data.datasets["train"])}
+    dataset = data.datasets["train"]
+    labelled = len(labelled_images(dataset))
+    few = {} if labelled == len(dataset) else {"labelled_images": labelled}
+    return {"training_images": len(dataset), **few}
 
 
 def _machine(trainer: Trainer, module: LightningModule) -> Json:
@@ -68,13 +73,17 @@ def _machine(trainer: Trainer, module: LightningModule) -> Json:
 
 
 def _commit() -> Json:
-    """The commit that the code is at and whether it was changed since; nothing where it is not a checkout."""
+    """The commit that the code is at and whether it was changed since; nothing where it is not a checkout.
+
+    Code that was installed into a folder of another checkout is not tracked there.
+    """
 
     def git(*words: str) -> str:
         command = ["git", "-C", str(Path(__file__).parent), *words]
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
 
     try:
+        git("ls-files", "--error-unmatch", Path(__file__).name)
         return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain"))}
     except (OSError, subprocess.SubprocessError):
         return {"commit": None, "dirty": None}

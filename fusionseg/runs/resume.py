@@ -27,6 +27,11 @@ MOVED = re.compile(r"data\.unlabelled\.photos$|model\.teacher\.run$")
 LATER = re.compile(r"data\.(resize|sampling|features|unlabelled)\b|model\.(regularizer|teacher)\b")
 """Settings that older runs do not name, for which they were null."""
 
+ENTRIES = re.compile(
+    r"model\.(teacher\.weight|extra_heads|backbone\.options)\.|data\.(.+\.)?(labels|classes|weights|datasets)\."
+)
+"""Entries of mappings, whose names are the user's."""
+
 ADDED = {
     "model.layer_decay": 1.0,
     "model.batch_norm": "train",
@@ -72,6 +77,7 @@ def check_same(config: Any, text: str) -> None:
     # a part in the place of null, and the other way around
     keys |= {key for key in after.keys() - before.keys() if before.keys() & set(_above(key))}
     keys |= {key for key in before.keys() - after.keys() if after.keys() & set(_above(key))}
+    keys |= {key for key in before.keys() ^ after.keys() if ENTRIES.match(key)}
     for key in sorted(keys):
         found, expected = after.get(key), before.get(key)
         other = MOVED.match(key) and None in (found, expected)

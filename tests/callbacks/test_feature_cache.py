@@ -195,10 +195,12 @@ def test_a_full_disk_is_told_before_and_while_features_are_written(
         return replacing(path)
 
     monkeypatch.setattr(feature_file, "replacing", full)
+    stopped = model()
     with pytest.raises(
         UserError, match=r"^expected room for features, found none left in .*: set data.cache_dir"
     ):
-        fit(tmp_path / "run", model(), data(tmp_path / "cache"))
+        fit(tmp_path / "run", stopped, data(tmp_path / "cache"))
+    assert all(parameter.requires_grad for parameter in stopped.parameters())
     assert not list((tmp_path / "cache").iterdir())
     assert not (tmp_path / "run").exists()
 

@@ -43,3 +43,12 @@ def test_a_training_ends_with_one_validation_whichever_are_due(
     with quiet():
         plan(callbacks=[FinalValidation(), watch], **options).fit(BoringModel())
     assert watch.steps == steps
+
+
+def test_a_further_training_validates_as_often_as_the_trainer_was_told(plan: Plan) -> None:
+    trainer = plan(
+        callbacks=[FinalValidation()], max_epochs=3, check_val_every_n_epoch=2, limit_train_batches=1
+    )
+    with quiet():
+        trainer.fit(BoringModel())
+    assert trainer.check_val_every_n_epoch == 2

@@ -14,6 +14,7 @@ from fusionseg.classification import ClassificationModule
 from fusionseg.commands import fit
 from fusionseg.data.components import REGION
 from fusionseg.data.label_statistics import LabelStatistics
+from fusionseg.engine.teacher import Teacher
 from fusionseg.module import FusionModule
 from fusionseg.networks.backbone import Backbone
 from fusionseg.sample import Classes
@@ -154,6 +155,19 @@ def test_a_fault_is_one_only_after_all_was_read(small: Callable[..., FusionModul
 
 def test_a_task_of_weight_0_needs_no_labels(small: Callable[..., FusionModule]) -> None:
     checked(small(beta=0.0), Recorded(statistics(wide(6), region=0)))
+
+
+def test_a_task_that_another_model_teaches_needs_no_labels_and_one_of_a_mean_does(
+    small: Callable[..., FusionModule],
+) -> None:
+    unlabelled = statistics(wide(6), region=0)
+    student = small()
+    student.distillation.weights = {"region": 1.0}
+    checked(student, Recorded(unlabelled))
+    mean = small(teacher=Teacher(weight=1.0))
+    mean.distillation.learn_from_mean()
+    with pytest.raises(ValueError, match="expected region labels"):
+        checked(mean, Recorded(unlabelled))
 
 
 def test_a_classifier_needs_labels_of_pixels_unless_images_have_some_as_a_whole() -> None:

@@ -141,3 +141,12 @@ def test_the_commit_is_gits(trainer: Any, tmp_path: Path) -> None:
     except (OSError, subprocess.CalledProcessError):
         expected = None
     assert told["commit"] == expected
+
+
+def test_a_second_training_keeps_the_rows_of_the_first(trainer: Any) -> None:
+    record = RunRecord()
+    record.setup(trainer, LightningModule(), "fit")
+    record.on_load_checkpoint(trainer, LightningModule(), {"record": {**RECORD, "rows": [3]}})
+    assert (record.rows, record.resumed) == ([3], True)
+    record.setup(trainer, LightningModule(), "fit")
+    assert (record.rows, record.resumed) == ([], False)

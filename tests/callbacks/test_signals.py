@@ -6,6 +6,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable
 from contextlib import nullcontext
+from types import SimpleNamespace
 from typing import Any
 
 import lightning.pytorch as pl
@@ -14,7 +15,7 @@ from lightning.pytorch import Callback
 from lightning.pytorch.demos.boring_classes import BoringModel
 from lightning.pytorch.loops.training_epoch_loop import _TrainingEpochLoop
 
-from fusionseg.callbacks.signals import AGREEMENT, Signals, Stopped
+from fusionseg.callbacks.signals import AGREEMENT, Signals, Stopped, between_steps
 from fusionseg.config.lightning_messages import quiet
 
 Plan = Callable[..., pl.Trainer]
@@ -127,3 +128,26 @@ def test_all_is_as_before_when_the_training_is_over(asked: bool, plan: Plan) -> 
     assert len(during) == (2 if asked else 5)
     assert getattr(trainer.fit_loop.epoch_loop, AGREEMENT).__func__ is getattr(_TrainingEpochLoop, AGREEMENT)
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)] == before
+
+
+@pytest.mark.parametrize(
+    ("every", "across", "batch", "total", "between"),
+    [
+        (5, False, 3, 10, True),
+        (5, False, 4, 11, False),
+        (5, True, 2, 9, False),  # the tenth batch, the third of its epoch
+        (5, True, 4, 11, True),
+        (float("inf"), True, 4, 9, True),
+    ],
+)
+def test_no_state_is_kept_between_a_step_and_the_validation_after_it(
+    every: float, across: bool, batch: int, total: int, between: bool
+) -> None:
+    trainer = SimpleNamespace(
+        val_check_batch=every,
+        check_val_every_n_epoch=None if across else 1,
+        fit_loop=SimpleNamespace(epoch_loop=SimpleNamespace(total_batch_idx=total)),
+        accumulate_grad_batches=1,
+        num_training_batches=7,
+    )
+    assert between_steps(trainer, batch) == between

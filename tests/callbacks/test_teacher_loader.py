@@ -11,6 +11,7 @@ import pytest
 from lightning.pytorch.callbacks import EMAWeightAveraging
 
 from fusionseg.callbacks.teacher_loader import TeacherLoader, check_teacher, other_images
+from fusionseg.callbacks.training_files import TrainingFiles
 from fusionseg.commands import fit
 from fusionseg.config.errors import UsageError
 from fusionseg.data.augmentation import Augmentation
@@ -48,6 +49,14 @@ def test_a_run_learns_from_another_that_may_be_gone_when_it_answers(tiny: list[s
     assert model.state_dict().keys() == theirs.state_dict().keys()
     model.save_pretrained(tmp_path / "shared")
     assert str(tmp_path) not in (tmp_path / "shared" / "config.json").read_text()
+
+
+def test_a_second_training_knows_what_its_teacher_was_trained_on(small: Any) -> None:
+    student = small(teacher=Teacher("runs/gone"))
+    student.distillation.learn_from(small().network, "abc", {"0" * 32: "seen by the teacher"})
+    files = TrainingFiles()
+    TeacherLoader(files).setup(SimpleNamespace(is_global_zero=True), student, "fit")
+    assert files.inherited == {"0" * 32: "seen by the teacher"}
 
 
 def test_weights_are_averaged_of_a_model_that_has_its_adapter(

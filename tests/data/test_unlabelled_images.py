@@ -8,12 +8,15 @@ import pytest
 from PIL import Image
 
 from fusionseg.config.errors import UserError
+from fusionseg.data.augmentation import Augmentation
 from fusionseg.data.base import DataError
 from fusionseg.data.batches import collated
 from fusionseg.data.rgbd import RGBD
-from fusionseg.data.samples import EvaluationSamples
+from fusionseg.data.samples import EvaluationSamples, TrainSamples
+from fusionseg.data.subset import Subset
 from fusionseg.data.synthetic import SyntheticScenes
 from fusionseg.data.unlabelled_images import Photos, WithoutLabels
+from fusionseg.data.unlabelled_mixture import UnlabelledMixture
 from fusionseg.sample import VOID
 
 SCENES = SyntheticScenes("train", length=4, size=(32, 48), depth=True, normals=True)
@@ -39,6 +42,22 @@ def test_labels_of_a_dataset_are_left_out() -> None:
     assert not hidden.has_labels(1)
     assert hidden.annotation(0, np.random.default_rng(0)) is None
     assert hidden.sources() != WithoutLabels(SCENES, [0, 2]).sources()
+
+
+def test_changes_mix_in_images_with_labels_alone() -> None:
+    mixture = UnlabelledMixture(Subset(SCENES, [1]), [WithoutLabels(SCENES, [0, 2, 3])], 0.5)
+    samples = TrainSamples(mixture, Augmentation.none(), (32, 32))
+    drawn = [samples.another(np.random.default_rng(seed)) for seed in range(8)]
+    assert all(pixels.region.any() for pixels in drawn)
+
+
+def test_an_image_without_labels_is_cropped_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    crops: list[object] = []
+    crop = Augmentation._crop
+    monkeypatch.setattr(Augmentation, "_crop", lambda *given: crops.append(None) or crop(*given))
+    samples = TrainSamples(WithoutLabels(SCENES, [0]), Augmentation(cat_max_ratio=0.75), (32, 32))
+    assert not samples[0, 0]["region"].any()
+    assert len(crops) == 1
 
 
 def test_photos_make_batches_with_labelled_images(photos: Path) -> None:

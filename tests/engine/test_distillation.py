@@ -179,9 +179,12 @@ def test_training_leaves_the_teacher_as_it_was_and_out_of_all_that_is_kept(
         teaching={"features": 1.0},
     )
     adapter = student.network.adapter.weight.clone()  # type: ignore[operator, union-attr]
+    calls: list[object] = []
+    teacher.network.register_forward_hook(lambda *_: calls.append(None))
     trainer = plan(max_epochs=1)
     with quiet():
         trainer.fit(student, datamodule=datamodule())
+    assert len(calls) == trainer.global_step
     assert all(torch.equal(value, before[name]) for name, value in teacher.state_dict().items())
     assert all(p.grad is None and not p.requires_grad for p in teacher.parameters())
     assert not teacher.network.training

@@ -670,3 +670,28 @@ def test_a_place_that_may_change_stays_one(
 def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="expected a run folder"):
         fit.main(["--resume", str(tmp_path)])
+
+
+@pytest.mark.parametrize(
+    ("key", "before", "after"),
+    [
+        ("model.teacher.weight", {"semantic": 1.0, "region": 1.0}, {"semantic": 1.0}),
+        ("model.extra_heads", {}, {"depth": {"head": "DepthHead", "weight": 1.0}}),
+        ("data.dataset.labels", {"a": "semantic"}, {"a": "semantic", "b": "region"}),
+        ("data.dataset.labels", {"a": "semantic", "b": "region"}, {"a": "semantic"}),
+    ],
+)
+def test_no_entry_of_a_mapping_comes_or_goes(
+    key: str, before: dict[str, Any], after: dict[str, Any], tmp_path: Path
+) -> None:
+    def text(entries: dict[str, Any]) -> str:
+        part, *inner = key.split(".")
+        tree: dict[str, Any] = entries
+        for name in reversed(inner):
+            tree = {name: tree}
+        return yaml.safe_dump({part: {"init_args": tree}})
+
+    (tmp_path / "config.yaml").write_text(text(before))
+    check_same(SimpleNamespace(resume=tmp_path), text(before))
+    with pytest.raises(UsageError, match=rf"{key}\..* goes on as it began"):
+        check_same(SimpleNamespace(resume=tmp_path), text(after))
