@@ -34,7 +34,7 @@ SHARED = {
     "losses": "base additive parts enlarging",
     "balancing": "base gradient branch simplex task_adam checks",
     "metrics": "base directions contingency confusion labeled_pixels angles edges thinning correspondence boundary_curve region_curve suppression mask_boundaries mean_ious "
-    "instances benchmark_sums reliability risk_coverage",
+    "instances benchmark_sums reliability risk_coverage undefined",
     "data": "base file_dataset layout downloads subset samples augmentation components samplers cache checks "
     "merged_classes surfaces declaration label_statistics mapped_classes photo_notices late_loader corrupting view_changes warping "
     "folds nyu_metadata nyu_copies voc_classes camvid_frames cityscapes_files cityscapes_labels normal_axes "

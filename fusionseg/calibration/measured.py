@@ -9,6 +9,7 @@ from fusionseg.config.errors import UserError
 from fusionseg.files.atomic import Json
 from fusionseg.metrics import BoundaryCalibration, ClassCalibration
 from fusionseg.metrics.suite import total
+from fusionseg.metrics.undefined import undefined
 from fusionseg.sample import Array, Classes, Counted, Prediction, Truth
 
 RELIABILITY = {"semantic": "calibration", "region": "boundary_calibration"}
@@ -111,6 +112,10 @@ class Calibration:
                 found.setdefault("untempered", {}).update(figures)
                 found.setdefault("temperatures", {})[task] = self.temperatures[task]
         return found
+
+    def notes(self) -> list[str]:
+        """What the figures do not show."""
+        return [f"calibration: {line}" for line in undefined(self.figures()["metrics"])]
 
 
 def untempered(answer: Array, temperature: float) -> Array:

@@ -98,7 +98,9 @@ def main(args: Sequence[str]) -> None:
     if decoder:
         print(decoder.line(), file=sys.stderr)
     images = _measured(variants, cli.datamodule, given.split, given.limit)
-    results = {name: _result(variants[name][1], found) for name, found in images.items()}
+    results = {name: _result(variants[name][1], found, classes) for name, found in images.items()}
+    for note in dict.fromkeys(note for result in results.values() for note in result["notes"]):
+        print(f"{given.split}: {note}", file=sys.stderr)
     print(_table(results, len(next(iter(images.values())))))
     out = given.out
     if named:
@@ -165,10 +167,12 @@ def _measured(variants: Variants, data: Any, split: str, limit: int | None) -> d
     return found
 
 
-def _result(suite: MetricSuite, images: Sequence[OracleImage]) -> Json:
-    """The figures of a variant, and milliseconds for each image."""
+def _result(suite: MetricSuite, images: Sequence[OracleImage], classes: Classes) -> Json:
+    """The figures of a variant, what they do not show, and milliseconds for each image."""
+    sums = total(image.sums for image in images)
     return {
-        "metrics": suite.figures(total(image.sums for image in images)),
+        "metrics": suite.figures(sums),
+        "notes": suite.notes(classes, sums),
         "images": len(images),
         "target_ms": 1000 * sum(image.target for image in images) / len(images),
         "decoding_ms": 1000 * sum(image.decoding for image in images) / len(images),

@@ -141,10 +141,9 @@ class MaskRCNNHead(RegionHead):
         return output._replace(anchored=output.anchored._replace(maps=[]), detections=found)
 
     def ideal(self, target: RegionBoxes) -> MaskRCNNOutput:
-        """The output of a network that has learned its targets, with what it finds."""
+        """The output of a network that has learned its targets."""
         self._warn_of_more(target)
-        output = MaskRCNNOutput(perfect(self.rpn, target), truth=target)
-        return output._replace(detections=self.detected(output))
+        return MaskRCNNOutput(perfect(self.rpn, target), truth=target)
 
     @torch.compiler.disable  # type: ignore[untyped-decorator]
     @torch.no_grad()

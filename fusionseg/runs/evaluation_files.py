@@ -40,6 +40,9 @@ class Measure(Protocol):
     def figures(self) -> Json:
         """The figures of all images."""
 
+    def notes(self) -> list[str]:
+        """What these do not show, in lines."""
+
 
 class Ranked(NamedTuple):
     """An image in a heap of the best or the worst: equal ranks are ordered by position, never by content.
@@ -113,6 +116,7 @@ def evaluate(
         result |= {"decoder": decoder} if decoder else {}
         result |= passes.record
         result |= {name: measure.figures() for name, measure in further.items()}
+        result["notes"] += [line for measure in further.values() for line in measure.notes()]
         records.write_csv(folder / f"{split}.csv")
         records.write_npz(folder / f"{split}.npz")
         write_json(folder / f"{split}.json", result)  # the last one, so that where it is the others are

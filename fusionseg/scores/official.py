@@ -21,6 +21,7 @@ from fusionseg.metrics.instances import instance_figures, instance_sums, instanc
 from fusionseg.metrics.mask_boundaries import SHARE, boundary_distance
 from fusionseg.metrics.mean_ious import mean_iou_figures
 from fusionseg.metrics.region_curve import region_curve_figures
+from fusionseg.metrics.undefined import undefined
 from fusionseg.sample import OFFSET, Array, Classes, Counted, IntMap, Prediction, Truth
 from fusionseg.scores.workers import cores, pool_of
 
@@ -82,6 +83,17 @@ class OfficialScores:
             "instances": instance_figures,
         }
         return {kind: figures[kind](sums) for kind, sums in self.sums.items()}
+
+    def notes(self) -> list[str]:
+        """What the figures do not show."""
+        figures = self.figures()
+        lines = [f"official/{kind}: {line}" for kind, found in figures.items() for line in undefined(found)]
+        if "boundaries" in self.sums and len(np.unique(self.sums["boundaries"]["curve"], axis=0)) == 1:
+            lines.append(
+                "official/boundaries: they are the outlines of regions, the same at all thresholds, so that ap "
+                "is 0 as in the benchmark"
+            )
+        return lines
 
     def _take(self) -> None:
         for kind, counted in self.pending.popleft().result().items():

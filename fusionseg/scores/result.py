@@ -1,10 +1,10 @@
 """What a kind of score returns: figures of the whole set, a row for each image and threshold, and a curve."""
 
-import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
+
+from fusionseg.metrics.undefined import undefined
 
 Value: TypeAlias = str | int | float
 
@@ -48,14 +48,3 @@ class Scores:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "notices", [*self.notices, *undefined(self.metrics, self.notices)])
-
-
-def undefined(metrics: Mapping[str, float], said: Sequence[str] = ()) -> list[str]:
-    """A line that names the figures that are NaN, but those that other lines name already.
-
-    >>> undefined({"pq": 1.0, "pq_stuff": math.nan})
-    ['undefined, as there is nothing to count: pq_stuff']
-    """
-    known = {word for line in said for word in re.findall(r"\w+", line)}
-    names = [name for name, value in metrics.items() if math.isnan(value) and name not in known]
-    return [f"undefined, as there is nothing to count: {', '.join(names)}"] if names else []

@@ -133,3 +133,14 @@ def test_soft_maps_have_values_in_0_to_1(value: float) -> None:
 def test_arguments_out_of_range_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
         BoundaryBenchmark(**options)
+
+
+def test_what_the_figures_do_not_show_is_said() -> None:
+    prediction, truth = next(scenes(False))
+    maps = {**prediction.maps, "panoptic": prediction["panoptic"] * 0}
+    maps.pop("contours", None)
+    with OfficialScores(DATA.classes, 3, jobs=1) as official:
+        official.add(Prediction("a", maps), truth)
+        undefined, flat = official.notes()
+    assert undefined == "official/instances: undefined, as there is nothing to count: boundary_iou"
+    assert flat.startswith("official/boundaries: they are the outlines of regions")
