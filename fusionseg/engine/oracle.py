@@ -13,6 +13,7 @@ from fusionseg.engine.evaluation import Truths
 from fusionseg.engine.image_order import in_dataset_order
 from fusionseg.engine.predictions import frame_of, padded, predictions
 from fusionseg.heads import Head
+from fusionseg.heads.region_rois import MaskRCNNOutput
 from fusionseg.metrics import MetricSuite
 from fusionseg.sample import Classes, Counted, Frame, Prediction, Sample
 
@@ -45,7 +46,9 @@ class _Timed:
         self.target_seconds = time.perf_counter() - start
         self.seconds = 0.0
         self.head = head
-        self.output = head.ideal(target)
+        output = head.ideal(target)
+        # to find regions in it is a part of the decoding
+        self.output = output._replace(detections=None) if isinstance(output, MaskRCNNOutput) else output
 
     def labels(self, output: Any, frame: Frame) -> Tensor:
         """As the head's."""

@@ -141,9 +141,10 @@ class MaskRCNNHead(RegionHead):
         return output._replace(anchored=output.anchored._replace(maps=[]), detections=found)
 
     def ideal(self, target: RegionBoxes) -> MaskRCNNOutput:
-        """The output of a network that has learned its targets."""
+        """The output of a network that has learned its targets, with what it finds."""
         self._warn_of_more(target)
-        return MaskRCNNOutput(perfect(self.rpn, target), truth=target)
+        output = MaskRCNNOutput(perfect(self.rpn, target), truth=target)
+        return output._replace(detections=self.detected(output))
 
     @torch.compiler.disable  # type: ignore[untyped-decorator]
     @torch.no_grad()

@@ -90,8 +90,8 @@ class OfficialScores:
         lines = [f"official/{kind}: {line}" for kind, found in figures.items() for line in undefined(found)]
         if "boundaries" in self.sums and len(np.unique(self.sums["boundaries"]["curve"], axis=0)) == 1:
             lines.append(
-                "official/boundaries: they are the outlines of regions, the same at all thresholds, so that ap "
-                "is 0 as in the benchmark"
+                "official/boundaries: outlines of regions are the same at all thresholds, so that ap is 0 as "
+                "in the benchmark"
             )
         return lines
 

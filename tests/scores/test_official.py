@@ -143,4 +143,4 @@ def test_what_the_figures_do_not_show_is_said() -> None:
         official.add(Prediction("a", maps), truth)
         undefined, flat = official.notes()
     assert undefined == "official/instances: undefined, as there is nothing to count: boundary_iou"
-    assert flat.startswith("official/boundaries: they are the outlines of regions")
+    assert flat.startswith("official/boundaries: outlines of regions are the same")
