@@ -23,6 +23,8 @@ key         shape      dtype                              meaning
 `depth`     (H, W)     float32                            meters, 0 where invalid (only some data sets)
 `disparity` (H, W)     float32                            pixels, 0 where invalid (only some data sets)
 `normals`   (3, H, W)  float32                            unit vectors (x right, y down, z away), 0: invalid
+`boundary`  (H, W)     float32                            share of annotators who see a boundary there, -1
+                                                          where none does, 0: invalid (only some data sets)
 `scene`     (C,)       float32 in [0, 1]                  which classes the image shows (only where labels are
                                                           of whole images: no label maps then)
 `features`  (N,)       bfloat16                           those of a frozen encoder (only where they are kept)

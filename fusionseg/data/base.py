@@ -59,7 +59,9 @@ class Pixels(NamedTuple):
         maps: Label maps of further kinds by their task's name, float32 with channels last, as OpenCV wants
             them: `depth` (H, W) in meters, 0 where invalid; `disparity` (H, W) in pixels of the original
             image or as another inverse depth, 0 where invalid; `normals` (H, W, 3), unit vectors (x right, y
-            down, z away from the camera) of the visible side of surfaces, the zero vector where invalid.
+            down, z away from the camera) of the visible side of surfaces, the zero vector where invalid;
+            `boundary` (H, W), the share of annotators who see a boundary there, -1 for none of them, 0 where
+            invalid.
     """
 
     image: Photo

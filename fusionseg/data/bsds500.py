@@ -7,7 +7,7 @@ import numpy.typing as npt
 from typing_extensions import override
 
 from fusionseg.config.errors import UserError
-from fusionseg.data.base import DataError, Labels, Split
+from fusionseg.data.base import NO_MAPS, DataError, Labels, Split
 from fusionseg.data.file_dataset import FileDataset
 from fusionseg.data.layout import check_layout, check_matched
 from fusionseg.files.archives import tree
@@ -33,7 +33,8 @@ class BSDS500(FileDataset):
     It has regions only and every pixel's class is void: train on it alone with `--model.semantic_head null`.
     Training sees the regions of one annotator, drawn anew in every epoch. In expectation, a loss that is
     linear in the target, such as cross-entropy of boundaries, is then that of the mean of all annotators'
-    boundary maps; `BalancedBCE` also weighs by the number of boundary pixels, and is so only nearly.
+    boundary maps; `BalancedBCE` also weighs by the number of boundary pixels, and is so only nearly. With
+    `averaged` it is that mean that `BoundaryHead` learns from, as in HED, RCF and PiDiNet.
     Evaluation scores against all of them, by the rules of the Berkeley benchmark (Arbelaez et al., TPAMI
     2011): tune on val, report on test once.
 
@@ -43,6 +44,7 @@ class BSDS500(FileDataset):
     Args:
         split: Which photos; the official split.
         root: The folder that holds `data`, or the archive of the download.
+        averaged: Whether images have labels of `boundary` too.
 
     Raises:
         DataError: Files are missing, or photos and label files do not match.
@@ -53,8 +55,9 @@ class BSDS500(FileDataset):
         names=("anything",), colors=((128, 128, 128),), region="what a person saw as one part of a scene"
     )
 
-    def __init__(self, split: Split, root: str | Path) -> None:
+    def __init__(self, split: Split, root: str | Path, averaged: bool = False) -> None:
         super().__init__(split)
+        self.kinds = ("boundary",) * averaged
         top = tree(root, ARCHIVES)
         inside = top / INSIDE
         top = inside if inside.exists() and not (top / "data").exists() else top
@@ -68,8 +71,9 @@ class BSDS500(FileDataset):
 
     @override
     def labels(self, index: int) -> Labels:
-        region = _annotations(self.label_file(index))[0]
-        return Labels(_void(region), region)
+        regions = _annotations(self.label_file(index))
+        maps = {"boundary": agreement(regions)} if self.kinds else NO_MAPS
+        return Labels(_void(regions[0]), regions[0], maps)
 
     @override
     def annotation(self, index: int, rng: np.random.Generator) -> npt.NDArray[np.uint16]:
@@ -79,11 +83,30 @@ class BSDS500(FileDataset):
     @override
     def truth(self, index: int) -> Truth:
         first, *others = _annotations(self.label_file(index))
-        return Truth(_void(first), first, others=tuple(others))
+        maps = {"boundary": agreement(np.stack([first, *others]))} if self.kinds else NO_MAPS
+        return Truth(_void(first), first, others=tuple(others), maps=maps)
 
     @override
     def sources(self) -> list[object]:
         return [*self.photos.values(), *self.label_files.values()]
+
+
+def agreement(regions: npt.NDArray[np.uint16]) -> npt.NDArray[np.float32]:
+    """The share of annotators in whose regions (A, H, W) a pixel is at a boundary (H, W), -1 where in none.
+
+    Both sides of a boundary belong to it, so that it is two pixels wide.
+    """
+    touching = np.zeros(regions.shape, bool)
+    for axis in (1, 2):
+        first = [slice(None)] * 3
+        second = [slice(None)] * 3
+        first[axis] = slice(-1)
+        second[axis] = slice(1, None)
+        differs = regions[tuple(first)] != regions[tuple(second)]
+        touching[tuple(first)] |= differs
+        touching[tuple(second)] |= differs
+    share = touching.mean(0, dtype=np.float32)
+    return np.where(share > 0, share, np.float32(-1))
 
 
 def _void(region: npt.NDArray[np.uint16]) -> npt.NDArray[np.uint8]:

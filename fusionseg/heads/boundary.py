@@ -5,6 +5,7 @@ from typing import ClassVar
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fusionseg.heads.base import resized
@@ -26,6 +27,10 @@ class BoundaryHead(DenseLogits, RegionHead):
     and loss follow HED (arXiv:1504.06375). Basins are connected pixels without a likely boundary; all other
     pixels join the nearest one.
 
+    Where a data set has labels of `boundary`, the share of annotators who see one, these are learned instead:
+    pixels of a larger share than `consensus` are boundaries, those of none are not, and all others do not
+    count (Liu et al., RCF, arXiv:1612.02103, section 3.2).
+
     Args:
         in_channels: Channels of the features.
         loss: Recipe of the loss.
@@ -33,9 +38,11 @@ class BoundaryHead(DenseLogits, RegionHead):
         threshold: Pixels with a smaller probability of a boundary belong to basins.
         min_area: Smaller basins, in pixels of the label file, are merged into their neighbors.
         dropout: Share of the feature channels that are zeroed in training.
+        consensus: The share of annotators from which on a boundary is one; 0.3 as in PiDiNet.
 
     Raises:
-        ValueError: If `width` is not a positive even number or `threshold` not in (0, 1).
+        ValueError: If `width` is not a positive even number, `threshold` not in (0, 1) or `consensus` not in
+            [0, 1).
     """
 
     output_options: ClassVar[tuple[str, ...]] = ("width",)
@@ -48,13 +55,17 @@ class BoundaryHead(DenseLogits, RegionHead):
         threshold: float = 0.5,
         min_area: int = 20,
         dropout: float = 0.0,
+        consensus: float = 0.3,
     ) -> None:
         super().__init__()
         if width < 2 or width % 2:
             raise ValueError(
                 f"a boundary has two sides of equal thickness: expected width 2, 4, 6 ..., found {width}"
             )
+        if not 0 <= consensus < 1:
+            raise ValueError(f"expected a consensus in [0, 1), found {consensus}")
         self.width = width
+        self.consensus = consensus
         self.threshold = threshold
         self.min_area = min_area
         self.check_decoding()
@@ -78,7 +89,17 @@ class BoundaryHead(DenseLogits, RegionHead):
     def target(self, batch: Sample) -> tuple[Tensor, Tensor]:
         """The boundary pixels and the labelled pixels, both (B, H, W) bool."""
         region = batch["region"]
-        return boundaries(region, self.width), region > 0
+        boundary, labelled = boundaries(region, self.width), region > 0
+        if "boundary" not in batch:
+            return boundary, labelled
+        shares = batch["boundary"]
+        # images of a mixture's other parts are 0 everywhere
+        averaged = (shares != 0).flatten(1).any(1)[:, None, None]
+        side = self.width - 1
+        widened = F.max_pool2d(shares.where(shares > 0, -1).unsqueeze(1), side, 1, side // 2).squeeze(1)
+        agreed = widened > self.consensus
+        known = agreed | (widened < 0)
+        return torch.where(averaged, agreed, boundary), labelled & (known | ~averaged)
 
     def loss(self, output: Tensor, target: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         """The sum and weight (1,) of the loss over the labelled pixels.

@@ -20,6 +20,7 @@ from fusionseg.data.samples import TrainSamples
 from fusionseg.data.subset import Subset
 from fusionseg.data.synthetic import SyntheticScenes
 from fusionseg.heads import BoundaryHead
+from fusionseg.heads.region_targets import boundaries
 from fusionseg.losses import CrossEntropy
 from fusionseg.metrics.suite import MetricSuite, total
 from fusionseg.sample import VOID, Prediction
@@ -85,6 +86,21 @@ def test_the_mean_loss_of_annotators_is_that_of_their_mean_boundary_map(bsds: Pa
     assert 0 < mean[mean > 0].min() < 1
     expected = binary_cross_entropy_with_logits(output[:, 0], mean)
     torch.testing.assert_close(torch.stack([(s / w).sum() for s, w in each]).mean(), expected)
+
+
+@pytest.mark.parametrize("kind", ["none", "disk"])
+def test_the_map_of_all_annotators_is_the_mean_of_theirs(kind: Cache, bsds: Path, tmp_path: Path) -> None:
+    dataset = cached(BSDS500("train", bsds, averaged=True), kind, tmp_path / "cache")
+    truth = dataset.truth(0)
+    regions = torch.from_numpy(np.stack([truth.region, *truth.others]).astype(np.int64))
+    expected = boundaries(regions).float().mean(0).numpy()
+    found = dataset.read(0).maps["boundary"]
+    assert np.array_equal(found, np.where(expected > 0, expected, -1).astype(np.float32))
+    assert np.array_equal(truth.maps["boundary"], found)
+    sample = TrainSamples(dataset, Augmentation.none(), (64, 64))[0, 0]
+    inside = sample["region"] > 0
+    assert set(sample["boundary"][inside].unique().tolist()) <= set(np.unique(found).tolist())
+    assert not sample["boundary"][~inside].any()
 
 
 def test_photos_of_both_orientations_are_evaluated_whole(bsds: Path) -> None:

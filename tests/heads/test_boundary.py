@@ -30,6 +30,29 @@ def test_target_is_both_sides_of_a_border_and_what_is_labelled(halves: Sample) -
     assert torch.equal(mask, halves["region"] > 0)
 
 
+def test_what_enough_annotators_agree_on_is_a_boundary_and_the_rest_of_what_they_drew_does_not_count() -> (
+    None
+):
+    shares = torch.full((2, 8, 12), -1.0)
+    shares[0, :, 5], shares[0, :, 8] = 0.5, 0.25
+    shares[1] = 0  # an image of another data set, of one annotator
+    region = torch.ones(2, 8, 12, dtype=torch.long)
+    region[1, :, 6:] = 2
+    region[:, 7:] = 0
+    batch = {"region": region, "boundary": shares}
+    for width, columns, unknown in ((2, [5], [8]), (4, [4, 5, 6], [7, 8, 9])):
+        boundary, mask = BoundaryHead(4, width=width, consensus=0.3).target(batch)
+        assert boundary[0, 0].nonzero().flatten().tolist() == columns
+        assert (~mask[0, 0]).nonzero().flatten().tolist() == unknown
+        assert not mask[:, 7:].any()
+        alone = BoundaryHead(4, width=width).target({"region": region[1:]})
+        assert torch.equal(boundary[1], alone[0][0])
+        assert torch.equal(mask[1], alone[1][0])
+    boundary, mask = BoundaryHead(4, consensus=0.0).target(batch)
+    assert boundary[0, 0].nonzero().flatten().tolist() == [5, 8]
+    assert mask[0, :7].all()
+
+
 def test_loss_weighs_boundaries_by_the_share_of_the_rest(halves: Sample) -> None:
     head, logits = BoundaryHead(4), torch.randn(1, 1, 32, 32)
     (total,), (weight,) = head.loss(logits, head.target(halves))
