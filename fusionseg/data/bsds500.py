@@ -8,6 +8,8 @@ from typing_extensions import override
 
 from fusionseg.config.errors import UserError
 from fusionseg.data.base import DataError, Labels, Split
+from fusionseg.data.download_parts import DownloadPart
+from fusionseg.data.downloads import size_notices
 from fusionseg.data.file_dataset import FileDataset
 from fusionseg.data.layout import check_layout, check_matched
 from fusionseg.files.archives import tree
@@ -25,6 +27,9 @@ ARCHIVES = ("BSR_bsds500.tgz",)
 
 INSIDE = "BSR/BSDS500"
 """The folder that holds `data` in the archive."""
+
+_PHOTOS = {"train": 200, "val": 100, "test": 200}
+"""The number of photos of each split."""
 
 
 class BSDS500(FileDataset):
@@ -65,6 +70,8 @@ class BSDS500(FileDataset):
         self.label_files = by_stem(labels, (".mat",))
         check_matched(self.photos, self.label_files, labels)
         self.names = list(self.photos)
+        self.download = (DownloadPart(ARCHIVES[0], f"photos of {split}", len(self.names), _PHOTOS[split]),)
+        self.notices = size_notices(self.photo(0), "BSDS500", (321, 481), (481, 321))
 
     @override
     def labels(self, index: int) -> Labels:

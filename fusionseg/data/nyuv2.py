@@ -9,6 +9,7 @@ import numpy.typing as npt
 from typing_extensions import override
 
 from fusionseg.data.base import UNVERIFIED, DataError, Labels, Pixels, SegmentationDataset, Split
+from fusionseg.data.download_parts import DownloadPart
 from fusionseg.data.layout import check_layout
 from fusionseg.data.nyu_copies import OFFICIAL, other_copy
 from fusionseg.data.nyu_metadata import (
@@ -99,8 +100,7 @@ class NYUv2(SegmentationDataset):
         self.kinds = ("depth",) * (depth != "none")
         self.count = self._count()
         self.numbers = self._split_numbers(split, val_scenes)
-        small = ((path.name, "there") for path in self.metadata)
-        self.download = ((OFFICIAL, f"{self.count} of 1449 images"), *small)
+        self.download = (DownloadPart(OFFICIAL, "images", self.count, 1449),)
 
     def __len__(self) -> int:
         return len(self.numbers)

@@ -10,6 +10,7 @@ from typing_extensions import override
 from fusionseg.config.errors import UserError
 from fusionseg.data.base import UNVERIFIED, DataError, Labels, Split
 from fusionseg.data.components import REGION, components
+from fusionseg.data.download_parts import DownloadPart
 from fusionseg.data.downloads import files_of, top_of
 from fusionseg.data.file_dataset import FileDataset
 from fusionseg.data.layout import check_layout, names_in
@@ -115,8 +116,11 @@ class PascalContext(FileDataset):
             source = CONTEXT
         self.photos = dict(zip(self.names, photos, strict=True))
         self.label_files = dict(zip(self.names, labels, strict=True))
-        found = f"{len(self.names):,} of {_PHOTOS[split]:,} photos of {split}"
-        self.download = ((VOC, found), (source, f"{len(self.label_files):,} label files"))
+        found = {VOC: ("photos", self.photos), source: ("label files", self.label_files)}
+        self.download = tuple(
+            DownloadPart(file, f"{what} of {split}", len(files), _PHOTOS[split])
+            for file, (what, files) in found.items()
+        )
 
     @override
     def labels(self, index: int) -> Labels:

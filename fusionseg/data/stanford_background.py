@@ -10,8 +10,9 @@ from typing_extensions import override
 
 from fusionseg.data.base import UNVERIFIED, DataError, Labels, Split
 from fusionseg.data.components import components
+from fusionseg.data.download_parts import DownloadPart
 from fusionseg.data.file_dataset import FileDataset
-from fusionseg.data.folds import dealt
+from fusionseg.data.folds import INCOMPLETE, dealt
 from fusionseg.data.layout import check_layout, check_matched
 from fusionseg.files.archives import tree
 from fusionseg.files.matching import by_stem, stem
@@ -107,7 +108,8 @@ class StanfordBackground(FileDataset):
         for files in (self.label_files, self.region_files):
             check_matched(self.photos, files, labels, photos)
         self.names = dealt(self.photos, split, fold, photos)
-        self.download = ((ARCHIVES[0], f"{len(self.photos)} of 715 photos with classes and regions"),)
+        what = "photos with classes and regions"
+        self.download = (DownloadPart(ARCHIVES[0], what, len(self.photos), 715, INCOMPLETE),)
 
     @override
     def labels(self, index: int) -> Labels:
