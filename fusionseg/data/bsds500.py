@@ -36,6 +36,7 @@ class BSDS500(FileDataset):
     """BSDS500 in its official layout: 200 / 100 / 200 photos of 481 x 321 pixels, 4 to 9 annotators each.
 
     It has regions only and every pixel's class is void: train on it alone with `--model.semantic_head null`.
+    Its one class has a color of our own.
     Training sees the regions of one annotator, drawn anew in every epoch. In expectation, a loss that is
     linear in the target, such as cross-entropy of boundaries, is then that of the mean of all annotators'
     boundary maps; `BalancedBCE` also weighs by the number of boundary pixels, and is so only nearly.

@@ -37,7 +37,8 @@ class Cityscapes(FileDataset):
     its class and no region. Classes and regions are both read from `instanceIds`. Void is what the benchmark
     does not score, such as the ego vehicle, parking places and trailers. With 7 classes, as MTAN trains on
     them (Liu et al., CVPR 2019), a class is a category of Cityscapes and void only what has none, so that
-    these classes contain labels that the benchmark does not score.
+    these classes contain labels that the benchmark does not score. Colors are the official ones; a category
+    has that of its most frequent class.
 
     The labels of the test split are not public: `gtFine/test` holds dummies. Images of one city are a group.
 

@@ -37,8 +37,8 @@ class LibMTLArrays(FileDataset):
     One class reads the copies of both data sets, since folders, names and encodings are the same. NYUv2 has
     384 x 288 pixels, 13 classes, depth in meters and normals. Cityscapes has 256 x 128 or 512 x 256 pixels,
     7 or 19 classes and an inverse depth of no stated unit, which MTAN and LibMTL call depth. Here it is the
-    kind `disparity`, which `DisparityHead` learns. Label -1 is void. There are no instances, so a region is a
-    4-connected component of a class.
+    kind `disparity`, which `DisparityHead` learns. Label -1 is void. Colors are those of `NYUv2` and
+    `Cityscapes`. There are no instances, so a region is a 4-connected component of a class.
 
     `train` are the 795 official training images of NYUv2, or the 2975 of Cityscapes. `val` are the 654
     official test images of NYUv2, or the 500 validation images of Cityscapes, on which papers report, so

@@ -46,9 +46,10 @@ class NYUv2(SegmentationDataset):
 
     A region is one pair of label (of 894) and instance, as the toolbox of its authors tells instances apart
     (Silberman, Hoiem, Kohli and Fergus, ECCV 2012); it is void where both are 0. Classes are the usual 40 or
-    13, which the official mapping files make of the labels; label 0 is void. All classes but wall, floor and
-    ceiling are things. Depth is in meters, as the Kinect measured it (`raw`, 0 where it saw nothing) or with
-    holes filled (`filled`). There are no normals in this file: `NYUv2Copy` reads copies that have them.
+    13, which the official mapping files make of the labels; label 0 is void. Colors are our own, as the
+    download has none. All classes but wall, floor and ceiling are things. Depth is in meters, as the Kinect
+    measured it (`raw`, 0 where it saw nothing) or with holes filled (`filled`). There are no normals in this
+    file: `NYUv2Copy` reads copies that have them.
 
     `train` are the 795 official training images, and `val` the 654 official test images, which papers report
     on, so that a best checkpoint was chosen on them: `evaluate --checkpoint last` does without. Or

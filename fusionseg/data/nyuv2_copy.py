@@ -51,7 +51,7 @@ class NYUv2Copy(FileDataset):
     images of 560 x 425 pixels; their edge maps are not read. The PNG files of nyuv2-python-toolkit (VainF)
     have 40 and 13 classes, depth in millimeters and, where its user had them, normals, of 640 x 480 pixels.
     None of them has instances, so a region is a 4-connected component of a class: the official file, read by
-    `NYUv2`, has objects one by one. Classes and things are those of `NYUv2`.
+    `NYUv2`, has objects one by one. Classes, their colors and things are those of `NYUv2`.
 
     `train` are the 795 official training images, and `val` the 654 official test images, which papers report
     on, so that a best checkpoint was chosen on them: `evaluate --checkpoint last` does without.

@@ -60,6 +60,7 @@ class StanfordBackground(FileDataset):
     (Gould, Fulton and Koller, ICCV 2009). A region is what has one id in `layers.txt`, in however many parts;
     with `connected` each part is a region of its own, as in the superpixel benchmark of Stutz et al. A
     negative id is void, in all of its files. That it is so in `layers.txt` is taken from the other files.
+    Colors are our own, as the download has none.
 
     There is no official split, and papers report the mean of five folds. Here the photos are dealt into five
     folds of equal size, in an order that follows from their names: one fold is the test split, the next one
