@@ -87,20 +87,23 @@ def check_level(top: ReadablePath, folders: Collection[str]) -> None:
         _check_elsewhere(top, folders, sorted(path for path in top.iterdir() if path.is_dir()))
 
 
-def size_notices(photo: ReadablePath, name: str, *sizes: tuple[int, int]) -> tuple[str, ...]:
+def size_notices(
+    file: ReadablePath, name: str, *sizes: tuple[int, int], found: tuple[int, int] | None = None
+) -> tuple[str, ...]:
     """A line if a photo has not the size of the official ones, for `SegmentationDataset.notices`.
 
     Args:
-        photo: The photo; only its header is read.
+        file: The file of the photo.
         name: What the data set is called.
         sizes: Height and width of the official photos; several where they are of more than one size.
+        found: Height and width of the photo, by default from the header of the file.
     """
-    found = stored_size(photo)
+    found = found or stored_size(file)
     if found is None or found in sizes:
         return ()
     official = " or ".join(shown_size(size) for size in sizes)
     return (
-        f"{photo} is of a copy of {name} in another size: {shown_size(found)}, where the official photos "
+        f"{file} is of a copy of {name} in another size: {shown_size(found)}, where the official photos "
         f"have {official}; scores do not compare with those on the official files",
     )
 

@@ -10,6 +10,7 @@ from typing_extensions import override
 
 from fusionseg.data.base import UNVERIFIED, DataError, Labels, Pixels, SegmentationDataset, Split
 from fusionseg.data.download_parts import DownloadPart
+from fusionseg.data.downloads import size_notices
 from fusionseg.data.layout import check_layout
 from fusionseg.data.nyu_copies import OFFICIAL, other_copy
 from fusionseg.data.nyu_metadata import (
@@ -102,6 +103,7 @@ class NYUv2(SegmentationDataset):
         self.count = self._count()
         self.numbers = self._split_numbers(split, val_scenes)
         self.download = (DownloadPart(OFFICIAL, "images", self.count, 1449),)
+        self.notices = size_notices(official, "NYUv2", (480, 640), found=self.image_size(0))
 
     def __len__(self) -> int:
         return len(self.numbers)
