@@ -39,7 +39,8 @@ SHARED = {
     "merged_classes surfaces declaration label_statistics mapped_classes photo_notices late_loader corrupting view_changes warping "
     "folds nyu_metadata nyu_copies voc_classes camvid_frames cityscapes_files cityscapes_labels normal_axes "
     "class_draw crops input_size color room rounding sampling shares splits image_classes class_samples "
-    "feature_file frozen_features unlabelled_images augmentation_ranges batches mixture_checks",
+    "feature_file frozen_features unlabelled_images augmentation_ranges batches mixture_checks "
+    "download_parts libmtl_copies",
     "networks": "adapter base backbone decoder depthwise encoder layout levels necked pretrained probe pyramid "
     "simple_pyramid small_cnn stages vit vit_weights",
     "untrained": "base felzenszwalb",

@@ -1,5 +1,6 @@
 """Keeps the features of a frozen encoder on disk, so that no step of a training computes them."""
 
+import math
 from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
@@ -104,11 +105,17 @@ def check_frozen(model: Any, trainer: Trainer, recipe: FrozenFeatures) -> None:
     if not isinstance(model, FusionModule):
         raise UsageError(f"expected a FusionModule, found a {type(model).__name__}: leave it out", KEY)
     encoder_of(model.network)
-    frozen = model.fine_tuning.frozen_epochs
-    if trainer.max_epochs is None or not 0 <= trainer.max_epochs <= frozen:
+    frozen, epochs = model.fine_tuning.frozen_epochs, _epochs(trainer)
+    if epochs == math.inf:
+        raise UsageError(
+            "expected a number of epochs or steps with data.features, whose encoder is frozen until the end, "
+            "found neither: set trainer.max_epochs or trainer.max_steps",
+            "trainer.max_epochs",
+        )
+    if epochs > frozen:
         raise UsageError(
             f"expected an encoder that is frozen for the whole training, found {frozen} of "
-            f"{trainer.max_epochs} epochs, as for data.features: raise it, or leave data.features out",
+            f"{epochs} epochs, as for data.features: raise it, or leave data.features out",
             "model.freeze_encoder_epochs",
         )
     if model.fine_tuning.batch_norm == "reestimated":
@@ -119,3 +126,13 @@ def check_frozen(model: Any, trainer: Trainer, recipe: FrozenFeatures) -> None:
         )
     if recipe.cached and trainer.datamodule.cache_dir is None:  # type: ignore[attr-defined]
         raise UsageError("expected a folder for data.features, found null", "data.cache_dir")
+
+
+def _epochs(trainer: Trainer) -> float:
+    """The epochs that a training has by its limits of epochs and of steps; infinity without one."""
+    epochs = math.inf if trainer.max_epochs in (None, -1) else trainer.max_epochs
+    if trainer.max_steps == -1:
+        return epochs
+    trainer.fit_loop.setup_data()  # else the number of batches is not known yet
+    steps = math.ceil(trainer.num_training_batches / trainer.accumulate_grad_batches)
+    return min(epochs, math.ceil(trainer.max_steps / steps))

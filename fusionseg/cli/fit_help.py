@@ -11,6 +11,7 @@ from fusionseg.cli.help import columns, settings, wrapped
 from fusionseg.config.type_names import names
 from fusionseg.data.base import SegmentationDataset
 from fusionseg.data.datamodule import SegmentationDataModule
+from fusionseg.data.image_classes import ImageClasses
 from fusionseg.data.sampling import Sampling
 from fusionseg.heads import Head
 from fusionseg.losses import Loss
@@ -89,9 +90,10 @@ def manual(options: type) -> str:
 
 
 def dataset_lines() -> list[str]:
-    """What each data set of the package is."""
+    """What each data set of the package is that has label maps."""
     public = importlib.import_module("fusionseg.data")
-    known = [getattr(public, name) for name in names(SegmentationDataset) if hasattr(public, name)]
+    every = [getattr(public, name) for name in names(SegmentationDataset) if hasattr(public, name)]
+    known = [one for one in every if not issubclass(one, ImageClasses)]
     lines = ["Data sets (--data.dataset.help NAME lists the settings of one):"]
     for one in (one for one in known if "split" in inspect.signature(one).parameters):
         lines += columns(one.__name__, (inspect.getdoc(one) or "").partition("\n")[0].rstrip("."), 20)

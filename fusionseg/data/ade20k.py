@@ -11,6 +11,7 @@ from typing_extensions import override
 from fusionseg.config.errors import UserError
 from fusionseg.data.base import DataError, Labels, Split
 from fusionseg.data.components import REGION, components
+from fusionseg.data.download_parts import DownloadPart
 from fusionseg.data.downloads import top_of
 from fusionseg.data.file_dataset import FileDataset
 from fusionseg.data.layout import check_layout, check_matched
@@ -93,11 +94,11 @@ class ADE20K(FileDataset):
         self.verified = "checked on 3 photos of val"
         if instances:
             self.verified += ", but with instances only on files that tests write in their encoding"
-        found = f"{len(self.names):,} of {_PHOTOS[split]:,} photos of {split}"
-        labeled = f"{len(self.instance_files):,} label files"
-        self.download = (
-            (SCENES, found),
-            (INSTANCES, labeled if instances else "not read: instances is false"),
+        found = {SCENES: ("photos", self.photos), INSTANCES: ("label files", self.instance_files)}
+        self.download = tuple(
+            DownloadPart(archive, f"{what} of {split}", len(files), _PHOTOS[split])
+            for archive, (what, files) in found.items()
+            if instances or archive == SCENES
         )
 
     @override

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from typing_extensions import override
 
 from fusionseg.config.errors import UserError
+from fusionseg.data.download_parts import DownloadPart
 from fusionseg.data.rounding import Repeats, rounded
 from fusionseg.files.image_sizes import stored_size
 from fusionseg.files.photos import Photo, ValueRange
@@ -60,8 +61,8 @@ class Pixels(NamedTuple):
             them: `depth` (H, W) in meters, 0 where invalid; `disparity` (H, W) in pixels of the original
             image or as another inverse depth, 0 where invalid; `normals` (H, W, 3), unit vectors (x right, y
             down, z away from the camera) of the visible side of surfaces, the zero vector where invalid;
-            `boundary` (H, W), the share of annotators who see a boundary there, -1 for none of them, 0 where
-            invalid.
+            arrays that others computed may have vectors of other lengths, which are kept; `boundary` (H, W), the
+            share of annotators who see a boundary there, -1 for none of them, 0 where invalid.
     """
 
     image: Photo
@@ -102,7 +103,7 @@ class SegmentationDataset(ABC):
             `{"disparity": "pixels"}`.
         verified: `checked on` and the real files on which the reader of a download was tried, or
             `UNVERIFIED`; empty where there is no official download.
-        download: The files of an official download, and what is there or missing of each, for `inspect`.
+        download: How much is there of each part of an official download; empty where there is none.
 
     Raises:
         DataError: The dataset has no such split.
@@ -117,7 +118,7 @@ class SegmentationDataset(ABC):
     kinds: tuple[str, ...] = ()
     units: Mapping[str, str] = MappingProxyType({})
     verified: str = ""
-    download: tuple[tuple[str, str], ...] = ()
+    download: tuple[DownloadPart, ...] = ()
 
     def __init__(self, split: Split) -> None:
         if split not in self.splits:

@@ -8,6 +8,8 @@ from typing_extensions import override
 
 from fusionseg.config.errors import UserError
 from fusionseg.data.base import NO_MAPS, DataError, Labels, Split
+from fusionseg.data.download_parts import DownloadPart
+from fusionseg.data.downloads import size_notices
 from fusionseg.data.file_dataset import FileDataset
 from fusionseg.data.layout import check_layout, check_matched
 from fusionseg.files.archives import tree
@@ -26,11 +28,15 @@ ARCHIVES = ("BSR_bsds500.tgz",)
 INSIDE = "BSR/BSDS500"
 """The folder that holds `data` in the archive."""
 
+_PHOTOS = {"train": 200, "val": 100, "test": 200}
+"""The number of photos of each split."""
+
 
 class BSDS500(FileDataset):
     """BSDS500 in its official layout: 200 / 100 / 200 photos of 481 x 321 pixels, 4 to 9 annotators each.
 
     It has regions only and every pixel's class is void: train on it alone with `--model.semantic_head null`.
+    Its one class has a color of our own.
     Training sees the regions of one annotator, drawn anew in every epoch. In expectation, a loss that is
     linear in the target, such as cross-entropy of boundaries, is then that of the mean of all annotators'
     boundary maps; `BalancedBCE` also weighs by the number of boundary pixels, and is so only nearly. With
@@ -68,6 +74,8 @@ class BSDS500(FileDataset):
         self.label_files = by_stem(labels, (".mat",))
         check_matched(self.photos, self.label_files, labels)
         self.names = list(self.photos)
+        self.download = (DownloadPart(ARCHIVES[0], f"photos of {split}", len(self.names), _PHOTOS[split]),)
+        self.notices = size_notices(self.photo(0), "BSDS500", (321, 481), (481, 321))
 
     @override
     def labels(self, index: int) -> Labels:

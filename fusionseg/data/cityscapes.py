@@ -20,6 +20,7 @@ from fusionseg.data.cityscapes_files import (
     values_in,
 )
 from fusionseg.data.cityscapes_labels import CLASSES, NumClasses, value_table
+from fusionseg.data.download_parts import DownloadPart
 from fusionseg.data.downloads import size_notices
 from fusionseg.data.file_dataset import FileDataset
 from fusionseg.data.input_size import Label, nearest_labels, resized_image
@@ -36,7 +37,8 @@ class Cityscapes(FileDataset):
     its class and no region. Classes and regions are both read from `instanceIds`. Void is what the benchmark
     does not score, such as the ego vehicle, parking places and trailers. With 7 classes, as MTAN trains on
     them (Liu et al., CVPR 2019), a class is a category of Cityscapes and void only what has none, so that
-    these classes contain labels that the benchmark does not score.
+    these classes contain labels that the benchmark does not score. Colors are the official ones; a category
+    has that of its most frequent class.
 
     The labels of the test split are not public: `gtFine/test` holds dummies. Images of one city are a group.
 
@@ -90,6 +92,8 @@ class Cityscapes(FileDataset):
             self.units = MappingProxyType({"disparity": f"pixels of {self.size[1]} columns"})
         self.classes = CLASSES[num_classes]
         self.kinds = ("disparity",) * disparity
+        if disparity:
+            self.verified += ", but with disparity only on files that tests write in its encoding"
         parts = (PHOTOS, LABELS, DISPARITY) if disparity else (PHOTOS, LABELS)
         top = official_top(root, parts)
         self.files = {part: part_files(top, split, part) for part in parts}
@@ -98,10 +102,10 @@ class Cityscapes(FileDataset):
         self.label_files = self.files[LABELS]
         self.names = sorted(self.photos)
         self.download = tuple(
-            (part.archive, f"{len(files)} of {IMAGES[split]} {part.what} of {split}")
+            DownloadPart(part.archive, f"{part.what} of {split}", len(files), IMAGES[split])
             for part, files in self.files.items()
         )
-        self.notices = size_notices(self.photo(0), "Cityscapes", (2048, 1024))
+        self.notices = size_notices(self.photo(0), "Cityscapes", (1024, 2048))
 
     @override
     def image_size(self, index: int) -> tuple[int, int]:

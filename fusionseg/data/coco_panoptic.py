@@ -11,6 +11,7 @@ from typing_extensions import override
 
 from fusionseg.config.errors import UserError
 from fusionseg.data.base import DataError, Labels, Split
+from fusionseg.data.download_parts import DownloadPart
 from fusionseg.data.file_dataset import FileDataset
 from fusionseg.data.layout import check_layout, check_matched
 from fusionseg.files.archives import tree
@@ -34,6 +35,9 @@ ARCHIVES = (
     "annotations/panoptic_{}2017.zip",
 )
 """The archives of a split in the official download, the last one inside of the one before."""
+
+_PHOTOS = {"train": 118_287, "val": 5000}
+"""The number of photos of each split."""
 
 
 class CocoPanoptic(FileDataset):
@@ -80,6 +84,8 @@ class CocoPanoptic(FileDataset):
         self.label_files = {listed.photos[image]: files[label] for image, label in listed.labels.items()}
         self.names = sorted(self.segments)
         self.annotations = annotations
+        archive = ARCHIVES[0].format(split)
+        self.download = (DownloadPart(archive, f"photos of {split}", len(self.names), _PHOTOS[split]),)
 
     @override
     def labels(self, index: int) -> Labels:

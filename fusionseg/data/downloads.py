@@ -4,8 +4,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from fusionseg.data.base import DataError
+from fusionseg.files.image_sizes import stored_size
 from fusionseg.files.matching import by_stem, some
-from fusionseg.files.photos import opened
 from fusionseg.files.readable_path import ReadablePath
 
 
@@ -87,22 +87,30 @@ def check_level(top: ReadablePath, folders: Collection[str]) -> None:
         _check_elsewhere(top, folders, sorted(path for path in top.iterdir() if path.is_dir()))
 
 
-def size_notices(photo: ReadablePath, name: str, size: tuple[int, int]) -> tuple[str, ...]:
+def size_notices(
+    file: ReadablePath, name: str, *sizes: tuple[int, int], found: tuple[int, int] | None = None
+) -> tuple[str, ...]:
     """A line if a photo has not the size of the official ones, for `SegmentationDataset.notices`.
 
     Args:
-        photo: The photo; only its header is read.
+        file: The file of the photo.
         name: What the data set is called.
-        size: Width and height of the official photos.
+        sizes: Height and width of the official photos; several where they are of more than one size.
+        found: Height and width of the photo, by default from the header of the file.
     """
-    with opened(photo) as image:
-        found = image.size
-    if found == size:
+    found = found or stored_size(file)
+    if found is None or found in sizes:
         return ()
+    official = " or ".join(shown_size(size) for size in sizes)
     return (
-        f"{photo} is of a copy of {name} in another size: {found[0]} x {found[1]}, where the official photos "
-        f"have {size[0]} x {size[1]}; scores do not compare with those on the official files",
+        f"{file} is of a copy of {name} in another size: {shown_size(found)}, where the official photos "
+        f"have {official}; scores do not compare with those on the official files",
     )
+
+
+def shown_size(size: tuple[int, int]) -> str:
+    """Width and height of an image of a height and width, for messages."""
+    return f"{size[1]} x {size[0]}"
 
 
 def _check_elsewhere(root: ReadablePath, wanted: Collection[str], below: Iterable[ReadablePath] = ()) -> None:

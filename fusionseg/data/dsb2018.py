@@ -8,8 +8,9 @@ import numpy.typing as npt
 from typing_extensions import override
 
 from fusionseg.data.base import DataError, Labels, Split
+from fusionseg.data.download_parts import DownloadPart
 from fusionseg.data.file_dataset import FileDataset
-from fusionseg.data.folds import dealt
+from fusionseg.data.folds import INCOMPLETE, dealt
 from fusionseg.data.layout import check_layout
 from fusionseg.files.archives import tree
 from fusionseg.files.images import LABEL_SUFFIXES, read_labels
@@ -72,6 +73,7 @@ class DSB2018(FileDataset):
         check_layout([top], LAYOUT)
         names = [path.name for path in top.iterdir() if path.is_dir() and _is_image(path.name)]
         self.names = dealt(names, split, fold, top)
+        self.download = (DownloadPart(ARCHIVE, "images", len(names), 670, INCOMPLETE),)
         found = [_photo(top / name) for name in self.names]
         folders = [top / name / "masks" for name in self.names]
         if missing := [str(path) for path in (*found, *folders) if not path.exists()]:

@@ -9,6 +9,9 @@ from fusionseg.files.readable_path import ReadablePath
 FOLDS = 5
 """The number of folds."""
 
+INCOMPLETE = ", so that the folds are not those of all images"
+"""The effect of a `DownloadPart` whose images are dealt."""
+
 
 def dealt(names: Collection[str], split: Split, fold: int, where: ReadablePath) -> list[str]:
     """The names of the images of a split, sorted.

@@ -1,61 +1,34 @@
 """The copies of NYUv2 and Cityscapes in `.npy` arrays, on which MTAN and LibMTL are trained."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar, Literal, NamedTuple, TypeAlias
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 from typing_extensions import override
 
 from fusionseg.data.base import UNVERIFIED, DataError, LabelMap, Labels, Split
-from fusionseg.data.cityscapes_labels import CLASSES
-from fusionseg.data.components import REGION, components
-from fusionseg.data.downloads import check_level
+from fusionseg.data.components import components
+from fusionseg.data.download_parts import DownloadPart
+from fusionseg.data.downloads import check_level, size_notices
 from fusionseg.data.file_dataset import FileDataset
 from fusionseg.data.layout import check_layout, check_matched
+from fusionseg.data.libmtl_copies import (
+    CONTENTS,
+    LAYOUT,
+    Copy,
+    check_copy,
+    check_expected,
+    label_folder,
+    top_of_copy,
+)
 from fusionseg.data.normal_axes import Signs, check_signs, normals_along
-from fusionseg.data.nyu_metadata import nyu_classes
-from fusionseg.files.archives import tree
 from fusionseg.files.matching import by_stem, some
 from fusionseg.files.photos import decoding
 from fusionseg.files.readable_path import ReadablePath
 from fusionseg.files.surface_maps import read_depth
-from fusionseg.sample import VOID, Classes
-
-Copy: TypeAlias = Literal["nyuv2", "cityscapes7", "cityscapes19"]
-
-LAYOUT = """    {train,val}/image/<i>.npy    (H, W, 3), 0 to 1; i = 0, 1, 2 ...
-    {train,val}/label/<i>.npy    (H, W), -1 for void; for Cityscapes also label_7 or label_19
-    {train,val}/depth/<i>.npy    (H, W, 1), 0 where it is not known
-    {train,val}/normal/<i>.npy   (H, W, 3), the zero vector where it is not known; NYUv2 alone"""
-
-
-class _Content(NamedTuple):
-    """What a copy has: classes, folders that may hold labels, those of further kinds, numbers of images."""
-
-    classes: Classes
-    labels: tuple[str, ...]
-    maps: Mapping[str, str]
-    images: Mapping[str, int]
-
-
-_STREETS = {"train": 2975, "val": 500}
-_CONTENTS: dict[Copy, _Content] = {
-    "nyuv2": _Content(
-        nyu_classes(13, REGION),
-        ("label",),
-        {"depth": "depth", "normals": "normal"},
-        {"train": 795, "val": 654},
-    ),
-    "cityscapes7": _Content(
-        replace(CLASSES[7], region=REGION, ids=()), ("label_7", "label"), {"disparity": "depth"}, _STREETS
-    ),
-    "cityscapes19": _Content(
-        replace(CLASSES[19], region=REGION, ids=()), ("label_19", "label"), {"disparity": "depth"}, _STREETS
-    ),
-}
+from fusionseg.sample import VOID
 
 
 class LibMTLArrays(FileDataset):
@@ -64,26 +37,28 @@ class LibMTLArrays(FileDataset):
     One class reads the copies of both data sets, since folders, names and encodings are the same. NYUv2 has
     384 x 288 pixels, 13 classes, depth in meters and normals. Cityscapes has 256 x 128 or 512 x 256 pixels,
     7 or 19 classes and an inverse depth of no stated unit, which MTAN and LibMTL call depth. Here it is the
-    kind `disparity`, which `DisparityHead` learns. Label -1 is void. There are no instances, so a region is a
-    4-connected component of a class.
+    kind `disparity`, which `DisparityHead` learns. Label -1 is void. Colors are those of `NYUv2` and
+    `Cityscapes`. There are no instances, so a region is a 4-connected component of a class.
 
     `train` are the 795 official training images of NYUv2, or the 2975 of Cityscapes. `val` are the 654
     official test images of NYUv2, or the 500 validation images of Cityscapes, on which papers report, so
     that a best checkpoint was chosen on them: `evaluate --checkpoint last` does without.
 
-    The axes of the normals are not documented. They must be unit vectors with x to the right, y down and z
-    away from the camera, and so z < 0; `normal_signs` turns axes around. A map most of whose normals point
-    away from the camera is refused.
+    The axes of the normals are not documented. They must have x to the right, y down and z away from the
+    camera, and so z < 0; `normal_signs` turns axes around. A map most of whose normals point away from the
+    camera is refused. Their lengths are those of the files, as MTAN and LibMTL take them.
 
     Download: the README of https://github.com/lorenmt/mtan links nyuv2.zip, cityscapes.zip and
     cityscapes2.zip. License: that of the data sets.
 
     Args:
         split: Which images.
-        root: The folder that holds `train` and `val`, on disk or inside of an archive (`nyuv2.zip/nyuv2`).
+        root: The folder that holds `train` and `val`, or the archive of the download.
         copy: Which data set, and how many classes of it: `nyuv2`, `cityscapes7` or `cityscapes19`.
         normal_signs: What x, y and z of the normals in the files are multiplied by.
         min_area: Smallest region in pixels; smaller components belong to no region.
+        expected_size: Height and width of the images that a protocol is for; those of another copy are
+            refused. By default any.
 
     Raises:
         DataError: Files are missing or do not match, or it is another copy.
@@ -101,19 +76,20 @@ class LibMTLArrays(FileDataset):
         copy: Copy,
         normal_signs: Signs = (1, 1, 1),
         min_area: int = 1,
+        expected_size: tuple[int, int] | None = None,
     ) -> None:
         super().__init__(split)
         check_signs(normal_signs)
         self.signs = normal_signs
         self.min_area = min_area
-        content = _CONTENTS[copy]
+        content = CONTENTS[copy]
         self.classes = content.classes
         self.kinds = tuple(content.maps)
-        whole = tree(root)
+        whole = top_of_copy(root, content, expected_size)
         check_level(whole, ("train", "val"))
         top = whole / split
-        _check_copy(top, copy)
-        folders = {"image": top / "image", "semantic": _label_folder(top, content)}
+        check_copy(top, copy)
+        folders = {"image": top / "image", "semantic": label_folder(top, content)}
         folders |= {kind: top / folder for kind, folder in content.maps.items()}
         check_layout(folders.values(), LAYOUT)
         self.files = {kind: by_stem(folder, {".npy"}) for kind, folder in folders.items()}
@@ -126,7 +102,11 @@ class LibMTLArrays(FileDataset):
         self.names = sorted(self.photos, key=int)
         if copy == "cityscapes19" and folders["semantic"].name == "label":
             _check_19_classes([self.label_file(index) for index in range(len(self))[:5]])
-        self.download = ((f"{split}/", f"{len(self.names)} of {content.images[split]} images"),)
+        official = content.images[split]
+        self.download = (DownloadPart(f"{split}/", "images", len(self.names), official),)
+        self.notices = size_notices(self.photo(0), f"{copy} in arrays", *content.archives)
+        if expected_size is not None:
+            check_expected(self.photo(0), expected_size, content)
 
     @override
     def name(self, index: int) -> str:
@@ -153,26 +133,6 @@ class LibMTLArrays(FileDataset):
 
     def _file(self, kind: str, index: int) -> ReadablePath:
         return self.files[kind][self.names[index]]
-
-
-def _label_folder(top: ReadablePath, content: _Content) -> ReadablePath:
-    """The folder of the labels of a copy."""
-    places = [top / name for name in content.labels]
-    return next((place for place in places if place.is_dir()), places[-1])
-
-
-def _check_copy(top: ReadablePath, copy: Copy) -> None:
-    """Raises a DataError if a folder holds the copy of the other data set, or the data set itself."""
-    if not (top / "image").is_dir():
-        return
-    has_normals = (top / "normal").is_dir()
-    if has_normals and copy != "nyuv2":
-        raise DataError(f"expected {copy} in {top}, found normals, which only NYUv2 has: set copy to nyuv2")
-    if not has_normals and copy == "nyuv2":
-        raise DataError(
-            f"expected {copy} in {top}, found no folder normal: unpack all of nyuv2.zip, or set copy to "
-            "cityscapes7 or cityscapes19"
-        )
 
 
 def _check_19_classes(paths: Sequence[ReadablePath]) -> None:

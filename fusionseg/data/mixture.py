@@ -101,7 +101,9 @@ class MixtureDataset(SegmentationDataset):
         self.depth_limit = limits.pop()
         self.kinds = tuple(dict.fromkeys(kind for dataset in every.values() for kind in dataset.kinds))
         self.verified = "; ".join(f"{name}: {part.verified}" for name, part in every.items() if part.verified)
-        self.download = tuple((f"{n}: {file}", found) for n, p in every.items() for file, found in p.download)
+        self.download = tuple(
+            part._replace(file=f"{name}: {part.file}") for name, one in every.items() for part in one.download
+        )
         declared = {name: dataset.classes for name, dataset in every.items()}
         self.classes, tables = merged_classes(declared, counting, classes)
         self.parts = [

@@ -19,7 +19,7 @@ def check_signs(signs: Signs) -> None:
 
 
 def normals_along(path: ReadablePath, signs: Signs) -> LabelMap:
-    """The unit normals (H, W, 3) of a file along the axes of `Pixels`, 0 where they are not known.
+    """The normals (H, W, 3) of a file along the axes of `Pixels`, 0 where they are not known.
 
     Args:
         path: The file.

@@ -9,6 +9,8 @@ import numpy.typing as npt
 from typing_extensions import override
 
 from fusionseg.data.base import UNVERIFIED, DataError, Labels, Pixels, SegmentationDataset, Split
+from fusionseg.data.download_parts import DownloadPart
+from fusionseg.data.downloads import size_notices
 from fusionseg.data.layout import check_layout
 from fusionseg.data.nyu_copies import OFFICIAL, other_copy
 from fusionseg.data.nyu_metadata import (
@@ -45,9 +47,10 @@ class NYUv2(SegmentationDataset):
 
     A region is one pair of label (of 894) and instance, as the toolbox of its authors tells instances apart
     (Silberman, Hoiem, Kohli and Fergus, ECCV 2012); it is void where both are 0. Classes are the usual 40 or
-    13, which the official mapping files make of the labels; label 0 is void. All classes but wall, floor and
-    ceiling are things. Depth is in meters, as the Kinect measured it (`raw`, 0 where it saw nothing) or with
-    holes filled (`filled`). There are no normals in this file: `NYUv2Copy` reads copies that have them.
+    13, which the official mapping files make of the labels; label 0 is void. Colors are our own, as the
+    download has none. All classes but wall, floor and ceiling are things. Depth is in meters, as the Kinect
+    measured it (`raw`, 0 where it saw nothing) or with holes filled (`filled`). There are no normals in this
+    file: `NYUv2Copy` reads copies that have them.
 
     `train` are the 795 official training images, and `val` the 654 official test images, which papers report
     on, so that a best checkpoint was chosen on them: `evaluate --checkpoint last` does without. Or
@@ -99,8 +102,8 @@ class NYUv2(SegmentationDataset):
         self.kinds = ("depth",) * (depth != "none")
         self.count = self._count()
         self.numbers = self._split_numbers(split, val_scenes)
-        small = ((path.name, "there") for path in self.metadata)
-        self.download = ((OFFICIAL, f"{self.count} of 1449 images"), *small)
+        self.download = (DownloadPart(OFFICIAL, "images", self.count, 1449),)
+        self.notices = size_notices(official, "NYUv2", (480, 640), found=self.image_size(0))
 
     def __len__(self) -> int:
         return len(self.numbers)

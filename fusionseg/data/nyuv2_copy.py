@@ -9,6 +9,8 @@ from typing_extensions import override
 
 from fusionseg.data.base import NO_MAPS, UNVERIFIED, DataError, LabelMap, Labels, Split
 from fusionseg.data.components import REGION, components
+from fusionseg.data.download_parts import DownloadPart
+from fusionseg.data.downloads import size_notices
 from fusionseg.data.file_dataset import FileDataset
 from fusionseg.data.layout import check_layout, class_map, names_in
 from fusionseg.data.normal_axes import Signs, check_signs, normals_along
@@ -34,6 +36,9 @@ _FOLDERS = {
 }
 """The folder of each kind of file; `{}` stands for the number of classes."""
 
+_SIZES = {MULTI_TASK: (425, 560), TOOLKIT: (480, 640)}
+"""Height and width of the images of each copy."""
+
 FOLDERS = ("NYUD_MT", "NYUDv2")
 ARCHIVES = ("NYUD_MT.tgz", "NYUDv2.tar.gz")
 """The downloads, and the folders in them."""
@@ -46,7 +51,7 @@ class NYUv2Copy(FileDataset):
     images of 560 x 425 pixels; their edge maps are not read. The PNG files of nyuv2-python-toolkit (VainF)
     have 40 and 13 classes, depth in millimeters and, where its user had them, normals, of 640 x 480 pixels.
     None of them has instances, so a region is a 4-connected component of a class: the official file, read by
-    `NYUv2`, has objects one by one. Classes and things are those of `NYUv2`.
+    `NYUv2`, has objects one by one. Classes, their colors and things are those of `NYUv2`.
 
     `train` are the 795 official training images, and `val` the 654 official test images, which papers report
     on, so that a best checkpoint was chosen on them: `evaluate --checkpoint last` does without.
@@ -108,7 +113,8 @@ class NYUv2Copy(FileDataset):
         self.photos = self.files["image"]
         self.label_files = self.files["semantic"]
         officially = {"train": 795, "val": 654}[split]
-        self.download = ((self.copy, f"{len(self.names)} of {officially} images of {split}"),)
+        self.download = (DownloadPart(self.copy, f"images of {split}", len(self.names), officially),)
+        self.notices = size_notices(self.photo(0), f"NYUv2, {self.copy},", _SIZES[self.copy])
 
     @override
     def labels(self, index: int) -> Labels:

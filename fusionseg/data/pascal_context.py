@@ -10,6 +10,7 @@ from typing_extensions import override
 from fusionseg.config.errors import UserError
 from fusionseg.data.base import UNVERIFIED, DataError, Labels, Split
 from fusionseg.data.components import REGION, components
+from fusionseg.data.download_parts import DownloadPart
 from fusionseg.data.downloads import files_of, top_of
 from fusionseg.data.file_dataset import FileDataset
 from fusionseg.data.layout import check_layout, names_in
@@ -29,11 +30,9 @@ LAYOUT = f"""    VOCdevkit/VOC2010/JPEGImages/<id>.jpg                       ({V
     or, in place of the last two, the PNGs that MMSegmentation makes of them:
     VOCdevkit/VOC2010/SegmentationClassContext/<id>.png         0 void, 1..59 by the alphabet"""
 
-COPIES = {
-    f"{folder}{part}": "that is a copy for five tasks (PASCAL_MT or PASCALContext.tar.gz) with other classes"
-    for folder in ("", "PASCAL_MT/", "PASCALContext/")
-    for part in ("human_parts", "normals_distill")
-} | {
+_FIVE_TASKS = ("human_parts", "normals_distill")
+_COPY = "that is a copy for five tasks (PASCAL_MT or PASCALContext.tar.gz) with other classes"
+COPIES = {f"{folder}/{part}": _COPY for folder in ("PASCAL_MT", "PASCALContext") for part in _FIVE_TASKS} | {
     f"{folder}VOC{year}": f"that is VOC {year}, whose lists are others"
     for folder in ("", "VOCdevkit/")
     for year in (2007, 2008, 2009, 2011, 2012)
@@ -96,6 +95,7 @@ class PascalContext(FileDataset):
         names = _NAMES if order == "fcn" else _ALPHABETICAL
         self.classes = Classes(names, tuple(voc_color(_NAMES.index(name) + 1) for name in names), (), REGION)
         top = tree(root, (VOC, CONTEXT))
+        _check_copy(top)
         voc = top_of(top, ("VOCdevkit/VOC2010", "VOC2010", ""), "JPEGImages", VOC, LAYOUT, COPIES)
         list_file = _list_file(voc, split)
         self.names = names_in(list_file)
@@ -115,8 +115,11 @@ class PascalContext(FileDataset):
             source = CONTEXT
         self.photos = dict(zip(self.names, photos, strict=True))
         self.label_files = dict(zip(self.names, labels, strict=True))
-        found = f"{len(self.names):,} of {_PHOTOS[split]:,} photos of {split}"
-        self.download = ((VOC, found), (source, f"{len(self.label_files):,} label files"))
+        found = {VOC: ("photos", self.photos), source: ("label files", self.label_files)}
+        self.download = tuple(
+            DownloadPart(file, f"{what} of {split}", len(files), _PHOTOS[split])
+            for file, (what, files) in found.items()
+        )
 
     @override
     def labels(self, index: int) -> Labels:
@@ -136,6 +139,12 @@ class PascalContext(FileDataset):
     @override
     def sources(self) -> list[object]:
         return [self.min_area, self.table.tobytes(), *self.photos.values(), *self.label_files.values()]
+
+
+def _check_copy(top: ReadablePath) -> None:
+    """Raises a DataError if the folder is a copy for five tasks itself, which has VOC's photos too."""
+    if found := [part for part in _FIVE_TASKS if (top / part).exists()]:
+        raise DataError(f"expected {VOC} and {CONTEXT} in {top}, found {found[0]}: {_COPY}")
 
 
 def _list_file(voc: ReadablePath, split: Split) -> ReadablePath:

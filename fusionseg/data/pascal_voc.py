@@ -10,6 +10,7 @@ from typing_extensions import override
 
 from fusionseg.config.errors import UserError
 from fusionseg.data.base import DataError, Labels, Split
+from fusionseg.data.download_parts import DownloadPart
 from fusionseg.data.downloads import files_of, top_of
 from fusionseg.data.file_dataset import FileDataset
 from fusionseg.data.layout import check_layout, class_ids, class_map, names_in, region_map
@@ -108,13 +109,15 @@ class PascalVOC(FileDataset):
         names = {name: names_in(path) for name, path in lists.items()}
         name = "train" if split == "train" else val_list
         self.files = _files(names[name], lists[name], VOC, voc, _VOC_FOLDERS)
-        counts = ", ".join(f"{len(names[one]):,} of {_PHOTOS[one]:,} names in {one}.txt" for one in names)
-        self.download = ((VOC, counts), (SBD, f"not read: train_list is {train_list}"))
+        self.download = tuple(
+            DownloadPart(VOC, f"names in {one}.txt", len(listed), _PHOTOS[one])
+            for one, listed in names.items()
+        )
         if is_augmented:
             known = {name for listed in names.values() for name in listed}
             further = _sbd_files(top if sbd is None else tree(sbd, (SBD,)), known)
             self.files = dict(sorted({**further, **self.files}.items()))
-            self.download = (self.download[0], (SBD, f"{len(further):,} of 9,118 further photos to train on"))
+            self.download += (DownloadPart(SBD, "further photos to train on", len(further), 9118),)
         self.names = list(self.files)
         self.photos = {name: files.photo for name, files in self.files.items()}
         self.label_files = {name: files.semantic for name, files in self.files.items()}

@@ -6,6 +6,7 @@ import numpy as np
 
 from fusionseg.config.errors import unmendable
 from fusionseg.data.base import SegmentationDataset
+from fusionseg.data.download_parts import shortfalls
 from fusionseg.files.orientation import orientation
 from fusionseg.files.photos import Photo
 
@@ -31,13 +32,14 @@ SHALLOW = "have 8 bits, to which the value range is not applied: they are read a
 def photo_notices(dataset: SegmentationDataset) -> Iterator[str]:
     """What is to be said of the images of a split before they are used, in lines.
 
-    These are the dataset's own notices, and a line each for photos with an EXIF orientation and for values
-    that do not fit a range or have none.
+    These are the dataset's own notices, and a line each for what is missing of its download, for photos with
+    an EXIF orientation, and for values that do not fit a range or have none.
 
     Args:
         dataset: One split; some of its images at even distances are looked at.
     """
     yield from dataset.notices
+    yield from shortfalls(dataset.download)
     chosen = [dataset.photo(index) for index in _spread(len(dataset), _FILES)]
     photos = [path for path in chosen if path is not None]
     turned = [path for path in photos if orientation(path) > 1]

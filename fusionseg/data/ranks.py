@@ -59,7 +59,7 @@ def cached_in_turn(
 
 
 def say_once(notices: Iterable[str], trainer: Trainer | None) -> None:
-    """Prints lines on the first rank."""
+    """Prints lines on the first rank, each once."""
     if rank_and_number(trainer)[0] == 0:
-        for notice in notices:
+        for notice in dict.fromkeys(notices):
             print(notice, file=sys.stderr)

@@ -51,7 +51,8 @@ class RGBD(Subset):
         if "depth" not in inner.kinds:
             found = f"{type(inner).__name__} with {', '.join(inner.kinds) or 'none'}"
             raise DataError(
-                f"expected a dataset with labels of depth, found {found}: some have an argument for it"
+                f"expected a dataset with labels of depth in meters, found {found}: set `depth` where it is "
+                "an argument of the dataset; disparity and inverse depth are no input"
             )
         self.channels = inner.channels + 1
         self.depth_limit = depth_limit

@@ -10,8 +10,9 @@ from typing_extensions import override
 
 from fusionseg.data.base import UNVERIFIED, DataError, Labels, Split
 from fusionseg.data.components import components
+from fusionseg.data.download_parts import DownloadPart
 from fusionseg.data.file_dataset import FileDataset
-from fusionseg.data.folds import dealt
+from fusionseg.data.folds import INCOMPLETE, dealt
 from fusionseg.data.layout import check_layout, check_matched
 from fusionseg.files.archives import tree
 from fusionseg.files.matching import by_stem, stem
@@ -59,6 +60,7 @@ class StanfordBackground(FileDataset):
     (Gould, Fulton and Koller, ICCV 2009). A region is what has one id in `layers.txt`, in however many parts;
     with `connected` each part is a region of its own, as in the superpixel benchmark of Stutz et al. A
     negative id is void, in all of its files. That it is so in `layers.txt` is taken from the other files.
+    Colors are our own, as the download has none.
 
     There is no official split, and papers report the mean of five folds. Here the photos are dealt into five
     folds of equal size, in an order that follows from their names: one fold is the test split, the next one
@@ -107,7 +109,8 @@ class StanfordBackground(FileDataset):
         for files in (self.label_files, self.region_files):
             check_matched(self.photos, files, labels, photos)
         self.names = dealt(self.photos, split, fold, photos)
-        self.download = ((ARCHIVES[0], f"{len(self.photos)} of 715 photos with classes and regions"),)
+        what = "photos with classes and regions"
+        self.download = (DownloadPart(ARCHIVES[0], what, len(self.photos), 715, INCOMPLETE),)
 
     @override
     def labels(self, index: int) -> Labels:

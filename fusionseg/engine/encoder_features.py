@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from fusionseg.config.errors import UsageError
 from fusionseg.engine.predictions import padded
@@ -66,7 +66,7 @@ class EncoderFeatures:
     def digest(self) -> str:
         """A hash of the encoder's layers, weights and statistics, the levels, and how it computes here."""
         encoder = self.encoder
-        computed = f"{encoder.body} {self.levels} {encoder.layout} {encoder.mean.device.type}"
+        computed = f"{_layers(encoder.body)} {self.levels} {encoder.layout} {encoder.mean.device.type}"
         found = hashlib.sha256(computed.encode())
         tensors = {"mean": encoder.mean, "std": encoder.std, **encoder.body.state_dict()}
         for name, value in tensors.items():
@@ -117,6 +117,17 @@ def encoder_of(network: Any) -> Encoder:
             "data.features",
         )
     return encoder
+
+
+def _layers(body: nn.Module) -> list[str]:
+    """The layers of an encoder with their settings; the same whether ranks share statistics or not."""
+    layers = []
+    for name, module in body.named_modules():
+        keeps_statistics = getattr(module, "running_mean", None) is not None
+        kind = "norm" if keeps_statistics else type(module).__name__
+        settings = getattr(module, "eps", "") if keeps_statistics else module.extra_repr()
+        layers.append(f"{name} {kind} {settings}")
+    return layers
 
 
 def _floats(outputs: Any) -> list[Tensor]:

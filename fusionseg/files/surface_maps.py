@@ -16,7 +16,7 @@ MILLIMETER = 0.001
 """In meters: the usual step of depth in files of 16 bits."""
 
 _UNIT = 0.5
-"""Vectors that are shorter stand for no normal; those of 8 bits are off the zero vector by 0.007."""
+"""Colors whose vectors are off unit length by more stand for no normal."""
 
 
 def read_depth(path: ReadablePath, step: float = MILLIMETER) -> npt.NDArray[np.float32]:
@@ -62,16 +62,18 @@ def in_meters(values: Array, path: ReadablePath | str, step: float = MILLIMETER)
 
 
 def read_normals(path: ReadablePath) -> npt.NDArray[np.float32]:
-    """The unit normals (H, W, 3) of a file, the zero vector where they are not known.
+    """The normals (H, W, 3) of a file, the zero vector where they are not known.
 
     Args:
-        path: An array (`.npy`) of floats, or a picture whose colors p of 8 bits stand for 2 p / 255 - 1,
-            those of 16 bits for 2 p / 65535 - 1.
+        path: An array (`.npy`) of floats, whose vectors are taken as they are, of unit length or not, but for
+            those that are not finite; or a picture whose colors p of 8 bits stand for 2 p / 255 - 1, those of
+            16 bits for 2 p / 65535 - 1, whose vectors are brought to unit length.
 
     Raises:
         UserError: If the file is damaged, or holds something else.
     """
-    if path.suffix.lower() == ".npy":
+    is_array = path.suffix.lower() == ".npy"
+    if is_array:
         values = _loaded(path)
     else:
         colors = read_image(path)
@@ -80,10 +82,10 @@ def read_normals(path: ReadablePath) -> npt.NDArray[np.float32]:
     if values.ndim != 3 or values.shape[2] != 3 or values.dtype.kind != "f":
         raise UserError(f"expected normals (H, W, 3) in {path}, found {values.dtype} {values.shape}")
     normals = values.astype(np.float32)
+    if is_array:
+        return np.where(np.isfinite(normals).all(2, keepdims=True), normals, 0)
     length = np.linalg.norm(normals, axis=2, keepdims=True)
-    known = np.isfinite(length) & (length > _UNIT)
-    if path.suffix.lower() != ".npy":
-        known &= length < 1 + _UNIT  # black and white are no directions
+    known = np.abs(length - 1) < _UNIT  # gray is the zero vector, and black and white are no directions
     return np.where(known, normals / np.where(known, length, 1), 0)
 
 

@@ -63,7 +63,7 @@ class NormalsHead(Dense, Head):
 
         Args:
             output: Vectors (B, 3, h, w).
-            target: Unit vectors (B, 3, H, W), the zero vector where invalid.
+            target: Vectors (B, 3, H, W) as the label files have them, the zero vector where invalid.
         """
         output = output.to(torch.promote_types(output.dtype, torch.float32))
         normals = F.normalize(scaled(output, target.shape[-2:]), dim=1, eps=_SHORT)

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from fusionseg.config.recipe import made
 from fusionseg.data.datamodule import SegmentationDataModule
+from fusionseg.data.download_parts import DownloadPart
 from fusionseg.files.atomic import Json
 from fusionseg.inspection.chosen_heads import ShownHead
 from fusionseg.inspection.class_figures import absent, balanced_weights, class_figures, imbalance
@@ -21,6 +22,7 @@ class Findings(NamedTuple):
         data: The data.
         facts: What the labels of each counted split hold.
         test: The number of images of the test split, or why there is none.
+        download: How much is there of each part of an official download, by splits.
         shared_groups: Groups (sequences, cities) with images in both train and val, and their number in all.
         notices: What is strange about photos and labels, in lines.
         heads: The heads whose targets are shown.
@@ -30,6 +32,7 @@ class Findings(NamedTuple):
     data: SegmentationDataModule
     facts: dict[str, SplitFacts]
     test: int | str
+    download: dict[str, tuple[DownloadPart, ...]]
     shared_groups: tuple[int, int]
     notices: list[str]
     heads: dict[str, ShownHead]
@@ -48,9 +51,10 @@ class Findings(NamedTuple):
     @property
     def origin(self) -> list[str]:
         """What is there of an official download and what its reader was checked on, in sentences."""
-        dataset = self.data.datasets["train"]
-        sentences = [f"{file}: {found}." for file, found in dataset.download]
-        return [*sentences, f"The reader of this data set is {dataset.verified}."] if dataset.verified else []
+        sentences = [f"{part}." for parts in self.download.values() for part in parts]
+        if verified := self.data.datasets["train"].verified:
+            sentences.append(f"The reader of this data set is {verified}.")
+        return list(dict.fromkeys(sentences))
 
     @property
     def limited(self) -> bool:
@@ -74,7 +78,7 @@ def as_json(found: Findings) -> Json:
         "seed": found.data.seed,
         "region": classes.region,
         "verified": found.data.datasets["train"].verified,
-        "download": dict(found.data.datasets["train"].download),
+        "download": {split: list(map(str, parts)) for split, parts in found.download.items()},
         "classes": [
             {"name": name, "color": list(classes.colors[i]), "thing": i in classes.things}
             for i, name in enumerate(classes.names)

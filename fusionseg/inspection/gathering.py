@@ -43,6 +43,7 @@ def findings(
             raise UsageError(f"expected a test split, found none: {held_out}", "test")
         counted["test"] = held_out
     drawn = views(data, heads, images)
+    every = counted if isinstance(held_out, str) else {**counted, "test": held_out}
     return Findings(
         data,
         {
@@ -52,6 +53,7 @@ def findings(
             for split, dataset in counted.items()
         },
         held_out if isinstance(held_out, str) else len(held_out),
+        {split: dataset.download for split, dataset in every.items()},
         _shared_groups(counted["train"], counted["val"]),
         _notices(list(counted.values())),
         dict(heads),
@@ -80,7 +82,7 @@ def _shared_groups(train: SegmentationDataset, val: SegmentationDataset) -> tupl
 
 def _notices(datasets: Sequence[SegmentationDataset]) -> list[str]:
     """What is strange about photos, as `fit` says it, and what of several annotators is counted."""
-    lines = [line for dataset in datasets for line in photo_notices(dataset)]
+    lines = list(dict.fromkeys(line for dataset in datasets for line in photo_notices(dataset)))
     if any(dataset.truth(0).others for dataset in datasets):
         lines.append(
             "Images have several annotators: figures are of the first one, and training views show one that "

@@ -47,9 +47,10 @@ class AbsoluteError(AdditiveLoss):
 class CosineError(Loss):
     """One minus the cosine of the angle between output and target vectors (B, K, H, W).
 
-    The target is a unit vector wherever it is labelled; the output's length does not matter, and a vector of
-    length zero costs 1. The weight is the number of labelled pixels. This is the loss of surface normals of
-    MTAN (arXiv:1803.10704) and LibMTL, 1 - mean(output . target).
+    The target is a unit vector wherever it is labelled; one of another length counts by its dot product with
+    the output. The output's length does not matter, and a vector of length zero costs 1. The weight is the
+    number of labelled pixels. This is the loss of surface normals of MTAN (arXiv:1803.10704) and LibMTL, 1 -
+    mean(output . target), which take labels of any length too.
     """
 
     def total(self, output: Tensor, target: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:

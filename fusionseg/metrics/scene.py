@@ -2,6 +2,7 @@
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import digamma
 
 from fusionseg.metrics.base import Answer, ImageMetric
 from fusionseg.metrics.contingency import Counts, Floats, mean, ratio, runs
@@ -34,7 +35,9 @@ class SceneMetrics(ImageMetric):
         ...     truth = Truth(semantic=np.full((2, 2), shown), region=np.zeros((2, 2), int))
         ...     metric.update(np.array(probabilities, np.float32), truth)
         >>> {name: round(float(value), 3) for name, value in metric.compute().items()}
-        {'scene_map': 1.0, 'scene_f1': 0.833, 'scene_accuracy': 0.75}
+        ... # doctest: +NORMALIZE_WHITESPACE
+        {'scene_map': 1.0, 'scene_f1': 0.833, 'scene_accuracy': 0.75, 'scene_map_low': 1.0,
+         'scene_map_high': 1.0}
     """
 
     answer = "scene"
@@ -140,23 +143,53 @@ def scene_ap(scores: Counts) -> Floats:
 
     It is the sum of (R_n - R_{n-1}) P_n over `THRESHOLDS` from the highest to 0, with the precision P_n and
     the recall R_n of the images whose probability reaches it. So it is exactly the average precision of
-    probabilities rounded down to thresholds. Against that of the probabilities themselves it is mostly
-    smaller, in the mean over many classes by 0.004 to 0.02, the more the surer the answers are of themselves.
-    NaN for a class that no image shows, and for fewer than two images, which have no ranking.
+    probabilities rounded down to thresholds. That of the probabilities themselves lies within
+    `scene_ap_bounds`. NaN for a class that no image shows, and for fewer than two images, which have no
+    ranking.
 
     Args:
         scores: The sum of `scene_scores` of `scene_sums` over a set of images.
     """
-    below, above = (scores[:, i, ::-1].astype(np.float64) for i in (0, 1))
-    precision = above.cumsum(1) / np.maximum((above + below).cumsum(1), 1)
-    ranked = (above + below).sum(1) > 1
-    return ratio((above * precision).sum(1), np.where(ranked, above.sum(1), 0))
+    shown, others = _ranked(scores)
+    found = shown.cumsum(1)
+    return _mean_precision(shown, others, shown * found / np.maximum(found + others.cumsum(1), 1))
+
+
+def scene_ap_bounds(scores: Counts) -> tuple[Floats, Floats]:
+    """What the average precision of each class (C,) is at least and at most, whatever ties there are.
+
+    Nothing is known of the order of images between two thresholds. At least: those without the class come
+    first, so that after i images with it, of a in all, the precision is (A + i) / (A + n + i), where A images
+    with the class come before them and n without it up to the second threshold. At most: those with the class
+    come first, and have one probability.
+
+    Args:
+        scores: As of `scene_ap`.
+    """
+    shown, others = _ranked(scores)
+    found, wrong = shown.cumsum(1), others.cumsum(1)
+    # the sum over i of 1 - n / (A + n + i)
+    least = shown - wrong * (digamma(found + wrong + 1) - digamma(found - shown + wrong + 1))
+    most = shown * found / np.maximum(found + wrong - others, 1)
+    return _mean_precision(shown, others, least), _mean_precision(shown, others, most)
+
+
+def _ranked(scores: Counts) -> tuple[Floats, Floats]:
+    """The numbers of images with and without each class (C, 128), from the highest threshold down."""
+    return scores[:, 1, ::-1].astype(np.float64), scores[:, 0, ::-1].astype(np.float64)
+
+
+def _mean_precision(shown: Floats, others: Floats, precisions: Floats) -> Floats:
+    """The mean over the images that show a class (C,) of precisions, which are added at each threshold."""
+    images = shown.sum(1)
+    return ratio(precisions.sum(1), np.where(images + others.sum(1) > 1, images, 0))
 
 
 def scene_figures(sums: Counted) -> dict[str, float]:
     """The figures of a set of images, in [0, 1]; NaN without labeled images.
 
     `scene_map` is the mean of `scene_ap` over the classes that some image shows, and NaN for a single image.
+    That of the probabilities themselves lies between `scene_map_low` and `scene_map_high`.
     `scene_f1` is the mean of 2 TP / (2 TP + FP + FN) over the classes that some image shows or was said to
     show. `scene_accuracy` is the share of right decisions over classes and labeled images together; in the
     single form it is the share of images whose most likely class is the true one (top-1), and `scene_top5`
@@ -171,6 +204,8 @@ def scene_figures(sums: Counted) -> dict[str, float]:
         "scene_f1": mean(ratio(2 * hits, 2 * hits + wrong + missed)),
         "scene_accuracy": float(ratio(right.sum(), decisions.sum())),
     }
+    low, high = scene_ap_bounds(sums["scene_scores"])
+    figures |= {"scene_map_low": mean(low), "scene_map_high": mean(high)}
     if "scene_top5" in sums:
         figures["scene_top5"] = float(ratio(*sums["scene_top5"]))
     return figures

@@ -39,7 +39,11 @@ def seconds_per_step(arguments: Sequence[str], steps: int = STEPS) -> float:
 
 
 def step_seconds(
-    arguments: Sequence[str], config: str, folder: StudyFolder, report: Callable[[], None]
+    arguments: Sequence[str],
+    config: str,
+    folder: StudyFolder,
+    report: Callable[[], None],
+    steps: int | None = None,
 ) -> float:
     """Seconds of a training step, measured once on a machine for each configuration; the folder keeps them.
 
@@ -48,12 +52,14 @@ def step_seconds(
         config: The configuration that they resolve to.
         folder: Of the study.
         report: Called before steps are measured.
+        steps: How many a run has, where that is known: no more are measured, as a setting may hold for the
+            epochs of the run alone.
     """
     key = f"{platform.node()} {hashlib.sha256(config.encode()).hexdigest()[:16]}"
     seconds = folder.speed(key)
     if seconds is None:
         report()
-        seconds = seconds_per_step(arguments)
+        seconds = seconds_per_step(arguments, min(STEPS, steps or STEPS))
         folder.keep_speed(key, seconds)
     return seconds
 

@@ -46,7 +46,7 @@ def workload(plan: Plan, folder: StudyFolder, jobs: int, report: Callable[[str],
                 said = partial(report, f"{variant.name}: measuring how long its steps take")
                 words = arguments(plan.study, variant)
                 config = plan.configs[variant.name]
-                seconds[variant.name] = steps * step_seconds(words, config, folder, said)
+                seconds[variant.name] = steps * step_seconds(words, config, folder, said, steps)
     known = [value for run in left if (value := seconds[run.variant]) is not None]
     total = sum(known) / jobs if len(known) == len(left) else None
     disk = sum(4 * COPIES * CHECKPOINTS * plan.parameters[run.variant] for run in left)

@@ -134,6 +134,13 @@ def test_the_files_hold_what_the_encoder_gives_for_each_view(tmp_path: Path) -> 
     )
 
 
+def test_a_training_of_so_many_steps_is_as_one_of_as_many_epochs(tmp_path: Path) -> None:
+    by_steps, by_epochs = model(freeze_encoder_epochs=2), model(freeze_encoder_epochs=2)
+    fit(tmp_path / "steps", by_steps, data(tmp_path / "cache"), max_epochs=-1, max_steps=4)
+    fit(tmp_path / "epochs", by_epochs, data(tmp_path / "cache"), max_epochs=2)
+    assert_same(by_steps, by_epochs)
+
+
 class Killed(Callback):
     """Ends a training after its second epoch."""
 
@@ -153,26 +160,40 @@ def test_a_run_goes_on_to_the_last_bit_even_if_the_cache_is_gone(tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    ("options", "cache", "expected"),
+    ("options", "cache", "limits", "expected"),
     [
         (
             {"freeze_encoder_epochs": 2},
             True,
+            {},
             "model.freeze_encoder_epochs: expected an encoder that is frozen for the whole training, found 2 of 3",
+        ),
+        (
+            {},
+            True,
+            {"max_epochs": -1, "max_steps": 7},
+            "model.freeze_encoder_epochs: expected an encoder that is frozen for the whole training, found 3 of 4",
+        ),
+        (
+            {},
+            True,
+            {"max_epochs": -1},
+            "trainer.max_epochs: expected a number of epochs or steps with data.features, whose encoder .* found neither",
         ),
         (
             {"batch_norm": "reestimated"},
             True,
+            {},
             "model.batch_norm: expected train or frozen with data.features",
         ),
-        ({}, False, "data.cache_dir: expected a folder for data.features, found null"),
+        ({}, False, {}, "data.cache_dir: expected a folder for data.features, found null"),
     ],
 )
 def test_an_encoder_that_changes_and_a_missing_folder_are_refused(
-    options: dict[str, Any], cache: bool, expected: str, tmp_path: Path
+    options: dict[str, Any], cache: bool, limits: dict[str, int], expected: str, tmp_path: Path
 ) -> None:
     with pytest.raises(UserError, match=f"^{expected}") as error:
-        fit(tmp_path / "run", model(**options), data(tmp_path / "cache" if cache else None))
+        fit(tmp_path / "run", model(**options), data(tmp_path / "cache" if cache else None), **limits)
     assert "\n" not in str(error.value)
     assert not (tmp_path / "run").exists()
     assert not (tmp_path / "cache").exists()

@@ -10,6 +10,7 @@ from fusionseg.commands.inspect import main
 from fusionseg.config.errors import UserError
 from fusionseg.data import SyntheticScenes
 from fusionseg.data.base import UNVERIFIED
+from fusionseg.data.download_parts import DownloadPart
 
 DATA = [
     *("--data.dataset", "SyntheticScenes", "--data.dataset.length", "4", "--data.dataset.size", "[64, 64]"),
@@ -110,15 +111,16 @@ def test_what_is_there_of_a_download_and_whether_its_reader_was_checked_is_said(
     main([*DATA, *FEW, "--out", str(tmp_path / "plain")])
     assert not capsys.readouterr().err
     monkeypatch.setattr(SyntheticScenes, "verified", UNVERIFIED)
-    monkeypatch.setattr(SyntheticScenes, "download", (("scenes.zip", "4 of 512 scenes"),))
+    monkeypatch.setattr(SyntheticScenes, "download", (DownloadPart("scenes.zip", "scenes", 4, 512),))
     main([*DATA, *FEW, "--out", str(tmp_path / "out")])
     sentences = f"scenes.zip: 4 of 512 scenes.\nThe reader of this data set is {UNVERIFIED}.\n"
-    assert capsys.readouterr().err == sentences
+    shortfall = "scenes.zip: 4 of 512 scenes: unpack or download it again, unless you want a part of it\n"
+    assert capsys.readouterr().err == shortfall + sentences
     text = (tmp_path / "out" / "inspect.html").read_text()
     assert all(sentence in text for sentence in sentences.splitlines())
     found = numbers(tmp_path / "out")
     assert found["verified"] == UNVERIFIED
-    assert found["download"] == {"scenes.zip": "4 of 512 scenes"}
+    assert found["download"] == {key: ["scenes.zip: 4 of 512 scenes"] for key in ("train", "val", "test")}
 
 
 def test_help_lists_every_data_set_that_can_be_inspected(capsys: pytest.CaptureFixture[str]) -> None:
@@ -128,7 +130,7 @@ def test_help_lists_every_data_set_that_can_be_inspected(capsys: pytest.CaptureF
     for name in ("ADE20K", "CamVid", "Folder", "MixtureDataset", "PascalContext", "SyntheticScenes"):
         assert f"\n  {name} " in listed
     assert re.search(r"\n  PascalVOC +The segmentations of PASCAL VOC 2012", listed)
-    assert "Subset" not in listed
+    assert not any(name in listed for name in ("Subset", "ClassFolders", "ClassTable"))
     assert max(map(len, listed.splitlines())) <= 100
 
 

@@ -52,7 +52,7 @@ def test_a_study_from_its_file_to_its_table(
 ) -> None:
     measure, measured = speed.seconds_per_step, list[float]()
 
-    def once(arguments: Sequence[str]) -> float:
+    def once(arguments: Sequence[str], steps: int) -> float:
         """Starts a process of a few steps for the first variant alone."""
         measured.extend([] if measured else [measure(arguments, steps=2)])
         return measured[0]

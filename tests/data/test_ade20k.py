@@ -251,4 +251,4 @@ def test_real_labels_are_read_as_pillow_reads_them(data: Path) -> None:
         assert image.shape[:2] == ids.shape
         assert np.array_equal(np.where(semantic == 255, 0, semantic.astype(int) + 1), ids)
         assert 3 < len(np.unique(region)) < 100
-    assert "3 of 2,000 photos of val" in dict(dataset.download)["ADEChallengeData2016.zip"]
+    assert "ADEChallengeData2016.zip: 3 of 2,000 photos of val" in map(str, dataset.download)

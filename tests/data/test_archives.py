@@ -179,7 +179,10 @@ def test_a_cache_knows_files_in_archives_and_their_changes(download: Download, t
 
 def test_notices_and_counts_take_photos_in_archives(download: Download, tmp_path: Path) -> None:
     unpacked, archived = splits(download)[0]
-    assert list(photo_notices(archived)) == list(photo_notices(unpacked))
+    notices = [
+        [line.partition(" is of ")[::-1] for line in photo_notices(one)] for one in (archived, unpacked)
+    ]
+    assert [line[:2] for line in notices[0]] == [line[:2] for line in notices[1]]
     counts = class_counts(archived, 0)
     assert [path.parent for path in tmp_path.rglob(".class_counts*")] == [tmp_path / "download"]
     assert counts.tolist() == class_counts(unpacked, 0).tolist()
@@ -190,7 +193,7 @@ def test_a_turned_photo_in_an_archive_gets_its_notice(coco: Path, packed: Packed
     exif[0x0112] = 6
     Image.fromarray(np.full((20, 30), 80, np.uint8)).save(coco / "val2017/000000000008.jpg", exif=exif)
     packed_coco(coco, tmp_path / "download", packed)
-    (notice,) = photo_notices(CocoPanoptic("val", tmp_path / "download"))
+    *_, notice = photo_notices(CocoPanoptic("val", tmp_path / "download"))
     assert f"EXIF orientation ({tmp_path}/download/val2017.zip/val2017/000000000008.jpg)" in notice
 
 

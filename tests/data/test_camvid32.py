@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -44,8 +45,33 @@ def test_frames_belong_to_sequences(camvid32: Path) -> None:
 
 
 def test_another_size_than_the_official_one_is_told(camvid32: Path) -> None:
-    (line,) = photo_notices(CamVid32("val", camvid32))
+    line, *shortfalls = photo_notices(CamVid32("val", camvid32))
+    assert len(shortfalls) == 2
     assert "a copy of CamVid in another size: 64 x 48, where the official photos have 960 x 720" in line
+
+
+@pytest.mark.parametrize("folders", ["both", "photos"])
+def test_the_archives_of_the_download_are_read_as_they_are(
+    folders: str, camvid32: Path, packed: Callable[..., Path], tmp_path: Path
+) -> None:
+    root = tmp_path / "download"
+    packed(camvid32, root / "701_StillsRaw_full.zip", "701_StillsRaw_full")
+    if folders == "both":
+        packed(camvid32, root / "LabeledApproved_full.zip", "LabeledApproved_full")
+    else:
+        packed(camvid32 / "LabeledApproved_full", root / "LabeledApproved_full.zip")
+    expected, found = CamVid32("test", camvid32), CamVid32("test", root)
+    assert found.names == expected.names
+    for index in range(len(expected)):
+        assert all(map(np.array_equal, found.read(index)[:3], expected.read(index)[:3]))
+
+
+def test_the_copy_of_kaggle_is_named(camvid32: Path) -> None:
+    (camvid32 / "class_dict.csv").write_text("name,r,g,b\n")
+    with pytest.raises(
+        DataError, match=r"found class_dict.csv: this is Kaggle's copy, .* into these two folders"
+    ):
+        CamVid32("val", camvid32)
 
 
 @pytest.mark.parametrize(

@@ -119,9 +119,17 @@ def test_images_are_named_as_officially_and_grouped_by_cities(cityscapes: Path) 
         for file in cityscapes.glob(f"{part}/train/ulm/*"):
             file.rename(cityscapes / part / "train" / file.name)
     assert Cityscapes("train", cityscapes).group(1) == "ulm"
-    assert dataset.download == (
-        ("leftImg8bit_trainvaltest.zip", "2 of 2975 photos of train"),
-        ("gtFine_trainvaltest.zip", "2 of 2975 label files of train"),
+    assert list(map(str, dataset.download)) == [
+        "leftImg8bit_trainvaltest.zip: 2 of 2,975 photos of train",
+        "gtFine_trainvaltest.zip: 2 of 2,975 label files of train",
+    ]
+
+
+def test_disparity_is_unverified(cityscapes: Path) -> None:
+    assert "disparity" not in Cityscapes("train", cityscapes).verified
+    assert (
+        "with disparity only on files that tests write"
+        in Cityscapes("train", cityscapes, disparity=True).verified
     )
 
 

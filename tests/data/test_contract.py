@@ -23,6 +23,7 @@ from fusionseg.data.cityscapes import Cityscapes
 from fusionseg.data.class_folders import ClassFolders
 from fusionseg.data.class_table import ClassTable
 from fusionseg.data.coco_panoptic import CocoPanoptic
+from fusionseg.data.download_parts import DownloadPart
 from fusionseg.data.dsb2018 import DSB2018
 from fusionseg.data.folder import Folder
 from fusionseg.data.libmtl_arrays import LibMTLArrays
@@ -179,6 +180,12 @@ def test_sources_tell_splits_apart(recipe: Recipe) -> None:
     assert all(source.is_file() for source in train.sources() if isinstance(source, Path))
 
 
+def test_every_reader_of_a_download_counts_what_is_there_of_it(recipe: Recipe) -> None:
+    dataset = recipe("train")
+    assert bool(dataset.download) == bool(dataset.verified)
+    assert all(0 < part.found <= part.official for part in dataset.download)
+
+
 def test_a_selection_and_a_mixture_keep_the_groups() -> None:
     class Sequences(SyntheticScenes):
         def group(self, index: int) -> str | None:
@@ -193,11 +200,11 @@ def test_a_selection_and_a_mixture_keep_the_groups() -> None:
 def test_a_selection_and_a_mixture_say_what_their_parts_were_checked_on() -> None:
     class Downloaded(SyntheticScenes):
         verified = "checked on all scenes"
-        download = (("scenes.zip", "4 of 4 scenes"),)
+        download = (DownloadPart("scenes.zip", "scenes", 4, 4),)
 
     scenes = partial(Downloaded, length=4)
     selected = Subset(scenes("val"), [2])
     assert (selected.verified, selected.download) == (Downloaded.verified, Downloaded.download)
     mixed = MixtureDataset("val", {"mine": scenes, "plain": partial(SyntheticScenes, length=1)})
     assert mixed.verified == "mine: checked on all scenes"
-    assert mixed.download == (("mine: scenes.zip", "4 of 4 scenes"),)
+    assert mixed.download == (DownloadPart("mine: scenes.zip", "scenes", 4, 4),)

@@ -8,6 +8,7 @@ from PIL import Image
 from fusionseg.data.base import DataError, Split
 from fusionseg.data.dsb2018 import DSB2018
 from fusionseg.data.folds import dealt
+from fusionseg.data.photo_notices import photo_notices
 
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 Masks = dict[str, list[tuple[int, int, int, int]]]
@@ -90,6 +91,14 @@ def test_images_are_dealt_into_folds(dsb: Callable[..., Path]) -> None:
         for split in SPLITS:
             names = dealt([f"image{i}" for i in range(13)], split, fold, root)
             assert DSB2018(split, root, fold).names == names
+
+
+def test_folds_of_half_a_download_are_said_to_be_others(dsb: Callable[..., Path]) -> None:
+    lines = list(photo_notices(DSB2018("train", dsb())))
+    assert lines == [
+        "stage1_train.zip: 7 of 670 images, so that the folds are not those of all images: unpack or download it "
+        "again, unless you want a part of it"
+    ]
 
 
 def test_what_macos_adds_is_no_image(dsb: Callable[..., Path]) -> None:

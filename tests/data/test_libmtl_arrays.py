@@ -47,6 +47,56 @@ def test_an_archive_is_read_as_it_is(libmtl: Path, packed: Callable[..., Path], 
     assert all(np.array_equal(found.maps[kind], plane) for kind, plane in expected.maps.items())
 
 
+@pytest.mark.parametrize("inside", ["nyuv2", ""])
+def test_the_folder_of_the_archive_is_a_root(
+    inside: str, libmtl: Path, packed: Callable[..., Path], tmp_path: Path
+) -> None:
+    parts = [inside] if inside else ["train", "val"]
+    packed(libmtl if inside else libmtl / "nyuv2", tmp_path / "download/nyuv2.zip", *parts)
+    found = LibMTLArrays("val", tmp_path / "download", "nyuv2")
+    expected = LibMTLArrays("val", libmtl / "nyuv2", "nyuv2").read(2)
+    assert all(map(np.array_equal, found.read(2)[:3], expected[:3]))
+
+
+def test_of_several_archives_the_one_of_the_expected_size_is_read(
+    libmtl: Path, packed: Callable[..., Path], tmp_path: Path
+) -> None:
+    np.save(libmtl / "cityscapes7/val/label/10.npy", np.full((48, 64), 18.0))
+    for name in ("cityscapes", "cityscapes2"):
+        packed(libmtl / "cityscapes7", tmp_path / f"download/{name}.zip", "val")
+    root = tmp_path / "download"
+    assert "cityscapes2.zip" in str(LibMTLArrays("val", root, "cityscapes7").photo(0))
+    assert "cityscapes.zip" in str(LibMTLArrays("val", root, "cityscapes19").photo(0))
+    with pytest.raises(
+        DataError, match=r"512 x 256 pixels, as in cityscapes.zip, found 64 x 48 in .*/cityscapes.zip"
+    ):
+        LibMTLArrays("val", root, "cityscapes7", expected_size=(256, 512))
+
+
+def test_a_copy_in_another_size_is_told_and_refused_where_another_one_is_expected(libmtl: Path) -> None:
+    root = libmtl / "cityscapes7"
+    (size,) = LibMTLArrays("val", root, "cityscapes7").notices
+    assert size.endswith(
+        "64 x 48, where the official photos have 256 x 128 or 512 x 256; scores do not compare "
+        "with those on the official files"
+    )
+    for i in (0, 2, 10):
+        np.save(root / f"val/image/{i}.npy", np.zeros((256, 512, 3)))
+    assert not LibMTLArrays("val", root, "cityscapes7").notices
+    with pytest.raises(
+        DataError,
+        match=r"256 x 128 pixels, as in cityscapes2.zip, found 512 x 256 in .*image/0.npy: take that copy, or set",
+    ):
+        LibMTLArrays("val", root, "cityscapes7", expected_size=(128, 256))
+
+
+def test_normals_have_the_length_of_the_files(libmtl: Path) -> None:
+    path = libmtl / "nyuv2/val/normal/2.npy"
+    np.save(path, 0.4 * np.load(path))
+    dataset = LibMTLArrays("val", libmtl / "nyuv2", "nyuv2")
+    assert np.array_equal(dataset.labels(1).maps["normals"], np.load(path).astype(np.float32))
+
+
 def test_copies_differ_in_classes_and_kinds(libmtl: Path) -> None:
     np.save(libmtl / "cityscapes7/val/label/10.npy", np.full((48, 64), 18.0))
     found = {}

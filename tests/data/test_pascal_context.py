@@ -112,8 +112,11 @@ def test_another_list_of_names_is_refused(text: str, message: str, contexts: Con
 
 def test_a_copy_for_five_tasks_is_recognized(tmp_path: Path) -> None:
     (tmp_path / "PASCAL_MT/human_parts").mkdir(parents=True)
+    (tmp_path / "PASCAL_MT/JPEGImages").mkdir()
     with pytest.raises(DataError, match=r"found PASCAL_MT/human_parts: that is a copy for five tasks"):
         PascalContext("val", tmp_path)
+    with pytest.raises(DataError, match=r"in .*PASCAL_MT, found human_parts: that is a copy for five tasks"):
+        PascalContext("val", tmp_path / "PASCAL_MT")
 
 
 def test_the_year_of_another_challenge_is_said(contexts: Contexts) -> None:

@@ -88,7 +88,9 @@ def test_batches_have_four_channels_of_16_bits() -> None:
 
 
 def test_a_dataset_without_depth_or_a_limit_of_zero_is_refused() -> None:
-    with pytest.raises(DataError, match="labels of depth, found SyntheticScenes with normals"):
+    with pytest.raises(
+        DataError, match="labels of depth in meters, found SyntheticScenes with normals: set `depth`"
+    ):
         RGBD("val", partial(SyntheticScenes, normals=True))
     with pytest.raises(ValueError, match="a depth_limit above 0, found 0"):
         RGBD("val", SCENES, 0)

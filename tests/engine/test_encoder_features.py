@@ -8,6 +8,7 @@ import torch
 
 from fusionseg.config.errors import UsageError, UserError
 from fusionseg.engine.encoder_features import EncoderFeatures
+from fusionseg.engine.sync_batch_norm import HostBatchNorm
 from fusionseg.heads import BoundaryHead, MaskQueryHead, SemanticHead
 from fusionseg.networks import MTAN, CrossStitch, CrossTaskAttention, HardSharing, Network, PADNet
 from fusionseg.networks.backbone import Backbone
@@ -81,6 +82,14 @@ def test_weights_statistics_and_dilation_change_the_digest() -> None:
     dilated = made(HardSharing, Backbone("resnet18", decoder="DeepLabV3"))
     digests.add(EncoderFeatures(dilated).digest())
     assert len(digests) == 4
+
+
+def test_the_digest_does_not_depend_on_the_number_of_ranks() -> None:
+    network = made(HardSharing, Backbone("tu-test_efficientnet", decoder="LightPyramid"))
+    alone = EncoderFeatures(network).digest()
+    for norm in network.encoder_norms():
+        norm.__class__ = HostBatchNorm  # as BatchNormSync has it on several ranks
+    assert EncoderFeatures(network).digest() == alone
 
 
 def test_other_images_than_those_whose_features_are_known_are_refused() -> None:

@@ -12,7 +12,9 @@ and how it is trained:
 - `taught`: by a teacher, for outputs and shared maps;
 - `mean`: by the running mean of its own weights;
 - `decayed`: with learning rates that fall from stage to stage of the encoder;
-- `anew`: with batch statistics that are re-estimated.
+- `anew`: with batch statistics that are re-estimated;
+- `kept`: on features of a frozen encoder, which all processes read from one folder;
+- `unlabelled`: on the half of the images with their labels, and on the others without.
 
 The one head `classifier` stands for a ClassificationModule, on images that are mixed.
 
@@ -42,13 +44,16 @@ from torchjd.aggregation import AlignedMTLWeighting
 
 from fusionseg import balancing, heads, networks
 from fusionseg.balancing import Sum
+from fusionseg.callbacks.feature_cache import FeatureCache
 from fusionseg.classification import ClassificationModule
 from fusionseg.config.lightning_messages import quiet
 from fusionseg.data.base import Pixels, Split
 from fusionseg.data.classification_datamodule import ClassificationDataModule
 from fusionseg.data.datamodule import SegmentationDataModule
+from fusionseg.data.frozen_features import FrozenFeatures
 from fusionseg.data.samplers import TrainOrder
 from fusionseg.data.synthetic import SyntheticScenes
+from fusionseg.data.unlabelled_mixture import Unlabelled
 from fusionseg.engine.objective import padded_terms
 from fusionseg.engine.sync_batch_norm import BatchNormSync
 from fusionseg.engine.teacher import Teacher
@@ -185,7 +190,7 @@ def student(case: str) -> Weighed:
             encoder, decoder=decoder, options=NARROW.get(decoder, {}) | NARROW.get(encoder, {})
         ),
         optimizer=partial(SGD, lr=0.01 if "double" in way else 0.001, momentum=0.9),
-        freeze_encoder_epochs=int("held" in way),
+        freeze_encoder_epochs=2 if "kept" in way else int("held" in way),
         l1=1e-5 if "l1" in way else 0.0,
         regularizer=partial(L2SP, alpha=1.0) if "start" in way else None,
         teacher=teacher(way),
@@ -213,9 +218,13 @@ def balancer(word: str) -> Any:
     return partial(getattr(balancing, name), **options)
 
 
-def datamodule(case: str) -> SegmentationDataModule:
+def datamodule(case: str, folder: Path) -> SegmentationDataModule:
     scenes = partial(Uneven, length=TRAIN, size=(64, 64))
     options: dict[str, Any] = {"batch_size": BATCH, "crop_size": (64, 64), "workers": 0, "seed": SEED}
+    if "kept" in case.split():
+        options |= {"features": FrozenFeatures(2), "cache_dir": str(folder / "kept")}
+    if "unlabelled" in case.split():
+        options |= {"fraction": 0.5, "unlabelled": Unlabelled()}
     if case.split()[2] == "classifier":
         data: SegmentationDataModule = ClassificationDataModule(scenes, resize=None, mixup=0.4, **options)
     else:
@@ -259,15 +268,16 @@ def train(folder: Path, cases: list[str], ranks: int, rank: int) -> None:
     for case in cases:
         gc.collect()  # a trainer and its module hold each other, and much memory
         module, watch = model(case), Watch(case.split()[3])
-        fitting = trainer(case, ranks, callbacks=[watch])
+        fitting = trainer(case, ranks, callbacks=[FeatureCache(), watch])
         with quiet():
-            fitting.fit(module, datamodule=datamodule(case))
+            fitting.fit(module, datamodule=datamodule(case, folder))
         found: dict[str, Any] = {"state": deepcopy(module.state_dict()), "moved": watch.moved}
         found["figures"] = figures(fitting)
         found["learned"] = [name for name, p in module.named_parameters() if p.requires_grad]
         found |= {
             "latest": module.loss_log.latest,
             "steps": fitting.global_step,
+            "kept": sorted(path.name for path in folder.glob("kept/*.values")),
             "shares": torch.stack(module.shares),
         }
         if ranks == 1:
@@ -275,7 +285,7 @@ def train(folder: Path, cases: list[str], ranks: int, rank: int) -> None:
             module.load_state_dict(torch.load(folder / f"{case}-2-0.pt", weights_only=True)["state"])
             measuring = trainer(case, 1)
             with quiet():
-                measuring.validate(module, datamodule=datamodule(case), verbose=False)
+                measuring.validate(module, datamodule=datamodule(case, folder), verbose=False)
             found["figures of two"] = figures(measuring)
         torch.save(found, folder / f"{case}-{ranks}-{rank}.pt")
 

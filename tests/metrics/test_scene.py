@@ -12,7 +12,14 @@ from torchmetrics.classification import (
     MultilabelF1Score,
 )
 
-from fusionseg.metrics.scene import THRESHOLDS, SceneMetrics, scene_ap, scene_figures, scene_sums
+from fusionseg.metrics.scene import (
+    THRESHOLDS,
+    SceneMetrics,
+    scene_ap,
+    scene_ap_bounds,
+    scene_figures,
+    scene_sums,
+)
 from fusionseg.metrics.suite import total
 from fusionseg.sample import VOID, Counted, Truth
 
@@ -128,6 +135,32 @@ def test_average_precision_is_exact_for_probabilities_rounded_down_to_thresholds
     np.testing.assert_allclose(found, [slow_ap(rounded[:, c], present[:, c]) for c in range(5)], rtol=1e-12)
     exact = MultilabelAveragePrecision(5, average=None)(*tensors(rounded, present))
     np.testing.assert_allclose(found, exact, rtol=1e-5)
+
+
+@pytest.mark.parametrize("digits", [1, 2, 7])
+@pytest.mark.parametrize("images", [2, 30, 500])
+def test_the_exact_average_precision_lies_within_its_bounds(images: int, digits: int) -> None:
+    """Of few digits many probabilities are equal."""
+    for seed in range(3):
+        probabilities, present = many_labels(images, 6, seed)
+        probabilities = probabilities.round(digits)
+        low, high = scene_ap_bounds(sums(probabilities, present)["scene_scores"])
+        exact = np.array(
+            [slow_ap(probabilities[:, c], present[:, c]) for c in range(6) if present[:, c].any()]
+        )
+        shown = present.any(0)
+        assert (low[shown] <= exact + 1e-12).all()
+        assert (exact <= high[shown] + 1e-12).all()
+        assert np.isnan(low[~shown]).all()
+
+
+def test_bounds_are_those_of_the_worst_and_the_best_order_between_two_thresholds() -> None:
+    between = np.linspace(THRESHOLDS[60], THRESHOLDS[61], 6, endpoint=False, dtype=np.float32)[1:, None]
+    present = np.array([[True], [False], [True], [False], [False]])
+    added = sums(np.hstack([between, between]), np.hstack([present, ~present]))
+    low, high = scene_ap_bounds(added["scene_scores"])
+    assert low == pytest.approx([(1 / 4 + 2 / 5) / 2, (1 / 3 + 2 / 4 + 3 / 5) / 3])
+    assert high == pytest.approx([1, 1])
 
 
 @pytest.mark.parametrize(("sureness", "error"), [(0.5, 0.01), (1.0, 0.01), (3.0, 0.02)])

@@ -9,6 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from fusionseg.data.base import DataError
+
 NAME = "mtan_cityscapes_7"
 SIZE = (128, 256)
 SMALL = ["--model.backbone.encoder", "tu-test_efficientnet", "--model.backbone.decoder", "Unet"]
@@ -43,6 +45,14 @@ def test_images_are_seen_whole(protocol: Protocols) -> None:
         assert (crop.zoom, crop.turned) == (1, False)
 
 
+def test_the_copy_at_twice_the_size_is_refused(protocol: Protocols, libmtl: Path) -> None:
+    np.save(libmtl / "cityscapes7/train/image/0.npy", np.zeros((256, 512, 3), np.float32))
+    with pytest.raises(
+        DataError, match=r"expected images of 256 x 128 pixels, as in cityscapes2.zip, found 512 x 256"
+    ):
+        protocol(NAME, *SMALL, "--data.dataset.root", str(libmtl / "cityscapes7")).batches()
+
+
 def by_model_fit(outputs: dict[str, Tensor], batch: dict[str, Tensor]) -> float:
     """`model_fit` of utils.py for two tasks, and their sum with `--weight equal`, pixel by pixel."""
     logits = outputs["semantic"].double()
@@ -59,7 +69,8 @@ def by_model_fit(outputs: dict[str, Tensor], batch: dict[str, Tensor]) -> float:
 
 
 def test_the_loss_of_a_batch_is_that_of_its_authors(protocol: Protocols, libmtl: Path) -> None:
-    args = ["--data.dataset.root", str(libmtl / "cityscapes7"), "--data.batch_size", "2"]
+    root = ["--data.dataset.root", str(libmtl / "cityscapes7"), "--data.dataset.expected_size", "null"]
+    args = [*root, "--data.batch_size", "2"]
     with torch.no_grad():
         loss, outputs, batch = protocol(NAME, *SMALL, *args, "--data.crop_size", "[32, 64]").step()
     assert outputs["semantic"].shape == (2, 7, 32, 64)

@@ -10,7 +10,8 @@ def test_steps_are_measured_once_for_each_command(tmp_path: Path, monkeypatch: p
     seconds = {"--model.beta=1": 0.5, "--model.beta=a b": 1000.0}
     measured: list[str] = []
 
-    def one_step(arguments: list[str]) -> float:
+    def one_step(arguments: list[str], steps: int) -> float:
+        assert steps == speed.STEPS
         measured.append(arguments[0])
         return seconds[arguments[0]]
 
@@ -28,3 +29,12 @@ def test_steps_are_measured_once_for_each_command(tmp_path: Path, monkeypatch: p
     assert speed.step_seconds(["--model.beta=1"], "changed", folder, reports.clear) == 0.5
     assert measured[2:] == ["--model.beta=1"]
     assert StudyFolder(tmp_path).names() == []
+
+
+def test_no_more_steps_are_measured_than_a_run_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    measured: list[int] = []
+    monkeypatch.setattr(speed, "seconds_per_step", lambda words, steps: measured.append(steps) or 1.0)
+    folder = StudyFolder(tmp_path)
+    for steps in (8, 1000, None):
+        speed.step_seconds([], str(steps), folder, list[str]().clear, steps)
+    assert measured == [8, speed.STEPS, speed.STEPS]

@@ -24,7 +24,7 @@ def test_time_is_that_of_finished_runs_or_of_steps_that_are_measured_once(
     folder = StudyFolder(tmp_path)
     plan = planned(study, found, {}, folder)
     measured: list[list[str]] = []
-    monkeypatch.setattr(speed, "seconds_per_step", lambda words: measured.append(words) or 4.0)
+    monkeypatch.setattr(speed, "seconds_per_step", lambda words, steps: measured.append(words) or 4.0)
     reports: list[str] = []
     for _ in range(2):
         text = workload(plan, folder, 2, reports.append).splitlines()

@@ -55,5 +55,5 @@ def _seconds(
     if not outcome.get("steps"):
         return None, "because the middle of the space cannot be built, or its steps are not known before"
     said = partial(report, "measuring how long steps take in the middle of the space")
-    each = step_seconds(words, outcome["config"], folder, said)
+    each = step_seconds(words, outcome["config"], folder, said, outcome["steps"])
     return outcome["steps"] * each, "in the middle of the space: training alone"

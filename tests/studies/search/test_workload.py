@@ -10,7 +10,7 @@ def test_the_time_is_measured_in_the_middle_of_the_space_and_then_that_of_finish
 ) -> None:
     asked: list[list[str]] = []
 
-    def measured(words: list[str]) -> float:
+    def measured(words: list[str], steps: int) -> float:
         asked.append(words)
         return 12.0
 
