@@ -61,8 +61,8 @@ class Pixels(NamedTuple):
             them: `depth` (H, W) in meters, 0 where invalid; `disparity` (H, W) in pixels of the original
             image or as another inverse depth, 0 where invalid; `normals` (H, W, 3), unit vectors (x right, y
             down, z away from the camera) of the visible side of surfaces, the zero vector where invalid;
-            arrays that others computed may have vectors of other lengths, which are kept; `boundary` (H, W), the
-            share of annotators who see a boundary there, -1 for none of them, 0 where invalid.
+            arrays that others computed may have vectors of other lengths, which are kept; `boundary` (H, W),
+            the share of annotators who see a boundary there, -1 for none of them, 0 where invalid.
     """
 
     image: Photo
