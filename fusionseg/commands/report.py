@@ -12,12 +12,12 @@ from fusionseg.cli.help import options_manual
 from fusionseg.cli.parser import Parser
 from fusionseg.config.errors import UserError
 from fusionseg.config.trust import untrusted
-from fusionseg.files.atomic import Json
 from fusionseg.runs.folder import RunFolder
 from fusionseg.sample import Picture
 from fusionseg.studies.report.facts import evaluation
 from fusionseg.studies.report.question import question, report_notices
-from fusionseg.studies.results import RunResult, collect
+from fusionseg.studies.results import collect
+from fusionseg.studies.run_result import RunResult
 
 if TYPE_CHECKING:
     from fusionseg.studies.report.analysis import Analysis
@@ -92,7 +92,7 @@ def _images(numbers: "Analysis", most: int, trust: Sequence[str]) -> "Sequence[D
     from fusionseg.studies.report.differing_images import differing_images
 
     def painted(run: RunResult, split: str, names: Sequence[str]) -> Mapping[str, Mapping[str, Picture]]:
-        return _predicted(RunFolder(run.folder), split, names, trust, evaluation(run, split))
+        return _predicted(run, split, names, trust)
 
     try:
         return differing_images(numbers, most, painted) if most else ""
@@ -101,7 +101,7 @@ def _images(numbers: "Analysis", most: int, trust: Sequence[str]) -> "Sequence[D
 
 
 def _predicted(
-    run: RunFolder, split: Any, names: Sequence[str], trust: Sequence[str], evaluated: Json
+    result: RunResult, split: Any, names: Sequence[str], trust: Sequence[str]
 ) -> dict[str, dict[str, Picture]]:
     """The pictures of some images by the model of a run as it was evaluated: its epoch and its decoder."""
     from fusionseg.commands.evaluate import EvaluateCLI
@@ -111,11 +111,13 @@ def _predicted(
     from fusionseg.runs.chosen_images import chosen_rows
     from fusionseg.runs.restore import arguments
 
+    run = RunFolder(result.folder)
+    evaluated = evaluation(result, split)
     which: Literal["best", "last"] = "last" if evaluated.get("checkpoint") == "last" else "best"
     with untrusted(trust):
         cli = EvaluateCLI([*arguments(run, which), "--run", str(run.path), "--checkpoint", which])
     load_state(cli.model, run.checkpoint(which))
     if decoder := evaluated.get("decoder"):
-        decode_with(cli.model.heads, decoder["parameters"], run.evaluated(split))
+        decode_with(cli.model.heads, decoder["parameters"], result.evaluations[split])
     precision = str(cli.config.trainer.get("precision") or fast_precision())
     return dict(chosen_rows(cli.model, cli.datamodule, split, names, precision))

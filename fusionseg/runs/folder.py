@@ -229,9 +229,9 @@ class RunFolder:
             summary = json.loads(self.summary.read_text(encoding="utf-8"))
         return summary
 
-    def evaluated(self, split: str) -> Path:
-        """The figures of an evaluation; beside them lie `.csv` (images) and `.npz` (their sums)."""
-        return self.evaluation / f"{split}.json"
+    def evaluated(self, what: str, checkpoint: str = "best", passes: str = "") -> Path:
+        """The figures of an evaluation; beside those of a split lie `.csv` (images) and `.npz` (sums)."""
+        return self.evaluation / ("" if checkpoint == "best" else checkpoint) / passes / f"{what}.json"
 
     @property
     def wandb_id(self) -> str | None:

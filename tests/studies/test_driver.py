@@ -76,7 +76,6 @@ class FakeLauncher(Launcher):
         if job.command == "fit":
             run.summary.write_text(json.dumps({"status": "finished"}))
             return
-        run.evaluation.mkdir(exist_ok=True)
         split = words[words.index("--split") + 1]
         checkpoint = words[words.index("--checkpoint") + 1]
         content = {
@@ -84,7 +83,9 @@ class FakeLauncher(Launcher):
             "per_class": {},
             "checkpoint": checkpoint,
         }
-        run.evaluated(split).write_text(json.dumps(content))
+        file = run.evaluated(split, checkpoint)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(content))
 
 
 def driven(
@@ -143,7 +144,7 @@ def test_a_driver_killed_anywhere_loses_and_repeats_nothing(seed: int, tmp_path:
             for run in RUNS:
                 where = RunFolder(tmp_path / run.folder)
                 finished |= {(run.folder, "fit")} if where.summary.is_file() else set()
-                finished |= {(run.folder, "evaluate")} if where.evaluated("val").is_file() else set()
+                finished |= {(run.folder, "evaluate")} if where.evaluated("val", "last").is_file() else set()
             started += [(job.name, job.command) for job in launcher.started]
         break
     assert len(finished) == 12
@@ -198,7 +199,7 @@ def test_a_run_that_had_begun_is_resumed(tmp_path: Path) -> None:
 @pytest.mark.parametrize("damage", ["", "{", '{"metrics": 3, "checkpoint": "last"}', '{"metrics": {}}', "[]"])
 def test_a_damaged_result_is_measured_again(damage: str, tmp_path: Path) -> None:
     driven(tmp_path, FakeLauncher())
-    RunFolder(tmp_path / "b" / "2").evaluated("val").write_text(damage)
+    RunFolder(tmp_path / "b" / "2").evaluated("val", "last").write_text(damage)
     StudyFolder(tmp_path).records.joinpath("b2.json").write_text(damage)
     again = FakeLauncher()
     assert driven(tmp_path, again).finished == 6

@@ -15,7 +15,7 @@ from fusionseg.studies.report.numbers import listed
 from fusionseg.studies.report.question import Question
 from fusionseg.studies.report.score_parts import score_parts
 from fusionseg.studies.report.suites import suite_of_sums
-from fusionseg.studies.results import RunResult
+from fusionseg.studies.run_result import RunResult
 from fusionseg.studies.statistics import (
     BootstrapInterval,
     ImageResampling,

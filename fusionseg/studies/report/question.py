@@ -9,7 +9,8 @@ from fusionseg.config.type_names import nearest
 from fusionseg.studies.report.figures import bare, split_of
 from fusionseg.studies.report.numbers import count, listed
 from fusionseg.studies.report.score_parts import needed_parts, score_parts
-from fusionseg.studies.results import Results, RunResult
+from fusionseg.studies.results import Results
+from fusionseg.studies.run_result import RunResult
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from fusionseg.studies.report.charts.front import scatter_chart
 from fusionseg.studies.report.facts import distinct
 from fusionseg.studies.report.figures import title
 from fusionseg.studies.report.numbers import count, decimals, duration, mean_and_spread, shown
-from fusionseg.studies.results import RunResult
+from fusionseg.studies.run_result import RunResult
 from fusionseg.studies.statistics import Interval, mean_interval
 
 GIB = 2**30
