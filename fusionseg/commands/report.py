@@ -14,6 +14,7 @@ from fusionseg.config.errors import UserError
 from fusionseg.config.trust import untrusted
 from fusionseg.runs.folder import RunFolder
 from fusionseg.sample import Picture
+from fusionseg.studies.folder import StudyFolder
 from fusionseg.studies.report.facts import evaluation
 from fusionseg.studies.report.question import question, report_notices
 from fusionseg.studies.results import collect
@@ -32,7 +33,8 @@ class Options:
     """The arguments of the command.
 
     Args:
-        out: Folder to write to; where left out `report` in the study's folder, or here for run folders.
+        out: Folder to write to; where left out `report` in the study's folder (of several studies in it
+            `report/NAME`), or here for run folders.
         name: Which study, where the folder holds several.
         metric: Figures that decide in place of the study's own; several with commas between.
         reference: The variant to compare with in place of the study's own.
@@ -78,13 +80,20 @@ def main(args: Sequence[str]) -> None:
     numbers = analysis(asked)
     images = _images(numbers, given.pictures, values(args, "--trust"))
     made = sections(numbers, images)
-    alone = len(folders) == 1 and not RunFolder(folders[0]).config.is_file()
-    folder = given.out or (Path(folders[0]) / "report" if alone else Path("report"))
+    folder = given.out or report_folder(folders, asked.results.name)
     page = write(numbers, made, folder)
     if given.wandb:
         os.environ["WANDB_MODE"] = given.wandb
         print(track(numbers, made, images, folder), file=sys.stderr)
     print(page)
+
+
+def report_folder(folders: Sequence[str], study: str) -> Path:
+    """Where a report lies if nothing else is said; of several studies in a folder each has a place."""
+    if len(folders) > 1 or RunFolder(folders[0]).config.is_file():
+        return Path("report")
+    several = len(StudyFolder(folders[0]).names()) > 1
+    return Path(folders[0]) / "report" / (study if several else "")
 
 
 def _images(numbers: "Analysis", most: int, trust: Sequence[str]) -> "Sequence[DifferingImage] | str":

@@ -50,14 +50,16 @@ class Results:
     def reference(self) -> str:
         """The variant that the others are compared with: the study's own, or the first.
 
-        In a search, which may fail or prune its first trials, it is the first whose runs are finished.
+        In a search, which may fail or prune its first trials, it is the first whose runs are finished, or
+        else some of them.
         """
         if named := self.declared.get("reference"):
             return str(named)
-        finished = [
-            name for name in self.variants if all(r.status == "finished" for r in self.of(name).values())
-        ]
-        return finished[0] if finished and self.declared.get("search") else self.variants[0]
+        states = {name: {run.status for run in self.of(name).values()} for name in self.variants}
+        taking = [name for name in states if "pruned" not in states[name]] or self.variants
+        if self.declared.get("search"):
+            taking.sort(key=lambda name: ("finished" not in states[name], len(states[name])))
+        return taking[0]
 
     def of(self, variant: str) -> dict[int, RunResult]:
         """The runs of a variant by their seeds."""

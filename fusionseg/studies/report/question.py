@@ -65,6 +65,11 @@ class Question:
         having = {run.seed for run in self.finished(variant)}
         return [seed for seed in self.seeds if seed not in having]
 
+    def lacking(self, variant: str, figure: str) -> list[int]:
+        """The planned seeds of which a variant has no such figure: also where a run's is undefined."""
+        having = self.figures(variant, figure)
+        return [seed for seed in self.seeds if seed not in having]
+
     def tested(self, variant: str) -> bool:
         """Whether a variant was evaluated on test images."""
         return any(name.startswith("test/") for run in self.finished(variant) for name in run.figures)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from fusionseg.pages.blocks import Chart, Section, Table
+from fusionseg.pages.blocks import Chart, Section, Table, Value
 from fusionseg.runs.wandb_report import TrackedTable, log_report
 from fusionseg.sample import Picture
 from fusionseg.studies.report.analysis import Analysis
@@ -53,5 +53,23 @@ def chart_picture(chart: Chart) -> Picture:
 
 
 def _table(table: Table) -> TrackedTable:
+    """The records of a table; a column whose values are of several kinds, which W&B refuses, holds texts."""
     columns = list(dict.fromkeys(name for record in table.records for name in record))
-    return columns, [[record.get(name) for name in columns] for record in table.records]
+    mixed = {
+        name for name in columns if len({_kind(record.get(name)) for record in table.records} - {""}) > 1
+    }
+    return columns, [
+        [_text(record.get(name)) if name in mixed else record.get(name) for name in columns]
+        for record in table.records
+    ]
+
+
+def _kind(value: Value) -> str:
+    """What W&B tells values apart by; whole and other numbers are one kind."""
+    if value is None:
+        return ""
+    return "number" if type(value) in (int, float) else type(value).__name__
+
+
+def _text(value: Value) -> str | None:
+    return None if value is None else str(value)

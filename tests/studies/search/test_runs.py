@@ -67,7 +67,9 @@ def test_a_driver_killed_anywhere_repeats_no_trial_and_loses_none(
             for folder in searching.folder.path.glob("trial_*/0"):
                 name = f"{folder.parent.name}/0"
                 finished |= {(name, "fit")} if RunFolder(folder).summary.is_file() else set()
-                finished |= {(name, "evaluate")} if RunFolder(folder).evaluated("val", "last").is_file() else set()
+                finished |= (
+                    {(name, "evaluate")} if RunFolder(folder).evaluated("val", "last").is_file() else set()
+                )
         break
     trials = searching.trials(storage)
     assert states(trials) == ["COMPLETE"] * 8

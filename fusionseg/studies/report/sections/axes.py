@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fusionseg.pages.blocks import Block, Chart, Section
+from fusionseg.studies.axes import name_of
 from fusionseg.studies.report.analysis import Analysis
 from fusionseg.studies.report.charts.curves import axis_chart
 from fusionseg.studies.report.charts.heat import heat_chart
@@ -96,11 +97,13 @@ def _over_two(numbers: Analysis, grid: Grid, figure: str) -> list[Block]:
 
 
 def label(value: Any) -> str:
-    """A value of an axis as a short text; a class path by its last part.
+    """A value of an axis as a short text; a class by the last part of its path.
 
     >>> label(0.1), label("fusionseg.heads.BoundaryHead"), label("0.5 %"), label([64, 96])
     ('0.1', 'BoundaryHead', '0.5 %', '[64, 96]')
     """
+    if isinstance(value, dict) and "class_path" in value:
+        return label(value["class_path"])
     if not isinstance(value, str):
         return json.dumps(value)
     parts = value.split(".")
@@ -115,9 +118,10 @@ def _labels(values: Any) -> list[str]:
 
 
 def _label_of(value: Any, values: Any) -> str:
-    """A value of an axis as `_labels` has it."""
-    named = values.items() if isinstance(values, Mapping) else ()
-    return next((str(name) for name, known in named if known == value), label(value))
+    """The value of a variant on an axis as `_labels` has it: itself, or the label that its name has."""
+    known = values.values() if isinstance(values, Mapping) else values
+    texts = zip(_labels(values), known, strict=True)
+    return next((text for text, one in texts if value in (one, name_of(one))), label(value))
 
 
 def _short(axis: str) -> str:

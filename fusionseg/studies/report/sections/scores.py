@@ -6,7 +6,7 @@ from fusionseg.pages.blocks import Block, Cell, Chart, Column, Section, Table, V
 from fusionseg.studies.report.analysis import Analysis
 from fusionseg.studies.report.charts.intervals import seeds_chart
 from fusionseg.studies.report.figures import split_of, title
-from fusionseg.studies.report.numbers import decimals, interval, mean_and_spread, shown
+from fusionseg.studies.report.numbers import decimals, interval, listed, mean_and_spread, shown
 
 OPTIMISTIC = "\N{DAGGER}"
 """The mark of figures that chose something by the images that they are of."""
@@ -85,16 +85,19 @@ def _seeds(numbers: Analysis, variant: str) -> Cell:
 
 
 def _cell(numbers: Analysis, variant: str, figure: str, digits: int) -> Cell:
+    asked = numbers.asked
     mean = numbers.mean(variant, figure)
     if not mean.count:
-        return Cell(shown(None), float("-inf"), hint="not measured")
+        return Cell(shown(None), hint="not measured")
     mark = f" {CHOSEN}" if numbers.is_chosen_by(variant, figure) else ""
     mark += f" {TUNED}" if numbers.tuned(variant, figure) else ""
+    undefined = [s for s in asked.lacking(variant, figure) if s not in asked.missing(variant)]
     return Cell(
         f"{mean_and_spread(mean.mean, mean.spread, digits)}{mark}",
         mean.mean,
-        interval(mean.low, mean.high, digits),
+        interval(mean.low, mean.high, digits) or (f"without {listed(undefined)}" if undefined else ""),
         numbers.significant(variant, figure),
+        hint=f"undefined with seeds {listed(undefined)}" if undefined else "",
     )
 
 
@@ -114,7 +117,7 @@ def _records(numbers: Analysis, figures: Sequence[str]) -> list[dict[str, Value]
                         "low": mean.low,
                         "high": mean.high,
                         "seeds": mean.count,
-                        "missing": " ".join(map(str, numbers.asked.missing(variant))),
+                        "missing": " ".join(map(str, numbers.asked.lacking(variant, figure))),
                         "optimistic": numbers.optimistic(figure)
                         or (numbers.tuned(variant, figure) and split_of(figure) == "val"),
                         "tuned": numbers.tuned(variant, figure),

@@ -18,11 +18,7 @@ def section(numbers: Analysis) -> Section | None:
     """The front, drawn and as a table; nothing where fewer than three variants have both figures."""
     asked = numbers.asked
     figures = (f"{asked.split}/{MAIN[0]}", f"{asked.split}/{MAIN[1]}")
-    names = [
-        name
-        for name in asked.variants
-        if not asked.missing(name) and all(asked.counts(name, figure) for figure in figures)
-    ]
+    names = [name for name in asked.variants if not any(asked.lacking(name, figure) for figure in figures)]
     if len(names) < LEAST:
         return None
     adaptive = [name for name in names if _is_adaptive(numbers, name)]
