@@ -108,8 +108,8 @@ def _values(axis: str, given: Any) -> dict[str, Any]:
             raise UsageError(f"expected values that differ, found {given!r}", f"axes.{axis}")
         if len(values) < len(given):
             raise UsageError(
-                f"expected values by names, such as {{first: ..., second: ...}}, as {_twice(given)!r} would be "
-                "the name of several",
+                f"expected values by names, such as {{first: ..., second: ...}}, as {_twice(given)!r} would "
+                "be the name of several",
                 f"axes.{axis}",
             )
     if not values:

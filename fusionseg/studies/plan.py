@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from uuid import uuid4
 
 from fusionseg.config.errors import UsageError
-from fusionseg.config.type_names import nearest
 from fusionseg.files.atomic import Json
 from fusionseg.studies.axes import Variant
 from fusionseg.studies.folder import StudyFolder
@@ -102,43 +101,6 @@ def arguments(study: Study, variant: Variant, steps: int | None = None) -> list[
         words += ["--trainer.max_epochs=-1", f"--trainer.max_steps={number}"]
     settings = {**study.settings, **variant.settings}
     return words + [f"--{key}={as_text(value)}" for key, value in settings.items()]
-
-
-def checked(study: Study, found: Mapping[str, Json]) -> None:
-    """Checks what came of the variants' command lines.
-
-    Raises:
-        UsageError: If one cannot be built, two are the same, an axis changes nothing, or the metric is
-            none that they log.
-    """
-    for name, outcome in found.items():
-        if "error" in outcome:
-            raise UsageError(f"variant {name!r}: {outcome['error']}")
-        logged = outcome["figures"]
-        if logged and study.metric not in logged:
-            raise UsageError(
-                f"expected a figure that variant {name!r} logs{nearest(study.metric, logged)}, found "
-                f"{study.metric!r}",
-                "metric",
-            )
-    settings = {name: settings_of(outcome["config"]) for name, outcome in found.items()}
-    _check_axes(study, settings)
-    by_key: dict[str, str] = {}
-    for name in settings:
-        twin = by_key.setdefault(key_of(settings[name], 0), name)
-        if twin != name:
-            raise UsageError(f"variants {twin!r} and {name!r} are the same run: leave one out", "variants")
-
-
-def _check_axes(study: Study, settings: Mapping[str, Json]) -> None:
-    grid = [variant for variant in study.variants if variant.point]
-    for axis, values in study.axes.items():
-        lines: dict[str, set[str]] = {}
-        for variant in grid:
-            others = str({name: value for name, value in variant.point.items() if name != axis})
-            lines.setdefault(others, set()).add(key_of(settings[variant.name], 0))
-        if len(values) > 1 and all(len(keys) == 1 for keys in lines.values()):
-            raise UsageError("this axis changes nothing: all its values make the same run", f"axes.{axis}")
 
 
 def planned(

@@ -33,7 +33,8 @@ KEYS = (
     "notes",
 )
 BUDGETS = ("epochs", "steps", "minutes")
-TASKS = ("semantic", "region")
+TASKS = {"semantic": "miou", "region": "covering"}
+"""The tasks that a baseline may be of, and the figure that stands for each in Delta-m."""
 LARGEST = 2**32 - 1
 """The largest seed that Lightning takes."""
 OWN = ("seed_everything", "trainer.precision", "trainer.max_epochs", "trainer.max_steps", "trainer.max_time")
@@ -118,7 +119,7 @@ def _study(path: Path, content: Mapping[str, Any]) -> Study:
     if unknown := sorted(map(str, content.keys() - set(KEYS))):
         raise UsageError(f"no such key of a study{nearest(unknown[0], KEYS)}", unknown[0])
     axes = a_mapping(content, "axes")
-    settings = _settings(content, "settings")
+    settings = _checked(content.get("settings") or {}, "settings")
     variants = _variants(content, axes)
     search = read_search(content, _metric(content)) if "search" in content else None
     if search:
@@ -192,10 +193,6 @@ def _checked(settings: Any, key: str) -> dict[str, Any]:
     return {str(name): value for name, value in settings.items()}
 
 
-def _settings(content: Mapping[str, Any], key: str) -> dict[str, Any]:
-    return _checked(content.get(key) or {}, key)
-
-
 def _seeds(content: Mapping[str, Any]) -> tuple[int, ...]:
     given = content.get("seeds", 3)
     seeds = list(range(given)) if isinstance(given, int) and not isinstance(given, bool) else given
@@ -241,10 +238,10 @@ def _budget(content: Mapping[str, Any], search: Search | None) -> dict[str, floa
 
 def _tasks(content: Mapping[str, Any]) -> dict[str, Any]:
     baselines = a_mapping(content, "baselines")
-    if unknown := sorted(baselines.keys() - set(TASKS)):
+    if unknown := sorted(baselines.keys() - TASKS.keys()):
         raise UsageError(
-            f"expected the task {' or '.join(TASKS)}, of whose figures Delta-m is made, found {unknown[0]!r}: "
-            "leave it out",
+            f"expected the task {' or '.join(TASKS)}, of whose figures Delta-m is made, found "
+            f"{unknown[0]!r}: leave it out",
             f"baselines.{unknown[0]}",
         )
     return baselines

@@ -26,7 +26,7 @@ class Analysis:
     comparisons: tuple[Comparison, ...]
 
     def mean(self, variant: str, figure: str) -> Interval:
-        """The mean of a figure over the seeds that a variant has it of; without interval where it lacks one."""
+        """The mean of a figure over the seeds that a variant has it of; no interval where it lacks one."""
         values = self.asked.figures(variant, figure)
         interval = mean_interval(list(values.values()))
         return interval if not self.asked.lacking(variant, figure) else replace(interval, low=nan, high=nan)

@@ -53,15 +53,16 @@ def chart_picture(chart: Chart) -> Picture:
 
 
 def _table(table: Table) -> TrackedTable:
-    """The records of a table; a column whose values are of several kinds, which W&B refuses, holds texts."""
-    columns = list(dict.fromkeys(name for record in table.records for name in record))
-    mixed = {
-        name for name in columns if len({_kind(record.get(name)) for record in table.records} - {""}) > 1
-    }
-    return columns, [
-        [_text(record.get(name)) if name in mixed else record.get(name) for name in columns]
-        for record in table.records
-    ]
+    """The records of a table; a column whose values are of several kinds, which W&B refuses, has texts."""
+    names = list(dict.fromkeys(name for record in table.records for name in record))
+    columns = [_of_one_kind([record.get(name) for record in table.records]) for name in names]
+    return names, [list(row) for row in zip(*columns, strict=True)]
+
+
+def _of_one_kind(values: Sequence[Value]) -> list[Value]:
+    if len({_kind(value) for value in values} - {""}) < 2:
+        return list(values)
+    return [None if value is None else str(value) for value in values]
 
 
 def _kind(value: Value) -> str:
@@ -69,7 +70,3 @@ def _kind(value: Value) -> str:
     if value is None:
         return ""
     return "number" if type(value) in (int, float) else type(value).__name__
-
-
-def _text(value: Value) -> str | None:
-    return None if value is None else str(value)
