@@ -1,5 +1,6 @@
 """The runs of a study: each variant and seed with its key and its folder, checked before anything runs."""
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from uuid import uuid4
@@ -9,6 +10,7 @@ from fusionseg.files.atomic import Json
 from fusionseg.studies.axes import Variant
 from fusionseg.studies.folder import StudyFolder
 from fusionseg.studies.identity import key_of, settings_of
+from fusionseg.studies.occupied import another_run
 from fusionseg.studies.sameness import check_same
 from fusionseg.studies.search.space import as_text
 from fusionseg.studies.study_file import Study
@@ -154,6 +156,8 @@ def runs_of(
 ) -> list[PlannedRun]:
     """The runs of variants, seed by seed; one that the folder holds already has that one's place.
 
+    What lies in a place is compared first: where it is another run, a line says so and it is left alone.
+
     Args:
         study: The study.
         variants: Its variants.
@@ -167,7 +171,8 @@ def runs_of(
     for seed in study.seeds:
         for variant in variants:
             key = key_of(settings[variant.name], seed)
-            place = paid.get(key) or _free(f"{variant.name}/{seed}", key, taken)
+            names = [paid.get(key), f"{variant.name}/{seed}", f"{variant.name}/{seed}-{key[:6]}"]
+            place = _free([n for n in names if n], (key, seed, settings[variant.name]), folder, taken)
             taken[place] = key
             words = [*arguments(study, variant, (steps or {}).get(variant.name)), f"--seed_everything={seed}"]
             runs.append(PlannedRun(variant.name, seed, key, place, tuple(words)))
@@ -186,6 +191,28 @@ def common_precision(found: Mapping[str, Json]) -> str:
     return str(kinds[0])
 
 
-def _free(name: str, key: str, taken: Mapping[str, str]) -> str:
-    """A folder for a run: its own name, or with a part of the key where another run has that."""
-    return name if taken.get(name, key) == key else f"{name}-{key[:6]}"
+def _free(
+    names: Sequence[str], run: tuple[str, int, Json], folder: StudyFolder, taken: Mapping[str, str]
+) -> str:
+    """The first of several folders for a run that no other run has.
+
+    Args:
+        names: The folders, relative to the study's.
+        run: Its key, its seed and its settings.
+        folder: The study's folder.
+        taken: The keys of the runs that studies have in folders.
+
+    Raises:
+        UsageError: If other runs have all of them.
+    """
+    key, seed, settings = run
+    for name in dict.fromkeys(names):
+        if taken.get(name, key) != key:
+            continue
+        found = another_run(folder.path / name, settings, seed)
+        if not found:
+            return name
+        print(f"{folder.path / name} holds another run ({found}): it is left alone", file=sys.stderr)
+    raise UsageError(
+        f"{folder.path}: expected a place for the run {names[-1]}, found other runs: use another --out"
+    )

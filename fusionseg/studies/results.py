@@ -1,6 +1,7 @@
 """The results of a study, or of any run folders: a row for each run."""
 
 import math
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from fusionseg.runs.evaluations import evaluation
 from fusionseg.runs.folder import RunFolder
 from fusionseg.studies.bare_runs import bare_run, common_epoch
 from fusionseg.studies.folder import StudyFolder
+from fusionseg.studies.occupied import another_run
 from fusionseg.studies.run_result import RunResult, Status, run_result
 
 if TYPE_CHECKING:
@@ -134,12 +136,10 @@ def _of_study(folder: StudyFolder, name: str | None) -> Results:
         variant = by_name[run["variant"]]
         record = folder.record(run["key"])
         path = folder.path / run["folder"]
-        status: Status = record.get("status", "missing")
-        # a driver may have died, or a disk have been full, before it was recorded
-        if evaluation(path, "val", declared["epoch"]) is not None:
-            status = "finished"
-        elif status == "finished":
-            status = "interrupted"
+        status = _status(path, declared["epoch"], record)
+        if other := another_run(path, variant.get("resolved") or {}, run["seed"]):
+            print(f"{path} holds another run than the study's ({other}): it is left out", file=sys.stderr)
+            status = "missing"
         runs.append(
             run_result(
                 path,
@@ -153,3 +153,11 @@ def _of_study(folder: StudyFolder, name: str | None) -> Results:
             )
         )
     return Results(runs, declared)
+
+
+def _status(path: Path, epoch: str, record: Json) -> Status:
+    """How a run ended: a driver may have died, or a disk have been full, before it was recorded."""
+    if evaluation(path, "val", epoch) is not None:
+        return "finished"
+    recorded: Status = record.get("status", "missing")
+    return "interrupted" if recorded == "finished" else recorded

@@ -1,3 +1,4 @@
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,26 @@ def test_another_study_in_the_folder_shares_the_runs_that_are_the_same(tmp_path:
     }
     assert runs["joint"] == "a/0"
     assert runs["b"].startswith("b/0-")
+
+
+def test_another_run_in_the_place_of_one_is_left_alone_and_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for run in made(tmp_path).runs[:2]:
+        (tmp_path / run.folder).mkdir(parents=True)
+        (tmp_path / run.folder / "config.yaml").write_text(FOUND[run.variant]["config"])
+    StudyFolder(tmp_path).declaration("s").unlink()  # as one does with a damaged one
+    after = made(tmp_path, found={"a": outcome(), "b": outcome(beta=9.0)}).runs
+    assert [run.folder for run in after if run.variant == "a"] == ["a/0", "a/1"]
+    assert [run.folder for run in after if run.variant == "b"] == [f"b/0-{after[1].key[:6]}", "b/1"]
+    assert re.search(
+        r"^\S+/b/0 holds another run \(model.beta: 2.0 there, 9.0 here\): it is left alone$",
+        capsys.readouterr().err,
+        re.MULTILINE,
+    )
+    again = made(tmp_path, found={"a": outcome(), "b": outcome(beta=9.0)}).runs
+    assert [run.folder for run in again] == [run.folder for run in after]
+    assert not capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

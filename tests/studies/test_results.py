@@ -59,6 +59,23 @@ def test_an_evaluated_run_is_finished_whatever_its_record_says(record: str, stud
     assert collect([study.path]).runs[1].status in ("running", "missing")
 
 
+def test_another_run_in_the_folder_of_one_does_not_count(
+    study: StudyFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    declared = study.declared()
+    declared["variants"][0]["resolved"] = {"model.beta": 1.0}
+    study.declare(declared)
+    for seed, beta in enumerate((1.0, 2.0, 1.0)):
+        text = yaml.safe_dump({"seed_everything": seed, "model": {"beta": beta}})
+        (study.path / f"a/{seed}/config.yaml").write_text(text)
+    results = collect([study.path])
+    assert [run.status for run in results.runs] == ["finished", "missing", "finished"]
+    assert results.figures("a", "val/score") == {0: 0.5, 2: 0.7}
+    assert (
+        "a/1 holds another run than the study's (model.beta: 2.0 there, 1.0 here)" in capsys.readouterr().err
+    )
+
+
 def test_the_epoch_of_run_folders_is_that_of_their_evaluations(tmp_path: Path) -> None:
     last = [evaluated(tmp_path / "a" / str(seed), 0.5, "last", seed) for seed in range(2)]
     results = collect(last)
