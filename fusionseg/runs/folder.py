@@ -206,14 +206,16 @@ class RunFolder:
         print(f"{self.path} has no checkpoint yet: the run begins again", file=sys.stderr)
         return None
 
-    def is_claimed(self) -> bool:
-        """Whether a process trains in the folder."""
-        if not self._claim_file.is_file():
-            return False
-        lock = locked(self._claim_file)
-        if lock is not None:
+    def trained_by(self) -> str:
+        """The process that trains in the folder, such as "process 12"; empty if none does."""
+        try:
+            number = self._claim_file.read_text(encoding="utf-8").strip()
+        except FileNotFoundError:
+            return ""
+        if (lock := locked(self._claim_file)) is not None:
             unlock(lock[0])
-        return lock is None
+            return ""
+        return f"process {number or 'of unknown number'}"
 
     def readable_summary(self) -> Json:
         """The content of `summary.json`; empty if there is none that can be read."""

@@ -1,6 +1,7 @@
 """The driver against a launcher that writes what a run writes, at once."""
 
 import json
+import os
 import random
 from collections.abc import Callable, Sequence
 from copy import deepcopy
@@ -227,7 +228,11 @@ def test_a_run_that_another_process_trains_waits(tmp_path: Path) -> None:
             return super().ended(seconds) if self.jobs else {}
 
     launcher = Releasing()
-    assert driven(tmp_path, launcher).finished == 6
+    waits: list[dict[str, str]] = []
+    progress = driven(tmp_path, launcher, show=lambda progress: waits.append(dict(progress.waiting)))
+    assert progress.finished == 6
+    assert {"a/0": f"process {os.getpid()}"} in waits
+    assert waits[-1] == {}
     assert launcher.started[-2].name == "a/0"
 
 

@@ -5,6 +5,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -199,6 +200,16 @@ def test_test_images_have_a_table_of_their_own_and_no_mark(of_tasks: Analysis) -
     assert found.columns[2].title == "test mIoU"
     expected = np.mean(list(of_tasks.asked.results.figures("joint", "test/miou").values()))
     assert cells(found, "joint")["test mIoU"].value == pytest.approx(expected, rel=1e-12)
+
+
+def test_it_is_said_who_measured_the_test_images(joint_vs_single: Path) -> None:
+    results = collect([joint_vs_single])
+    results = replace(results, declared={**results.declared, "final": ["joint"]})
+    note = table(sections(analysis(question(results), resamples=5)), "scores-test").notes[-1]
+    assert note == (
+        "The test images chose nothing here. `study --final` measured joint on them, each run once. How often "
+        "semantic and region had been is not on record."
+    )
 
 
 def test_scores_of_different_tasks_are_not_shown(of_tasks: Analysis) -> None:

@@ -7,6 +7,7 @@ from fusionseg.studies.report.analysis import Analysis
 from fusionseg.studies.report.charts.intervals import seeds_chart
 from fusionseg.studies.report.figures import split_of, title
 from fusionseg.studies.report.numbers import decimals, interval, listed, mean_and_spread, shown
+from fusionseg.studies.report.question import Question
 
 OPTIMISTIC = "\N{DAGGER}"
 """The mark of figures that chose something by the images that they are of."""
@@ -61,7 +62,7 @@ def _headlines(numbers: Analysis, figures: Sequence[str], name: str) -> Table:
         on_val = any(split_of(f) == "val" for f in figures)
         notes.append(TUNED_NOTE.format(optimistic=": optimistic on these" if on_val else ""))
     if name == "scores-test":
-        notes.append("The test images chose nothing: each variant was evaluated on them once.")
+        notes.append(_test_note(asked))
     columns = [
         Column("variant"),
         Column("seeds", True),
@@ -69,6 +70,17 @@ def _headlines(numbers: Analysis, figures: Sequence[str], name: str) -> Table:
     ]
     caption = "Scores on the test images." if name == "scores-test" else "Scores of each variant."
     return Table(name, caption, columns, rows, _records(numbers, figures), notes)
+
+
+def _test_note(asked: Question) -> str:
+    """How the test figures came about, as far as it is on record."""
+    measured = asked.results.declared.get("final") or ()
+    tested = [name for name in asked.variants if asked.tested(name)]
+    once = [name for name in tested if name in measured]
+    others = [name for name in tested if name not in measured]
+    text = "The test images chose nothing here."
+    text += f" `study --final` measured {listed(once)} on them, each run once." if once else ""
+    return text + (f" How often {listed(others)} had been is not on record." if others else "")
 
 
 def _seeds(numbers: Analysis, variant: str) -> Cell:
