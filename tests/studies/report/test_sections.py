@@ -167,6 +167,17 @@ def test_scores_of_chosen_epochs_and_points_are_marked_optimistic(of_grid: Analy
     assert chosen.startswith("ratio=")
     marked = [row[0].text for row in scores.rows if "\N{DOUBLE DAGGER}" in row[2].text]
     assert marked == [chosen]
+    costs_of = table(sections(of_grid), "costs")
+    assert [row[0].text for row in costs_of.rows if "\N{DOUBLE DAGGER}" in row[1].text] == [chosen]
+    for found in (scores, differences, costs_of):
+        assert any("chosen among 6 variants by this very score" in note for note in found.notes)
+    for name in ("front-table", "ranks"):
+        assert any(chosen in note and "optimistic" in note for note in table(sections(of_grid), name).notes)
+    heat = chart(axes.section(of_grid), "heat-val-score-0")
+    assert sum("\N{DOUBLE DAGGER}" in cell["text"] for cell in heat.spec["data"]["values"]) == 1
+    assert "by this very score" in heat.caption
+    other = chart(axes.section(of_grid), "heat-val-miou-0")
+    assert not any("\N{DOUBLE DAGGER}" in cell["text"] for cell in other.spec["data"]["values"])
     assert f"Validation images chose the epoch of each run and {chosen} among 6 variants" in words(of_grid)
     assert "No variant was evaluated on test images." in words(of_grid)
 
@@ -299,7 +310,8 @@ def test_three_axes_have_a_heat_map_for_each_value_of_the_third(study: Writer, v
     assert made
     maps = [block for block in made.blocks if isinstance(block, Chart) and "heat-val-score" in block.name]
     assert [len(block.spec["data"]["values"]) for block in maps] == [4, 4]
-    assert [block.caption[-4:] for block in maps] == ["c 0.", "c 1."]
+    assert [re.findall(r", c (\d)\.", block.caption) for block in maps] == [["0"], ["1"]]
+    assert ["by this very score" in block.caption for block in maps] == [False, True]
 
 
 @pytest.mark.parametrize(

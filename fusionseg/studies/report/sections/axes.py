@@ -14,6 +14,7 @@ from fusionseg.studies.report.charts.heat import heat_chart
 from fusionseg.studies.report.figures import bare, title
 from fusionseg.studies.report.numbers import mean_and_spread, shown
 from fusionseg.studies.report.score_parts import MAIN
+from fusionseg.studies.report.sections.optimism import CHOSEN, chosen_mark, chosen_notes
 
 MOST = 9
 """So many heat maps are drawn of one figure, where there are more than two axes."""
@@ -72,6 +73,7 @@ def _over_one(numbers: Analysis, grid: Grid, figure: str) -> list[Block]:
             rows.append({"x": point[axis], "variant": variant, "mean": mean.mean, **ends})
     spec = axis_chart(rows, _short(axis), values, title(figure))
     caption = f"{title(figure)} over {axis}: means with 95 % intervals over seeds."
+    caption = " ".join([caption, *chosen_notes(numbers, [figure])])
     return [Chart(f"axis-{figure.replace('/', '-')}", caption, spec)]
 
 
@@ -87,11 +89,15 @@ def _over_two(numbers: Analysis, grid: Grid, figure: str) -> list[Block]:
         for variant, point in grid.points.items():
             mean = numbers.mean(variant, figure)
             if mean.count and all(point[axis] == value for axis, value in fixed.items()):
-                text = {"text": shown(mean.mean), "detail": mean_and_spread(mean.mean, mean.spread)}
+                mark = chosen_mark(numbers, variant, figure)
+                spread = mean_and_spread(mean.mean, mean.spread)
+                text = {"text": f"{shown(mean.mean)}{mark}", "detail": f"{spread}{mark}"}
                 cells.append({"x": point[first], "y": point[second], "value": mean.mean, **text})
         spec = heat_chart(cells, (_short(first), _short(second), title(figure)), order)
         where = "".join(f", {_short(axis)} {value}" for axis, value in fixed.items())
         caption = f"Mean {title(figure)} over {first} and {second}{where}."
+        marked = any(CHOSEN in str(cell["text"]) for cell in cells)
+        caption = " ".join([caption, *(chosen_notes(numbers, [figure]) if marked else ())])
         blocks.append(Chart(f"heat-{figure.replace('/', '-')}-{number}", caption, spec))
     return blocks
 

@@ -8,20 +8,16 @@ from fusionseg.studies.report.charts.intervals import seeds_chart
 from fusionseg.studies.report.figures import split_of, title
 from fusionseg.studies.report.numbers import decimals, interval, listed, mean_and_spread, shown
 from fusionseg.studies.report.question import Question
-
-OPTIMISTIC = "\N{DAGGER}"
-"""The mark of figures that chose something by the images that they are of."""
-
-CHOSEN = "\N{DOUBLE DAGGER}"
-CHOSEN_NOTE = f"{CHOSEN} Optimistic: chosen among {{number}} variants by this very score."
-
-OPTIMISTIC_NOTE = (
-    f"{OPTIMISTIC} Optimistic: of the epoch with the best validation score, on the images that chose it."
+from fusionseg.studies.report.sections.optimism import (
+    OPTIMISTIC,
+    OPTIMISTIC_NOTE,
+    chosen_mark,
+    chosen_notes,
 )
+
 TUNED = "\N{SECTION SIGN}"
 TUNED_NOTE = f"{TUNED} Of decoders with parameters that validation images chose{{optimistic}}."
 """The mark of figures of tuned decoders."""
-
 BOLD_NOTE = "Bold: better than {reference} after Holm's correction (see the differences)."
 
 
@@ -56,8 +52,7 @@ def _headlines(numbers: Analysis, figures: Sequence[str], name: str) -> Table:
         notes.append(BOLD_NOTE.format(reference=asked.reference))
     if any(marks.values()):
         notes.append(OPTIMISTIC_NOTE)
-    if numbers.chosen and any(numbers.is_chosen_by(numbers.chosen, f) for f in figures):
-        notes.append(CHOSEN_NOTE.format(number=len(numbers.candidates)))
+    notes += chosen_notes(numbers, figures)
     if any(numbers.tuned(variant, f) for variant in asked.variants for f in figures):
         on_val = any(split_of(f) == "val" for f in figures)
         notes.append(TUNED_NOTE.format(optimistic=": optimistic on these" if on_val else ""))
@@ -101,7 +96,7 @@ def _cell(numbers: Analysis, variant: str, figure: str, digits: int) -> Cell:
     mean = numbers.mean(variant, figure)
     if not mean.count:
         return Cell(shown(None), hint="not measured")
-    mark = f" {CHOSEN}" if numbers.is_chosen_by(variant, figure) else ""
+    mark = chosen_mark(numbers, variant, figure)
     mark += f" {TUNED}" if numbers.tuned(variant, figure) else ""
     undefined = [s for s in asked.lacking(variant, figure) if s not in asked.missing(variant)]
     return Cell(
