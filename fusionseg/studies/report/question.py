@@ -155,7 +155,8 @@ def notices(asked: Question) -> list[str]:
         having = [name for name, kinds in tuned.items() if True in kinds]
         lines.append(
             f"tuned decoders ({listed(having)}) are not compared with untuned ones: tune all runs and "
-            "evaluate them again, or evaluate with --untuned"
+            f"evaluate them again, both with --checkpoint {asked.results.declared.get('epoch', 'best')}, or "
+            "evaluate with --untuned"
         )
     return lines
 
