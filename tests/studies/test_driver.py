@@ -214,6 +214,10 @@ def test_figures_of_another_epoch_do_not_count(tmp_path: Path) -> None:
     driven(tmp_path, again, study=other)
     assert {job.command for job in again.started} == {"evaluate"}
     assert len(again.started) == 6
+    for study in (STUDY, other):  # neither took the place of the other
+        launcher = FakeLauncher()
+        assert driven(tmp_path, launcher, study=study).finished == 6
+        assert not launcher.started
 
 
 def test_a_run_that_another_process_trains_waits(tmp_path: Path) -> None:
