@@ -92,7 +92,7 @@ class Study:
 
     def finished(self) -> dict[Path, int]:
         """The evaluations that can be read, with their times."""
-        written = self.out.glob("*/*/evaluation/val.json")
+        written = self.out.glob("*/*/evaluation/last/val.json")
         return {path: path.stat().st_mtime_ns for path in written if _read(path)}
 
     def kill(self, driver: "subprocess.Popen[bytes]") -> str:
@@ -204,7 +204,7 @@ class Study:
         found = []
         for run in collect([self.whole]).runs:
             other = self.out / run.folder.relative_to(self.whole)
-            for name in ("evaluation/val.json", "metrics.csv"):
+            for name in ("evaluation/last/val.json", "metrics.csv"):
                 if (run.folder / name).read_bytes() != (other / name).read_bytes():
                     found.append(f"{run.variant}/{run.seed}: {name}")
         statuses = [run.status for run in collect([self.out]).runs]

@@ -34,8 +34,9 @@ from fusionseg.sample import Classes
 from fusionseg.scores.official import OfficialScores
 
 ABOUT = """Measures the best checkpoint of a run on a split, at the label files' own resolution, and writes
-JSON, CSV and pictures into the run folder's evaluation/. Further arguments change the run's configuration:
-any key of `python -m fusionseg.fit --help`, such as --data.dataset.root where the data have moved."""
+JSON, CSV and pictures into the run folder's evaluation/ (with --checkpoint last: evaluation/last/). Further
+arguments change the run's configuration: any key of `python -m fusionseg.fit --help`, such as
+--data.dataset.root where the data have moved."""
 
 SWITCHES = ("trained", "untuned", "official", "calibration")
 
@@ -47,7 +48,8 @@ class Options:
     Args:
         run: Run folder.
         split: Which split.
-        checkpoint: The epoch with the best validation score, or the last one.
+        checkpoint: The epoch with the best validation score, or the last one, whose files have a folder of
+            their own.
         pictures: How many of the best and of the worst images are drawn.
         wandb: Where W&B tracks the figures, as in fusionseg.fit.
         trust: A package of your own whose classes the run may name; several with commas between. A run may be
@@ -145,7 +147,7 @@ def main(args: Sequence[str]) -> None:
     _print(result, config.split)
     for note in result["notes"]:
         print(f"{config.split}: {note}", file=sys.stderr)
-    print(run.evaluation / passes.name / f"{config.split}.json")
+    print(run.evaluated(config.split, config.checkpoint, passes.name))
 
 
 def _evaluated(
@@ -153,7 +155,7 @@ def _evaluated(
 ) -> Json:
     """Measures a model and writes what was measured; gives what `evaluate` does."""
     config = cli.config
-    folder = run.evaluation / passes.name
+    folder = run.evaluated(config.split, config.checkpoint, passes.name).parent
     chosen = (config.split, folder, precision, config.pictures, config.checkpoint)
     classes = cli.datamodule.classes
     calibration = _calibration(cli.model, classes, config.band) if config.calibration else None

@@ -12,12 +12,13 @@ from fusionseg.cli.help import options_manual
 from fusionseg.cli.parser import Parser
 from fusionseg.config.errors import UserError
 from fusionseg.config.trust import untrusted
-from fusionseg.files.atomic import Json
 from fusionseg.runs.folder import RunFolder
 from fusionseg.sample import Picture
+from fusionseg.studies.folder import StudyFolder
 from fusionseg.studies.report.facts import evaluation
 from fusionseg.studies.report.question import question, report_notices
-from fusionseg.studies.results import RunResult, collect
+from fusionseg.studies.results import collect
+from fusionseg.studies.run_result import RunResult
 
 if TYPE_CHECKING:
     from fusionseg.studies.report.analysis import Analysis
@@ -32,7 +33,8 @@ class Options:
     """The arguments of the command.
 
     Args:
-        out: Folder to write to; where left out `report` in the study's folder, or here for run folders.
+        out: Folder to write to; where left out `report` in the study's folder (of several studies in it
+            `report/NAME`), or here for run folders.
         name: Which study, where the folder holds several.
         metric: Figures that decide in place of the study's own; several with commas between.
         reference: The variant to compare with in place of the study's own.
@@ -78,8 +80,7 @@ def main(args: Sequence[str]) -> None:
     numbers = analysis(asked)
     images = _images(numbers, given.pictures, values(args, "--trust"))
     made = sections(numbers, images)
-    alone = len(folders) == 1 and not RunFolder(folders[0]).config.is_file()
-    folder = given.out or (Path(folders[0]) / "report" if alone else Path("report"))
+    folder = given.out or report_folder(folders, asked.results.name)
     page = write(numbers, made, folder)
     if given.wandb:
         os.environ["WANDB_MODE"] = given.wandb
@@ -87,12 +88,20 @@ def main(args: Sequence[str]) -> None:
     print(page)
 
 
+def report_folder(folders: Sequence[str], study: str) -> Path:
+    """Where a report lies if nothing else is said; of several studies in a folder each has a place."""
+    if len(folders) > 1 or RunFolder(folders[0]).config.is_file():
+        return Path("report")
+    several = len(StudyFolder(folders[0]).names()) > 1
+    return Path(folders[0]) / "report" / (study if several else "")
+
+
 def _images(numbers: "Analysis", most: int, trust: Sequence[str]) -> "Sequence[DifferingImage] | str":
     """The images on which variants differ most, or why they cannot be predicted again."""
     from fusionseg.studies.report.differing_images import differing_images
 
     def painted(run: RunResult, split: str, names: Sequence[str]) -> Mapping[str, Mapping[str, Picture]]:
-        return _predicted(RunFolder(run.folder), split, names, trust, evaluation(run, split))
+        return _predicted(run, split, names, trust)
 
     try:
         return differing_images(numbers, most, painted) if most else ""
@@ -101,7 +110,7 @@ def _images(numbers: "Analysis", most: int, trust: Sequence[str]) -> "Sequence[D
 
 
 def _predicted(
-    run: RunFolder, split: Any, names: Sequence[str], trust: Sequence[str], evaluated: Json
+    result: RunResult, split: Any, names: Sequence[str], trust: Sequence[str]
 ) -> dict[str, dict[str, Picture]]:
     """The pictures of some images by the model of a run as it was evaluated: its epoch and its decoder."""
     from fusionseg.commands.evaluate import EvaluateCLI
@@ -111,11 +120,13 @@ def _predicted(
     from fusionseg.runs.chosen_images import chosen_rows
     from fusionseg.runs.restore import arguments
 
+    run = RunFolder(result.folder)
+    evaluated = evaluation(result, split)
     which: Literal["best", "last"] = "last" if evaluated.get("checkpoint") == "last" else "best"
     with untrusted(trust):
         cli = EvaluateCLI([*arguments(run, which), "--run", str(run.path), "--checkpoint", which])
     load_state(cli.model, run.checkpoint(which))
     if decoder := evaluated.get("decoder"):
-        decode_with(cli.model.heads, decoder["parameters"], run.evaluated(split))
+        decode_with(cli.model.heads, decoder["parameters"], result.evaluations[split])
     precision = str(cli.config.trainer.get("precision") or fast_precision())
     return dict(chosen_rows(cli.model, cli.datamodule, split, names, precision))

@@ -14,9 +14,8 @@ from fusionseg.cli.arguments import with_switches
 from fusionseg.cli.help import options_manual
 from fusionseg.cli.parser import Parser
 from fusionseg.config.errors import UsageError, UserError
-from fusionseg.runs.evaluations import figures
 from fusionseg.studies.driver import Driver
-from fusionseg.studies.final import final_runs
+from fusionseg.studies.final import chosen_variants, final_runs, record_final
 from fusionseg.studies.folder import StudyFolder
 from fusionseg.studies.launcher import Launcher
 from fusionseg.studies.launchers import Kind, check_left, launcher, slots_for, stoppable
@@ -40,6 +39,8 @@ takes in seeds, variants and trials that were added to the file. What every run 
 given as in fit: --data.dataset.root DIR. Then: python -m fusionseg report DIR."""
 
 SWITCHES = ("dry_run", "wandb_sweep")
+MOST_LOGS = 3
+"""The ends of so many logs of failed runs are printed."""
 
 
 @dataclass
@@ -60,7 +61,8 @@ class Options:
             kept for the study where its budget is a time.
         plan: Say how many seeds a difference of so much needs in the metric, from the runs so far.
         wandb_sweep: Print the W&B sweep that starts the same runs, and run nothing.
-        final: When all is run, measure these variants on the test split, once; with commas between.
+        final: When all is run, measure these variants on the test split, once; with commas between. A variant
+            of which a run failed is not measured.
     """
 
     file: Path
@@ -106,17 +108,23 @@ def main(args: Sequence[str]) -> None:
             print(_sweep(plan, folder) if given.wandb_sweep else _workload(plan, folder, given, resolver))
             return
         command = shlex.join(["python", "-m", "fusionseg", "study", *args])
-        progress = _run(given, command, folder, resolver, settings)
+        failed, total = _run(given, command, folder, resolver, settings)
     print(folder.path)
-    if progress.failed:
-        logs = ", ".join(str(folder.log(run)) for run in progress.failed)
-        raise UserError(f"{len(progress.failed)} of {progress.total} runs failed; their logs: {logs}")
+    if failed:
+        for run in failed[:MOST_LOGS]:
+            _report(f"\n{folder.log(run)} ends with:\n{folder.end_of_log(run)}")
+        logs = ", ".join(str(folder.log(run)) for run in failed)
+        raise UserError(f"{len(failed)} of {total} runs failed; their logs: {logs}")
 
 
 def _run(
     given: Options, command: str, folder: StudyFolder, resolver: Resolver, settings: dict[str, Any]
-) -> Progress:
-    """Runs what is left, and then measures the variants of `--final` on the test split."""
+) -> tuple[list[str], int]:
+    """Runs what is left, and then measures the variants of `--final` on the test split.
+
+    Returns:
+        The folders of the runs that failed, and the number of all.
+    """
     places = slots_for(given.launcher, given.jobs, given.gpus_per_run)
     runner = launcher(
         given.launcher, folder, given.gpus_per_run, given.cpus_per_run, given.slurm, given.ray_address
@@ -130,17 +138,11 @@ def _run(
         folder.declare({"final": known.get("final", []), "command": command, **plan.declared()})
         source = _source(plan, folder, resolver)
         progress = _driven(plan, folder, runner, places, source, "val")
-        if chosen and progress.failed:
-            _report("nothing is measured on the test split, as runs failed")
-        elif chosen:
-            runs = final_runs(plan, folder, chosen)
-            progress = _driven(plan, folder, runner, places, FixedRuns(runs), "test")
-            measured = {
-                run.variant for run in runs if figures(folder.path / run.folder, plan.study.epoch, "test")
-            }
-            seen = sorted({*known.get("final", []), *measured})
-            folder.declare({**folder.declared(plan.study.name), "final": seen})
-    return progress
+        failed = list(progress.failed)
+        if runs := final_runs(plan, folder, chosen, failed, _report):
+            record_final(folder, plan.study, runs)
+            failed += _driven(plan, folder, runner, places, FixedRuns(runs), "test").failed
+    return failed, progress.total
 
 
 def _source(plan: Plan, folder: StudyFolder, resolver: Resolver) -> Source:
@@ -179,29 +181,6 @@ def _workload(plan: Plan, folder: StudyFolder, given: Options, resolver: Resolve
 
 def _sweep(plan: Plan, folder: StudyFolder) -> str:
     return search_sweep(plan, folder) if plan.study.search else sweep(plan, folder)
-
-
-def chosen_variants(plan: Plan, folder: StudyFolder, final: str | None) -> list[str]:
-    """The variants that are measured on the test split; of trials, those that are finished can be.
-
-    Raises:
-        UsageError: If there is no such variant.
-    """
-    names = [variant.name for variant in plan.study.variants]
-    for trial in plan.trials:
-        runs = [run for run in plan.trial_runs if run["variant"] == trial["name"]]
-        if runs and all(folder.record(run["key"]).get("status") == "finished" for run in runs):
-            names.append(trial["name"])
-    chosen = []
-    rest = f"{final}," if final else ""
-    while rest:  # names may hold commas themselves
-        fitting = [name for name in names if rest.startswith(f"{name},")]
-        if not fitting:
-            found = rest.split(",")[0]
-            raise UsageError(f"expected variants of the study or finished trials, found {found!r}", "final")
-        chosen.append(max(fitting, key=len))
-        rest = rest.removeprefix(f"{chosen[-1]},")
-    return chosen
 
 
 def divided(args: Sequence[str]) -> tuple[list[str], dict[str, Any]]:

@@ -30,19 +30,21 @@ class Request(NamedTuple):
         severities: Their severities.
         beside: The results of other runs, by their folders.
         passes: How images are seen, in this run and in others.
+        checkpoint: Which checkpoint is measured, of this run and of others.
     """
 
     corruptions: tuple[Corruption, ...]
     severities: tuple[int, ...]
     beside: dict[str, Results]
     passes: Passes = WHOLE
+    checkpoint: str = "best"
 
 
 def requested(given: Any, data: Any, passes: Passes = WHOLE) -> Request | None:
     """What the arguments of `evaluate` ask for; None if it is nothing under corruptions.
 
     Args:
-        given: `corruptions`, `severities`, `beside`, `split`, `official` and `calibration`.
+        given: `corruptions`, `severities`, `beside`, `split`, `checkpoint`, `official` and `calibration`.
         data: The data.
         passes: How images are seen.
 
@@ -63,7 +65,8 @@ def requested(given: Any, data: Any, passes: Passes = WHOLE) -> Request | None:
         raise UsageError(f"expected a SegmentationDataModule, found {type(data).__name__}", "corruptions")
     chosen = choice.corruptions(given.corruptions, data.channels)
     severities = choice.severities(given.severities or ALL)
-    request = Request(chosen, severities, _beside(given.beside, data, passes), passes)
+    beside = _beside(given.beside, data, passes, given.checkpoint)
+    request = Request(chosen, severities, beside, passes, given.checkpoint)
     _check_measured(request, given.corruptions, given.severities or ALL)
     for corruption in choice.corruptions(given.corruptions):
         if corruption not in chosen:
@@ -87,7 +90,7 @@ def report(
     Returns:
         The JSON file.
     """
-    path = _file(run, request.passes)
+    path = _file(run, request.passes, request.checkpoint)
     asked = (request.corruptions, request.severities)
     own = measured(module, data, *asked, path, precision, weights, request.passes)
     comparison = Comparison({str(run.path): own, **request.beside}, *asked)
@@ -97,12 +100,14 @@ def report(
     return path
 
 
-def _file(run: RunFolder, passes: Passes) -> Path:
+def _file(run: RunFolder, passes: Passes, checkpoint: str) -> Path:
     """The file of a run's figures under corruptions."""
-    return run.evaluation / passes.name / "corruptions.json"
+    return run.evaluated("corruptions", checkpoint, passes.name)
 
 
-def _beside(folders: str | None, data: SegmentationDataModule, passes: Passes) -> dict[str, Results]:
+def _beside(
+    folders: str | None, data: SegmentationDataModule, passes: Passes, checkpoint: str
+) -> dict[str, Results]:
     """The results of other runs on the same images.
 
     Raises:
@@ -110,11 +115,11 @@ def _beside(folders: str | None, data: SegmentationDataModule, passes: Passes) -
     """
     results = {}
     for name in re.split(r"\s*,\s*", folders.strip()) if folders else ():
-        path = _file(RunFolder(name), passes)
+        path = _file(RunFolder(name), passes, checkpoint)
         if not path.is_file():
             raise UsageError(
                 f"{name} was not measured under corruptions: do so with `fusionseg evaluate --run {name} "
-                "--corruptions ...` first",
+                f"--checkpoint {checkpoint} --corruptions ...` first",
                 "beside",
             )
         results[name] = Results.read(path)
@@ -133,6 +138,7 @@ def _check_measured(request: Request, corruptions: str, severities: str) -> None
                 if not results.has(corruption.name, severity):
                     raise UsageError(
                         f"{name} was not measured under {corruption.name} {severity}: do so with `fusionseg "
-                        f"evaluate --run {name} --corruptions {corruptions} --severities {severities}` first",
+                        f"evaluate --run {name} --checkpoint {request.checkpoint} --corruptions "
+                        f"{corruptions} --severities {severities}` first",
                         "beside",
                     )

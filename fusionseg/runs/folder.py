@@ -206,14 +206,16 @@ class RunFolder:
         print(f"{self.path} has no checkpoint yet: the run begins again", file=sys.stderr)
         return None
 
-    def is_claimed(self) -> bool:
-        """Whether a process trains in the folder."""
-        if not self._claim_file.is_file():
-            return False
-        lock = locked(self._claim_file)
-        if lock is not None:
+    def trained_by(self) -> str:
+        """The process that trains in the folder, such as "process 12"; empty if none does."""
+        try:
+            number = self._claim_file.read_text(encoding="utf-8").strip()
+        except FileNotFoundError:
+            return ""
+        if (lock := locked(self._claim_file)) is not None:
             unlock(lock[0])
-        return lock is None
+            return ""
+        return f"process {number or 'of unknown number'}"
 
     def readable_summary(self) -> Json:
         """The content of `summary.json`; empty if there is none that can be read."""
@@ -229,9 +231,9 @@ class RunFolder:
             summary = json.loads(self.summary.read_text(encoding="utf-8"))
         return summary
 
-    def evaluated(self, split: str) -> Path:
-        """The figures of an evaluation; beside them lie `.csv` (images) and `.npz` (their sums)."""
-        return self.evaluation / f"{split}.json"
+    def evaluated(self, what: str, checkpoint: str = "best", passes: str = "") -> Path:
+        """The figures of an evaluation; beside those of a split lie `.csv` (images) and `.npz` (sums)."""
+        return self.evaluation / ("" if checkpoint == "best" else checkpoint) / passes / f"{what}.json"
 
     @property
     def wandb_id(self) -> str | None:

@@ -4,7 +4,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fusionseg.studies.results import Results, RunResult, collect, load
+    from fusionseg.studies.results import Results, collect, load
+    from fusionseg.studies.run_result import RunResult
 
 __all__ = ["Results", "RunResult", "collect", "load"]
 

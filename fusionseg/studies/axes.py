@@ -103,9 +103,15 @@ def _values(axis: str, given: Any) -> dict[str, Any]:
     """The values of an axis by their labels."""
     values = {str(k): v for k, v in given.items()} if isinstance(given, dict) else None
     if values is None and isinstance(given, list):
-        values = {_label(value): value for value in given}
-        if len(values) < len(given):
+        values = {name_of(value): value for value in given}
+        if any(given.count(value) > 1 for value in given):
             raise UsageError(f"expected values that differ, found {given!r}", f"axes.{axis}")
+        if len(values) < len(given):
+            raise UsageError(
+                f"expected values by names, such as {{first: ..., second: ...}}, as {_twice(given)!r} would "
+                "be the name of several",
+                f"axes.{axis}",
+            )
     if not values:
         raise UsageError(
             f"expected a list of values, or values by their names, found {given!r}", f"axes.{axis}"
@@ -113,7 +119,18 @@ def _values(axis: str, given: Any) -> dict[str, Any]:
     return values
 
 
-def _label(value: Any) -> str:
+def _twice(given: list[Any]) -> str:
+    """A name that several values have."""
+    names = [name_of(value) for value in given]
+    return next(name for name in names if names.count(name) > 1)
+
+
+def name_of(value: Any) -> str:
+    """The name of a value of an axis in its variants' names.
+
+    >>> name_of([64, 96]), name_of({"class_path": "fusionseg.balancing.UW"}), name_of(None)
+    ('[64,96]', 'UW', 'null')
+    """
     if isinstance(value, dict) and "class_path" in value:
         return str(value["class_path"]).rpartition(".")[2]
     return "null" if value is None else str(value).replace("/", "-").replace(" ", "")

@@ -114,6 +114,7 @@ class Driver:
 
     def _fill(self) -> None:
         """Starts runs while there is room; one whose folder another process still trains in waits."""
+        self.progress.waiting = {}
         for _ in range(len(self.waiting)):
             if not self.free:
                 return
@@ -121,8 +122,10 @@ class Driver:
             if not self.source.wants(run):
                 self.progress.pruned.append(run.folder)
                 continue
-            claimed = RunFolder(self.folder.path / run.folder).is_claimed()
-            if run.folder in self.active or (claimed and not self.launcher.takes_over(run.folder)):
+            trainer = RunFolder(self.folder.path / run.folder).trained_by()
+            if run.folder in self.active or (trainer and not self.launcher.takes_over(run.folder)):
+                if run.folder not in self.active:
+                    self.progress.waiting[run.folder] = trainer
                 self.waiting.append(run)
                 continue
             if self._counted(run):  # an equal one was computed since

@@ -129,7 +129,13 @@ class StudyFolder:
             raise UsageError(
                 f"{self.path} is held by {holder}: wait for it, stop it, or choose another folder (--out)"
             )
-        descriptor = lock[0]
+        descriptor, locks = lock
+        if not locks:
+            print(
+                f"{self.path}: this file system has no locks, so that a second driver would not be told: "
+                "start one at a time",
+                file=sys.stderr,
+            )
         try:
             os.ftruncate(descriptor, 0)
             os.write(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode())

@@ -44,6 +44,7 @@ class Display:
         parts = [
             f"{progress.finished} of {progress.total} runs",
             f"{len(progress.running)} running",
+            *_waiting(progress),
             *([f"{len(progress.failed)} failed"] if progress.failed else []),
             *([f"{len(progress.pruned)} pruned"] if progress.pruned else []),
             *([f"best {best[0]} {best[1]:.4f}"] if best else []),
@@ -61,12 +62,19 @@ class Display:
         table = Table(title=f"{self.name}  {time.strftime('%H:%M:%S')}", show_header=False)
         table.add_row("runs finished", f"{progress.finished} of {progress.total}")
         table.add_row("running", "\n".join(progress.running) or "-")
+        if progress.waiting:
+            table.add_row("waiting", "\n".join(_waiting(progress)))
         table.add_row("failed", "\n".join(progress.failed) or "-")
         if progress.pruned:
             table.add_row("pruned", str(len(progress.pruned)))
         table.add_row("best so far", f"{best[0]}  {best[1]:.4f}" if best else "-")
         table.add_row("time left", self._left(progress))
         return table
+
+
+def _waiting(progress: Progress) -> list[str]:
+    """A phrase for each run that waits."""
+    return [f"waiting for {run}, which {who} trains in" for run, who in progress.waiting.items()]
 
 
 def duration(seconds: float | None) -> str:

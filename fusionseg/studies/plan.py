@@ -1,15 +1,16 @@
 """The runs of a study: each variant and seed with its key and its folder, checked before anything runs."""
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from uuid import uuid4
 
 from fusionseg.config.errors import UsageError
-from fusionseg.config.type_names import nearest
 from fusionseg.files.atomic import Json
 from fusionseg.studies.axes import Variant
 from fusionseg.studies.folder import StudyFolder
 from fusionseg.studies.identity import key_of, settings_of
+from fusionseg.studies.occupied import another_run
 from fusionseg.studies.sameness import check_same
 from fusionseg.studies.search.space import as_text
 from fusionseg.studies.study_file import Study
@@ -104,43 +105,6 @@ def arguments(study: Study, variant: Variant, steps: int | None = None) -> list[
     return words + [f"--{key}={as_text(value)}" for key, value in settings.items()]
 
 
-def checked(study: Study, found: Mapping[str, Json]) -> None:
-    """Checks what came of the variants' command lines.
-
-    Raises:
-        UsageError: If one cannot be built, two are the same, an axis changes nothing, or the metric is
-            none that they log.
-    """
-    for name, outcome in found.items():
-        if "error" in outcome:
-            raise UsageError(f"variant {name!r}: {outcome['error']}")
-        logged = outcome["figures"]
-        if logged and study.metric not in logged:
-            raise UsageError(
-                f"expected a figure that variant {name!r} logs{nearest(study.metric, logged)}, found "
-                f"{study.metric!r}",
-                "metric",
-            )
-    settings = {name: settings_of(outcome["config"]) for name, outcome in found.items()}
-    _check_axes(study, settings)
-    by_key: dict[str, str] = {}
-    for name in settings:
-        twin = by_key.setdefault(key_of(settings[name], 0), name)
-        if twin != name:
-            raise UsageError(f"variants {twin!r} and {name!r} are the same run: leave one out", "variants")
-
-
-def _check_axes(study: Study, settings: Mapping[str, Json]) -> None:
-    grid = [variant for variant in study.variants if variant.point]
-    for axis, values in study.axes.items():
-        lines: dict[str, set[str]] = {}
-        for variant in grid:
-            others = str({name: value for name, value in variant.point.items() if name != axis})
-            lines.setdefault(others, set()).add(key_of(settings[variant.name], 0))
-        if len(values) > 1 and all(len(keys) == 1 for keys in lines.values()):
-            raise UsageError("this axis changes nothing: all its values make the same run", f"axes.{axis}")
-
-
 def planned(
     study: Study,
     found: Mapping[str, Json],
@@ -192,6 +156,8 @@ def runs_of(
 ) -> list[PlannedRun]:
     """The runs of variants, seed by seed; one that the folder holds already has that one's place.
 
+    What lies in a place is compared first: where it is another run, a line says so and it is left alone.
+
     Args:
         study: The study.
         variants: Its variants.
@@ -205,7 +171,8 @@ def runs_of(
     for seed in study.seeds:
         for variant in variants:
             key = key_of(settings[variant.name], seed)
-            place = paid.get(key) or _free(f"{variant.name}/{seed}", key, taken)
+            names = [paid.get(key), f"{variant.name}/{seed}", f"{variant.name}/{seed}-{key[:6]}"]
+            place = _free([n for n in names if n], (key, seed, settings[variant.name]), folder, taken)
             taken[place] = key
             words = [*arguments(study, variant, (steps or {}).get(variant.name)), f"--seed_everything={seed}"]
             runs.append(PlannedRun(variant.name, seed, key, place, tuple(words)))
@@ -224,6 +191,28 @@ def common_precision(found: Mapping[str, Json]) -> str:
     return str(kinds[0])
 
 
-def _free(name: str, key: str, taken: Mapping[str, str]) -> str:
-    """A folder for a run: its own name, or with a part of the key where another run has that."""
-    return name if taken.get(name, key) == key else f"{name}-{key[:6]}"
+def _free(
+    names: Sequence[str], run: tuple[str, int, Json], folder: StudyFolder, taken: Mapping[str, str]
+) -> str:
+    """The first of several folders for a run that no other run has.
+
+    Args:
+        names: The folders, relative to the study's.
+        run: Its key, its seed and its settings.
+        folder: The study's folder.
+        taken: The keys of the runs that studies have in folders.
+
+    Raises:
+        UsageError: If other runs have all of them.
+    """
+    key, seed, settings = run
+    for name in dict.fromkeys(names):
+        if taken.get(name, key) != key:
+            continue
+        found = another_run(folder.path / name, settings, seed)
+        if not found:
+            return name
+        print(f"{folder.path / name} holds another run ({found}): it is left alone", file=sys.stderr)
+    raise UsageError(
+        f"{folder.path}: expected a place for the run {names[-1]}, found other runs: use another --out"
+    )

@@ -9,12 +9,13 @@ from typing import Any
 from fusionseg.files.atomic import Json
 from fusionseg.studies.axes import Variant
 from fusionseg.studies.folder import StudyFolder
-from fusionseg.studies.plan import Plan, arguments, checked, common_precision, planned
+from fusionseg.studies.plan import Plan, arguments, common_precision, planned
 from fusionseg.studies.resolve import Resolver
 from fusionseg.studies.search.checks import checked_space
 from fusionseg.studies.search.samplers import check_parts
 from fusionseg.studies.speed import steps_within
 from fusionseg.studies.study_file import Study, read_study
+from fusionseg.studies.variant_checks import check_variants
 
 
 def prepared(
@@ -46,7 +47,7 @@ def prepared(
     if study.variants:
         report(f"building {len(study.variants)} variants once")
     found = _resolved(study, {}, resolver)
-    checked(study, found)
+    check_variants(study, found)
     point = _point(study, report, resolver) if study.search else None
     if not study.precision:
         study = replace(
@@ -62,7 +63,7 @@ def prepared(
                     arguments(study, variant), found[variant.name]["config"], minutes, folder, said
                 )
         found = _resolved(study, steps, resolver)
-        checked(study, found)
+        check_variants(study, found)
     return planned(study, found, steps, folder, point)
 
 

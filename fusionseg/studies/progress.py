@@ -12,6 +12,7 @@ class Progress:
         lower_is_better: Whether the lowest of the deciding figures is the best.
         finished: Runs with figures, those of earlier drivers too.
         running: Folders of the runs that are computed now.
+        waiting: Folders of the runs that wait for a process that trains in them, and which process that is.
         failed: Folders of the runs that failed for good.
         pruned: Folders of the runs that a search gave up.
         durations: Seconds of each finished run of which it is known, on whatever machine.
@@ -23,6 +24,7 @@ class Progress:
     lower_is_better: bool = False
     finished: int = 0
     running: list[str] = field(default_factory=list)
+    waiting: dict[str, str] = field(default_factory=dict)
     failed: list[str] = field(default_factory=list)
     pruned: list[str] = field(default_factory=list)
     durations: list[float] = field(default_factory=list)

@@ -1,65 +1,23 @@
 """The results of a study, or of any run folders: a row for each run."""
 
 import math
-import shlex
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
-
-import yaml
+from typing import TYPE_CHECKING, Any
 
 from fusionseg.config.errors import UsageError
 from fusionseg.files.atomic import Json
-from fusionseg.runs.evaluations import evaluation, figures
+from fusionseg.runs.evaluations import evaluation
 from fusionseg.runs.folder import RunFolder
+from fusionseg.studies.bare_runs import bare_run, common_epoch
 from fusionseg.studies.folder import StudyFolder
+from fusionseg.studies.occupied import another_run
+from fusionseg.studies.run_result import RunResult, Status, run_result
 
 if TYPE_CHECKING:
     import pandas as pd
-
-Status: TypeAlias = Literal["finished", "failed", "interrupted", "running", "pruned", "missing"]
-
-
-@dataclass(frozen=True)
-class RunResult:
-    """One run and what was measured of it.
-
-    Attributes:
-        variant: The variant that the run is of.
-        seed: Its seed.
-        folder: The run folder.
-        status: `finished` runs have figures; `missing` ones have not begun.
-        settings: What the variant sets, by keys with dots.
-        point: The variant's place on the axes of its study, by the axes' names.
-        figures: Figures by `split/name`, of the epoch that counts in the study.
-        per_class: Figures of each class by split and class, as in `evaluation/<split>.json`.
-        tuned: The splits whose figures a tuned decoder has (`fusionseg tune`).
-        summary: The run's `summary.json`.
-        reason: The end of the log of a failed run.
-    """
-
-    variant: str
-    seed: int
-    folder: Path
-    status: Status
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    point: Mapping[str, Any] = field(default_factory=dict)
-    figures: Mapping[str, float] = field(default_factory=dict)
-    per_class: Mapping[str, Mapping[str, Mapping[str, float]]] = field(default_factory=dict)
-    tuned: frozenset[str] = frozenset()
-    summary: Json = field(default_factory=dict)
-    reason: str = ""
-
-    def sums(self, split: str) -> Path:
-        """The file of the additive sums of each image of a split."""
-        return RunFolder(self.folder).evaluated(split).with_suffix(".npz")
-
-    @cached_property
-    def command(self) -> str:
-        """The command that repeats the run."""
-        return f"python -m fusionseg.fit --config {shlex.quote(f'{self.folder}/config.yaml')} --out OUT"
 
 
 @dataclass(frozen=True)
@@ -94,14 +52,16 @@ class Results:
     def reference(self) -> str:
         """The variant that the others are compared with: the study's own, or the first.
 
-        In a search, which may fail or prune its first trials, it is the first whose runs are finished.
+        In a search, which may fail or prune its first trials, it is the first whose runs are finished, or
+        else some of them.
         """
         if named := self.declared.get("reference"):
             return str(named)
-        finished = [
-            name for name in self.variants if all(r.status == "finished" for r in self.of(name).values())
-        ]
-        return finished[0] if finished and self.declared.get("search") else self.variants[0]
+        states = {name: {run.status for run in self.of(name).values()} for name in self.variants}
+        taking = [name for name in states if "pruned" not in states[name]] or self.variants
+        if self.declared.get("search"):
+            taking.sort(key=lambda name: ("finished" not in states[name], len(states[name])))
+        return taking[0]
 
     def of(self, variant: str) -> dict[int, RunResult]:
         """The runs of a variant by their seeds."""
@@ -143,12 +103,15 @@ def collect(paths: Iterable[str | Path], name: str | None = None) -> Results:
         name: Which study, where a folder holds several.
 
     Raises:
-        UsageError: If a folder holds neither, or several studies and none is named.
+        UsageError: If a folder holds neither, or several studies and none is named, or the runs were
+            evaluated with different epochs.
     """
     folders = [Path(path) for path in paths]
     if len(folders) == 1 and not RunFolder(folders[0]).config.is_file():
         return _of_study(StudyFolder(folders[0]), name)
-    runs = [_bare(folder) for folder in {folder.resolve(): folder for folder in folders}.values()]
+    once = list({folder.resolve(): folder for folder in folders}.values())
+    epoch = common_epoch(once)
+    runs = [bare_run(folder, epoch) for folder in once]
     places: dict[tuple[str, int], Path] = {}
     for run in runs:
         other = places.setdefault((run.variant, run.seed), run.folder)
@@ -157,7 +120,7 @@ def collect(paths: Iterable[str | Path], name: str | None = None) -> Results:
                 f"expected runs of different variants or seeds, found {other} and {run.folder}, both "
                 f"{run.variant!r} with seed {run.seed}: rename one of the folders"
             )
-    return Results(runs, {"name": "runs", "metric": "val/score", "epoch": "best"})
+    return Results(runs, {"name": "runs", "metric": "val/score", "epoch": epoch})
 
 
 def load(path: str | Path, name: str | None = None) -> "pd.DataFrame":
@@ -173,10 +136,12 @@ def _of_study(folder: StudyFolder, name: str | None) -> Results:
         variant = by_name[run["variant"]]
         record = folder.record(run["key"])
         path = folder.path / run["folder"]
-        # a driver may have died, or a disk have been full, before it was recorded
-        status: Any = "finished" if figures(path, declared["epoch"]) else record.get("status", "missing")
+        status = _status(path, declared["epoch"], record)
+        if other := another_run(path, variant.get("resolved") or {}, run["seed"]):
+            print(f"{path} holds another run than the study's ({other}): it is left out", file=sys.stderr)
+            status = "missing"
         runs.append(
-            _result(
+            run_result(
                 path,
                 run["variant"],
                 run["seed"],
@@ -190,41 +155,9 @@ def _of_study(folder: StudyFolder, name: str | None) -> Results:
     return Results(runs, declared)
 
 
-def _bare(path: Path) -> RunResult:
-    """A run folder outside of any study: its variant is the folder above it if its own name is a number."""
-    folder = RunFolder(path)
-    config = yaml.safe_load(folder.configuration().read_text(encoding="utf-8"))
-    seed = config.get("seed_everything")
-    variant = path.resolve().parent.name if path.name.isdigit() else path.name
-    status = folder.read_summary().get("status", "missing")
-    return _result(path, variant, seed if isinstance(seed, int) else 0, status)
-
-
-def _result(
-    path: Path, variant: str, seed: int, status: Status, epoch: str | None = None, **more: Any
-) -> RunResult:
-    """A run with its evaluations, in a study those of the epoch that counts there."""
-    folder = RunFolder(path)
-    measured: dict[str, float] = {}
-    per_class: dict[str, Any] = {}
-    tuned: set[str] = set()
-    if status == "finished":
-        for split in ("val", "test"):
-            if found := evaluation(path, split, epoch):
-                values = {k: float("nan") if v is None else v for k, v in found["metrics"].items()}
-                measured |= {f"{split}/{name}": value for name, value in values.items()}
-                per_class[split] = found.get("per_class", {})
-                tuned |= {split} if (found.get("decoder") or {}).get("parameters") else set()
-        if not measured and epoch is None:
-            measured = dict((folder.readable_summary().get("best") or {}).get("metrics", {}))
-    return RunResult(
-        variant,
-        seed,
-        path,
-        status,
-        figures=measured,
-        per_class=per_class,
-        tuned=frozenset(tuned),
-        summary=folder.readable_summary(),
-        **more,
-    )
+def _status(path: Path, epoch: str, record: Json) -> Status:
+    """How a run ended: a driver may have died, or a disk have been full, before it was recorded."""
+    if evaluation(path, "val", epoch) is not None:
+        return "finished"
+    recorded: Status = record.get("status", "missing")
+    return "interrupted" if recorded == "finished" else recorded

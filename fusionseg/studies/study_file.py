@@ -33,7 +33,10 @@ KEYS = (
     "notes",
 )
 BUDGETS = ("epochs", "steps", "minutes")
-TASKS = ("semantic", "region")
+TASKS = {"semantic": "miou", "region": "covering"}
+"""The tasks that a baseline may be of, and the figure that stands for each in Delta-m."""
+LARGEST = 2**32 - 1
+"""The largest seed that Lightning takes."""
 OWN = ("seed_everything", "trainer.precision", "trainer.max_epochs", "trainer.max_steps", "trainer.max_time")
 """Settings that a study has other words for: `seeds`, `precision` and `budget`."""
 
@@ -116,7 +119,7 @@ def _study(path: Path, content: Mapping[str, Any]) -> Study:
     if unknown := sorted(map(str, content.keys() - set(KEYS))):
         raise UsageError(f"no such key of a study{nearest(unknown[0], KEYS)}", unknown[0])
     axes = a_mapping(content, "axes")
-    settings = _settings(content, "settings")
+    settings = _checked(content.get("settings") or {}, "settings")
     variants = _variants(content, axes)
     search = read_search(content, _metric(content)) if "search" in content else None
     if search:
@@ -157,6 +160,8 @@ def _variants(content: Mapping[str, Any], axes: Mapping[str, Any]) -> tuple[Vari
     given = a_mapping(content, "variants")
     if not given and not axes and "search" not in content:
         raise UsageError("expected `axes`, `variants` or `search`, found none", "variants")
+    if "formulas" in content and not axes:
+        raise UsageError("expected `axes` beside it, whose factors formulas turn into settings", "formulas")
     named = [
         Variant(str(name), _checked(settings or {}, f"variants.{name}")) for name, settings in given.items()
     ]
@@ -188,16 +193,15 @@ def _checked(settings: Any, key: str) -> dict[str, Any]:
     return {str(name): value for name, value in settings.items()}
 
 
-def _settings(content: Mapping[str, Any], key: str) -> dict[str, Any]:
-    return _checked(content.get(key) or {}, key)
-
-
 def _seeds(content: Mapping[str, Any]) -> tuple[int, ...]:
     given = content.get("seeds", 3)
     seeds = list(range(given)) if isinstance(given, int) and not isinstance(given, bool) else given
-    fine = isinstance(seeds, list) and seeds and all(type(seed) is int and seed >= 0 for seed in seeds)
+    fine = isinstance(seeds, list) and seeds and all(type(s) is int and 0 <= s <= LARGEST for s in seeds)
     if not fine or len(set(seeds)) < len(seeds):
-        raise UsageError(f"expected a number of seeds, or a list of different ones, found {given!r}", "seeds")
+        raise UsageError(
+            f"expected a number of seeds, or a list of different ones from 0 to {LARGEST}, found {given!r}",
+            "seeds",
+        )
     return tuple(seeds)
 
 
@@ -225,14 +229,19 @@ def _budget(content: Mapping[str, Any], search: Search | None) -> dict[str, floa
         raise UsageError(
             f"expected one of {', '.join(BUDGETS)}, found {', '.join(map(str, budget))}", "budget"
         )
-    whole = kind == "minutes" or isinstance(amount, int)
-    if not isinstance(amount, int | float) or isinstance(amount, bool) or amount <= 0 or not whole:
-        raise UsageError(f"expected a number above 0, found {amount!r}", f"budget.{kind}")
+    kinds = (int, float) if kind == "minutes" else (int,)
+    if type(amount) not in kinds or amount <= 0:
+        what = "number" if kind == "minutes" else "whole number"
+        raise UsageError(f"expected a {what} above 0, found {amount!r}", f"budget.{kind}")
     return {kind: amount}
 
 
 def _tasks(content: Mapping[str, Any]) -> dict[str, Any]:
     baselines = a_mapping(content, "baselines")
-    if unknown := sorted(baselines.keys() - set(TASKS)):
-        raise UsageError(f"expected the task {' or '.join(TASKS)}", f"baselines.{unknown[0]}")
+    if unknown := sorted(baselines.keys() - TASKS.keys()):
+        raise UsageError(
+            f"expected the task {' or '.join(TASKS)}, of whose figures Delta-m is made, found "
+            f"{unknown[0]!r}: leave it out",
+            f"baselines.{unknown[0]}",
+        )
     return baselines

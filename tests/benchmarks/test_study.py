@@ -29,8 +29,8 @@ def test_a_way_that_fails_is_not_timed(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_loop_runs_both_commands_of_each_run_and_is_not_timed_without_their_evaluations(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(study, "FIT", "mkdir -p {out}/evaluation")
-    monkeypatch.setattr(study, "EVALUATE", "touch {out}/evaluation/val.json")
+    monkeypatch.setattr(study, "FIT", "mkdir -p {out}/evaluation/last")
+    monkeypatch.setattr(study, "EVALUATE", "touch {out}/evaluation/last/val.json")
     study.run(study.LOOP, study.grid(2, 2))
     monkeypatch.setattr(study, "EVALUATE", "true")
     with pytest.raises(RuntimeError, match="loop of the shell failed"):
@@ -44,7 +44,7 @@ def test_the_commands_of_a_run_train_and_evaluate_it(tmp_path: Path) -> None:
     assert (training[1:3], evaluation[1:3]) == (["-m", "fusionseg.fit"], ["-m", "fusionseg.evaluate"])
     fit.main(training[3:])
     evaluate.main(evaluation[3:])
-    assert (tmp_path / "beta_0.5" / "0" / "evaluation" / "val.json").is_file()
+    assert (tmp_path / "beta_0.5" / "0" / "evaluation" / "last" / "val.json").is_file()
 
 
 @pytest.mark.slow

@@ -15,8 +15,8 @@ from fusionseg.engine.evaluation import evaluated as scored
 from fusionseg.metrics.suite import MetricSuite
 
 
-def result(run: Path, split: str = "val") -> dict[str, Any]:
-    content: dict[str, Any] = json.loads((run / "evaluation" / f"{split}.json").read_text())
+def result(run: Path, split: str = "val", folder: str = "evaluation") -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((run / folder / f"{split}.json").read_text())
     return content
 
 
@@ -90,12 +90,26 @@ def test_the_last_checkpoint_needs_no_best_one(trained: Path) -> None:
     best = trained / "checkpoints" / "best.ckpt"
     best.unlink()
     main(["--run", str(trained), "--checkpoint", "last", "--pictures", "0"])
-    assert result(trained)["checkpoint"] == "last"
+    assert result(trained, folder="evaluation/last")["checkpoint"] == "last"
     with pytest.raises(FileNotFoundError, match=r"best\.ckpt: no such checkpoint; has the run finished its"):
         main(["--run", str(trained)])
     (trained / "checkpoints" / "last.ckpt").unlink()
     with pytest.raises(FileNotFoundError, match=r"last\.ckpt: no such checkpoint; has the run finished its"):
         main(["--run", str(trained), "--checkpoint", "last"])
+
+
+def test_an_evaluation_of_the_last_checkpoint_leaves_those_of_the_best_one(
+    evaluated: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def files(folder: Path) -> dict[Path, bytes]:
+        return {path: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+
+    before = files(evaluated / "evaluation")
+    main(["--run", str(evaluated), "--checkpoint", "last", "--pictures", "0"])
+    assert files(evaluated / "evaluation") == before
+    last = evaluated / "evaluation" / "last"
+    assert capsys.readouterr().out.splitlines()[-1] == str(last / "val.json")
+    assert {"val.json", "val.csv", "val.npz"} <= {path.name for path in last.iterdir()}
 
 
 def test_further_words_change_the_data_but_not_the_architecture(trained: Path) -> None:

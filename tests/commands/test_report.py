@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from fusionseg.commands import evaluate, fit
-from fusionseg.commands.report import main
+from fusionseg.commands.report import main, report_folder
 from fusionseg.config.errors import UsageError
 from fusionseg.studies.folder import StudyFolder
 
@@ -73,6 +73,16 @@ def test_data_that_moved_leave_a_page_without_pictures(runs: list[str], tmp_path
     assert re.search(
         r"No pictures: \S+best.ckpt: no such checkpoint", (tmp_path / "report/index.html").read_text()
     )
+
+
+@pytest.mark.parametrize("names", [["s"], ["s", "t"]])
+def test_each_of_several_studies_in_a_folder_has_a_place_of_its_own(names: list[str], tmp_path: Path) -> None:
+    folder = StudyFolder(tmp_path / "out")
+    for name in names:
+        folder.declare({"name": name})
+    expected = tmp_path / "out" / "report" / ("s" if len(names) > 1 else "")
+    assert report_folder([str(folder.path)], "s") == expected
+    assert report_folder(["a", "b"], "runs") == Path("report")
 
 
 def test_an_empty_folder_is_refused(tmp_path: Path) -> None:

@@ -3,13 +3,11 @@ from pathlib import Path
 
 import pytest
 
-from fusionseg.commands.study import chosen_variants, divided, main, options
+from fusionseg.commands import study
+from fusionseg.commands.study import divided, main, options
 from fusionseg.config.errors import UsageError, UserError
 from fusionseg.studies import collect, load, speed
-from fusionseg.studies.axes import Variant
 from fusionseg.studies.folder import StudyFolder
-from fusionseg.studies.plan import planned
-from fusionseg.studies.study_file import Study
 
 
 def test_settings_of_all_runs_are_told_from_the_command_s_own() -> None:
@@ -40,6 +38,21 @@ def test_what_is_no_command_is_one_line(
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UsageError, match=message):
         main(words)
+
+
+def test_failed_runs_are_reported_with_the_ends_of_their_logs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    failed = [f"a/{seed}" for seed in range(4)]
+    monkeypatch.setattr(study, "_run", lambda *_: (failed, 9))
+    log = StudyFolder(tmp_path).log("a/0")
+    log.parent.mkdir()
+    log.write_text("...\nRuntimeError: out of memory\n")
+    with pytest.raises(UserError, match=r"^4 of 9 runs failed; their logs: \S+a-0.log, .*a-3.log$"):
+        main(["s.yaml", "--out", str(tmp_path)])
+    said = capsys.readouterr().err
+    assert f"{log} ends with:\n...\nRuntimeError: out of memory\n" in said
+    assert said.count("ends with") == 3
 
 
 @pytest.mark.slow
@@ -83,19 +96,3 @@ def test_a_study_from_its_file_to_its_table(
         UserError, match=r"variant 'joint' is not what began .*model.beta: 1.0 before, 2.0 now"
     ):
         main([str(changed), "--out", str(out)])
-
-
-def test_names_with_commas_can_be_chosen_together(tmp_path: Path) -> None:
-    names = ["ratio=1,scale=2", "ratio=1", "single"]
-    study = Study("s", (), tuple(Variant(name, {"model.beta": i}) for i, name in enumerate(names)), (0,))
-    found = {name: {"config": f"beta: {i}", "parameters": 1, "steps": 1} for i, name in enumerate(names)}
-    folder = StudyFolder(tmp_path)
-    plan = planned(study, found, {}, folder)
-    assert chosen_variants(plan, folder, "single,ratio=1,scale=2,ratio=1") == [
-        "single",
-        "ratio=1,scale=2",
-        "ratio=1",
-    ]
-    assert chosen_variants(plan, folder, None) == []
-    with pytest.raises(UsageError, match="found 'scale=2'"):
-        chosen_variants(plan, folder, "ratio=1,single,scale=2")

@@ -33,7 +33,7 @@ class Killed(BaseException):
 
 def figures(out: Path) -> dict[str, Any]:
     """All that the evaluations of the runs say."""
-    files = sorted(out.glob("*/0/evaluation/val.json"))
+    files = sorted(out.glob("*/0/evaluation/last/val.json"))
     return {str(file.relative_to(out)): json.loads(file.read_text()) for file in files}
 
 

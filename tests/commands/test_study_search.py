@@ -42,7 +42,7 @@ def wait_for(found: Callable[[], Any], driver: "subprocess.Popen[bytes]") -> Any
 
 def evaluated(out: Path) -> dict[Path, int]:
     """The evaluations that are written, with their times."""
-    return {path: path.stat().st_mtime_ns for path in out.glob("trial_*/0/evaluation/val.json")}
+    return {path: path.stat().st_mtime_ns for path in out.glob("trial_*/0/evaluation/last/val.json")}
 
 
 def worker(out: Path) -> int:

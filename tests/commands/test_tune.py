@@ -49,7 +49,8 @@ def decoder(run: Path) -> dict[str, Any]:
 def evaluated(run: Path, *args: str) -> dict[str, Any]:
     evaluate.main(["--run", str(run), "--pictures", "0", *args])
     split = "test" if "test" in args else "val"
-    content: dict[str, Any] = json.loads((run / "evaluation" / f"{split}.json").read_text())
+    folder = run / "evaluation" / ("last" if "last" in args else "")
+    content: dict[str, Any] = json.loads((folder / f"{split}.json").read_text())
     return content
 
 

@@ -14,7 +14,7 @@ from fusionseg.robustness.measuring import image_digest
 from fusionseg.robustness.report import requested
 from fusionseg.robustness.results import Results
 
-NOTHING = {"corruptions": None, "severities": None, "beside": None, "split": "val"}
+NOTHING = {"corruptions": None, "severities": None, "beside": None, "split": "val", "checkpoint": "best"}
 NOTHING |= {"official": False, "calibration": False}
 
 
@@ -78,6 +78,8 @@ def test_runs_beside_are_of_the_same_images_and_measured_under_all_that_is_shown
     request = requested(ask(), data)
     assert request is not None
     assert request.beside == {str(tmp_path): other}
+    with pytest.raises(UsageError, match=r"^beside: .*evaluate --run \S+ --checkpoint last --corruptions"):
+        requested(ask(checkpoint="last"), data)
     other.images = "of others"
     other.write(path)
     with pytest.raises(

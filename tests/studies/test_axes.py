@@ -48,6 +48,10 @@ def test_nothing_but_arithmetic_is_evaluated(formula: str) -> None:
         ({"model.beta": []}, r"axes.model.beta: expected a list of values"),
         ({"model.beta": [1, 1]}, r"axes.model.beta: expected values that differ"),
         ({"model.beta": 3}, r"axes.model.beta: expected a list of values"),
+        (
+            {"a.b": [{"class_path": "x.UW", "init_args": {"a": a}} for a in (1, 2)]},
+            r"axes.a.b: expected values by names, .* as 'UW' would be the name of several",
+        ),
     ],
 )
 def test_an_axis_that_is_none_is_refused(axes: dict, message: str) -> None:

@@ -1,6 +1,7 @@
 """The driver against a launcher that writes what a run writes, at once."""
 
 import json
+import os
 import random
 from collections.abc import Callable, Sequence
 from copy import deepcopy
@@ -76,7 +77,6 @@ class FakeLauncher(Launcher):
         if job.command == "fit":
             run.summary.write_text(json.dumps({"status": "finished"}))
             return
-        run.evaluation.mkdir(exist_ok=True)
         split = words[words.index("--split") + 1]
         checkpoint = words[words.index("--checkpoint") + 1]
         content = {
@@ -84,7 +84,9 @@ class FakeLauncher(Launcher):
             "per_class": {},
             "checkpoint": checkpoint,
         }
-        run.evaluated(split).write_text(json.dumps(content))
+        file = run.evaluated(split, checkpoint)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(content))
 
 
 def driven(
@@ -143,7 +145,7 @@ def test_a_driver_killed_anywhere_loses_and_repeats_nothing(seed: int, tmp_path:
             for run in RUNS:
                 where = RunFolder(tmp_path / run.folder)
                 finished |= {(run.folder, "fit")} if where.summary.is_file() else set()
-                finished |= {(run.folder, "evaluate")} if where.evaluated("val").is_file() else set()
+                finished |= {(run.folder, "evaluate")} if where.evaluated("val", "last").is_file() else set()
             started += [(job.name, job.command) for job in launcher.started]
         break
     assert len(finished) == 12
@@ -198,7 +200,7 @@ def test_a_run_that_had_begun_is_resumed(tmp_path: Path) -> None:
 @pytest.mark.parametrize("damage", ["", "{", '{"metrics": 3, "checkpoint": "last"}', '{"metrics": {}}', "[]"])
 def test_a_damaged_result_is_measured_again(damage: str, tmp_path: Path) -> None:
     driven(tmp_path, FakeLauncher())
-    RunFolder(tmp_path / "b" / "2").evaluated("val").write_text(damage)
+    RunFolder(tmp_path / "b" / "2").evaluated("val", "last").write_text(damage)
     StudyFolder(tmp_path).records.joinpath("b2.json").write_text(damage)
     again = FakeLauncher()
     assert driven(tmp_path, again).finished == 6
@@ -212,6 +214,10 @@ def test_figures_of_another_epoch_do_not_count(tmp_path: Path) -> None:
     driven(tmp_path, again, study=other)
     assert {job.command for job in again.started} == {"evaluate"}
     assert len(again.started) == 6
+    for study in (STUDY, other):  # neither took the place of the other
+        launcher = FakeLauncher()
+        assert driven(tmp_path, launcher, study=study).finished == 6
+        assert not launcher.started
 
 
 def test_a_run_that_another_process_trains_waits(tmp_path: Path) -> None:
@@ -226,7 +232,11 @@ def test_a_run_that_another_process_trains_waits(tmp_path: Path) -> None:
             return super().ended(seconds) if self.jobs else {}
 
     launcher = Releasing()
-    assert driven(tmp_path, launcher).finished == 6
+    waits: list[dict[str, str]] = []
+    progress = driven(tmp_path, launcher, show=lambda progress: waits.append(dict(progress.waiting)))
+    assert progress.finished == 6
+    assert {"a/0": f"process {os.getpid()}"} in waits
+    assert waits[-1] == {}
     assert launcher.started[-2].name == "a/0"
 
 

@@ -44,6 +44,17 @@ def test_a_declaration_that_cannot_be_read_is_an_error_and_a_record_is_not(
     assert "the run folder decides" in capsys.readouterr().err
 
 
+def test_a_folder_whose_file_system_has_no_locks_is_driven_with_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refused(*_: object) -> None:
+        raise OSError("no locks")
+
+    monkeypatch.setattr("fcntl.flock", refused)
+    with StudyFolder(tmp_path).held():
+        assert "this file system has no locks" in capsys.readouterr().err
+
+
 def test_the_second_driver_learns_who_holds_the_folder(tmp_path: Path) -> None:
     with (
         StudyFolder(tmp_path).held(),

@@ -45,6 +45,14 @@ def test_a_terminal_has_a_table_of_runs_best_and_time_left() -> None:
     assert "pruned" not in rows
 
 
+def test_a_run_that_waits_for_another_process_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    progress = Progress(2, waiting={"joint/0": "process 12"})
+    assert "waiting for joint/0, which process 12 trains in" in drawn(progress)
+    with Display("fusing", slots=1) as display:
+        display.show(progress)
+    assert "waiting for joint/0, which process 12 trains in  left" in capsys.readouterr().err
+
+
 def test_without_a_terminal_there_is_a_line_for_each_change(capsys: pytest.CaptureFixture[str]) -> None:
     with Display("fusing", slots=1) as display:
         display.show(Progress(2, running=["joint/0"]))

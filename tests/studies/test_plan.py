@@ -1,3 +1,4 @@
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -6,10 +7,11 @@ import pytest
 import yaml
 
 from fusionseg.config.errors import UsageError
-from fusionseg.studies.axes import Variant, crossed
+from fusionseg.studies.axes import Variant
 from fusionseg.studies.folder import StudyFolder
-from fusionseg.studies.plan import Plan, arguments, checked, common_precision, planned
+from fusionseg.studies.plan import Plan, arguments, common_precision, planned
 from fusionseg.studies.study_file import Study
+from fusionseg.studies.variant_checks import check_variants
 
 STUDY = Study("s", (), (Variant("a", {}), Variant("b", {"model.beta": 2.0})), (0, 1))
 
@@ -29,7 +31,7 @@ FOUND = {"a": outcome(), "b": outcome(beta=2.0)}
 
 
 def made(folder: Path, study: Study = STUDY, found: dict[str, Any] = FOUND) -> Plan:
-    checked(study, found)
+    check_variants(study, found)
     place = StudyFolder(folder)
     plan = planned(study, found, {}, place)
     place.declare(plan.declared())
@@ -71,6 +73,26 @@ def test_another_study_in_the_folder_shares_the_runs_that_are_the_same(tmp_path:
     assert runs["b"].startswith("b/0-")
 
 
+def test_another_run_in_the_place_of_one_is_left_alone_and_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for run in made(tmp_path).runs[:2]:
+        (tmp_path / run.folder).mkdir(parents=True)
+        (tmp_path / run.folder / "config.yaml").write_text(FOUND[run.variant]["config"])
+    StudyFolder(tmp_path).declaration("s").unlink()  # as one does with a damaged one
+    after = made(tmp_path, found={"a": outcome(), "b": outcome(beta=9.0)}).runs
+    assert [run.folder for run in after if run.variant == "a"] == ["a/0", "a/1"]
+    assert [run.folder for run in after if run.variant == "b"] == [f"b/0-{after[1].key[:6]}", "b/1"]
+    assert re.search(
+        r"^\S+/b/0 holds another run \(model.beta: 2.0 there, 9.0 here\): it is left alone$",
+        capsys.readouterr().err,
+        re.MULTILINE,
+    )
+    again = made(tmp_path, found={"a": outcome(), "b": outcome(beta=9.0)}).runs
+    assert [run.folder for run in again] == [run.folder for run in after]
+    assert not capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("change", "found", "message"),
     [
@@ -91,31 +113,6 @@ def test_a_study_that_means_something_else_is_refused(
     made(tmp_path)
     with pytest.raises(UsageError, match=message):
         made(tmp_path, replace(STUDY, **change), found)
-
-
-@pytest.mark.parametrize(
-    ("study", "found", "message"),
-    [
-        (STUDY, {"a": outcome(), "b": outcome()}, "variants 'a' and 'b' are the same run"),
-        (
-            STUDY,
-            {"a": outcome(), "b": {"error": "model.bta: no such setting"}},
-            "variant 'b': model.bta: no such",
-        ),
-        (replace(STUDY, metric="val/scor"), FOUND, r"metric: .*did you mean val/score"),
-    ],
-)
-def test_variants_that_cannot_be_compared_are_refused(study: Study, found: dict, message: str) -> None:
-    with pytest.raises(UsageError, match=message):
-        checked(study, found)
-
-
-def test_an_axis_that_changes_nothing_is_refused_by_its_name() -> None:
-    axes: dict[str, Any] = {"model.beta": [1.0, 2.0], "trainer.devices": [1, 2]}
-    study = Study("s", (), tuple(crossed(axes, {})), (0,), axes=axes)
-    found = {v.name: outcome(beta=v.settings["model.beta"]) for v in study.variants}
-    with pytest.raises(UsageError, match=r"axes.trainer.devices: this axis changes nothing"):
-        checked(study, found)
 
 
 def test_variants_of_several_precisions_are_refused() -> None:

@@ -43,6 +43,7 @@ def test_figures_are_those_of_the_epoch_that_counts(study: StudyFolder) -> None:
     results = collect([study.path])
     assert results.figures("a", "val/score") == {0: 0.5}
     assert [dict(run.figures) for run in results.runs[1:]] == [{}, {}]
+    assert [run.status for run in results.runs] == ["finished", "interrupted", "interrupted"]
 
 
 def test_what_is_undefined_is_no_figure(study: StudyFolder) -> None:
@@ -56,6 +57,47 @@ def test_an_evaluated_run_is_finished_whatever_its_record_says(record: str, stud
     assert [run.status for run in collect([study.path]).runs] == ["finished"] * 3
     (study.path / "a/1/evaluation/val.json").unlink()
     assert collect([study.path]).runs[1].status in ("running", "missing")
+
+
+def test_another_run_in_the_folder_of_one_does_not_count(
+    study: StudyFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    declared = study.declared()
+    declared["variants"][0]["resolved"] = {"model.beta": 1.0}
+    study.declare(declared)
+    for seed, beta in enumerate((1.0, 2.0, 1.0)):
+        text = yaml.safe_dump({"seed_everything": seed, "model": {"beta": beta}})
+        (study.path / f"a/{seed}/config.yaml").write_text(text)
+    results = collect([study.path])
+    assert [run.status for run in results.runs] == ["finished", "missing", "finished"]
+    assert results.figures("a", "val/score") == {0: 0.5, 2: 0.7}
+    assert (
+        "a/1 holds another run than the study's (model.beta: 2.0 there, 1.0 here)" in capsys.readouterr().err
+    )
+
+
+def test_the_epoch_of_run_folders_is_that_of_their_evaluations(tmp_path: Path) -> None:
+    last = [evaluated(tmp_path / "a" / str(seed), 0.5, "last", seed) for seed in range(2)]
+    results = collect(last)
+    assert results.declared["epoch"] == "last"
+    assert results.figures("a", "val/score") == {0: 0.5, 1: 0.5}
+    best = evaluated(tmp_path / "b" / "0", 0.6, "best")
+    with pytest.raises(UsageError, match=r"of one epoch .*`last` of \S+a/0 and `best` of \S+b/0: evaluate"):
+        collect([*last, best])
+    assert collect([best]).declared["epoch"] == "best"
+
+
+def test_run_folders_without_evaluations_have_the_best_figures_of_training(tmp_path: Path) -> None:
+    path = evaluated(tmp_path / "a" / "0", 0.5)
+    (path / "evaluation" / "val.json").unlink()
+    results = collect([path])
+    assert (dict(results.runs[0].figures), results.declared["epoch"]) == ({"val/a": 1}, "best")
+
+
+def test_a_run_folder_with_a_damaged_summary_is_not_finished(tmp_path: Path) -> None:
+    path = evaluated(tmp_path / "a" / "0", 0.5, "best")
+    (path / "summary.json").write_text('{"status": "fin')
+    assert collect([path]).runs[0].status == "missing"
 
 
 def test_run_folders_of_one_variant_and_seed_are_not_mixed(tmp_path: Path) -> None:

@@ -26,10 +26,10 @@ class Analysis:
     comparisons: tuple[Comparison, ...]
 
     def mean(self, variant: str, figure: str) -> Interval:
-        """The mean of a figure over the seeds that a variant has; without interval where it lacks one."""
+        """The mean of a figure over the seeds that a variant has it of; no interval where it lacks one."""
         values = self.asked.figures(variant, figure)
         interval = mean_interval(list(values.values()))
-        return interval if not self.asked.missing(variant) else replace(interval, low=nan, high=nan)
+        return interval if not self.asked.lacking(variant, figure) else replace(interval, low=nan, high=nan)
 
     @cached_property
     def headlines(self) -> tuple[str, ...]:
@@ -80,7 +80,7 @@ class Analysis:
         return self._best_of(self.asked.variants)
 
     def _best_of(self, candidates: Iterable[str]) -> str | None:
-        complete = [name for name in candidates if not self.asked.missing(name)]
+        complete = [name for name in candidates if not self.asked.lacking(name, self.asked.metric)]
         means = {name: self.mean(name, self.asked.metric).mean for name in complete}
         known = {name: value for name, value in means.items() if value == value}
         sign = -1 if lower_is_better(self.asked.metric) else 1

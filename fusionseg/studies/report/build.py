@@ -1,6 +1,6 @@
 """Builds a report: the numbers, the sections, and the files that they are written to."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from fusionseg.files.atomic import write_text
@@ -8,7 +8,7 @@ from fusionseg.pages.blocks import Section, Table
 from fusionseg.pages.page import page
 from fusionseg.studies.report.analysis import Analysis
 from fusionseg.studies.report.differing_images import DifferingImage
-from fusionseg.studies.report.exports import as_csv, as_latex, as_markdown
+from fusionseg.studies.report.exports import FIRST_LINE, as_csv, as_latex, as_markdown
 from fusionseg.studies.report.figures import title
 from fusionseg.studies.report.numbers import count
 from fusionseg.studies.report.sections import (
@@ -54,7 +54,7 @@ def sections(numbers: Analysis, shown: Sequence[DifferingImage] | str = "") -> l
 
 
 def write(numbers: Analysis, made: Sequence[Section], folder: Path) -> Path:
-    """Writes the page and its tables.
+    """Writes the page and its tables, and removes the tables of an earlier report that this one has not.
 
     Args:
         numbers: What they are of.
@@ -68,12 +68,21 @@ def write(numbers: Analysis, made: Sequence[Section], folder: Path) -> Path:
     lead = [str(results.declared["description"])] if results.declared.get("description") else []
     path = folder / "index.html"
     write_text(path, page(results.name, lead, _facts(numbers), made))
-    for section in made:
-        for block in section.blocks:
-            if isinstance(block, Table):
-                for suffix, formatted in FORMATS.items():
-                    write_text(folder / f"{block.name}.{suffix}", formatted(block))
+    tables = [block for section in made for block in section.blocks if isinstance(block, Table)]
+    _remove_others(folder, {table.name for table in tables})
+    for table in tables:
+        for suffix, formatted in FORMATS.items():
+            write_text(folder / f"{table.name}.{suffix}", formatted(table))
     return path
+
+
+def _remove_others(folder: Path, names: Collection[str]) -> None:
+    """Removes the tables of an earlier report, whose numbers would be taken for those of this one."""
+    for path in folder.glob("*.tex"):
+        text = path.read_text(encoding="utf-8", errors="replace")
+        if path.stem not in names and text.startswith(f"{FIRST_LINE}\n"):
+            for suffix in FORMATS:
+                path.with_suffix(f".{suffix}").unlink(missing_ok=True)
 
 
 def _facts(numbers: Analysis) -> str:

@@ -15,7 +15,7 @@ from fusionseg.studies.report.numbers import listed
 from fusionseg.studies.report.question import Question
 from fusionseg.studies.report.score_parts import score_parts
 from fusionseg.studies.report.suites import suite_of_sums
-from fusionseg.studies.results import RunResult
+from fusionseg.studies.run_result import RunResult
 from fusionseg.studies.statistics import (
     BootstrapInterval,
     ImageResampling,
@@ -115,7 +115,8 @@ def _resampled(asked: Question, variant: str, resamples: int) -> Resampled:
         measured = suite.figures(sums[0].named(added))
         return [measured.get(bare(metric), math.nan) for metric in asked.metrics]
 
-    _check_figures(runs[0], sums[0], figures(np.asarray(sums[0].rows.sum(0))), asked.metrics)
+    for run, one in zip(runs, sums, strict=True):
+        _check_figures(run, one, figures(np.asarray(one.rows.sum(0))), asked.metrics)
     resampling = ImageResampling(len(sums[0].names), sums[0].groups, resamples)
     values = resampled_figures([one.rows for one in sums], figures, resampling)
     return Resampled(sums[0].names, values, resampling)
@@ -155,6 +156,6 @@ def _check_figures(run: RunResult, sums: ImageSums, found: Sequence[float], metr
             and abs(known - value) > AGREEMENT * max(1, abs(known))
         ):
             raise NoIntervalError(
-                f"the sums of {len(sums.names)} images give {metric} {value:.4f}, the evaluation has "
-                f"{known:.4f}"
+                f"the sums of {len(sums.names)} images give {metric} {value:.4f} with seed {run.seed}, the "
+                f"evaluation has {known:.4f}"
             )

@@ -10,7 +10,7 @@ from fusionseg.runs.image_records import TEXTS
 from fusionseg.sample import Picture
 from fusionseg.studies.report.analysis import Analysis
 from fusionseg.studies.report.figures import bare
-from fusionseg.studies.results import RunResult
+from fusionseg.studies.run_result import RunResult
 
 Painter: TypeAlias = Callable[[RunResult, str, Sequence[str]], Mapping[str, Mapping[str, Picture]]]
 """From a run, a split and names of images to the pictures of each image by their titles."""
@@ -103,12 +103,13 @@ def _means(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
 
 
 def _of_images(run: RunResult, split: str) -> dict[str, dict[str, float]]:
-    """The figures of each image of an evaluation, as far as they are defined."""
+    """The figures of each image of an evaluation, as far as they are defined; none of a damaged file."""
     path = run.sums(split).with_suffix(".csv")
-    if not path.is_file():
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            return {row["name"]: _numbers(row) for row in csv.DictReader(file)}
+    except (OSError, ValueError, KeyError, csv.Error):
         return {}
-    with path.open(newline="", encoding="utf-8") as file:
-        return {row["name"]: _numbers(row) for row in csv.DictReader(file)}
 
 
 def _numbers(row: Mapping[str, str]) -> dict[str, float]:

@@ -32,6 +32,10 @@ LATEX = {
 """How characters are written in LaTeX that mean something else there, or that its fonts lack."""
 
 
+FIRST_LINE = r"% needs \usepackage{booktabs}"
+"""Of each table in LaTeX, by which those of an earlier report are known."""
+
+
 def as_csv(table: Table) -> str:
     """The records of a table with a heading, numbers in full."""
     text = io.StringIO()
@@ -60,7 +64,7 @@ def as_latex(table: Table) -> str:
     rows = [" & ".join(_latex_cell(cell) for cell in row) + r" \\" for row in table.rows]
     notes = [rf"\par\smallskip\footnotesize {latex(note)}" for note in table.notes]
     lines = [
-        r"% needs \usepackage{booktabs}",
+        FIRST_LINE,
         r"\begin{table}",
         r"\centering",
         rf"\caption{{{latex(table.caption)}}}",

@@ -2,20 +2,27 @@
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from fusionseg.files.atomic import Json
 from fusionseg.studies.report.question import Question
-from fusionseg.studies.results import RunResult
+from fusionseg.studies.run_result import RunResult
 
 
 def evaluation(run: RunResult, split: str) -> Json:
-    """What an evaluation of a split wrote; empty without one."""
-    path = run.sums(split).with_suffix(".json")
-    content: Json = {}
-    if path.is_file():
+    """What an evaluation of a split wrote; empty without one that can be read."""
+    file = run.evaluations.get(split)
+    return {} if file is None else json_of(file)
+
+
+def json_of(path: Path) -> Json:
+    """The content of a file of JSON; empty without one that can be read, or where it is no mapping."""
+    try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    return content
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def region_kinds(asked: Question) -> list[str]:

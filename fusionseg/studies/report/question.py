@@ -9,7 +9,8 @@ from fusionseg.config.type_names import nearest
 from fusionseg.studies.report.figures import bare, split_of
 from fusionseg.studies.report.numbers import count, listed
 from fusionseg.studies.report.score_parts import needed_parts, score_parts
-from fusionseg.studies.results import Results, RunResult
+from fusionseg.studies.results import Results
+from fusionseg.studies.run_result import RunResult
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,11 @@ class Question:
     def missing(self, variant: str) -> list[int]:
         """The planned seeds that a variant has no finished run of."""
         having = {run.seed for run in self.finished(variant)}
+        return [seed for seed in self.seeds if seed not in having]
+
+    def lacking(self, variant: str, figure: str) -> list[int]:
+        """The planned seeds of which a variant has no such figure: also where a run's is undefined."""
+        having = self.figures(variant, figure)
         return [seed for seed in self.seeds if seed not in having]
 
     def tested(self, variant: str) -> bool:
@@ -149,7 +155,8 @@ def notices(asked: Question) -> list[str]:
         having = [name for name, kinds in tuned.items() if True in kinds]
         lines.append(
             f"tuned decoders ({listed(having)}) are not compared with untuned ones: tune all runs and "
-            "evaluate them again, or evaluate with --untuned"
+            f"evaluate them again, both with --checkpoint {asked.results.declared.get('epoch', 'best')}, or "
+            "evaluate with --untuned"
         )
     return lines
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from fusionseg.pages.blocks import Chart, Section, Table
+from fusionseg.pages.blocks import Chart, Section, Table, Value
 from fusionseg.runs.wandb_report import TrackedTable, log_report
 from fusionseg.sample import Picture
 from fusionseg.studies.report.analysis import Analysis
@@ -53,5 +53,20 @@ def chart_picture(chart: Chart) -> Picture:
 
 
 def _table(table: Table) -> TrackedTable:
-    columns = list(dict.fromkeys(name for record in table.records for name in record))
-    return columns, [[record.get(name) for name in columns] for record in table.records]
+    """The records of a table; a column whose values are of several kinds, which W&B refuses, has texts."""
+    names = list(dict.fromkeys(name for record in table.records for name in record))
+    columns = [_of_one_kind([record.get(name) for record in table.records]) for name in names]
+    return names, [list(row) for row in zip(*columns, strict=True)]
+
+
+def _of_one_kind(values: Sequence[Value]) -> list[Value]:
+    if len({_kind(value) for value in values} - {""}) < 2:
+        return list(values)
+    return [None if value is None else str(value) for value in values]
+
+
+def _kind(value: Value) -> str:
+    """What W&B tells values apart by; whole and other numbers are one kind."""
+    if value is None:
+        return ""
+    return "number" if type(value) in (int, float) else type(value).__name__

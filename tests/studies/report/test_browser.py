@@ -17,7 +17,8 @@ from fusionseg.studies.report.build import sections
 from fusionseg.studies.report.differing_images import differing_images
 from fusionseg.studies.report.numbers import DASH
 from fusionseg.studies.report.question import question
-from fusionseg.studies.results import RunResult, collect
+from fusionseg.studies.results import collect
+from fusionseg.studies.run_result import RunResult
 
 pytestmark = pytest.mark.browser
 

@@ -1,5 +1,6 @@
 """The interval over images, against the figures of evaluations that were really resampled."""
 
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -82,8 +83,17 @@ def test_many_groups_speak_of_others(study: Writer, variant: Any) -> None:
 
 def test_sums_that_are_missing_or_of_another_evaluation_give_no_interval(asked: Question) -> None:
     first, second = asked.finished("b")
+    kept = shutil.copy(first.sums("val"), first.folder / "kept.npz")
     shutil.copy(asked.finished("a")[0].sums("val"), first.sums("val"))
-    assert "the sums of 12 images give val/score" in str(image_intervals(asked, 5)["b", "val/score"])
+    assert "with seed 0, the evaluation has" in str(image_intervals(asked, 5)["b", "val/score"])
+    shutil.copy(second.sums("val"), first.sums("val"))
+    shutil.copy(kept, second.sums("val"))
+    assert "with seed 0, the evaluation has" in str(image_intervals(asked, 5)["b", "val/score"])
+    shutil.copy(kept, first.sums("val"))
+    assert re.search(
+        r"the sums of 12 images give val/score \S+ with seed 1, the evaluation has",
+        str(image_intervals(asked, 5)["b", "val/score"]),
+    )
     second.sums("val").unlink()
     assert image_intervals(asked, 5)["b", "val/score"] == "the sums of images are missing (val.npz of seed 1)"
     second.sums("val").write_bytes(b"PK")

@@ -21,7 +21,8 @@ from fusionseg.studies.report.build import sections
 from fusionseg.studies.report.differing_images import differing_images
 from fusionseg.studies.report.question import question
 from fusionseg.studies.report.sections import images
-from fusionseg.studies.results import RunResult, collect
+from fusionseg.studies.results import collect
+from fusionseg.studies.run_result import RunResult
 
 Rows = Mapping[str, Mapping[str, Picture]]
 

@@ -74,6 +74,18 @@ def test_the_best_trials_stand_first_and_are_said_to_be_optimistic(study: Writer
     assert "importances" not in tables
 
 
+def test_a_search_whose_first_trial_was_pruned_has_another_reference(study: Writer, variant: Any) -> None:
+    sampler = {"class_path": "TPESampler", "init_args": {}}
+    search = {"space": SPACE, "sampler": sampler, "pruner": None, "objectives": SCORE}
+    trials = {
+        "trial_000": trial(variant, 0.5, status={1: "pruned"}),
+        "trial_001": trial(variant, 0.6, status={0: "failed", 1: "failed"}),
+        "trial_002": trial(variant, 0.7, status={1: "running"}),
+    }
+    path = study(trials, range(2), search=search, reference=None, images=2)
+    assert question(collect([path])).reference == "trial_002"
+
+
 def test_of_two_objectives_the_trials_that_no_other_dominates_stand_first(
     study: Writer, variant: Any
 ) -> None:

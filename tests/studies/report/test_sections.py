@@ -5,6 +5,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,10 @@ import numpy as np
 import pytest
 
 from fusionseg.pages.blocks import Chart, Log, Section, Table, Words
+from fusionseg.studies.axes import crossed
 from fusionseg.studies.report.analysis import Analysis, analysis
 from fusionseg.studies.report.build import sections
+from fusionseg.studies.report.differing_images import differing_images
 from fusionseg.studies.report.question import question
 from fusionseg.studies.report.sections import axes, classes, costs, curves, oracles, result, tradeoff
 from fusionseg.studies.results import collect
@@ -94,6 +97,41 @@ def test_a_missing_seed_is_shown_and_the_interval_withheld(of_heads: Analysis) -
     assert (difference["verdict"].text, difference["p, Holm"].text) == ("withheld", "\N{EN DASH}")
 
 
+def test_a_figure_that_one_seed_has_not_is_withheld_as_if_the_seed_were_missing(
+    study: Writer, variant: Any
+) -> None:
+    path = study({"a": variant(), "b": variant((0.7, 0.8))}, range(3), images=3)
+    file = path / "001/1/evaluation/val.json"
+    content = json.loads(file.read_text())
+    content["metrics"] |= {"pq": None}
+    file.write_text(json.dumps(content))
+    numbers = numbers_of(path, "val/score")
+    found = cells(table(sections(numbers), "scores"), "a")
+    assert found["seeds"].text == "3"
+    assert (found["val PQ"].detail, found["val PQ"].hint) == ("without 1", "undefined with seeds 1")
+    records = {r["metric"]: r for r in table(sections(numbers), "scores").records if r["variant"] == "a"}
+    assert (records["val/pq"]["seeds"], records["val/pq"]["missing"]) == (2, "1")
+    assert math.isnan(numbers.mean("a", "val/pq").low)
+    assert math.isfinite(numbers.mean("a", "val/miou").low)
+
+
+def test_what_is_not_measured_is_last_however_a_table_is_sorted(of_tasks: Analysis) -> None:
+    cell = cells(table(sections(of_tasks), "scores"), "region")["val mIoU"]
+    assert (cell.text, cell.key) == ("\N{EN DASH}", "\N{EN DASH}")  # as page.js knows missing ones
+
+
+def test_damaged_files_of_a_run_leave_a_report_of_the_others(study: Writer, variant: Any) -> None:
+    path = study({"a": variant(), "b": variant((0.7, 0.8))}, range(3), images=3)
+    (path / "000/0/evaluation/val.json").write_text('{"metrics": {"sco')
+    (path / "001/1/evaluation/val.npz").write_bytes(b"PK")
+    (path / "001/1/evaluation/val_oracle.json").write_text("[]")
+    (path / "001/1/evaluation/val.csv").write_bytes(b"name,\xff\n")
+    numbers = numbers_of(path)
+    assert differing_images(numbers, 2, lambda *_: {}) == []
+    assert numbers.asked.missing("a") == [0]
+    assert cells(table(sections(numbers), "scores"), "a")["seeds"].detail == "without 0"
+
+
 def test_the_result_states_both_directions_with_their_uncertainty(of_heads: Analysis) -> None:
     text = words(of_heads)
     [center] = [one for one in of_heads.comparisons if one.variant == CENTER]
@@ -129,6 +167,17 @@ def test_scores_of_chosen_epochs_and_points_are_marked_optimistic(of_grid: Analy
     assert chosen.startswith("ratio=")
     marked = [row[0].text for row in scores.rows if "\N{DOUBLE DAGGER}" in row[2].text]
     assert marked == [chosen]
+    costs_of = table(sections(of_grid), "costs")
+    assert [row[0].text for row in costs_of.rows if "\N{DOUBLE DAGGER}" in row[1].text] == [chosen]
+    for found in (scores, differences, costs_of):
+        assert any("chosen among 6 variants by this very score" in note for note in found.notes)
+    for name in ("front-table", "ranks"):
+        assert any(chosen in note and "optimistic" in note for note in table(sections(of_grid), name).notes)
+    heat = chart(axes.section(of_grid), "heat-val-score-0")
+    assert sum("\N{DOUBLE DAGGER}" in cell["text"] for cell in heat.spec["data"]["values"]) == 1
+    assert "by this very score" in heat.caption
+    other = chart(axes.section(of_grid), "heat-val-miou-0")
+    assert not any("\N{DOUBLE DAGGER}" in cell["text"] for cell in other.spec["data"]["values"])
     assert f"Validation images chose the epoch of each run and {chosen} among 6 variants" in words(of_grid)
     assert "No variant was evaluated on test images." in words(of_grid)
 
@@ -162,6 +211,16 @@ def test_test_images_have_a_table_of_their_own_and_no_mark(of_tasks: Analysis) -
     assert found.columns[2].title == "test mIoU"
     expected = np.mean(list(of_tasks.asked.results.figures("joint", "test/miou").values()))
     assert cells(found, "joint")["test mIoU"].value == pytest.approx(expected, rel=1e-12)
+
+
+def test_it_is_said_who_measured_the_test_images(joint_vs_single: Path) -> None:
+    results = collect([joint_vs_single])
+    results = replace(results, declared={**results.declared, "final": ["joint"]})
+    note = table(sections(analysis(question(results), resamples=5)), "scores-test").notes[-1]
+    assert note == (
+        "The test images chose nothing here. `study --final` measured joint on them, each run once. How often "
+        "semantic and region had been is not on record."
+    )
 
 
 def test_scores_of_different_tasks_are_not_shown(of_tasks: Analysis) -> None:
@@ -251,7 +310,26 @@ def test_three_axes_have_a_heat_map_for_each_value_of_the_third(study: Writer, v
     assert made
     maps = [block for block in made.blocks if isinstance(block, Chart) and "heat-val-score" in block.name]
     assert [len(block.spec["data"]["values"]) for block in maps] == [4, 4]
-    assert [block.caption[-4:] for block in maps] == ["c 0.", "c 1."]
+    assert [re.findall(r", c (\d)\.", block.caption) for block in maps] == [["0"], ["1"]]
+    assert ["by this very score" in block.caption for block in maps] == [False, True]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [[[64, 64], [96, 96]], [{"class_path": "a.UW"}, {"class_path": "a.DWA"}], {"small": [64], "large": [96]}],
+)
+def test_the_further_axes_of_heat_maps_may_have_values_with_parts(
+    values: Any, study: Writer, variant: Any
+) -> None:
+    declared = {"model.alpha": [0, 1], "model.beta": [0, 1], "data.crop_size": values}
+    variants = {
+        one.name: variant((0.6, 0.6 + number / 100), point=one.point)
+        for number, one in enumerate(crossed(declared, {}))
+    }
+    made = axes.section(numbers_of(study(variants, [0], axes=declared, images=2)))
+    assert made
+    maps = [block for block in made.blocks if isinstance(block, Chart) and "heat-val-score" in block.name]
+    assert [len(block.spec["data"]["values"]) for block in maps] == [4, 4]
 
 
 def test_curves_are_means_and_ranges_of_the_seeds(of_heads: Analysis) -> None:

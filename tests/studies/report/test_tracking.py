@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import wandb
 
-from fusionseg.pages.blocks import Chart
+from fusionseg.pages.blocks import Chart, Section, Table, Value
 from fusionseg.studies.report.analysis import analysis
 from fusionseg.studies.report.build import sections
 from fusionseg.studies.report.differing_images import DifferingImage
@@ -43,6 +43,19 @@ def test_a_report_is_one_run_with_its_tables_and_pictures(
     content = json.loads(table.read_text())
     assert {"variant", "mean", "spread", "low", "high", "seeds"} <= set(content["columns"])
     assert len(content["data"]) == len(numbers.asked.variants) * len(numbers.headlines)
+
+
+def test_a_column_of_several_kinds_is_one_of_texts(
+    alpha_beta: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wandb_records: WandbRecords
+) -> None:
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    records: list[dict[str, Value]] = [{"flip": False, "lr": 1}, {"flip": 0.5, "lr": None}, {"lr": 0.5}]
+    block = Table("trials", "", [], [], records)
+    numbers = analysis(question(collect([alpha_beta])), resamples=10)
+    track(numbers, [Section("Search", [block])], [], tmp_path)
+    wandb.teardown()
+    [table] = tmp_path.glob("wandb/offline-run-*/files/media/table/report/trials_*.json")
+    assert json.loads(table.read_text())["data"] == [["False", 1], ["0.5", None], [None, 0.5]]
 
 
 def test_a_chart_is_drawn_on_white(alpha_beta: Path) -> None:

@@ -55,7 +55,10 @@ def words(numbers: Analysis) -> str:
 def test_tuned_decoders_are_compared_only_with_tuned_ones(numbers: Callable[..., Analysis]) -> None:
     found = numbers(["a0", "a1", "b0", "b1"])
     assert {one.variant for one in found.comparisons} == {"b"}
-    assert "Tuned decoders (a and b) are not compared with untuned ones: tune all runs and" in words(found)
+    line = (
+        "Tuned decoders (a and b) are not compared with untuned ones: tune all runs and evaluate them again"
+    )
+    assert f"{line}, both with --checkpoint last, or" in words(found)
     assert sections(found)
 
 

@@ -67,7 +67,9 @@ def test_a_driver_killed_anywhere_repeats_no_trial_and_loses_none(
             for folder in searching.folder.path.glob("trial_*/0"):
                 name = f"{folder.parent.name}/0"
                 finished |= {(name, "fit")} if RunFolder(folder).summary.is_file() else set()
-                finished |= {(name, "evaluate")} if RunFolder(folder).evaluated("val").is_file() else set()
+                finished |= (
+                    {(name, "evaluate")} if RunFolder(folder).evaluated("val", "last").is_file() else set()
+                )
         break
     trials = searching.trials(storage)
     assert states(trials) == ["COMPLETE"] * 8
@@ -125,7 +127,7 @@ def test_a_trial_is_scored_by_the_mean_over_the_seeds(
     monkeypatch.setattr(
         "fusionseg.studies.driver.figures",
         lambda run, *_: (
-            {"score": figures[int(run.name)]} if RunFolder(run).evaluated("val").is_file() else None
+            {"score": figures[int(run.name)]} if RunFolder(run).evaluated("val", "last").is_file() else None
         ),
     )
     progress = searching.run(searching.study(seeds=(0, 5), trials=2))

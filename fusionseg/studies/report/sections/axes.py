@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from fusionseg.pages.blocks import Block, Chart, Section
+from fusionseg.studies.axes import name_of
 from fusionseg.studies.report.analysis import Analysis
 from fusionseg.studies.report.charts.curves import axis_chart
 from fusionseg.studies.report.charts.heat import heat_chart
 from fusionseg.studies.report.figures import bare, title
 from fusionseg.studies.report.numbers import mean_and_spread, shown
 from fusionseg.studies.report.score_parts import MAIN
+from fusionseg.studies.report.sections.optimism import CHOSEN, chosen_mark, chosen_notes
 
 MOST = 9
 """So many heat maps are drawn of one figure, where there are more than two axes."""
@@ -71,6 +73,7 @@ def _over_one(numbers: Analysis, grid: Grid, figure: str) -> list[Block]:
             rows.append({"x": point[axis], "variant": variant, "mean": mean.mean, **ends})
     spec = axis_chart(rows, _short(axis), values, title(figure))
     caption = f"{title(figure)} over {axis}: means with 95 % intervals over seeds."
+    caption = " ".join([caption, *chosen_notes(numbers, [figure])])
     return [Chart(f"axis-{figure.replace('/', '-')}", caption, spec)]
 
 
@@ -86,21 +89,27 @@ def _over_two(numbers: Analysis, grid: Grid, figure: str) -> list[Block]:
         for variant, point in grid.points.items():
             mean = numbers.mean(variant, figure)
             if mean.count and all(point[axis] == value for axis, value in fixed.items()):
-                text = {"text": shown(mean.mean), "detail": mean_and_spread(mean.mean, mean.spread)}
+                mark = chosen_mark(numbers, variant, figure)
+                spread = mean_and_spread(mean.mean, mean.spread)
+                text = {"text": f"{shown(mean.mean)}{mark}", "detail": f"{spread}{mark}"}
                 cells.append({"x": point[first], "y": point[second], "value": mean.mean, **text})
         spec = heat_chart(cells, (_short(first), _short(second), title(figure)), order)
         where = "".join(f", {_short(axis)} {value}" for axis, value in fixed.items())
         caption = f"Mean {title(figure)} over {first} and {second}{where}."
+        marked = any(CHOSEN in str(cell["text"]) for cell in cells)
+        caption = " ".join([caption, *(chosen_notes(numbers, [figure]) if marked else ())])
         blocks.append(Chart(f"heat-{figure.replace('/', '-')}-{number}", caption, spec))
     return blocks
 
 
 def label(value: Any) -> str:
-    """A value of an axis as a short text; a class path by its last part.
+    """A value of an axis as a short text; a class by the last part of its path.
 
     >>> label(0.1), label("fusionseg.heads.BoundaryHead"), label("0.5 %"), label([64, 96])
     ('0.1', 'BoundaryHead', '0.5 %', '[64, 96]')
     """
+    if isinstance(value, dict) and "class_path" in value:
+        return label(value["class_path"])
     if not isinstance(value, str):
         return json.dumps(value)
     parts = value.split(".")
@@ -115,9 +124,10 @@ def _labels(values: Any) -> list[str]:
 
 
 def _label_of(value: Any, values: Any) -> str:
-    """A value of an axis as `_labels` has it."""
-    named = values.items() if isinstance(values, Mapping) else ()
-    return next((str(name) for name, known in named if known == value), label(value))
+    """The value of a variant on an axis as `_labels` has it: itself, or the label that its name has."""
+    known = values.values() if isinstance(values, Mapping) else values
+    texts = zip(_labels(values), known, strict=True)
+    return next((text for text, one in texts if value in (one, name_of(one))), label(value))
 
 
 def _short(axis: str) -> str:

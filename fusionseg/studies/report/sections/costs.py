@@ -9,7 +9,8 @@ from fusionseg.studies.report.charts.front import scatter_chart
 from fusionseg.studies.report.facts import distinct
 from fusionseg.studies.report.figures import title
 from fusionseg.studies.report.numbers import count, decimals, duration, mean_and_spread, shown
-from fusionseg.studies.results import RunResult
+from fusionseg.studies.report.sections.optimism import chosen_mark, chosen_notes
+from fusionseg.studies.run_result import RunResult
 from fusionseg.studies.statistics import Interval, mean_interval
 
 GIB = 2**30
@@ -28,6 +29,7 @@ def section(numbers: Analysis) -> Section | None:
         notes.append(
             f"The runs were made on {count(len(machines), 'kind')} of device: their times are not comparable."
         )
+    notes += chosen_notes(numbers, asked.metrics)
     memory = any(cost["memory"].count for cost in costs.values())
     metrics = asked.metrics
     columns = [
@@ -74,7 +76,9 @@ def _row(numbers: Analysis, name: str, cost: dict[str, Interval], memory: bool) 
     time = cost["seconds"]
     spread = f"\N{PLUS-MINUS SIGN} {duration(time.spread)}" if math.isfinite(time.spread) else ""
     cells = [Cell(name)]
-    cells += [Cell(mean_and_spread(mean.mean, mean.spread, digits), mean.mean) for mean in means]
+    for metric, mean in zip(numbers.asked.metrics, means, strict=True):
+        text = mean_and_spread(mean.mean, mean.spread, digits)
+        cells.append(Cell(f"{text}{chosen_mark(numbers, name, metric)}", mean.mean))
     cells += [
         Cell(duration(time.mean), time.mean, detail=spread),
         Cell(shown(cost["speed"].mean, 1), cost["speed"].mean),

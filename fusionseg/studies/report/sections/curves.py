@@ -10,7 +10,7 @@ from fusionseg.runs.folder import RunFolder
 from fusionseg.studies.report.analysis import Analysis
 from fusionseg.studies.report.charts.curves import BANDS, curves_chart
 from fusionseg.studies.report.figures import bare, title
-from fusionseg.studies.results import RunResult
+from fusionseg.studies.run_result import RunResult
 
 POINTS = 100
 """So many epochs are drawn, evenly chosen, where there are more."""

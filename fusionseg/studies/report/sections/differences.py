@@ -9,7 +9,7 @@ from fusionseg.studies.report.charts.intervals import differences_chart
 from fusionseg.studies.report.comparisons import LEVEL, Comparison
 from fusionseg.studies.report.figures import title
 from fusionseg.studies.report.numbers import count, decimals, interval, listed, p_value, shown
-from fusionseg.studies.report.sections.scores import OPTIMISTIC, OPTIMISTIC_NOTE
+from fusionseg.studies.report.sections.optimism import OPTIMISTIC, OPTIMISTIC_NOTE, chosen_mark, chosen_notes
 from fusionseg.studies.report.sections.significance import significance_table
 from fusionseg.studies.statistics import seeds_needed
 
@@ -50,14 +50,16 @@ def _table(numbers: Analysis) -> Table:
         Column("verdict"),
         Column("detectable", True, "true difference that 8 of 10 such studies would show"),
     ]
-    rows = [_row(one, digits, several) for one in numbers.comparisons]
+    rows = [_row(numbers, one, digits, several) for one in numbers.comparisons]
     caption = f"Differences from {asked.reference}, paired by seed."
     records = [_record(one) for one in numbers.comparisons]
     return Table("differences", caption, columns, rows, records, _notes(numbers))
 
 
-def _row(one: Comparison, digits: int, several: bool) -> list[Cell]:
+def _row(numbers: Analysis, one: Comparison, digits: int, several: bool) -> list[Cell]:
     test = one.test
+    either = (chosen_mark(numbers, name, one.metric) for name in (one.variant, numbers.asked.reference))
+    mark = next(filter(None, either), "")
     images = one.images
     over_images = (
         _interval(math.nan, math.nan, digits, images)
@@ -67,7 +69,7 @@ def _row(one: Comparison, digits: int, several: bool) -> list[Cell]:
     return [
         Cell(one.variant),
         *([Cell(title(one.metric))] if several else []),
-        Cell(shown(test.difference, digits, sign=True), test.difference, bold=one.significant),
+        Cell(f"{shown(test.difference, digits, sign=True)}{mark}", test.difference, bold=one.significant),
         _interval(test.interval.low, test.interval.high, digits, test.withheld),
         over_images,
         Cell(p_value(one.t_adjusted), one.t_adjusted, hint=test.withheld),
@@ -128,6 +130,7 @@ def _notes(numbers: Analysis) -> list[str]:
     ]
     if any(numbers.optimistic(metric) for metric in numbers.asked.metrics):
         notes.append(OPTIMISTIC_NOTE)
+    notes += chosen_notes(numbers, numbers.asked.metrics)
     said = {one.images.note for one in found if not isinstance(one.images, str) and one.images.note}
     notes += [
         f"Intervals over images speak of what lies {note}." for note in sorted(said) if "within" in note

@@ -8,9 +8,7 @@ from fusionseg.studies.report.analysis import Analysis
 from fusionseg.studies.report.figures import title
 from fusionseg.studies.report.numbers import interval, listed, shown
 from fusionseg.studies.statistics import DeltaM, delta_m
-
-TASKS = {"semantic": "miou", "region": "covering"}
-"""The figure that stands for a task."""
+from fusionseg.studies.study_file import TASKS
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,12 @@
 """What region heads could reach at best: the figures of their own targets, decoded."""
 
-import json
-
 from fusionseg.pages.blocks import Cell, Column, Section, Table, Value
+from fusionseg.runs.folder import RunFolder
 from fusionseg.studies.report.analysis import Analysis
+from fusionseg.studies.report.facts import json_of
 from fusionseg.studies.report.figures import bare, title
 from fusionseg.studies.report.numbers import shown
-from fusionseg.studies.results import RunResult
+from fusionseg.studies.run_result import RunResult
 
 
 def section(numbers: Analysis) -> Section | None:
@@ -44,9 +44,7 @@ def section(numbers: Analysis) -> Section | None:
 
 
 def _oracle(run: RunResult, split: str) -> dict[str, float]:
-    """The figures of an oracle; empty without one."""
-    path = run.sums(split).with_name(f"{split}_oracle.json")
-    if not path.is_file():
-        return {}
-    metrics = json.loads(path.read_text(encoding="utf-8"))["metrics"]
-    return {name: float("nan") if value is None else float(value) for name, value in metrics.items()}
+    """The figures of an oracle; empty without one that can be read."""
+    metrics = json_of(RunFolder(run.folder).evaluated(f"{split}_oracle")).get("metrics")
+    known = metrics if isinstance(metrics, dict) else {}
+    return {name: float("nan") if value is None else float(value) for name, value in known.items()}

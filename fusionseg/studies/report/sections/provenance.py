@@ -8,7 +8,7 @@ from fusionseg.pages.blocks import Cell, Column, Section, Table, Value
 from fusionseg.studies.report.analysis import Analysis
 from fusionseg.studies.report.facts import distinct, region_kinds
 from fusionseg.studies.report.numbers import count
-from fusionseg.studies.results import RunResult
+from fusionseg.studies.run_result import RunResult
 
 
 def section(numbers: Analysis) -> Section | None:

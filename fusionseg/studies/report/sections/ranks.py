@@ -1,5 +1,7 @@
 """The ranks of the variants, and how stable they are when seeds are resampled."""
 
+from collections.abc import Sequence
+
 from fusionseg.metrics.directions import lower_is_better
 from fusionseg.pages.blocks import Cell, Column, Section, Table, Value
 from fusionseg.studies.report.analysis import Analysis
@@ -44,9 +46,20 @@ def section(numbers: Analysis) -> Section | None:
         f"Ranks of the means over {count(len(found.seeds), 'seed')}; the shares are of 2000 resamples of the "
         "seeds. From few seeds ranks look more stable than they are."
     ]
+    notes += _chosen(numbers, [variant.name for variant in found.variants])
     if found.unranked:
         notes.append(f"Not ranked, because a seed is missing: {listed(found.unranked)}.")
     return Section("Ranks", [Table("ranks", "Ranks and their stability.", columns, rows, records, notes)])
+
+
+def _chosen(numbers: Analysis, ranked: Sequence[str]) -> list[str]:
+    """A note on the rank of the variant that validation chose."""
+    if numbers.chosen not in ranked:
+        return []
+    return [
+        f"The place of {numbers.chosen} is optimistic: {title(numbers.asked.metric)} chose it among "
+        f"{len(numbers.candidates)} variants."
+    ]
 
 
 def ranked_figures(numbers: Analysis) -> list[str]:

@@ -4,7 +4,7 @@ from fusionseg.pages.blocks import Block, Cell, Column, Log, Section, Table, Val
 from fusionseg.studies.report.analysis import Analysis
 from fusionseg.studies.report.figures import title
 from fusionseg.studies.report.numbers import duration, shown
-from fusionseg.studies.results import RunResult
+from fusionseg.studies.run_result import RunResult
 
 NO_RUN = {"missing": "not begun", "running": "running", "interrupted": "interrupted", "pruned": "pruned"}
 

@@ -6,21 +6,18 @@ from fusionseg.pages.blocks import Block, Cell, Chart, Column, Section, Table, V
 from fusionseg.studies.report.analysis import Analysis
 from fusionseg.studies.report.charts.intervals import seeds_chart
 from fusionseg.studies.report.figures import split_of, title
-from fusionseg.studies.report.numbers import decimals, interval, mean_and_spread, shown
-
-OPTIMISTIC = "\N{DAGGER}"
-"""The mark of figures that chose something by the images that they are of."""
-
-CHOSEN = "\N{DOUBLE DAGGER}"
-CHOSEN_NOTE = f"{CHOSEN} Optimistic: chosen among {{number}} variants by this very score."
-
-OPTIMISTIC_NOTE = (
-    f"{OPTIMISTIC} Optimistic: of the epoch with the best validation score, on the images that chose it."
+from fusionseg.studies.report.numbers import decimals, interval, listed, mean_and_spread, shown
+from fusionseg.studies.report.question import Question
+from fusionseg.studies.report.sections.optimism import (
+    OPTIMISTIC,
+    OPTIMISTIC_NOTE,
+    chosen_mark,
+    chosen_notes,
 )
+
 TUNED = "\N{SECTION SIGN}"
 TUNED_NOTE = f"{TUNED} Of decoders with parameters that validation images chose{{optimistic}}."
 """The mark of figures of tuned decoders."""
-
 BOLD_NOTE = "Bold: better than {reference} after Holm's correction (see the differences)."
 
 
@@ -55,13 +52,12 @@ def _headlines(numbers: Analysis, figures: Sequence[str], name: str) -> Table:
         notes.append(BOLD_NOTE.format(reference=asked.reference))
     if any(marks.values()):
         notes.append(OPTIMISTIC_NOTE)
-    if numbers.chosen and any(numbers.is_chosen_by(numbers.chosen, f) for f in figures):
-        notes.append(CHOSEN_NOTE.format(number=len(numbers.candidates)))
+    notes += chosen_notes(numbers, figures)
     if any(numbers.tuned(variant, f) for variant in asked.variants for f in figures):
         on_val = any(split_of(f) == "val" for f in figures)
         notes.append(TUNED_NOTE.format(optimistic=": optimistic on these" if on_val else ""))
     if name == "scores-test":
-        notes.append("The test images chose nothing: each variant was evaluated on them once.")
+        notes.append(_test_note(asked))
     columns = [
         Column("variant"),
         Column("seeds", True),
@@ -69,6 +65,17 @@ def _headlines(numbers: Analysis, figures: Sequence[str], name: str) -> Table:
     ]
     caption = "Scores on the test images." if name == "scores-test" else "Scores of each variant."
     return Table(name, caption, columns, rows, _records(numbers, figures), notes)
+
+
+def _test_note(asked: Question) -> str:
+    """How the test figures came about, as far as it is on record."""
+    measured = asked.results.declared.get("final") or ()
+    tested = [name for name in asked.variants if asked.tested(name)]
+    once = [name for name in tested if name in measured]
+    others = [name for name in tested if name not in measured]
+    text = "The test images chose nothing here."
+    text += f" `study --final` measured {listed(once)} on them, each run once." if once else ""
+    return text + (f" How often {listed(others)} had been is not on record." if others else "")
 
 
 def _seeds(numbers: Analysis, variant: str) -> Cell:
@@ -85,16 +92,19 @@ def _seeds(numbers: Analysis, variant: str) -> Cell:
 
 
 def _cell(numbers: Analysis, variant: str, figure: str, digits: int) -> Cell:
+    asked = numbers.asked
     mean = numbers.mean(variant, figure)
     if not mean.count:
-        return Cell(shown(None), float("-inf"), hint="not measured")
-    mark = f" {CHOSEN}" if numbers.is_chosen_by(variant, figure) else ""
+        return Cell(shown(None), hint="not measured")
+    mark = chosen_mark(numbers, variant, figure)
     mark += f" {TUNED}" if numbers.tuned(variant, figure) else ""
+    undefined = [s for s in asked.lacking(variant, figure) if s not in asked.missing(variant)]
     return Cell(
         f"{mean_and_spread(mean.mean, mean.spread, digits)}{mark}",
         mean.mean,
-        interval(mean.low, mean.high, digits),
+        interval(mean.low, mean.high, digits) or (f"without {listed(undefined)}" if undefined else ""),
         numbers.significant(variant, figure),
+        hint=f"undefined with seeds {listed(undefined)}" if undefined else "",
     )
 
 
@@ -114,7 +124,7 @@ def _records(numbers: Analysis, figures: Sequence[str]) -> list[dict[str, Value]
                         "low": mean.low,
                         "high": mean.high,
                         "seeds": mean.count,
-                        "missing": " ".join(map(str, numbers.asked.missing(variant))),
+                        "missing": " ".join(map(str, numbers.asked.lacking(variant, figure))),
                         "optimistic": numbers.optimistic(figure)
                         or (numbers.tuned(variant, figure) and split_of(figure) == "val"),
                         "tuned": numbers.tuned(variant, figure),

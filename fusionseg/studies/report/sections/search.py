@@ -52,8 +52,7 @@ def _trials(numbers: Analysis, search: Json) -> list[Trial]:
     found = []
     for name in _drawn(numbers):
         values = tuple(numbers.mean(name, metric).mean for metric in metrics)
-        whole = name in asked.variants and not asked.missing(name)
-        if whole and all(value == value for value in values):
+        if name in asked.variants and not any(asked.lacking(name, metric) for metric in metrics):
             found.append(Trial(name, next(iter(asked.results.of(name).values())).point, values))
     gains = [tuple(sign * value for sign, value in zip(signs, one.values, strict=True)) for one in found]
     front = pareto_front(gains) if len(signs) == 2 else [gain == max(gains) for gain in gains]

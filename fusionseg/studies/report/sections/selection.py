@@ -10,7 +10,7 @@ from fusionseg.runs.folder import RunFolder
 from fusionseg.studies.report.analysis import Analysis
 from fusionseg.studies.report.figures import bare, title
 from fusionseg.studies.report.numbers import PLUS_MINUS, decimals, mean_and_spread, shown
-from fusionseg.studies.results import RunResult
+from fusionseg.studies.run_result import RunResult
 from fusionseg.studies.statistics import Interval, mean_interval
 
 NOTES = (

@@ -18,11 +18,7 @@ def section(numbers: Analysis) -> Section | None:
     """The front, drawn and as a table; nothing where fewer than three variants have both figures."""
     asked = numbers.asked
     figures = (f"{asked.split}/{MAIN[0]}", f"{asked.split}/{MAIN[1]}")
-    names = [
-        name
-        for name in asked.variants
-        if not asked.missing(name) and all(asked.counts(name, figure) for figure in figures)
-    ]
+    names = [name for name in asked.variants if not any(asked.lacking(name, figure) for figure in figures)]
     if len(names) < LEAST:
         return None
     adaptive = [name for name in names if _is_adaptive(numbers, name)]
@@ -47,7 +43,8 @@ def section(numbers: Analysis) -> Section | None:
     shown_as = (title(figures[0]), title(figures[1]))
     hypervolumes = (hypervolume(values, (0, 0)), _volume(numbers, fixed, figures))
     chart = Chart("front", _caption(shown_as, len(front), *hypervolumes), front_chart(points, shown_as))
-    return Section("Trade-off of the tasks", [chart, _table(points, shown_as, adaptive)])
+    notes = _chosen(numbers, names)
+    return Section("Trade-off of the tasks", [chart, _table(points, shown_as, adaptive, notes)])
 
 
 def _caption(titles: tuple[str, str], number: int, whole: float, of_seeds: Interval) -> str:
@@ -96,7 +93,22 @@ def _volume(numbers: Analysis, names: Sequence[str], figures: tuple[str, str]) -
     return mean_interval(volumes)
 
 
-def _table(points: Sequence[dict[str, object]], titles: tuple[str, str], adaptive: Sequence[str]) -> Table:
+def _chosen(numbers: Analysis, names: Sequence[str]) -> list[str]:
+    """A note on the point that validation chose."""
+    if numbers.chosen not in names:
+        return []
+    return [
+        f"{numbers.chosen} was chosen among {len(numbers.candidates)} variants by "
+        f"{title(numbers.asked.metric)} on these images: its place is optimistic."
+    ]
+
+
+def _table(
+    points: Sequence[dict[str, object]],
+    titles: tuple[str, str],
+    adaptive: Sequence[str],
+    further: Sequence[str],
+) -> Table:
     several = len({point["kind"] for point in points}) > 1
     columns = [
         Column("variant"),
@@ -117,7 +129,7 @@ def _table(points: Sequence[dict[str, object]], titles: tuple[str, str], adaptiv
         }
         for point in points
     ]
-    notes = []
+    notes = list(further)
     if adaptive:
         notes.append(
             f"The front is that of fixed weights; {listed(adaptive, 4)} weigh the tasks while they train, "
