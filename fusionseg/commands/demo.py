@@ -25,7 +25,7 @@ class Options:
         port: Port of the page.
         share: Also serve the page to everybody who has the link, through gradio's own server.
         scale: Size at which the network sees an image, relative to the file; as in training where left out.
-        precision: As Lightning's; bf16-mixed where left out and that is fast.
+        precision: As Lightning's; that of the training where left out.
         trust: As in fusionseg.evaluate.
         untuned: As in fusionseg.evaluate.
     """

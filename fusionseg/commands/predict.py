@@ -46,7 +46,7 @@ class Options:
         scale: Size at which the network sees an image, relative to the file; as in training where left out.
         value_range: Values that are black and white in images of more than 8 bits; as in training where left
             out.
-        precision: As Lightning's; bf16-mixed where left out and that is fast.
+        precision: As Lightning's; that of the training where left out.
         trust: As in fusionseg.evaluate.
         untuned: As in fusionseg.evaluate.
         tile: As in fusionseg.evaluate.

@@ -9,6 +9,7 @@ import cv2
 import torch
 
 from fusionseg.engine.passes import Passes, answering
+from fusionseg.engine.precision import slow_precision_notice
 from fusionseg.engine.predictions import drawables, image_channels
 from fusionseg.engine.receptive_field import tile_notice
 from fusionseg.files.photos import ValueRange
@@ -18,7 +19,13 @@ from fusionseg.inference.checks import check_arguments
 from fusionseg.inference.ensemble import Ensemble
 from fusionseg.inference.explaining import check_target, explained
 from fusionseg.inference.inputs import AnyImage, NamedPhoto, as_input, batches, is_image, named_photo
-from fusionseg.inference.sources import agreed, common_settings, placed_models, trained_models
+from fusionseg.inference.sources import (
+    agreed,
+    chosen_precision,
+    common_settings,
+    placed_models,
+    trained_models,
+)
 from fusionseg.sample import Classes, Sample
 
 SOFT = ("contours", "confidence")
@@ -39,7 +46,7 @@ class Predictor:
             runs in ONNX Runtime. It may be anybody's: only classes of trusted packages are built. Several
             are an `Ensemble`, without their tuned decoders.
         device: As torch's, such as `cuda:1`; the fastest that there is where left out.
-        precision: As Lightning's; bf16-mixed where left out and that is fast.
+        precision: As Lightning's; that of the training where left out, which `evaluate` measures.
         threads: Threads of torch and OpenCV, for this whole process; theirs where left out.
         batch_size: Consecutive images of one size and type that the network sees at once.
         scale: Size at which the network sees an image, relative to the image; as in training where left out.
@@ -56,9 +63,9 @@ class Predictor:
 
     Attributes:
         model: The LightningModule, or the `ExportedModel`.
-        settings: What answers depend on: the digest of the `checkpoint`, the `scale`, the `value_range` and,
-            of a tuned `decoder`, its record; further `resize`, `tile`, `overlap`, `tta` and `samples`, where
-            these are given.
+        settings: What answers depend on: the digest of the `checkpoint`, the `scale`, the `value_range`, the
+            `precision` and, of a tuned `decoder`, its record; further `resize`, `tile`, `overlap`, `tta` and
+            `samples`, where these are given.
         decoder: The tuned decoder, if there is one.
         channels: The channels of an image.
 
@@ -98,6 +105,7 @@ class Predictor:
         self.decoder = sources[0].decoder if alone else None
         self._left_out = not alone and not untuned and any(one.is_tuned for one in sources)
         self.settings = common_settings(sources, scale, value_range)
+        self.settings["precision"] = chosen_precision(sources, precision, device)
         if samples is not None:
             self.settings["samples"] = samples
         if self.decoder:
@@ -106,7 +114,7 @@ class Predictor:
         self.channels = agreed([image_channels(model) for model in models], "number of channels")
         self.batch_size = batch_size
         self._numbers = count()
-        self.fabric = placed_models(models, precision, device)
+        self.fabric = placed_models(models, self.settings["precision"], device)
 
     @property
     def classes(self) -> Classes:
@@ -115,13 +123,14 @@ class Predictor:
 
     @property
     def notice(self) -> str:
-        """Lines about tuned decoders that are left out, and tiles that differ from whole images; or empty."""
+        """Lines on tuned decoders left out, a slow precision, and tiles that differ from whole images."""
         left = (
             "tuned decoders and temperatures are of single runs: left out for several"
             if self._left_out
             else ""
         )
-        return "\n".join(filter(None, [left, tile_notice(self.model, self.passes)]))
+        slow = slow_precision_notice(self.settings["precision"], self.fabric.device.type)
+        return "\n".join(filter(None, [left, slow, tile_notice(self.model, self.passes)]))
 
     @overload
     def __call__(

@@ -7,6 +7,7 @@ from zipfile import ZipFile
 import numpy as np
 import pytest
 import torch
+import yaml
 from PIL import Image
 
 from fusionseg import Predictor
@@ -14,9 +15,11 @@ from fusionseg.commands import evaluate, predict
 from fusionseg.config.errors import UsageError, UserError
 from fusionseg.data.synthetic import SyntheticScenes
 from fusionseg.engine.passes import Passes
+from fusionseg.engine.precision import fast_precision
 from fusionseg.files.archives import tree
 from fusionseg.inference.answer import Answer
 from fusionseg.metrics import MetricSuite
+from fusionseg.runs.sharing import shareable
 
 MAPS = ("semantic", "region", "fused", "panoptic", "confidence", "boundaries")
 
@@ -121,9 +124,30 @@ def test_a_batch_is_of_images_of_one_size(
         assert (answer.semantic == alone.semantic).mean() > 0.999
 
 
+def with_precision(run: Path, precision: str) -> Path:
+    """The run, as if it had been trained in a precision."""
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    config["trainer"]["precision"] = precision
+    (run / "config.yaml").write_text(yaml.safe_dump(config))
+    return run
+
+
+SLOW = "32-true" if fast_precision() == "bf16-mixed" else "bf16-mixed"
+"""Not what a predictor would choose."""
+
+
+def test_a_predictor_computes_in_the_precision_of_the_training(trained: Path) -> None:
+    with_precision(trained, SLOW)
+    shareable(trained).save_pretrained(trained / "saved")
+    assert Predictor(trained / "saved").settings["precision"] == SLOW
+    assert Predictor(trained, precision=fast_precision()).settings["precision"] == fast_precision()
+    assert Predictor(trained / "checkpoints" / "best.ckpt").settings["precision"] == fast_precision()
+
+
 def test_the_answer_is_that_of_predict_and_of_evaluate(
     trained: Path, scene: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    with_precision(trained, SLOW)
     Image.fromarray(scene).save(tmp_path / "a.png")
     answer = Predictor(trained)(tmp_path / "a.png")
     predict.main(["--run", str(trained), "--images", str(tmp_path / "a.png"), "--out", str(tmp_path / "out")])
