@@ -48,16 +48,17 @@ def predict(predictor: Predictor, images: Mapping[str, InputImage], record: Pred
 
     Args:
         predictor: The model.
-        images: The images by the names of their output.
+        images: The images by the names of their output, where the folder has none yet.
         record: What is done in the folder to write to, and the settings.
 
     Raises:
+        FileExistsError: If the folder holds answers of other files of the same names.
         ValueError: If there are images without an answer; all others are predicted before.
     """
     failures: list[str] = []
     seen = Seen(record.settings["value_range"] is not None)
     answers = FileAnswers(predictor, record.folder, record.settings)
-    named = [Named(name, *image) for name, image in images.items()]
+    named = [Named(name, *image) for name, image in record.named(images).items()]
     due = [image for image in named if not record.has(image.name, *image.files)]
     if due:
         record.begin()
@@ -78,6 +79,7 @@ def predict(predictor: Predictor, images: Mapping[str, InputImage], record: Pred
             seen.add(outcome)
             if outcome.entry is None:
                 failures.append(outcome.failure)
+                record.remove(image.name)
             else:
                 record.add(image.name, image.files, {"file_name": image.file_name, **outcome.entry})
     finish(predictor, record, seen, failures, len(images))

@@ -12,7 +12,7 @@ from PIL import ExifTags, Image
 
 from fusionseg.commands import evaluate, fit
 from fusionseg.commands.predict import main, options
-from fusionseg.config.errors import UsageError
+from fusionseg.config.errors import UsageError, UserError
 from fusionseg.data.synthetic import SyntheticScenes
 from fusionseg.inference.predictor import Predictor
 from fusionseg.module import FusionModule
@@ -224,8 +224,14 @@ def test_what_changed_is_predicted_again_and_other_settings_are_refused(
         *(f"{kind}/a.png" for kind in ("semantic", "region", "panoptic", "overlay")),
         *("panoptic.json", "instances.json", "segments.csv"),
     }
+    (photos / "a.png").write_bytes(b"no image any more")
+    with pytest.raises(UserError, match=r"1 of \d images have no answer"):
+        main(own)
+    with (tmp_path / "out" / "segments.csv").open(newline="") as file:
+        assert "a" not in {row["image"] for row in csv.DictReader(file)}
     for change, name in (
         (["--scale", "0.5"], "scale"),
+        (["--precision", "64-true"], "precision"),
         (["--value_range", "[0, 9]"], "value_range"),
         (["--probabilities"], "probabilities"),
     ):
