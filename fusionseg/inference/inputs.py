@@ -5,13 +5,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
-import cv2
 import numpy as np
 import torch
 from PIL import Image
 
 from fusionseg.config.errors import UserError
-from fusionseg.data.input_size import InputSize, resampling
+from fusionseg.data.input_size import InputSize, resized_image
 from fusionseg.files.archive_path import ArchivePath
 from fusionseg.files.atomic import Json
 from fusionseg.files.photos import Photo, ValueRange, as_gray, in_range, read_image
@@ -122,12 +121,8 @@ def input_size(settings: Json) -> InputSize:
 
 def as_input(photo: Photo, settings: Json) -> torch.Tensor:
     """An image (H, W, C) as a tensor (C, h, w) of the size at which the network sees it."""
-    own = (photo.shape[0], photo.shape[1])
-    height, width = input_size(settings).of(own)
-    method = resampling(own, (height, width))
-    same = (height, width) == own
-    seen = photo if same else cv2.resize(photo, (width, height), interpolation=method)
-    return torch.from_numpy(seen.reshape(height, width, -1)).permute(2, 0, 1)
+    size = input_size(settings).of((photo.shape[0], photo.shape[1]))
+    return torch.from_numpy(resized_image(photo, size)).permute(2, 0, 1)
 
 
 def batches(photos: Iterator[NamedPhoto], size: int) -> Iterator[list[NamedPhoto]]:

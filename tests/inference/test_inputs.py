@@ -2,10 +2,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pytest
+import torch
 from PIL import Image
+from typing_extensions import override
 
+from fusionseg.data.base import Pixels
+from fusionseg.data.samples import EvaluationSamples
+from fusionseg.data.synthetic import SyntheticScenes
 from fusionseg.files.archives import tree
-from fusionseg.inference.inputs import PhotoWithDepth, named_photo
+from fusionseg.inference.inputs import PhotoWithDepth, as_input, named_photo
 
 
 def test_colors_of_any_type_are_made_gray_for_a_model_of_one_channel() -> None:
@@ -28,3 +34,19 @@ def test_depth_in_an_archive_is_that_of_the_file(packed: Callable[..., Path], tm
     assert found.photo.shape == (6, 7, 4)
     assert found.name == expected.name == "photo"
     assert np.array_equal(found.photo, expected.photo)
+
+
+@pytest.mark.parametrize("bands", [1, 5, 8])
+def test_images_of_any_number_of_channels_are_seen_as_evaluation_sees_them(bands: int) -> None:
+    class Bands(SyntheticScenes):
+        """Scenes of so many channels."""
+
+        @override
+        def read(self, index: int) -> Pixels:
+            pixels = super().read(index)
+            return pixels._replace(image=np.dstack([pixels.image] * 3)[..., :bands])
+
+    scenes = Bands("test", 1, (77, 131))
+    seen = as_input(scenes.read(0).image, {"scale": 0.5})
+    assert seen.shape == (bands, 38, 66)
+    assert torch.equal(seen, EvaluationSamples(scenes, 0.5)[0]["image"])
