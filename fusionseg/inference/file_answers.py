@@ -114,7 +114,7 @@ class FileAnswers:
             [answer] = self.predictor.answers([named], self.extras)
             explained = self.target is None or self._explained(named, self.target)
             return replace(outcome, entry=self._written(answer), unexplained=not explained)
-        except UserError as error:  # of an exported graph
+        except UserError as error:  # of an exported graph, or too many regions
             return replace(outcome, failure=f"{image.path}: {error}")
         except (MemoryError, RuntimeError, cv2.error) as error:
             if not is_out_of_memory(error):

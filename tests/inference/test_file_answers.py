@@ -1,8 +1,10 @@
+import re
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from fusionseg.classification import ClassificationModule
@@ -10,7 +12,7 @@ from fusionseg.heads import ClassifierHead
 from fusionseg.inference.file_answers import FileAnswers, Named
 from fusionseg.inference.predictor import Predictor
 from fusionseg.networks.backbone import Backbone
-from fusionseg.sample import Classes
+from fusionseg.sample import Classes, Frame
 
 
 @pytest.mark.parametrize("single", [True, False])
@@ -26,3 +28,28 @@ def test_the_record_says_whether_the_head_takes_an_image_to_show_one_class(
     outcome = FileAnswers(predictor, tmp_path, settings)(Named("a", tmp_path / "a.png", "a.png"))
     assert outcome.entry is not None
     assert outcome.entry["single"] is single
+
+
+@pytest.mark.parametrize("tasks", ["both", "regions alone"])
+def test_an_image_with_too_many_regions_has_a_line_and_the_others_their_answers(
+    tasks: str, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = np.zeros((300, 300, 3), np.uint8)
+    Image.fromarray(ids).save(tmp_path / "many.png")
+    Image.fromarray(ids[:64, :64]).save(tmp_path / "few.png")
+    predictor = Predictor(trained, precision="32-true", device="cpu")
+    if tasks == "regions alone":
+        del predictor.model.network.heads["semantic"]
+
+    def one_each(output: object, frame: Frame) -> torch.Tensor:
+        height, width = frame.size
+        return torch.arange(1, height * width + 1).view(1, height, width)
+
+    monkeypatch.setattr(predictor.model.heads["region"], "labels", one_each)
+    settings = predictor.settings | dict.fromkeys(("soft", "probabilities", "entropy"), False)
+    answers = FileAnswers(predictor, tmp_path, settings)
+    many, few = (answers(Named(name, tmp_path / f"{name}.png", name)) for name in ("many", "few"))
+    assert many.entry is None
+    assert re.match(r".*many\.png: expected region ids in .*, found .*90000: .*min_area", many.failure)
+    assert few.entry is not None
+    assert few.entry["segments"]
