@@ -15,7 +15,8 @@ from fusionseg.files.atomic import Json
 from fusionseg.files.orientation import orientation
 from fusionseg.files.photos import Photo
 from fusionseg.files.surface_maps import MILLIMETER
-from fusionseg.inference.answer import SEGMENTED, SOFT, Answer
+from fusionseg.inference.answer import SEGMENTED, Answer
+from fusionseg.inference.answer_files import SOFT, write_maps
 from fusionseg.inference.attribution import AttributionTarget
 from fusionseg.inference.explaining import NotPredictedError
 from fusionseg.inference.inputs import NamedPhoto, PhotoWithDepth, input_size, named_photo
@@ -165,7 +166,7 @@ class FileAnswers:
                 entry["instances"] = instances(answer, rows)
         if not self.soft:
             answer = replace(answer, maps={k: m for k, m in answer.maps.items() if k not in SOFT})
-        entry["annotation"] = answer.write(self.folder)
+        entry["annotation"] = write_maps(answer, self.folder)
         if "scene" in answer.maps:
             scores = answer.maps["scene"].astype(float).round(6).tolist()
             entry["scenes"] = dict(zip(answer.classes.names, scores, strict=True))

@@ -37,9 +37,8 @@ class PredictionRecord:
     """The images whose answers a folder holds, so that a run that was stopped is continued by the next one.
 
     The first line of the file holds the settings. An image is done unless its file has changed since; of
-    several lines of one name the last one counts, and one without a state says that there is no answer any
-    more. The last line of a process that was killed may be cut, and is then removed, as are its drafts of
-    files. What lines say stays on the disk.
+    several lines of one name the last one counts, which has no state where there is no answer any more. The
+    last line of a process that was killed may be cut, and is then removed, as are its drafts of files.
 
     Args:
         folder: The folder to write to.

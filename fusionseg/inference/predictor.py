@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import count, groupby
 from pathlib import Path
-from typing import Any, TypeVar, overload
+from typing import Any, TypeVar, Unpack, overload
 
 import cv2
 import torch
@@ -13,7 +13,7 @@ from fusionseg.engine.precision import slow_precision_notice
 from fusionseg.engine.predictions import drawables, image_channels
 from fusionseg.engine.receptive_field import tile_notice
 from fusionseg.files.photos import ValueRange
-from fusionseg.inference.answer import Answer
+from fusionseg.inference.answer import Answer, Asked
 from fusionseg.inference.attribution import Attribution, AttributionTarget
 from fusionseg.inference.checks import check_arguments
 from fusionseg.inference.ensemble import Ensemble
@@ -133,29 +133,15 @@ class Predictor:
         return "\n".join(filter(None, [left, slow, tile_notice(self.model, self.passes)]))
 
     @overload
-    def __call__(
-        self, images: AnyImage, *, probabilities: bool = False, entropy: bool = False, soft: bool = True
-    ) -> Answer: ...
+    def __call__(self, images: AnyImage, **asked: Unpack[Asked]) -> Answer: ...
 
     @overload
     def __call__(
-        self,
-        images: list[OneImage] | tuple[OneImage, ...],
-        *,
-        probabilities: bool = False,
-        entropy: bool = False,
-        soft: bool = True,
+        self, images: list[OneImage] | tuple[OneImage, ...], **asked: Unpack[Asked]
     ) -> list[Answer]: ...
 
     @overload
-    def __call__(
-        self,
-        images: Iterator[OneImage],
-        *,
-        probabilities: bool = False,
-        entropy: bool = False,
-        soft: bool = True,
-    ) -> Iterator[Answer]: ...
+    def __call__(self, images: Iterator[OneImage], **asked: Unpack[Asked]) -> Iterator[Answer]: ...
 
     def __call__(
         self,
@@ -164,6 +150,7 @@ class Predictor:
         probabilities: bool = False,
         entropy: bool = False,
         soft: bool = True,
+        outputs: bool = False,
     ) -> Answer | list[Answer] | Iterator[Answer]:
         """The answer for an image, those for a list or tuple of images, or one after the other for others.
 
@@ -174,12 +161,13 @@ class Predictor:
                 several networks or samples their disagreement.
             soft: Whether they have confidence and soft boundaries; while these are made, they take as much
                 memory as the probabilities of all classes at the image's size.
+            outputs: Whether they have what each head gives, before it is decoded.
 
         Raises:
             OSError: If there is no such file.
             ValueError: If something is no image, or of other channels or values than the model takes.
         """
-        asked = {"probabilities": probabilities, "entropy": entropy}
+        asked = {"probabilities": probabilities, "entropy": entropy, "outputs": outputs}
         extras = (*(SOFT if soft else ()), *(name for name, wanted in asked.items() if wanted))
         if is_image(images):
             one: Any = images
@@ -193,7 +181,7 @@ class Predictor:
 
         Args:
             photos: The images.
-            extras: Those of `engine.predictions.EXTRAS` that are wanted.
+            extras: Those of `engine.predictions.EXTRAS` that are wanted, and `outputs`.
         """
         height, width = photos[0].photo.shape[:2]
         answer = answering(self.model, extras, self.passes)

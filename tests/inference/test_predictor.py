@@ -16,6 +16,7 @@ from fusionseg.config.errors import UsageError, UserError
 from fusionseg.data.synthetic import SyntheticScenes
 from fusionseg.engine.passes import Passes
 from fusionseg.engine.precision import fast_precision
+from fusionseg.engine.predictions import padded
 from fusionseg.files.archives import tree
 from fusionseg.inference.answer import Answer
 from fusionseg.metrics import MetricSuite
@@ -191,6 +192,22 @@ def test_segments_are_those_of_the_panoptic_map(predictor: Predictor, scene: np.
         label = answer.classes.names.index(row[2])
         assert row.id // 65536 == label
         assert row.thing == (label in answer.classes.things)
+
+
+def test_what_heads_gave_is_there_where_it_is_asked_for(
+    trained: Path, predictor: Predictor, scene: np.ndarray
+) -> None:
+    batched = Predictor(trained, precision="32-true", batch_size=2)
+    answers = batched([scene, scene[::-1]], outputs=True)
+    batch = padded(batched.batch([batched.named(scene), batched.named(scene[::-1])]))
+    with torch.no_grad():
+        [*_, expected] = batched.model(batch["image"])
+    for number, answer in enumerate(answers):
+        assert answer.outputs.keys() == expected.keys() == {"semantic", "region"}
+        for task, output in answer.outputs.items():
+            assert output.dtype == np.float32
+            assert np.array_equal(output, expected[task][number].numpy())
+    assert predictor(scene).outputs == {}
 
 
 def test_an_answer_is_saved_and_shown(predictor: Predictor, scene: np.ndarray, tmp_path: Path) -> None:
