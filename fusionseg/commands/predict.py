@@ -47,6 +47,9 @@ class Options:
         value_range: Values that are black and white in images of more than 8 bits; as in training where left
             out.
         precision: As Lightning's; that of the training where left out.
+        device: As torch's, such as cuda:1; the fastest where left out.
+        threads: Threads of torch and OpenCV; theirs where left out.
+        batch_size: How many consecutive images of one size the network sees at once.
         trust: As in fusionseg.evaluate.
         untuned: As in fusionseg.evaluate.
         tile: As in fusionseg.evaluate.
@@ -72,6 +75,9 @@ class Options:
     scale: float | None = None
     value_range: tuple[float, float] | None = None
     precision: str | None = None
+    device: str | None = None
+    threads: int | None = None
+    batch_size: int = 1
     trust: str | None = None
     untuned: bool = False
     tile: int | None = None
@@ -153,6 +159,9 @@ def _predictor(given: Options, trust: Sequence[str]) -> "Predictor":
     return Predictor(
         _source(given),
         precision=given.precision,
+        device=given.device,
+        threads=given.threads,
+        batch_size=given.batch_size,
         scale=given.scale,
         value_range=given.value_range,
         untuned=given.untuned,

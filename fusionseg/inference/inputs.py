@@ -1,9 +1,9 @@
 """Images to predict as people have them: files, PIL images, arrays and tensors."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 import torch
@@ -17,6 +17,8 @@ from fusionseg.files.photos import Photo, ValueRange, as_gray, in_range, read_im
 from fusionseg.files.readable_path import as_path
 from fusionseg.files.surface_maps import MILLIMETER, in_meters, read_depth, with_depth
 from fusionseg.sample import Array
+
+Item = TypeVar("Item")
 
 PlainImage: TypeAlias = str | Path | ArchivePath | Image.Image | Array | torch.Tensor
 """A file on disk or in an archive, a PIL image, an array (H, W), (H, W, 1) or (H, W, C), or a tensor
@@ -125,11 +127,11 @@ def as_input(photo: Photo, settings: Json) -> torch.Tensor:
     return torch.from_numpy(resized_image(photo, size)).permute(2, 0, 1)
 
 
-def batches(photos: Iterator[NamedPhoto], size: int) -> Iterator[list[NamedPhoto]]:
+def batches(images: Iterable[Item], size: int) -> Iterator[list[Item]]:
     """The images, so many at a time."""
-    batch: list[NamedPhoto] = []
-    for photo in photos:
-        batch.append(photo)
+    batch: list[Item] = []
+    for image in images:
+        batch.append(image)
         if len(batch) == size:
             yield batch
             batch = []

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
+from itertools import chain
 from pathlib import Path
 
 from rich.console import Console
@@ -12,6 +13,7 @@ from fusionseg.config.errors import UserError
 from fusionseg.data.photo_notices import MISFIT, SHALLOW
 from fusionseg.inference.file_answers import FileAnswers, Named, Outcome
 from fusionseg.inference.input_images import InputImage
+from fusionseg.inference.inputs import batches
 from fusionseg.inference.overlapping import overlapped
 from fusionseg.inference.prediction_record import RECORD, PredictionRecord
 from fusionseg.inference.predictor import Predictor
@@ -43,8 +45,8 @@ def check_folder(folder: Path) -> None:
 def predict(predictor: Predictor, images: Mapping[str, InputImage], record: PredictionRecord) -> None:
     """Writes the answers of a model for images in files, but for those that the record has.
 
-    While the network sees an image, the one before is decoded and written. One for which there is too little
-    memory then is tried once more alone.
+    While the network sees an image, the one before is decoded and written; or as many at once as the
+    predictor's batch has. One for which there is too little memory then is tried once more alone.
 
     Args:
         predictor: The model.
@@ -65,9 +67,10 @@ def predict(predictor: Predictor, images: Mapping[str, InputImage], record: Pred
     console = Console(stderr=True)
     # the chance of dropout is the whole process's
     threads = 1 if "samples" in record.settings else 2
-    with closing(overlapped(answers, due, Outcome.is_out_of_memory, threads)) as outcomes:
+    several = batches(due, predictor.batch_size)
+    with closing(overlapped(answers.several, several, _lacking, threads)) as outcomes:
         watched = track(
-            outcomes,
+            chain.from_iterable(outcomes),
             "predicting",
             total=len(images),
             completed=len(images) - len(due),
@@ -83,6 +86,11 @@ def predict(predictor: Predictor, images: Mapping[str, InputImage], record: Pred
             else:
                 record.add(image.name, image.files, {"file_name": image.file_name, **outcome.entry})
     finish(predictor, record, seen, failures, len(images))
+
+
+def _lacking(outcomes: Sequence[Outcome]) -> bool:
+    """Whether there was too little memory for an image."""
+    return any(outcome.lacking for outcome in outcomes)
 
 
 def finish(

@@ -12,7 +12,7 @@ from fusionseg.heads import ClassifierHead
 from fusionseg.inference.file_answers import FileAnswers, Named
 from fusionseg.inference.predictor import Predictor
 from fusionseg.networks.backbone import Backbone
-from fusionseg.sample import Classes, Frame
+from fusionseg.sample import Classes, Frame, Prediction, Sample
 
 
 @pytest.mark.parametrize("single", [True, False])
@@ -53,3 +53,33 @@ def test_an_image_with_too_many_regions_has_a_line_and_the_others_their_answers(
     assert re.match(r".*many\.png: expected region ids in .*, found .*90000: .*min_area", many.failure)
     assert few.entry is not None
     assert few.entry["segments"]
+
+
+def test_consecutive_images_of_one_size_are_answered_at_once_and_alone_where_that_fails(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, width in (("a", 64), ("b", 64), ("d", 32), ("e", 64)):
+        Image.fromarray(np.zeros((64, width, 3), np.uint8)).save(tmp_path / f"{name}.png")
+    (tmp_path / "c.png").write_text("no image")
+    predictor = Predictor(trained, precision="32-true", device="cpu")
+    settings = predictor.settings | dict.fromkeys(("soft", "probabilities", "entropy"), False)
+    answers = FileAnswers(predictor, tmp_path / "out", settings)
+    asked: list[list[str]] = []
+    ask = predictor.model.predictions
+
+    def noted(batch: Sample, size: tuple[int, int], extras: object) -> list[Prediction]:
+        asked.append(batch["name"])
+        if broken and len(batch["name"]) > 1:
+            raise MemoryError
+        found: list[Prediction] = ask(batch, size, extras)
+        return found
+
+    monkeypatch.setattr(predictor.model, "predictions", noted)
+    images = [Named(name, tmp_path / f"{name}.png", name) for name in "abcde"]
+    for broken, expected in ((False, ["ab", "d", "e"]), (True, ["ab", "a", "b", "d", "e"])):
+        asked.clear()
+        outcomes = answers.several(images)
+        assert asked == [list(names) for names in expected]
+        assert [outcome.entry is not None for outcome in outcomes] == [True, True, False, True, True]
+        assert "c.png" in outcomes[2].failure
+    assert len(list((tmp_path / "out" / "semantic").iterdir())) == 4
