@@ -13,7 +13,7 @@ from fusionseg.config.errors import UserError
 from fusionseg.data.input_size import InputSize, resized_image
 from fusionseg.files.archive_path import ArchivePath
 from fusionseg.files.atomic import Json
-from fusionseg.files.photos import Photo, ValueRange, as_gray, in_range, read_image
+from fusionseg.files.photos import Photo, ValueRange, as_gray, check_finite, in_range, read_array, read_image
 from fusionseg.files.readable_path import as_path
 from fusionseg.files.surface_maps import MILLIMETER, in_meters, read_depth, with_depth
 from fusionseg.sample import Array
@@ -75,7 +75,7 @@ def named_photo(
     """An image as networks take it, named after its file or its number.
 
     Gray images of one channel become gray in all three of RGB, and RGB gray for networks of one channel.
-    Floats without a range have to lie in [0, 1].
+    Floats without a range have to lie in [0, 1]. A file of an array (`.npy`) is read as the array is.
 
     Args:
         image: The image.
@@ -92,28 +92,20 @@ def named_photo(
         return _with_depth(image, number, channels, value_range, depth_limit)
     if depth_limit is not None:
         value_range = None  # with depth in it, an image fills its 16 bits already
-    if isinstance(image, str | Path | ArchivePath):
-        path = as_path(image)
-        if not path.is_file():
-            raise FileNotFoundError(f"expected an image, found no file {image}")
-        with _depth_missing(depth_limit):
-            photo = read_image(path, value_range, channels)
-            if depth_limit is not None and photo.dtype == np.uint8:
-                raise UserError(f"expected {channels} channels of 16 bits in {image}, found 8")
-        return NamedPhoto(path.stem, photo)
-    name = f"image_{number}"
+    if not isinstance(image, str | Path | ArchivePath):
+        name = f"image_{number}"
+        return NamedPhoto(name, _in_memory(image, name, channels, value_range, depth_limit))
+    path = as_path(image)
+    if not path.is_file():
+        raise FileNotFoundError(f"expected an image, found no file {image}")
+    if path.suffix.lower() == ".npy":
+        values = read_array(path)
+        return NamedPhoto(path.stem, _in_memory(values, str(path), channels, value_range, depth_limit))
     with _depth_missing(depth_limit):
-        values = _values(image, name, channels)
-        if depth_limit is not None and values.dtype == np.uint8:
-            raise UserError(f"expected {channels} channels of 16 bits in {name}, found 8")
-    if values.dtype.kind == "f" and value_range is None:
-        if not np.isfinite(values).all() or values.min() < 0 or values.max() > 1:
-            raise UserError(
-                f"expected floats in [0, 1] in {name}, found {values.min():g} to {values.max():g}: give "
-                "value_range, the two values that are black and white"
-            )
-        return NamedPhoto(name, values.astype(np.float32))
-    return NamedPhoto(name, in_range(values, value_range, name))
+        photo = read_image(path, value_range, channels)
+        if depth_limit is not None and photo.dtype == np.uint8:
+            raise UserError(f"expected {channels} channels of 16 bits in {image}, found 8")
+    return NamedPhoto(path.stem, photo)
 
 
 def input_size(settings: Json) -> InputSize:
@@ -178,6 +170,29 @@ def _depth_missing(depth_limit: float | None) -> Iterator[None]:
         raise UserError(f"{error}; {remedy}") from error
 
 
+def _in_memory(
+    image: Any, name: str, channels: int, value_range: ValueRange | None, depth_limit: float | None
+) -> Photo:
+    """The photo of an image in memory, or in a file of an array; messages call it by a name.
+
+    Raises:
+        UserError: If it is no image, or one of other channels or values.
+    """
+    with _depth_missing(depth_limit):
+        values = _values(image, name, channels)
+        if depth_limit is not None and values.dtype == np.uint8:
+            raise UserError(f"expected {channels} channels of 16 bits in {name}, found 8")
+    if values.dtype.kind != "f" or value_range is not None:
+        return in_range(values, value_range, name)
+    check_finite(values, name)
+    if values.min() < 0 or values.max() > 1:
+        raise UserError(
+            f"expected floats in [0, 1] in {name}, found {values.min():g} to {values.max():g}: give "
+            "value_range, the two values that are black and white"
+        )
+    return values.astype(np.float32)
+
+
 def _values(image: Any, name: str, channels: int) -> Array:
     """The values (H, W, C) of an image in memory.
 
@@ -190,7 +205,8 @@ def _values(image: Any, name: str, channels: int) -> Array:
     elif isinstance(image, torch.Tensor):
         if image.ndim != 3:
             raise UserError(f"expected a tensor (C, H, W) in {name}, found {tuple(image.shape)}")
-        image = image.detach().cpu().permute(1, 2, 0).numpy()
+        image = image.detach().cpu().permute(1, 2, 0)
+        image = (image.float() if image.dtype == torch.bfloat16 else image).numpy()  # numpy has no bfloat16
     elif not isinstance(image, np.ndarray):
         raise UserError(
             "expected a path, a PIL image, an array (H, W, C) or a tensor (C, H, W), found "

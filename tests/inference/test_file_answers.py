@@ -76,8 +76,9 @@ def test_consecutive_images_of_one_size_are_answered_at_once_and_alone_where_tha
 
     monkeypatch.setattr(predictor.model, "predictions", noted)
     images = [Named(name, tmp_path / f"{name}.png", name) for name in "abcde"]
-    for broken, expected in ((False, ["ab", "d", "e"]), (True, ["ab", "a", "b", "d", "e"])):
+    for fails, expected in ((False, ["ab", "d", "e"]), (True, ["ab", "a", "b", "d", "e"])):
         asked.clear()
+        broken = fails
         outcomes = answers.several(images)
         assert asked == [list(names) for names in expected]
         assert [outcome.entry is not None for outcome in outcomes] == [True, True, False, True, True]

@@ -7,6 +7,7 @@ import torch
 from PIL import Image
 from typing_extensions import override
 
+from fusionseg.config.errors import UserError
 from fusionseg.data.base import Pixels
 from fusionseg.data.samples import EvaluationSamples
 from fusionseg.data.synthetic import SyntheticScenes
@@ -50,3 +51,26 @@ def test_images_of_any_number_of_channels_are_seen_as_evaluation_sees_them(bands
     seen = as_input(scenes.read(0).image, {"scale": 0.5})
     assert seen.shape == (bands, 38, 66)
     assert torch.equal(seen, EvaluationSamples(scenes, 0.5)[0]["image"])
+
+
+def test_an_array_in_a_file_is_read_as_the_array_is(tmp_path: Path) -> None:
+    gray = np.random.default_rng(0).random((4, 5))
+    for number, values in enumerate(
+        (gray, gray[..., None], np.dstack([gray] * 3), (gray * 255).astype(np.uint8))
+    ):
+        np.save(tmp_path / f"{number}.npy", values)
+        expected = named_photo(values, number)
+        found = named_photo(tmp_path / f"{number}.npy", 0)
+        assert found.name == str(number)
+        assert np.array_equal(found.photo, expected.photo)
+    np.save(tmp_path / "a.npy", gray * 2)
+    with pytest.raises(UserError, match=r"floats in \[0, 1\] in .*a\.npy, found .*: give value_range"):
+        named_photo(tmp_path / "a.npy", 0)
+
+
+def test_half_precision_of_torch_is_an_image_too() -> None:
+    values = torch.rand(3, 4, 5)
+    for dtype in (torch.bfloat16, torch.float16):
+        photo = named_photo(values.to(dtype), 0).photo
+        assert photo.dtype == np.float32
+        np.testing.assert_array_equal(photo, values.to(dtype).float().permute(1, 2, 0).numpy())

@@ -262,7 +262,7 @@ def test_what_an_answer_lacks_is_named(scene: np.ndarray, trained: Path) -> None
         (np.zeros((3, 4, 5), np.uint8), r"found uint8 \(3, 4, 5\) \(a tensor is \(C, H, W\)\)"),
         (torch.zeros(1, 3, 4, 5), r"a tensor \(C, H, W\) in image_\d+, found \(1, 3, 4, 5\)"),
         (np.zeros((0, 5, 3), np.uint8), r"found uint8 \(0, 5, 3\)"),
-        (np.full((4, 5, 3), np.nan), r"floats in \[0, 1\] in image_\d+, found nan"),
+        (np.full((4, 5, 3), np.nan), r"finite values in image_\d+, found NaN: fill the pixels"),
         (np.full((4, 5, 3), 255.0), "found 255 to 255: give value_range"),
         (np.zeros((4, 5, 3), np.int64), "found int64, which has no range"),
         (np.zeros((4, 5, 3), bool), "found bool"),
