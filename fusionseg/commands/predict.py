@@ -177,9 +177,12 @@ def _written(given: Options, predictor: "Predictor") -> Json:
     """What is written where it is asked for.
 
     Raises:
-        UserError: If the model cannot explain the class, or takes no depth.
+        UserError: If the model has no such thing, cannot explain the class, or takes no depth.
     """
+    from fusionseg.inference.checks import check_asked
+
     written: Json = {name: getattr(given, name) for name in FURTHER}
+    check_asked(predictor.model, [name for name in FURTHER if written[name]])
     if given.depth is not None:
         if "depth_limit" not in predictor.settings:
             raise UsageError("the model takes no depth: leave it out", "depth")

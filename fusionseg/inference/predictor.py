@@ -1,5 +1,6 @@
 """A trained model as a function of images."""
 
+import warnings
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import count, groupby
 from pathlib import Path
@@ -15,7 +16,7 @@ from fusionseg.engine.receptive_field import tile_notice
 from fusionseg.files.photos import ValueRange
 from fusionseg.inference.answer import Answer, Asked
 from fusionseg.inference.attribution import Attribution, AttributionTarget
-from fusionseg.inference.checks import check_arguments
+from fusionseg.inference.checks import check_arguments, check_asked
 from fusionseg.inference.ensemble import Ensemble
 from fusionseg.inference.explaining import check_target, explained
 from fusionseg.inference.inputs import AnyImage, NamedPhoto, as_input, batches, is_image, named_photo
@@ -55,7 +56,7 @@ class Predictor:
         untuned: Whether a tuned decoder is left out.
         trust: Packages to trust beside those of `fusionseg.config.trust`.
         tile: Height and width of the parts in which the network sees an image, in pixels of its input; as a
-            whole where left out.
+            whole where left out. Where that changes answers, a warning comes with the first one.
         overlap: How many pixels two neighboring parts share.
         tta: Test-time augmentation: `flip`, and further sizes relative to the network's input, such as
             "flip,0.75,1.25".
@@ -103,7 +104,7 @@ class Predictor:
         self.model: Any = models[0] if alone and samples is None else Ensemble(models, samples)
         answering(self.model, passes=self.passes)  # refuses what it cannot do, before an image is read
         self.decoder = sources[0].decoder if alone else None
-        self._left_out = not alone and not untuned and any(one.is_tuned for one in sources)
+        self._left_out = not (alone or untuned) and any(one.is_tuned for one in sources)
         self.settings = common_settings(sources, scale, value_range)
         self.settings["precision"] = chosen_precision(sources, precision, device)
         if samples is not None:
@@ -114,6 +115,7 @@ class Predictor:
         self.channels = agreed([image_channels(model) for model in models], "number of channels")
         self.batch_size = batch_size
         self._numbers = count()
+        self._unwarned = True
         self.fabric = placed_models(models, self.settings["precision"], device)
 
     @property
@@ -124,13 +126,10 @@ class Predictor:
     @property
     def notice(self) -> str:
         """Lines on tuned decoders left out, a slow precision, and tiles that differ from whole images."""
-        left = (
-            "tuned decoders and temperatures are of single runs: left out for several"
-            if self._left_out
-            else ""
-        )
+        left = "tuned decoders and temperatures are of single runs: left out for several"
         slow = slow_precision_notice(self.settings["precision"], self.fabric.device.type)
-        return "\n".join(filter(None, [left, slow, tile_notice(self.model, self.passes)]))
+        tiles = tile_notice(self.model, self.passes)
+        return "\n".join(filter(None, (left if self._left_out else "", slow, tiles)))
 
     @overload
     def __call__(self, images: AnyImage, **asked: Unpack[Asked]) -> Answer: ...
@@ -165,15 +164,19 @@ class Predictor:
 
         Raises:
             OSError: If there is no such file.
-            ValueError: If something is no image, or of other channels or values than the model takes.
+            ValueError: If something is no image, or of other channels or values than the model takes, or
+                probabilities are asked of a model without classes.
         """
-        asked = {"probabilities": probabilities, "entropy": entropy, "outputs": outputs}
-        extras = (*(SOFT if soft else ()), *(name for name, wanted in asked.items() if wanted))
+        asked = [name for name, wanted in (("probabilities", probabilities), ("entropy", entropy)) if wanted]
+        check_asked(self.model, asked)
+        if self._unwarned and (notice := tile_notice(self.model, self.passes)):
+            warnings.warn(notice, stacklevel=2)
+        self._unwarned = False
+        extras = (*(SOFT if soft else ()), *asked, *(["outputs"] if outputs else []))
+        given: Any = images
         if is_image(images):
-            one: Any = images
-            return next(self._answers([one], extras))
-        several: Any = images
-        found = self._answers(several, extras)
+            return next(self._answers([given], extras))
+        found = self._answers(given, extras)
         return list(found) if isinstance(images, list | tuple) else found
 
     def answers(self, photos: Sequence[NamedPhoto], extras: Collection[str] = SOFT) -> list[Answer]:

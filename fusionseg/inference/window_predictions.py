@@ -67,7 +67,7 @@ def predict_windows(
         FileExistsError: If the folder holds answers of other files of the same names.
         UserError: If there are images without an answer; all others are predicted before.
     """
-    if notice := tile_notice(predictor.model, passes):
+    if notice := tile_notice(predictor.model, passes, windows=True):
         print(notice, file=sys.stderr)
     windows = Windows(predictor, passes.record["tile"], passes.record["overlap"])
     work = _Work(windows, record)
