@@ -166,8 +166,9 @@ def test_the_answer_is_that_of_predict_and_of_evaluate(
         return sums(self, prediction, truth)
 
     monkeypatch.setattr(MetricSuite, "sums", kept)
-    evaluate.main(["--run", str(trained), "--pictures", "0"])
+    evaluate.main(["--run", str(trained), "--pictures", "0", "--data.dataset.size", "[17, 701]"])
     length = len(scored)
+    assert scored[0]["semantic"].shape == (17, 701)
     assert length == json.loads((trained / "evaluation" / "val.json").read_text())["images"]
     scenes = SyntheticScenes("val", length, scored[0]["semantic"].shape)
     answers = Predictor(trained)([scenes.read(i).image for i in range(length)])
