@@ -71,7 +71,10 @@ def test_onnx_runtime_computes_what_the_model_does_at_any_number_and_size_of_ima
 
 def test_torch_s_own_format_computes_the_same(tiny_source: Sources, tmp_path: Path) -> None:
     source = tiny_source()
+    draft = tmp_path / f".model.{10**30}.pt2"
+    draft.touch()
     export(source, tmp_path / "model.pt2", "torch")
+    assert not draft.exists()  # which a killed process left
     extra = {"fusionseg": ""}
     graph = torch.export.load(tmp_path / "model.pt2", extra_files=extra).module()
     image = images(3, 77, 131)
