@@ -62,5 +62,5 @@ def _bars(likely: Array, classes: Classes) -> Picture:
             draw.rectangle((0, top + 2, end - 1, top + ROW - 3), classes.colors[label])
         text = f"{classes.names[label]} {likely[label]:.2f}"
         # with an outline, so that it can be read on every color
-        draw.text((8, top + 9), text, "black", stroke_width=2, stroke_fill="white")
+        draw.text((8, top + 5), text, "black", font_size=16, stroke_width=2, stroke_fill="white")
     return np.asarray(image)

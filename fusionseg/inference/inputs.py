@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
@@ -13,8 +14,9 @@ from fusionseg.config.errors import UserError
 from fusionseg.data.input_size import InputSize, resized_image
 from fusionseg.files.archive_path import ArchivePath
 from fusionseg.files.atomic import Json
+from fusionseg.files.large_tiff import LargeTiff
 from fusionseg.files.photos import Photo, ValueRange, as_gray, check_finite, in_range, read_array, read_image
-from fusionseg.files.readable_path import as_path
+from fusionseg.files.readable_path import ReadablePath, as_path
 from fusionseg.files.surface_maps import MILLIMETER, in_meters, read_depth, with_depth
 from fusionseg.sample import Array
 
@@ -102,10 +104,19 @@ def named_photo(
         values = read_array(path)
         return NamedPhoto(path.stem, _in_memory(values, str(path), channels, value_range, depth_limit))
     with _depth_missing(depth_limit):
-        photo = read_image(path, value_range, channels)
+        photo = _photo(path, value_range, channels)
         if depth_limit is not None and photo.dtype == np.uint8:
             raise UserError(f"expected {channels} channels of 16 bits in {image}, found 8")
     return NamedPhoto(path.stem, photo)
+
+
+def _photo(path: ReadablePath, value_range: ValueRange | None, channels: int) -> Photo:
+    """The image in a file; a TIFF file of more channels than Pillow decodes is read by tifffile, if there."""
+    many = channels > 4 and path.suffix.lower() in (".tif", ".tiff")
+    if many and isinstance(path, Path) and find_spec("tifffile"):
+        with LargeTiff(path, channels, value_range) as tiff:
+            return tiff.window(0, 0, tiff.height, tiff.width)
+    return read_image(path, value_range, channels)
 
 
 def input_size(settings: Json) -> InputSize:

@@ -74,3 +74,12 @@ def test_half_precision_of_torch_is_an_image_too() -> None:
         photo = named_photo(values.to(dtype), 0).photo
         assert photo.dtype == np.float32
         np.testing.assert_array_equal(photo, values.to(dtype).float().permute(1, 2, 0).numpy())
+
+
+def test_a_tiff_file_of_many_bands_is_an_image(tmp_path: Path) -> None:
+    tifffile = pytest.importorskip("tifffile")
+    values = np.random.default_rng(0).integers(0, 65536, (6, 7, 5)).astype(np.uint16)
+    tifffile.imwrite(tmp_path / "a.tif", values, photometric="minisblack", planarconfig="contig")
+    assert np.array_equal(named_photo(tmp_path / "a.tif", 0, 5).photo, values)
+    with pytest.raises(UserError, match=r"expected 6 channels in .*a\.tif, found 5 channels"):
+        named_photo(tmp_path / "a.tif", 0, 6)
