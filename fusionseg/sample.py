@@ -198,10 +198,12 @@ class Prediction:
             boundary, and `contour_logits`, its logit; `probabilities` (C, H, W) of the classes,
             `log_probabilities`, their logarithms, `confidence`, that of the predicted one, and `entropy`
             (H, W), theirs in nats.
+        outputs: What the head of each task gave, where it was asked for: an array, or several by name.
     """
 
     name: str
     maps: Mapping[str, Array]
+    outputs: Mapping[str, Any] = field(default_factory=dict)
 
     def __getitem__(self, task: str) -> Array:
         return self.maps[task]

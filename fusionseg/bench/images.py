@@ -6,7 +6,6 @@ from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from lightning.pytorch import LightningDataModule
 from lightning.pytorch.cli import instantiate_module
@@ -16,6 +15,7 @@ from fusionseg.config.recipe import import_path
 from fusionseg.config.trust import check_named, untrusted
 from fusionseg.data.base import SegmentationDataset
 from fusionseg.data.datamodule import SegmentationDataModule
+from fusionseg.data.input_size import resized_image
 from fusionseg.data.synthetic import SyntheticScenes
 from fusionseg.engine.hub_config import preprocessing
 from fusionseg.files.atomic import Json, replacing
@@ -193,10 +193,7 @@ def _written(photo: Photo, size: tuple[int, int], path: Path, reading: Reading) 
             f"{channels} of {photo.dtype}: name files of the wanted size",
             "images",
         )
-    resized: Any = photo
-    if photo.shape[:2] != size:
-        method = cv2.INTER_AREA if size[0] < photo.shape[0] else cv2.INTER_LINEAR
-        resized = cv2.resize(photo, (size[1], size[0]), interpolation=method)
+    resized: Any = resized_image(photo, size)
     if channels == 3:
         write_png(path, resized)
         return path

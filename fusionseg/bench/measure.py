@@ -13,6 +13,7 @@ from fusionseg.bench.memory import peak, reset_peak
 from fusionseg.bench.stages import STAGES, StageClock, synchronize, watched
 from fusionseg.files.photos import read_image
 from fusionseg.files.readable_path import ReadablePath
+from fusionseg.inference.answer_files import write_maps
 from fusionseg.inference.inputs import NamedPhoto
 from fusionseg.inference.predictor import Predictor
 
@@ -132,7 +133,7 @@ def _stages(
                 answers = predictor.answers(batch, EXTRAS)
                 with watch.stage("write"):
                     for answer in answers:
-                        answer.write(Path(folder))
+                        write_maps(answer, Path(folder))
             total += watch.now() - start
             advance()
     images = repeats * len(paths)

@@ -75,6 +75,12 @@ def options(args: Sequence[str]) -> Options:
     integers(given.batch_sizes, "batch_sizes")
     if given.size is not None:
         integers(given.size, "size", 2)
+    if given.run.suffix in (".onnx", ".pt2"):
+        raise UsageError(
+            f"expected a run, a checkpoint or a shared folder, found the exported file {given.run}: time it "
+            "in the program that runs it",
+            "run",
+        )
     return given
 
 

@@ -25,7 +25,8 @@ class Options:
         port: Port of the page.
         share: Also serve the page to everybody who has the link, through gradio's own server.
         scale: Size at which the network sees an image, relative to the file; as in training where left out.
-        precision: As Lightning's; bf16-mixed where left out and that is fast.
+        precision: As Lightning's; that of the training where left out.
+        device: As torch's, such as cuda:1; the fastest where left out.
         trust: As in fusionseg.evaluate.
         untuned: As in fusionseg.evaluate.
     """
@@ -36,6 +37,7 @@ class Options:
     share: bool = False
     scale: float | None = None
     precision: str | None = None
+    device: str | None = None
     trust: str | None = None
     untuned: bool = False
 
@@ -73,6 +75,7 @@ def main(args: Sequence[str]) -> None:
         predictor = Predictor(
             given.run or given.checkpoint or "",
             precision=given.precision,
+            device=given.device,
             scale=given.scale,
             untuned=given.untuned,
             trust=values(args, "--trust"),

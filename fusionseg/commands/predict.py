@@ -46,7 +46,10 @@ class Options:
         scale: Size at which the network sees an image, relative to the file; as in training where left out.
         value_range: Values that are black and white in images of more than 8 bits; as in training where left
             out.
-        precision: As Lightning's; bf16-mixed where left out and that is fast.
+        precision: As Lightning's; that of the training where left out.
+        device: As torch's, such as cuda:1; the fastest where left out.
+        threads: Threads of torch and OpenCV; theirs where left out.
+        batch_size: How many consecutive images of one size the network sees at once.
         trust: As in fusionseg.evaluate.
         untuned: As in fusionseg.evaluate.
         tile: As in fusionseg.evaluate.
@@ -72,6 +75,9 @@ class Options:
     scale: float | None = None
     value_range: tuple[float, float] | None = None
     precision: str | None = None
+    device: str | None = None
+    threads: int | None = None
+    batch_size: int = 1
     trust: str | None = None
     untuned: bool = False
     tile: int | None = None
@@ -153,6 +159,9 @@ def _predictor(given: Options, trust: Sequence[str]) -> "Predictor":
     return Predictor(
         _source(given),
         precision=given.precision,
+        device=given.device,
+        threads=given.threads,
+        batch_size=given.batch_size,
         scale=given.scale,
         value_range=given.value_range,
         untuned=given.untuned,
@@ -168,9 +177,12 @@ def _written(given: Options, predictor: "Predictor") -> Json:
     """What is written where it is asked for.
 
     Raises:
-        UserError: If the model cannot explain the class, or takes no depth.
+        UserError: If the model has no such thing, cannot explain the class, or takes no depth.
     """
+    from fusionseg.inference.checks import check_asked
+
     written: Json = {name: getattr(given, name) for name in FURTHER}
+    check_asked(predictor.model, [name for name in FURTHER if written[name]])
     if given.depth is not None:
         if "depth_limit" not in predictor.settings:
             raise UsageError("the model takes no depth: leave it out", "depth")

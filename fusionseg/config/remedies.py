@@ -12,6 +12,13 @@ ONE_SIZE = (
 )
 """What to do about an encoder that takes images of one size, with `model.backbone.options`."""
 
+FEWER_REGIONS = (
+    "number the regions of each image from 1; if there are more, leave out small ones by a higher min_area "
+    "of the region head (`fusionseg tune`, or in Python predictor.model.heads['region'].min_area), or "
+    "predict a TIFF file with --windows, which writes ids of 32 bits"
+)
+"""What to do about region ids above 65535."""
+
 REMEDIES = (
     (
         r"Expected more than 1 value per channel when training",

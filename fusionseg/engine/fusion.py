@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from fusionseg.config.errors import UserError
+from fusionseg.config.remedies import FEWER_REGIONS
 from fusionseg.sample import OFFSET, VOID
 
 
@@ -108,11 +110,10 @@ def _unique_across_images(ids: Tensor) -> Tensor:
 
 
 def _check_offset(region: Tensor) -> None:
-    """Raises a ValueError if a region id is too large for a panoptic id."""
+    """Raises a UserError if a region id is too large for a panoptic id."""
     if region.numel() and int(region.max()) >= OFFSET:
-        raise ValueError(
-            f"expected region ids in [0, {OFFSET - 1}], found {int(region.max())}: "
-            "number the regions of each image from 1"
+        raise UserError(
+            f"expected region ids in [0, {OFFSET - 1}], found {int(region.max())}: {FEWER_REGIONS}"
         )
 
 

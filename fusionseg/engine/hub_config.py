@@ -34,7 +34,8 @@ class HubConfig:
             their type.
         depth_limit: The depth in meters that the largest value of the last channel stands for; None where
             that is no depth.
-        precision: What it was trained in, as Lightning's; None where that is not known.
+        precision: What it was trained in, and a `Predictor` computes in, as Lightning's; None where that is
+            not known.
         decoding: What heads decode with, of what can be tuned.
         temperatures: What the logits of a task's probabilities are divided by, where that is not 1.
         decoder: How `fusionseg tune` chose that (the fields of `runs.decoder.Decoder`); None where nothing

@@ -95,6 +95,17 @@ def precision_notice(chosen: str, module: LightningModule | None = None) -> str:
     return line
 
 
+def slow_precision_notice(precision: str, accelerator: object) -> str:
+    """One line where a device is to compute in bf16 and has no arithmetic for it; else empty.
+
+    >>> slow_precision_notice("32-true", "cpu")
+    ''
+    """
+    if not precision.startswith("bf16") or fast_precision(accelerator).startswith("bf16"):
+        return ""
+    return f"precision {precision}, which this machine computes slowly: 32-true is faster (precision)"
+
+
 def _cpu_has_bf16() -> bool:
     """Whether PyTorch may use bf16 instructions of the CPU.
 

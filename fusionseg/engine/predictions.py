@@ -1,6 +1,7 @@
 """Decodes a network's outputs to predictions at the size of the label files."""
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -8,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fusionseg.engine.fusion import panoptic, region_vote
+from fusionseg.engine.outputs_of_image import of_image
 from fusionseg.heads import Head, RegionHead, SemanticHead
 from fusionseg.networks.backbone import STRIDE
 from fusionseg.networks.base import Outputs
@@ -68,12 +70,16 @@ def predictions(
         classes: The classes of the data set.
         areas: The numbers of pixels that a thing and a stuff segment have at least.
         extras: What is wanted besides labels, where a head has it among its `extras`; `EXTRAS` are those of
-            ours. Other names are ignored.
+            ours. With `outputs`, also what each head gave. Other names are ignored.
     """
     maps = {task: head.labels(outputs[task], frame) for task, head in heads.items()}
     if extras:
         maps |= _further(outputs, heads, frame, extras)
-    return fused(maps, names, classes, areas)
+    found = fused(maps, names, classes, areas)
+    if "outputs" not in extras:
+        return found
+    kept = {task: head.kept(outputs[task]) for task, head in heads.items()}
+    return [replace(p, outputs=of_image(kept, number)) for number, p in enumerate(found)]
 
 
 def _further(

@@ -42,13 +42,14 @@ def reach(module: Any, channels: int, side: int) -> int:
     return max((abs(row - side // 2) for row in rows), default=0)
 
 
-def tile_notice(module: Any, passes: Passes) -> str:
+def tile_notice(module: Any, passes: Passes, windows: bool = False) -> str:
     """A line for users of tiles that are no whole image to the network; empty for whole images.
 
     Args:
         module: As for `reach`; of an exported graph, which has no gradients, nothing is known, and heads
             without an output for each pixel see the whole tile.
         passes: How it sees images.
+        windows: Whether each tile is decoded for itself, which no evaluation measures.
     """
     heads = getattr(module, "heads", {}).values()
     is_dense = bool(heads) and all(isinstance(head, Dense) for head in heads)
@@ -57,10 +58,11 @@ def tile_notice(module: Any, passes: Passes) -> str:
     tile, overlap = passes.record["tile"], passes.record["overlap"]
     distance = reach(module, image_channels(module), tile)
     if distance >= tile // 2:
-        return (
-            f"the network sees farther than a tile of {tile} pixels: answers differ from those of whole "
-            "images, and `fusionseg evaluate` with the same --tile measures them"
-        )
+        measured = ", and `fusionseg evaluate` with the same --tile measures them"
+        if windows:
+            measured = "; `fusionseg evaluate --tile` measures tiles that are decoded as one, not windows"
+        differ = "answers differ from those of whole images"
+        return f"the network sees farther than a tile of {tile} pixels: {differ}{measured}"
     if 8 * distance > 3 * overlap:
         return (
             f"the network sees {distance} pixels in each direction: near the seams of tiles answers differ "

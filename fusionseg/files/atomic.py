@@ -64,6 +64,8 @@ def check_new_folder(path: Path) -> None:
 def replacing_folder(path: str | Path) -> Iterator[Path]:
     """The same for a folder, which must not exist or be empty: it appears with all that is in it.
 
+    Drafts of it that killed processes left are removed.
+
     Raises:
         UserError: If there is a file, or a folder that is not empty.
         OSError: If the folder cannot be written.
@@ -71,6 +73,7 @@ def replacing_folder(path: str | Path) -> Iterator[Path]:
     path = Path(path)
     check_new_folder(path)
     path.parent.mkdir(parents=True, exist_ok=True)
+    remove_drafts_of(path)
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     draft.mkdir()
     try:
@@ -87,6 +90,20 @@ def remove_drafts(folder: Path) -> None:
         found = re.fullmatch(r"\..+\.(\d+)\.\w+", path.name)
         if found and path.is_file() and not _is_of_another(int(found[1])):
             path.unlink(missing_ok=True)
+
+
+def remove_drafts_of(path: Path) -> None:
+    """Removes the drafts of a file or a folder that killed processes left beside it."""
+    names = (path.stem, path.suffix), (path.name, "")
+    patterns = [rf"\.{re.escape(stem)}\.(\d+){re.escape(suffix)}" for stem, suffix in names]
+    for other in path.parent.glob(".*"):
+        found = re.fullmatch(patterns[0], other.name) or re.fullmatch(patterns[1], other.name)
+        if not found or _is_of_another(int(found[1])):
+            continue
+        if other.is_dir():
+            shutil.rmtree(other, ignore_errors=True)
+        else:
+            other.unlink(missing_ok=True)
 
 
 def _is_of_another(process: int) -> bool:

@@ -8,6 +8,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from fusionseg.config.errors import UserError
+from fusionseg.config.remedies import FEWER_REGIONS
 from fusionseg.files.atomic import Json, replacing
 from fusionseg.files.orientation import as_stored, turned
 from fusionseg.files.photos import decoding, opened, raw_mode
@@ -83,9 +84,9 @@ def write_region(path: str | Path, region: IntMap) -> None:
         ValueError: If an id is outside of [0, 65535].
     """
     if region.min(initial=0) < 0 or region.max(initial=0) > 65535:
-        raise ValueError(
+        raise UserError(
             f"expected region ids in [0, 65535] for {path}, found {region.min()} to {region.max()}: "
-            "number the regions of each image from 1 (numpy.unique with return_inverse=True)"
+            f"{FEWER_REGIONS}"
         )
     write_png(path, region.astype(np.uint16))
 

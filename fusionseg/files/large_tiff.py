@@ -11,7 +11,7 @@ from typing import Any, Self
 import numpy as np
 
 from fusionseg.config.errors import UsageError, UserError
-from fusionseg.files.photos import Photo, ValueRange, decoding, in_range
+from fusionseg.files.photos import Photo, ValueRange, as_gray, decoding, in_range
 from fusionseg.sample import Array
 
 LARGEST = 2**28
@@ -48,8 +48,8 @@ class LargeTiff:
 
     Args:
         path: The file.
-        channels: 3 for RGB, to which gray becomes, and of which an alpha channel is left out; for more, the
-            file's own channels.
+        channels: 3 for RGB and 1 for gray, to which the other is converted, and of which an alpha channel is
+            left out; for more, the file's own channels.
         value_range: As in `fusionseg.files.photos.in_range`.
 
     Attributes:
@@ -69,6 +69,8 @@ class LargeTiff:
         with ExitStack() as opened:
             library = tifffile()
             if not _is_tiff(path):
+                if path.stat().st_size == 0:
+                    raise UserError(f"{path} is no complete image file (0 bytes): copy it again")
                 raise UserError(
                     f"{path} is no TIFF, of which windows are read: convert it, or leave out windows"
                 )
@@ -108,8 +110,9 @@ class LargeTiff:
         values = planes.transpose(1, 2, 0, 3).reshape(height, width, -1)
         if self.channels == 3:
             values = values[..., :1].repeat(3, 2) if values.shape[2] < 3 else values[..., :3]
-        native = values.astype(values.dtype.newbyteorder("="), copy=False)
-        return in_range(np.ascontiguousarray(native), self.value_range, self.path)
+        elif self.channels == 1:
+            values = values[..., :1] if values.shape[2] < 3 else as_gray(values[..., :3])
+        return in_range(np.ascontiguousarray(values), self.value_range, self.path)
 
     def _only_page(self) -> Any:
         """The page of the image.
@@ -131,12 +134,12 @@ class LargeTiff:
         meanings = (_MINISBLACK, _RGB, _YCBCR)
         fits = (
             page.samplesperpixel in (1, 2, 3, 4)
-            if self.channels == 3
+            if self.channels in (1, 3)
             else (page.samplesperpixel == self.channels)
         )
         if page.photometric not in meanings or not fits or page.imagedepth > 1 or page.dtype is None:
             kind = getattr(page.photometric, "name", page.photometric)
-            expected = "gray or RGB" if self.channels == 3 else f"{self.channels} channels"
+            expected = "gray or RGB" if self.channels in (1, 3) else f"{self.channels} channels"
             found = f"{page.samplesperpixel} channels ({kind})"
             raise UserError(f"expected {expected} in {self.path}, found {found}: convert it")
         bits = 8 * page.dtype.itemsize

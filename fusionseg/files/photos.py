@@ -60,8 +60,7 @@ def read_image(path: str | ReadablePath, value_range: ValueRange | None = None, 
     known = None
     path = as_path(path)
     if path.suffix.lower() == ".npy":
-        with path.open("rb") as file, decoding(path):
-            values = np.load(file, allow_pickle=False)
+        values = read_array(path)
     else:
         with opened(path) as image, decoding(path):
             known = _range_of(image, path)
@@ -75,13 +74,23 @@ def read_image(path: str | ReadablePath, value_range: ValueRange | None = None, 
     return in_range(values, value_range or known, path)
 
 
+def read_array(path: ReadablePath) -> Array:
+    """The array in a file (`.npy`).
+
+    Raises:
+        ValueError: If the file is damaged or holds something else.
+    """
+    with path.open("rb") as file, decoding(path):
+        return np.asarray(np.load(file, allow_pickle=False))
+
+
 def as_gray(values: Array) -> Array:
     """RGB values (H, W, 3) as gray ones (H, W, 1), exactly the same where all three are equal integers.
 
     Those of 8 or 16 bits without sign keep their type, and all others become float32.
     """
-    if values.dtype not in (np.uint8, np.uint16):
-        values = values.astype(np.float32)
+    kind = values.dtype.newbyteorder("=")
+    values = values.astype(kind if kind in (np.uint8, np.uint16) else np.float32, copy=False)
     return cv2.cvtColor(values, cv2.COLOR_RGB2GRAY)[..., None]
 
 
@@ -98,6 +107,7 @@ def in_range(values: Array, value_range: ValueRange | None, path: str | Readable
     Raises:
         ValueError: If values of a type without limits have no range, or some are not finite.
     """
+    values = values.astype(values.dtype.newbyteorder("="), copy=False)
     if values.dtype == np.uint8 or (values.dtype == np.uint16 and value_range is None):
         return values
     if value_range is None:
@@ -105,11 +115,17 @@ def in_range(values: Array, value_range: ValueRange | None, path: str | Readable
             f"expected 8 or 16 bits for each channel in {path}, found {values.dtype}, which has no range: "
             "declare the values that are black and white (value_range, in classes.yaml or of predict)"
         )
+    check_finite(values, path)
     low, high = value_range
     unit = ((values.astype(np.float32) - low) / (high - low)).clip(0, 1)
-    if not np.isfinite(unit).all():
-        raise UserError(f"expected finite values in {path}, found NaN: fill the pixels without data")
     return np.rint(unit * 65535).astype(np.uint16) if values.dtype == np.uint16 else unit
+
+
+def check_finite(values: Array, path: str | ReadablePath) -> None:
+    """Raises a UserError if values of a file are NaN or infinite."""
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
+        found = "NaN" if np.isnan(values).any() else "infinity"
+        raise UserError(f"expected finite values in {path}, found {found}: fill the pixels without data")
 
 
 @contextmanager

@@ -26,6 +26,11 @@ class RegionHead(Head):
         """The probability of boundaries, and its logit."""
         return {"contours": self.contours, "contour_logits": self.contour_logits}
 
+    @property
+    def predicts_boundaries(self) -> bool:
+        """Whether the head has `contour_logits`."""
+        return type(self).contour_logits is not RegionHead.contour_logits
+
     def contour_logits(self, output: Output, frame: Frame) -> Tensor | None:
         """The logit of a boundary at every pixel, float32 (B, H, W) at `frame.size`, over the temperature.
 

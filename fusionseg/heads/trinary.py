@@ -102,6 +102,11 @@ class TrinaryHead(Dense, RegionHead):
         maps = np.stack([_regions(kind, self.min_area) for kind in kinds])
         return torch.from_numpy(maps.astype(np.int64)).to(output.device)
 
+    def contour_logits(self, output: Tensor, frame: Frame) -> Tensor:
+        """The logit of the border against both other classes, float32 (B, H, W), over the temperature."""
+        logits = resized(output, frame)
+        return (logits[:, _BORDER] - logits[:, :_BORDER].logsumexp(1)) / self.temperature
+
     def ideal(self, target: tuple[Tensor, Tensor]) -> Tensor:
         """Logits (B, 3, H, W) of +-20; unlabelled pixels are background, so that they connect no regions."""
         kind, mask = target

@@ -1,20 +1,20 @@
 """What a model says of one image."""
 
 import io
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 from PIL import Image
 
 from fusionseg.config.errors import UsageError, UserError
-from fusionseg.files.atomic import Json, replacing, write_text
+from fusionseg.files.atomic import write_text
 from fusionseg.files.csv_text import as_csv
-from fusionseg.files.images import boxes, write_panoptic, write_png, write_region, write_semantic
+from fusionseg.files.images import boxes
 from fusionseg.files.photos import Photo
+from fusionseg.inference.answer_files import write_maps
 from fusionseg.metrics.contingency import totals
 from fusionseg.sample import OFFSET, Array, Classes, Picture, Prediction
 from fusionseg.visualize import (
@@ -29,14 +29,18 @@ from fusionseg.visualize import (
 if TYPE_CHECKING:
     import pandas as pd
 
-SOFT = ("confidence", "boundaries")
-"""Probabilities of one value a pixel, which become gray PNG files of 16 bits."""
+
+class Asked(TypedDict, total=False):
+    """What answers have where it is asked for; see `Predictor.__call__`."""
+
+    probabilities: bool
+    entropy: bool
+    soft: bool
+    outputs: bool
+
 
 SEGMENTED = ("panoptic", "region", "semantic")
 """The maps that a table of segments is made of: the first one that there is."""
-
-NATS = ("entropy", "disagreement")
-"""Maps of information, in nats, which become such files of their share of the most that there could be."""
 
 COLUMNS = ("id", "class", "thing", "area", "left", "top", "width", "height", "score")
 """Of the table of segments."""
@@ -59,6 +63,9 @@ class Answer:
         classes: The classes, with names and colors.
         maps: All maps by name.
         further: What draws the maps of further tasks.
+        outputs: What the head of each task gave, where it was asked for: an array (K, h, w), or several by
+            name. It is of the image as the network saw it, extended to the right and to the bottom to sides
+            that are multiples of 32: (h, w) are those sides over the head's stride. Not saved.
     """
 
     name: str
@@ -66,6 +73,7 @@ class Answer:
     classes: Classes
     maps: Mapping[str, Array]
     further: Mapping[str, Drawable] = field(default_factory=dict)
+    outputs: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -82,7 +90,7 @@ class Answer:
         maps = {"boundaries" if task == "contours" else task: m for task, m in prediction.maps.items()}
         known = ("semantic", "region", "scene")
         further = {task: each for task, each in drawables.items() if task in maps and task not in known}
-        return cls(prediction.name, image, classes, maps, further)
+        return cls(prediction.name, image, classes, maps, further, prediction.outputs)
 
     def __getattr__(self, name: str) -> Array:
         if name.startswith("_") or name == "maps":  # while it is copied or unpickled
@@ -168,7 +176,8 @@ class Answer:
 
         `semantic` PNG with a palette, `region` of 16 bits, `panoptic` in COCO's colors, `overlay`,
         `confidence`, `boundaries`, `entropy` and `disagreement` as gray PNG of 16 bits, `probabilities` as
-        NPZ, `segments` as CSV, and the maps of further tasks as NPY.
+        NPZ, `segments` and `scenes`, how likely each class is present, as CSV, and the maps of further tasks
+        as NPY; of these, what the model has.
 
         Args:
             folder: The folder; files of the same name are replaced.
@@ -178,48 +187,16 @@ class Answer:
             OSError: If a file cannot be written.
         """
         named = self if name is None else replace(self, name=name)
-        named.write(Path(folder))
-        if rows := self.rows():
-            write_text(Path(folder) / "segments" / f"{named.name}.csv", as_csv(rows))
-
-    def write(self, folder: Path) -> Json | None:
-        """Writes what `save` does, but for the table of segments.
-
-        Args:
-            folder: The folder, in which each kind of map has its own.
-
-        Returns:
-            The annotation in COCO's panoptic JSON, without `image_id`; None where there is no panoptic map.
-
-        Raises:
-            OSError: If a file cannot be written.
-        """
-        annotation = None
-        if "region" in self.maps:
-            write_region(folder / "region" / f"{self.name}.png", self.maps["region"])
-        if "semantic" in self.maps:
-            write_semantic(folder / "semantic" / f"{self.name}.png", self.maps["semantic"], self.classes)
-        if "panoptic" in self.maps:
-            path = folder / "panoptic" / f"{self.name}.png"
-            annotation = write_panoptic(path, self.maps["panoptic"], self.classes)
-            annotation["file_name"] = f"{self.name}.png"
-        if (colors := self.colors()) is not None:
-            write_png(folder / "overlay" / f"{self.name}.png", overlay(self.picture(), colors))
-        most = math.log(max(len(self.classes), 2))
-        for kind, top in {**dict.fromkeys(SOFT, 1), **dict.fromkeys(NATS, most)}.items():
-            if kind in self.maps:
-                gray = np.rint((self.maps[kind] / top).clip(0, 1) * 65535).astype(np.uint16)
-                write_png(folder / kind / f"{self.name}.png", gray)
-        if "probabilities" in self.maps:
-            with (
-                replacing(folder / "probabilities" / f"{self.name}.npz") as draft,
-                draft.open("wb") as file,
-            ):
-                np.savez_compressed(file, probabilities=self.maps["probabilities"].astype(np.float16))
-        for task, drawing in self.further.items():
-            picture = drawing.draw(self.maps[task], self.classes)
-            _write_map(folder / task / self.name, self.maps[task], picture)
-        return annotation
+        write_maps(named, Path(folder))
+        tables = {}
+        if any(kind in self.maps for kind in SEGMENTED):
+            tables["segments"] = self.rows()
+        if "scene" in self.maps:
+            likely = zip(self.classes.names, self.maps["scene"].tolist(), strict=True)
+            tables["scenes"] = [{"class": name, "probability": round(p, 6)} for name, p in likely]
+        for kind, rows in tables.items():
+            if rows:
+                write_text(Path(folder) / kind / f"{named.name}.csv", as_csv(rows))
 
     def _repr_png_(self) -> bytes | None:
         """What notebooks show."""
@@ -236,12 +213,3 @@ def _named(number: int, kind: str, classes: Classes) -> dict[str, Any]:
         return {"id": number, "class": None, "thing": None}
     label = number // OFFSET if kind == "panoptic" else number
     return {"id": number, "class": classes.names[label], "thing": label in classes.things}
-
-
-def _write_map(path: Path, values: Array, picture: Picture | None) -> None:
-    """Writes the answer of a further task: an array (`.npy`) and, if it can be drawn, a picture (`.png`)."""
-    array = path.with_name(f"{path.name}.npy")
-    with replacing(array) as draft:
-        np.save(draft, values)
-    if picture is not None:
-        write_png(path.with_name(f"{path.name}.png"), picture)

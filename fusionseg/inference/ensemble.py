@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -114,7 +115,7 @@ class Ensemble(nn.Module):
             return found
         apart = disagreement(head.probabilities(outputs["semantic"], frame) for outputs in several)
         maps = apart.cpu().numpy()
-        return [Prediction(p.name, {**p.maps, "disagreement": maps[i]}) for i, p in enumerate(found)]
+        return [replace(p, maps={**p.maps, "disagreement": maps[i]}) for i, p in enumerate(found)]
 
     def _averaged(self, several: Sequence[Outputs]) -> Outputs:
         """The outputs of the mean of what several outputs predict, enlarged to the largest of them."""

@@ -49,7 +49,7 @@ def check_target(model: Any, passes: Passes, target: AttributionTarget) -> None:
     if target.task == "region":
         if target.cls is not None:
             raise UserError(f"expected no class where boundaries are explained, found {target.cls!r}")
-        if not isinstance(head, RegionHead) or type(head).contour_logits is RegionHead.contour_logits:
+        if not isinstance(head, RegionHead) or not head.predicts_boundaries:
             raise UserError(
                 f"expected a head that predicts boundaries to explain, found {type(head).__name__}, whose "
                 "boundaries only follow from its regions"

@@ -11,7 +11,7 @@ from torch.export import ExportedProgram
 from fusionseg.config.errors import UsageError, UserError
 from fusionseg.data.input_size import Resize
 from fusionseg.engine.predictions import image_channels
-from fusionseg.files.atomic import replacing
+from fusionseg.files.atomic import remove_drafts_of, replacing
 from fusionseg.files.photos import ValueRange
 from fusionseg.inference.export_check import Export, compared, sample_images
 from fusionseg.inference.export_graph import ExportableNetwork, cause, quiet, traced
@@ -99,6 +99,7 @@ def export(
     stage("tracing the network")
     program = traced(network, source.channels)
     metadata = described(source, network)
+    remove_drafts_of(path)  # as large as the model
     with replacing(path) as draft:
         stage(f"writing {path}")
         with quiet():

@@ -1,7 +1,9 @@
 """Answers images in files and writes what the model says of each."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,12 +17,16 @@ from fusionseg.files.atomic import Json
 from fusionseg.files.orientation import orientation
 from fusionseg.files.photos import Photo
 from fusionseg.files.surface_maps import MILLIMETER
-from fusionseg.inference.answer import SEGMENTED, SOFT, Answer
+from fusionseg.inference.answer import SEGMENTED, Answer
+from fusionseg.inference.answer_files import SOFT, write_maps
 from fusionseg.inference.attribution import AttributionTarget
 from fusionseg.inference.explaining import NotPredictedError
 from fusionseg.inference.inputs import NamedPhoto, PhotoWithDepth, input_size, named_photo
 from fusionseg.inference.instances import instances
 from fusionseg.inference.predictor import Predictor
+
+ERRORS = (UserError, MemoryError, RuntimeError, cv2.error)
+"""What may be wrong with an image that could be read."""
 
 
 class Named(NamedTuple):
@@ -68,9 +74,24 @@ class Outcome:
     misfit: bool = False
     unexplained: bool = False
 
-    def is_out_of_memory(self) -> bool:
-        """Whether there was too little memory."""
-        return self.lacking
+
+class _Read(NamedTuple):
+    """An image that was to be read.
+
+    Attributes:
+        image: The image.
+        photo: What is in the file (H, W, C); None where it could not be read.
+        outcome: What is known so far.
+    """
+
+    image: Named
+    photo: Photo | None
+    outcome: Outcome
+
+
+def _kind(photo: Photo) -> tuple[tuple[int, ...], str]:
+    """Size and type, which images that are answered at once have in common."""
+    return photo.shape, str(photo.dtype)
 
 
 class FileAnswers:
@@ -98,28 +119,57 @@ class FileAnswers:
 
     def __call__(self, image: Named) -> Outcome:
         """What became of an image; errors other than of its file or of memory are raised."""
+        [outcome] = self.several([image])
+        return outcome
+
+    def several(self, images: Sequence[Named]) -> list[Outcome]:
+        """What became of images, of which consecutive ones of one size and type are answered at once."""
+        read = [self._opened(image) for image in images]
+        found = []
+        for _, alike in groupby(read, key=lambda one: one.photo is not None and _kind(one.photo)):
+            found += self._answered(list(alike))
+        return found
+
+    def _opened(self, image: Named) -> _Read:
+        """An image as it is read, or why it cannot be."""
         try:
             photo = self._photo(image)
         except (ValueError, OSError) as error:
-            return Outcome(failure=str(error))
+            return _Read(image, None, Outcome(failure=str(error)))
         except (MemoryError, cv2.error) as error:
             if not is_out_of_memory(error):
                 raise
             remedy = or_windows(image.path, "make it smaller")
             failure = f"{image.path}: out of memory where it is read: {remedy}"
-            return Outcome(failure=failure, lacking=True)
-        outcome = self._read(image.path, photo)
+            return _Read(image, None, Outcome(failure=failure, lacking=True))
+        return _Read(image, photo, self._read(image.path, photo))
+
+    def _answered(self, alike: list[_Read]) -> list[Outcome]:
+        """What became of images of one size and type; one alone where several at once are too many."""
+        photos = [NamedPhoto(one.image.name, one.photo) for one in alike if one.photo is not None]
+        if not photos:
+            return [one.outcome for one in alike]
         try:
-            named = NamedPhoto(image.name, photo)
-            [answer] = self.predictor.answers([named], self.extras)
-            explained = self.target is None or self._explained(named, self.target)
-            return replace(outcome, entry=self._written(answer), unexplained=not explained)
-        except UserError as error:  # of an exported graph
-            return replace(outcome, failure=f"{image.path}: {error}")
-        except (MemoryError, RuntimeError, cv2.error) as error:
-            if not is_out_of_memory(error):
-                raise
-            return replace(outcome, failure=self._too_large(image.path, photo), lacking=True)
+            answers = self.predictor.answers(photos, self.extras)
+            return [self._kept(*one) for one in zip(alike, photos, answers, strict=True)]
+        except ERRORS as error:
+            if len(alike) == 1:
+                return [self._failed(alike[0], error)]
+        return [outcome for one in alike for outcome in self._answered([one])]
+
+    def _kept(self, one: _Read, photo: NamedPhoto, answer: Answer) -> Outcome:
+        """What became of an image that has an answer, which is written."""
+        explained = self.target is None or self._explained(photo, self.target)
+        return replace(one.outcome, entry=self._written(answer), unexplained=not explained)
+
+    def _failed(self, one: _Read, error: Exception) -> Outcome:
+        """What became of an image without an answer; errors that are not its own are raised."""
+        path = one.image.path
+        if isinstance(error, UserError):  # of an exported graph, or too many regions
+            return replace(one.outcome, failure=f"{path}: {error}")
+        if one.photo is None or not is_out_of_memory(error):
+            raise error
+        return replace(one.outcome, failure=self._too_large(path, one.photo), lacking=True)
 
     def _photo(self, image: Named) -> Photo:
         """The image (H, W, C) in its file, with its depth where one is named."""
@@ -165,7 +215,7 @@ class FileAnswers:
                 entry["instances"] = instances(answer, rows)
         if not self.soft:
             answer = replace(answer, maps={k: m for k, m in answer.maps.items() if k not in SOFT})
-        entry["annotation"] = answer.write(self.folder)
+        entry["annotation"] = write_maps(answer, self.folder)
         if "scene" in answer.maps:
             scores = answer.maps["scene"].astype(float).round(6).tolist()
             entry["scenes"] = dict(zip(answer.classes.names, scores, strict=True))

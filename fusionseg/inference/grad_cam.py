@@ -7,8 +7,12 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from fusionseg.callbacks.shared_maps import compiled
 from fusionseg.config.errors import UserError
 from fusionseg.config.type_names import nearest
+
+_ALONE = threading.Lock()
+"""Held while nothing compiled is run, which torch decides for all threads at once."""
 
 
 def grad_cam(score: Tensor, maps: Sequence[Tensor], name: str) -> Tensor:
@@ -46,6 +50,8 @@ def grad_cam(score: Tensor, maps: Sequence[Tensor], name: str) -> Tensor:
 def captured(network: nn.Module, layer: str) -> Iterator[list[Tensor]]:
     """A context in which the maps that a module gives are kept, with their gradients.
 
+    Compiled modules are run without their compilation.
+
     Args:
         network: The network.
         layer: The name of the module, which gives a map or a list of maps.
@@ -62,11 +68,22 @@ def captured(network: nn.Module, layer: str) -> Iterator[list[Tensor]]:
             f"expected the name of a module of the network as layer, found {layer!r}{nearest(layer, modules)}"
         )
     maps: list[Tensor] = []
-    handle = modules[layer].register_forward_hook(_keeping(maps))
-    try:
-        yield maps
-    finally:
-        handle.remove()
+    with _uncompiled(network):
+        handle = modules[layer].register_forward_hook(_keeping(maps))
+        try:
+            yield maps
+        finally:
+            handle.remove()
+
+
+@contextmanager
+def _uncompiled(network: nn.Module) -> Iterator[None]:
+    """A context in which the compiled modules of a network are run as they are, with their hooks."""
+    if not any(map(compiled, network.modules())):
+        yield
+        return
+    with _ALONE, torch.compiler.set_stance("force_eager"):
+        yield
 
 
 def _keeping(maps: list[Tensor]) -> Callable[..., None]:

@@ -1,23 +1,26 @@
 """Images to predict as people have them: files, PIL images, arrays and tensors."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
-import cv2
 import numpy as np
 import torch
 from PIL import Image
 
 from fusionseg.config.errors import UserError
-from fusionseg.data.input_size import InputSize, resampling
+from fusionseg.data.input_size import InputSize, resized_image
 from fusionseg.files.archive_path import ArchivePath
 from fusionseg.files.atomic import Json
-from fusionseg.files.photos import Photo, ValueRange, as_gray, in_range, read_image
-from fusionseg.files.readable_path import as_path
+from fusionseg.files.large_tiff import LargeTiff
+from fusionseg.files.photos import Photo, ValueRange, as_gray, check_finite, in_range, read_array, read_image
+from fusionseg.files.readable_path import ReadablePath, as_path
 from fusionseg.files.surface_maps import MILLIMETER, in_meters, read_depth, with_depth
 from fusionseg.sample import Array
+
+Item = TypeVar("Item")
 
 PlainImage: TypeAlias = str | Path | ArchivePath | Image.Image | Array | torch.Tensor
 """A file on disk or in an archive, a PIL image, an array (H, W), (H, W, 1) or (H, W, C), or a tensor
@@ -74,7 +77,7 @@ def named_photo(
     """An image as networks take it, named after its file or its number.
 
     Gray images of one channel become gray in all three of RGB, and RGB gray for networks of one channel.
-    Floats without a range have to lie in [0, 1].
+    Floats without a range have to lie in [0, 1]. A file of an array (`.npy`) is read as the array is.
 
     Args:
         image: The image.
@@ -91,28 +94,29 @@ def named_photo(
         return _with_depth(image, number, channels, value_range, depth_limit)
     if depth_limit is not None:
         value_range = None  # with depth in it, an image fills its 16 bits already
-    if isinstance(image, str | Path | ArchivePath):
-        path = as_path(image)
-        if not path.is_file():
-            raise FileNotFoundError(f"expected an image, found no file {image}")
-        with _depth_missing(depth_limit):
-            photo = read_image(path, value_range, channels)
-            if depth_limit is not None and photo.dtype == np.uint8:
-                raise UserError(f"expected {channels} channels of 16 bits in {image}, found 8")
-        return NamedPhoto(path.stem, photo)
-    name = f"image_{number}"
+    if not isinstance(image, str | Path | ArchivePath):
+        name = f"image_{number}"
+        return NamedPhoto(name, _in_memory(image, name, channels, value_range, depth_limit))
+    path = as_path(image)
+    if not path.is_file():
+        raise FileNotFoundError(f"expected an image, found no file {image}")
+    if path.suffix.lower() == ".npy":
+        values = read_array(path)
+        return NamedPhoto(path.stem, _in_memory(values, str(path), channels, value_range, depth_limit))
     with _depth_missing(depth_limit):
-        values = _values(image, name, channels)
-        if depth_limit is not None and values.dtype == np.uint8:
-            raise UserError(f"expected {channels} channels of 16 bits in {name}, found 8")
-    if values.dtype.kind == "f" and value_range is None:
-        if not np.isfinite(values).all() or values.min() < 0 or values.max() > 1:
-            raise UserError(
-                f"expected floats in [0, 1] in {name}, found {values.min():g} to {values.max():g}: give "
-                "value_range, the two values that are black and white"
-            )
-        return NamedPhoto(name, values.astype(np.float32))
-    return NamedPhoto(name, in_range(values, value_range, name))
+        photo = _photo(path, value_range, channels)
+        if depth_limit is not None and photo.dtype == np.uint8:
+            raise UserError(f"expected {channels} channels of 16 bits in {image}, found 8")
+    return NamedPhoto(path.stem, photo)
+
+
+def _photo(path: ReadablePath, value_range: ValueRange | None, channels: int) -> Photo:
+    """The image in a file; a TIFF file of more channels than Pillow decodes is read by tifffile, if there."""
+    many = channels > 4 and path.suffix.lower() in (".tif", ".tiff")
+    if many and isinstance(path, Path) and find_spec("tifffile"):
+        with LargeTiff(path, channels, value_range) as tiff:
+            return tiff.window(0, 0, tiff.height, tiff.width)
+    return read_image(path, value_range, channels)
 
 
 def input_size(settings: Json) -> InputSize:
@@ -122,19 +126,15 @@ def input_size(settings: Json) -> InputSize:
 
 def as_input(photo: Photo, settings: Json) -> torch.Tensor:
     """An image (H, W, C) as a tensor (C, h, w) of the size at which the network sees it."""
-    own = (photo.shape[0], photo.shape[1])
-    height, width = input_size(settings).of(own)
-    method = resampling(own, (height, width))
-    same = (height, width) == own
-    seen = photo if same else cv2.resize(photo, (width, height), interpolation=method)
-    return torch.from_numpy(seen.reshape(height, width, -1)).permute(2, 0, 1)
+    size = input_size(settings).of((photo.shape[0], photo.shape[1]))
+    return torch.from_numpy(resized_image(photo, size)).permute(2, 0, 1)
 
 
-def batches(photos: Iterator[NamedPhoto], size: int) -> Iterator[list[NamedPhoto]]:
+def batches(images: Iterable[Item], size: int) -> Iterator[list[Item]]:
     """The images, so many at a time."""
-    batch: list[NamedPhoto] = []
-    for photo in photos:
-        batch.append(photo)
+    batch: list[Item] = []
+    for image in images:
+        batch.append(image)
         if len(batch) == size:
             yield batch
             batch = []
@@ -181,6 +181,29 @@ def _depth_missing(depth_limit: float | None) -> Iterator[None]:
         raise UserError(f"{error}; {remedy}") from error
 
 
+def _in_memory(
+    image: Any, name: str, channels: int, value_range: ValueRange | None, depth_limit: float | None
+) -> Photo:
+    """The photo of an image in memory, or in a file of an array; messages call it by a name.
+
+    Raises:
+        UserError: If it is no image, or one of other channels or values.
+    """
+    with _depth_missing(depth_limit):
+        values = _values(image, name, channels)
+        if depth_limit is not None and values.dtype == np.uint8:
+            raise UserError(f"expected {channels} channels of 16 bits in {name}, found 8")
+    if values.dtype.kind != "f" or value_range is not None:
+        return in_range(values, value_range, name)
+    check_finite(values, name)
+    if values.min() < 0 or values.max() > 1:
+        raise UserError(
+            f"expected floats in [0, 1] in {name}, found {values.min():g} to {values.max():g}: give "
+            "value_range, the two values that are black and white"
+        )
+    return values.astype(np.float32)
+
+
 def _values(image: Any, name: str, channels: int) -> Array:
     """The values (H, W, C) of an image in memory.
 
@@ -193,7 +216,8 @@ def _values(image: Any, name: str, channels: int) -> Array:
     elif isinstance(image, torch.Tensor):
         if image.ndim != 3:
             raise UserError(f"expected a tensor (C, H, W) in {name}, found {tuple(image.shape)}")
-        image = image.detach().cpu().permute(1, 2, 0).numpy()
+        image = image.detach().cpu().permute(1, 2, 0)
+        image = (image.float() if image.dtype == torch.bfloat16 else image).numpy()  # numpy has no bfloat16
     elif not isinstance(image, np.ndarray):
         raise UserError(
             "expected a path, a PIL image, an array (H, W, C) or a tensor (C, H, W), found "

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
+from itertools import chain
 from pathlib import Path
 
 from rich.console import Console
@@ -12,6 +13,7 @@ from fusionseg.config.errors import UserError
 from fusionseg.data.photo_notices import MISFIT, SHALLOW
 from fusionseg.inference.file_answers import FileAnswers, Named, Outcome
 from fusionseg.inference.input_images import InputImage
+from fusionseg.inference.inputs import batches
 from fusionseg.inference.overlapping import overlapped
 from fusionseg.inference.prediction_record import RECORD, PredictionRecord
 from fusionseg.inference.predictor import Predictor
@@ -43,30 +45,32 @@ def check_folder(folder: Path) -> None:
 def predict(predictor: Predictor, images: Mapping[str, InputImage], record: PredictionRecord) -> None:
     """Writes the answers of a model for images in files, but for those that the record has.
 
-    While the network sees an image, the one before is decoded and written. One for which there is too little
-    memory then is tried once more alone.
+    While the network sees an image, the one before is decoded and written; or as many at once as the
+    predictor's batch has. One for which there is too little memory then is tried once more alone.
 
     Args:
         predictor: The model.
-        images: The images by the names of their output.
+        images: The images by the names of their output, where the folder has none yet.
         record: What is done in the folder to write to, and the settings.
 
     Raises:
+        FileExistsError: If the folder holds answers of other files of the same names.
         ValueError: If there are images without an answer; all others are predicted before.
     """
     failures: list[str] = []
     seen = Seen(record.settings["value_range"] is not None)
     answers = FileAnswers(predictor, record.folder, record.settings)
-    named = [Named(name, *image) for name, image in images.items()]
+    named = [Named(name, *image) for name, image in record.named(images).items()]
     due = [image for image in named if not record.has(image.name, *image.files)]
     if due:
         record.begin()
     console = Console(stderr=True)
     # the chance of dropout is the whole process's
     threads = 1 if "samples" in record.settings else 2
-    with closing(overlapped(answers, due, Outcome.is_out_of_memory, threads)) as outcomes:
+    several = batches(due, predictor.batch_size)
+    with closing(overlapped(answers.several, several, _lacking, threads)) as outcomes:
         watched = track(
-            outcomes,
+            chain.from_iterable(outcomes),
             "predicting",
             total=len(images),
             completed=len(images) - len(due),
@@ -78,9 +82,15 @@ def predict(predictor: Predictor, images: Mapping[str, InputImage], record: Pred
             seen.add(outcome)
             if outcome.entry is None:
                 failures.append(outcome.failure)
+                record.remove(image.name)
             else:
                 record.add(image.name, image.files, {"file_name": image.file_name, **outcome.entry})
     finish(predictor, record, seen, failures, len(images))
+
+
+def _lacking(outcomes: Sequence[Outcome]) -> bool:
+    """Whether there was too little memory for an image."""
+    return any(outcome.lacking for outcome in outcomes)
 
 
 def finish(

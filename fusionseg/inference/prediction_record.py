@@ -5,12 +5,15 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from fusionseg.files.atomic import Json, remove_drafts, replacing, write_json, write_json_lists, write_text
 from fusionseg.files.csv_text import as_csv, write_rows
 from fusionseg.files.images import coco_categories, coco_panoptic_json
 from fusionseg.sample import Classes
+
+if TYPE_CHECKING:
+    from fusionseg.inference.input_images import InputImage
 
 RECORD = "predictions.jsonl"
 """The file, which also tells that a folder holds predictions."""
@@ -20,10 +23,12 @@ class Line(NamedTuple):
     """Where the record holds an image.
 
     Attributes:
-        state: The size of the image's file in bytes and its time of modification; of a file of depth too.
+        files: The image's file, resolved; that of its depth too.
+        state: The size of each file in bytes and its time of modification.
         offset: Where in the record its line begins.
     """
 
+    files: list[str]
     state: list[int]
     offset: int
 
@@ -32,8 +37,8 @@ class PredictionRecord:
     """The images whose answers a folder holds, so that a run that was stopped is continued by the next one.
 
     The first line of the file holds the settings. An image is done unless its file has changed since; of
-    several lines of one image the last one counts. The last line of a process that was killed may be cut, and
-    is then removed, as are its drafts of files. What lines say stays on the disk.
+    several lines of one name the last one counts, which has no state where there is no answer any more. The
+    last line of a process that was killed may be cut, and is then removed, as are its drafts of files.
 
     Args:
         folder: The folder to write to.
@@ -60,10 +65,12 @@ class PredictionRecord:
                 if not line.endswith(b"\n"):
                     break
                 content = json.loads(line)
-                if offset:
-                    self.lines[content["name"]] = Line(content["state"], offset)
-                else:
+                if not offset:
                     self._check(content)
+                elif content["state"]:
+                    self.lines[content["name"]] = Line(content["files"], content["state"], offset)
+                else:
+                    self.lines.pop(content["name"], None)
                 offset += len(line)
             file.truncate(offset)
 
@@ -77,9 +84,50 @@ class PredictionRecord:
                 "another folder with --out, or remove it"
             )
 
+    def named(self, images: "Mapping[str, InputImage]") -> "dict[str, InputImage]":
+        """The images by the names of their output in this folder.
+
+        One that has answers here keeps their name. Another one whose name is taken, as by `a.jpg` where it is
+        `a.png`, is named with its suffix.
+
+        Args:
+            images: The images by the names that they would have in an empty folder.
+
+        Raises:
+            FileExistsError: If the folder holds answers of another file of the same name.
+        """
+        paths = {name: _resolved([image.path])[0] for name, image in images.items()}
+        same = {name for name, path in paths.items() if self._holder(name) == path}
+        known = {line.files[0]: name for name, line in self.lines.items() if name not in same}
+        found: dict[str, InputImage] = {}
+        for name, image in images.items():
+            chosen = name if name in same else known.pop(paths[name], name)
+            holder = self._holder(chosen) or paths[name]
+            if holder != paths[name] and Path(holder).suffix != image.path.suffix:
+                chosen = image.file_name
+                holder = self._holder(chosen) or paths[name]
+            if holder != paths[name] or chosen in found:
+                raise FileExistsError(
+                    f"{self.folder} already holds the answer for {holder}, found {image.path} of the same "
+                    "name: choose another folder with --out"
+                )
+            found[chosen] = image
+        return found
+
     def has(self, name: str, *files: Path) -> bool:
-        """Whether the answers for an image are there, and its files are as they were."""
-        return name in self.lines and self.lines[name].state == _state(files)
+        """Whether the answers for an image are there, of these files, which are as they were."""
+        line = self.lines.get(name)
+        return line is not None and line.files == _resolved(files) and line.state == _state(files)
+
+    def remove(self, name: str) -> None:
+        """Removes an image that has no answer any more."""
+        if self.lines.pop(name, None):
+            with self.path.open("ab") as file:
+                file.write(_encoded({"name": name, "state": []}))
+
+    def _holder(self, name: str) -> str | None:
+        """The image's file whose answers have a name; None where it is free."""
+        return self.lines[name].files[0] if name in self.lines else None
 
     def begin(self) -> None:
         """Writes the settings, so that what is written before the first image is done can be continued."""
@@ -106,11 +154,12 @@ class PredictionRecord:
                 these, the `instances` as annotations in COCO's format without ids, and the `scenes`, how
                 likely each class is, with whether an image shows a `single` one.
         """
+        paths = _resolved(files)
         state = _state(files)
         self.begin()
         with self.path.open("ab") as file:
-            self.lines[name] = Line(state, file.tell())
-            file.write(_encoded({"name": name, "state": state, **entry}))
+            self.lines[name] = Line(paths, state, file.tell())
+            file.write(_encoded({"name": name, "files": paths, "state": state, **entry}))
 
     def entries(self) -> Iterator[Json]:
         """The entries of all images with their names, read one after the other."""
@@ -188,6 +237,11 @@ def _scene_row(name: str, likely: Mapping[str, float], single: bool) -> dict[str
 def _encoded(content: Json) -> bytes:
     """A line of the file."""
     return f"{json.dumps(content)}\n".encode()
+
+
+def _resolved(files: Iterable[Path]) -> list[str]:
+    """The path of each file from the root."""
+    return [str(path.resolve()) for path in files]
 
 
 def _state(files: Iterable[Path]) -> list[int]:

@@ -1,24 +1,32 @@
 """A trained model as a function of images."""
 
+import warnings
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import count, groupby
 from pathlib import Path
-from typing import Any, TypeVar, overload
+from typing import Any, TypeVar, Unpack, overload
 
 import cv2
 import torch
 
 from fusionseg.engine.passes import Passes, answering
+from fusionseg.engine.precision import slow_precision_notice
 from fusionseg.engine.predictions import drawables, image_channels
 from fusionseg.engine.receptive_field import tile_notice
 from fusionseg.files.photos import ValueRange
-from fusionseg.inference.answer import Answer
+from fusionseg.inference.answer import Answer, Asked
 from fusionseg.inference.attribution import Attribution, AttributionTarget
-from fusionseg.inference.checks import check_arguments
+from fusionseg.inference.checks import check_arguments, check_asked
 from fusionseg.inference.ensemble import Ensemble
 from fusionseg.inference.explaining import check_target, explained
 from fusionseg.inference.inputs import AnyImage, NamedPhoto, as_input, batches, is_image, named_photo
-from fusionseg.inference.sources import agreed, common_settings, placed_models, trained_models
+from fusionseg.inference.sources import (
+    agreed,
+    chosen_precision,
+    common_settings,
+    placed_models,
+    trained_models,
+)
 from fusionseg.sample import Classes, Sample
 
 SOFT = ("contours", "confidence")
@@ -39,7 +47,7 @@ class Predictor:
             runs in ONNX Runtime. It may be anybody's: only classes of trusted packages are built. Several
             are an `Ensemble`, without their tuned decoders.
         device: As torch's, such as `cuda:1`; the fastest that there is where left out.
-        precision: As Lightning's; bf16-mixed where left out and that is fast.
+        precision: As Lightning's; that of the training where left out, which `evaluate` measures.
         threads: Threads of torch and OpenCV, for this whole process; theirs where left out.
         batch_size: Consecutive images of one size and type that the network sees at once.
         scale: Size at which the network sees an image, relative to the image; as in training where left out.
@@ -48,7 +56,7 @@ class Predictor:
         untuned: Whether a tuned decoder is left out.
         trust: Packages to trust beside those of `fusionseg.config.trust`.
         tile: Height and width of the parts in which the network sees an image, in pixels of its input; as a
-            whole where left out.
+            whole where left out. Where that changes answers, a warning comes with the first one.
         overlap: How many pixels two neighboring parts share.
         tta: Test-time augmentation: `flip`, and further sizes relative to the network's input, such as
             "flip,0.75,1.25".
@@ -56,9 +64,9 @@ class Predictor:
 
     Attributes:
         model: The LightningModule, or the `ExportedModel`.
-        settings: What answers depend on: the digest of the `checkpoint`, the `scale`, the `value_range` and,
-            of a tuned `decoder`, its record; further `resize`, `tile`, `overlap`, `tta` and `samples`, where
-            these are given.
+        settings: What answers depend on: the digest of the `checkpoint`, the `scale`, the `value_range`, the
+            `precision` and, of a tuned `decoder`, its record; further `resize`, `tile`, `overlap`, `tta` and
+            `samples`, where these are given.
         decoder: The tuned decoder, if there is one.
         channels: The channels of an image.
 
@@ -96,8 +104,9 @@ class Predictor:
         self.model: Any = models[0] if alone and samples is None else Ensemble(models, samples)
         answering(self.model, passes=self.passes)  # refuses what it cannot do, before an image is read
         self.decoder = sources[0].decoder if alone else None
-        self._left_out = not alone and not untuned and any(one.is_tuned for one in sources)
+        self._left_out = not (alone or untuned) and any(one.is_tuned for one in sources)
         self.settings = common_settings(sources, scale, value_range)
+        self.settings["precision"] = chosen_precision(sources, precision, device)
         if samples is not None:
             self.settings["samples"] = samples
         if self.decoder:
@@ -106,7 +115,8 @@ class Predictor:
         self.channels = agreed([image_channels(model) for model in models], "number of channels")
         self.batch_size = batch_size
         self._numbers = count()
-        self.fabric = placed_models(models, precision, device)
+        self._unwarned = True
+        self.fabric = placed_models(models, self.settings["precision"], device)
 
     @property
     def classes(self) -> Classes:
@@ -115,38 +125,22 @@ class Predictor:
 
     @property
     def notice(self) -> str:
-        """Lines about tuned decoders that are left out, and tiles that differ from whole images; or empty."""
-        left = (
-            "tuned decoders and temperatures are of single runs: left out for several"
-            if self._left_out
-            else ""
-        )
-        return "\n".join(filter(None, [left, tile_notice(self.model, self.passes)]))
+        """Lines on tuned decoders left out, a slow precision, and tiles that differ from whole images."""
+        left = "tuned decoders and temperatures are of single runs: left out for several"
+        slow = slow_precision_notice(self.settings["precision"], self.fabric.device.type)
+        tiles = tile_notice(self.model, self.passes)
+        return "\n".join(filter(None, (left if self._left_out else "", slow, tiles)))
+
+    @overload
+    def __call__(self, images: AnyImage, **asked: Unpack[Asked]) -> Answer: ...
 
     @overload
     def __call__(
-        self, images: AnyImage, *, probabilities: bool = False, entropy: bool = False, soft: bool = True
-    ) -> Answer: ...
-
-    @overload
-    def __call__(
-        self,
-        images: list[OneImage] | tuple[OneImage, ...],
-        *,
-        probabilities: bool = False,
-        entropy: bool = False,
-        soft: bool = True,
+        self, images: list[OneImage] | tuple[OneImage, ...], **asked: Unpack[Asked]
     ) -> list[Answer]: ...
 
     @overload
-    def __call__(
-        self,
-        images: Iterator[OneImage],
-        *,
-        probabilities: bool = False,
-        entropy: bool = False,
-        soft: bool = True,
-    ) -> Iterator[Answer]: ...
+    def __call__(self, images: Iterator[OneImage], **asked: Unpack[Asked]) -> Iterator[Answer]: ...
 
     def __call__(
         self,
@@ -155,6 +149,7 @@ class Predictor:
         probabilities: bool = False,
         entropy: bool = False,
         soft: bool = True,
+        outputs: bool = False,
     ) -> Answer | list[Answer] | Iterator[Answer]:
         """The answer for an image, those for a list or tuple of images, or one after the other for others.
 
@@ -165,18 +160,23 @@ class Predictor:
                 several networks or samples their disagreement.
             soft: Whether they have confidence and soft boundaries; while these are made, they take as much
                 memory as the probabilities of all classes at the image's size.
+            outputs: Whether they have what each head gives, before it is decoded.
 
         Raises:
             OSError: If there is no such file.
-            ValueError: If something is no image, or of other channels or values than the model takes.
+            ValueError: If something is no image, or of other channels or values than the model takes, or
+                probabilities are asked of a model without classes.
         """
-        asked = {"probabilities": probabilities, "entropy": entropy}
-        extras = (*(SOFT if soft else ()), *(name for name, wanted in asked.items() if wanted))
+        asked = [name for name, wanted in (("probabilities", probabilities), ("entropy", entropy)) if wanted]
+        check_asked(self.model, asked)
+        if self._unwarned and (notice := tile_notice(self.model, self.passes)):
+            warnings.warn(notice, stacklevel=2)
+        self._unwarned = False
+        extras = (*(SOFT if soft else ()), *asked, *(["outputs"] if outputs else []))
+        given: Any = images
         if is_image(images):
-            one: Any = images
-            return next(self._answers([one], extras))
-        several: Any = images
-        found = self._answers(several, extras)
+            return next(self._answers([given], extras))
+        found = self._answers(given, extras)
         return list(found) if isinstance(images, list | tuple) else found
 
     def answers(self, photos: Sequence[NamedPhoto], extras: Collection[str] = SOFT) -> list[Answer]:
@@ -184,7 +184,7 @@ class Predictor:
 
         Args:
             photos: The images.
-            extras: Those of `engine.predictions.EXTRAS` that are wanted.
+            extras: Those of `engine.predictions.EXTRAS` that are wanted, and `outputs`.
         """
         height, width = photos[0].photo.shape[:2]
         answer = answering(self.model, extras, self.passes)

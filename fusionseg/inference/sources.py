@@ -70,25 +70,44 @@ def _exported(file: Path, untuned: bool, trust: Iterable[str]) -> TrainedModel |
     return TrainedModel(model, file, data, None)
 
 
-def placed_models(models: Sequence[Any], precision: str | None, device: str | torch.device | None) -> Fabric:
+def chosen_precision(
+    sources: Sequence[TrainedModel], precision: str | None, device: str | torch.device | None
+) -> str:
+    """What models compute in: that of their training, which `evaluate` measures, or what is fast if unknown.
+
+    Args:
+        sources: The sources.
+        precision: As Lightning's, in place of that.
+        device: As torch's; the fastest that there is where left out.
+
+    Raises:
+        UsageError: If an exported model does not compute in it.
+        UserError: If they were trained in several, and none is given.
+    """
+    if any(isinstance(one.model, ExportedModel) for one in sources):
+        if precision not in (None, "32-true"):
+            raise UsageError(f"expected 32-true of an exported model, found {precision}", "precision")
+        return "32-true"
+    trained = [one.data.get("precision") for one in sources]
+    return precision or agreed(trained, "precision", "give one for all") or fast_precision(_kind(device))
+
+
+def placed_models(models: Sequence[Any], precision: str, device: str | torch.device | None) -> Fabric:
     """Moves models to the device that they are to predict on; see `engine.precision.placed`.
 
     Args:
         models: The models.
-        precision: As Lightning's; what is fast where left out.
+        precision: As Lightning's.
         device: As torch's; the fastest that there is where left out.
 
     Raises:
         UsageError: If there is no such device or precision, or an exported model does not run there.
     """
     if any(isinstance(model, ExportedModel) for model in models):
-        if precision not in (None, "32-true"):
-            raise UsageError(f"expected 32-true of an exported model, found {precision}", "precision")
-        if device is not None and torch.device(device).type != "cpu":
+        if _kind(device) not in ("auto", "cpu"):
             raise UsageError(f"expected cpu of an exported model, found {device}", "device")
-        precision = "32-true"
         device = "cpu"
-    fabric, *_ = [placed(model, precision or fast_precision(), device) for model in models]
+    fabric, *_ = [placed(model, precision, device) for model in models]
     return fabric
 
 
@@ -140,3 +159,8 @@ def agreed(values: Sequence[Value], name: str, remedy: str = "") -> Value:
         found = f"expected runs of the same {name}, found {values[0]} and {other[0]}"
         raise UserError(f"{found}: {remedy}" if remedy else found)
     return values[0]
+
+
+def _kind(device: str | torch.device | None) -> str:
+    """The kind of a device, such as `cuda` of `cuda:1`; `auto` where it is left out."""
+    return "auto" if device is None else str(device).split(":")[0]

@@ -59,18 +59,20 @@ def predict_windows(
 
     Args:
         predictor: The model.
-        images: The images by the names of their output.
+        images: The images by the names of their output, where the folder has none yet.
         record: What is done in the folder to write to, and the settings.
         passes: The size and overlap of windows.
 
     Raises:
+        FileExistsError: If the folder holds answers of other files of the same names.
         UserError: If there are images without an answer; all others are predicted before.
     """
-    if notice := tile_notice(predictor.model, passes):
+    if notice := tile_notice(predictor.model, passes, windows=True):
         print(notice, file=sys.stderr)
     windows = Windows(predictor, passes.record["tile"], passes.record["overlap"])
     work = _Work(windows, record)
-    due = [Named(name, *image) for name, image in images.items() if not record.has(name, image.path)]
+    named = [Named(name, *image) for name, image in record.named(images).items()]
+    due = [image for image in named if not record.has(image.name, image.path)]
     counts = {image: count for image in due if (count := work.windows_of(image))}
     if counts:
         record.begin()
@@ -117,7 +119,7 @@ class _Work:
         except UsageError:
             raise
         except (UserError, OSError) as error:
-            self.failures.append(str(error))
+            self._failed(image, str(error))
             return 0
 
     def steps(self, image: Named) -> Iterator[None]:
@@ -139,15 +141,20 @@ class _Work:
                     del photo
                     yield
         except UserError as error:
-            self.failures.append(str(error))
+            self._failed(image, str(error))
         except (MemoryError, RuntimeError, cv2.error) as error:
             if not is_out_of_memory(error):
                 raise
             failure = f"out of memory in windows of {self.windows.tile} pixels: give a lower --tile"
-            self.failures.append(f"{image.path}: {failure}")
+            self._failed(image, f"{image.path}: {failure}")
         else:
             self.record.add(image.name, image.files, entry)
             self.seen.add(outcome)
+
+    def _failed(self, image: Named, failure: str) -> None:
+        """Adds an image without an answer."""
+        self.failures.append(failure)
+        self.record.remove(image.name)
 
     def _opened(self, image: Named) -> LargeTiff:
         predictor = self.windows.predictor

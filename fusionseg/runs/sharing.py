@@ -36,7 +36,7 @@ def shareable(
     facts = run_facts(folder, found.decoder)
     found.model.inference = {
         **(found.model.inference or {}),
-        "precision": facts.precision,
+        "precision": found.data.get("precision"),
         "decoder": asdict(found.decoder) if found.decoder else None,
     }
     found.model.card = model_card(facts, found.model.hub_config(), found.model, licenses or Licenses())

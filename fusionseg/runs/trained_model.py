@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from huggingface_hub.constants import CONFIG_NAME, SAFETENSORS_SINGLE_FILE
 
+from fusionseg.config.errors import mapping
 from fusionseg.config.trust import imported, untrusted
 from fusionseg.engine.decoding import decode_with, set_temperatures
 from fusionseg.engine.hub_config import HubConfig
@@ -25,8 +26,8 @@ class TrainedModel(NamedTuple):
     Attributes:
         model: The model.
         file: The file of its weights.
-        data: How images came to it in training: `scale`, `resize`, `value_range` and
-            `depth_limit`, where they are known.
+        data: How images came to it in training: `scale`, `resize`, `value_range`, `depth_limit` and
+            `precision`, where they are known; a checkpoint alone does not know its precision.
         decoder: The tuned decoder that it decodes with, if there is one.
         is_tuned: Whether there is one, left out or not.
     """
@@ -65,12 +66,14 @@ def trained_model(source: Path, untuned: bool = False, trust: Iterable[str] = ()
     run = RunFolder(source)
     if (source / CONFIG_NAME).is_file() and not run.config.is_file():
         return _saved(source, untuned, trust)
-    run.configuration()
+    trainer = mapping(run.configuration()).get("trainer") or {}
     file = run.checkpoint()
     model, data = restored(file, source, trust)
     decoder = None if untuned else tuned(model, run, "best")
     if isinstance(model, HubModule):
         model.inference = {**(model.inference or {}), "decoder": asdict(decoder) if decoder else None}
+    if (precision := trainer.get("precision")) is not None:
+        data["precision"] = str(precision)
     return TrainedModel(model, file, data, decoder, run.decoder.is_file())
 
 

@@ -111,12 +111,10 @@ def planned(heads: Mapping[str, Head], suite: MetricSuite, metric: str, temperat
 
 def with_probabilities(heads: Mapping[str, Head]) -> tuple[str, ...]:
     """The tasks whose heads have probabilities that a temperature changes."""
-    own = RegionHead.contour_logits
     return tuple(
         task
         for task, head in heads.items()
-        if isinstance(head, SemanticHead)
-        or (isinstance(head, RegionHead) and type(head).contour_logits is not own)
+        if isinstance(head, SemanticHead) or (isinstance(head, RegionHead) and head.predicts_boundaries)
     )
 
 

@@ -69,6 +69,11 @@ def test_arguments_that_cannot_be_used_are_one_line(args: list[str], message: st
     assert "\n" not in str(raised.value)
 
 
+def test_an_exported_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"run: expected a run, .* found the exported file model\.onnx"):
+        bench.main(["--run", "model.onnx"])
+
+
 def test_a_run_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"found no .*nowhere"):
         bench.main(["--run", str(tmp_path / "nowhere")])

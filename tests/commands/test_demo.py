@@ -46,3 +46,9 @@ def test_a_port_in_use_is_named_before_the_model_is_read(monkeypatch: pytest.Mon
             UsageError, match=f"expected a free port, found {port}: .*; choose another with --port"
         ):
             main(["--run", "no such run", "--port", str(port)])
+
+
+def test_the_device_is_torch_s(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "find_spec", lambda _: True)
+    with pytest.raises(UsageError, match="device: expected a device of torch's that is there, found toaster"):
+        main(["--run", str(trained), "--device", "toaster"])

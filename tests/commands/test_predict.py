@@ -12,7 +12,7 @@ from PIL import ExifTags, Image
 
 from fusionseg.commands import evaluate, fit
 from fusionseg.commands.predict import main, options
-from fusionseg.config.errors import UsageError
+from fusionseg.config.errors import UsageError, UserError
 from fusionseg.data.synthetic import SyntheticScenes
 from fusionseg.inference.predictor import Predictor
 from fusionseg.module import FusionModule
@@ -142,7 +142,8 @@ def test_probabilities_and_soft_maps_are_written_where_they_are_asked_for(
 def test_a_run_and_its_checkpoint_answer_the_same(trained: Path, photos: Path, tmp_path: Path) -> None:
     checkpoint = trained / "checkpoints" / "best.ckpt"
     main(["--run", str(trained), "--images", str(photos / "a.png"), "--out", str(tmp_path / "a")])
-    main(["--checkpoint", str(checkpoint), "--images", str(photos / "*.png"), "--out", str(tmp_path / "b")])
+    how = ["--device", "cpu", "--threads", "1", "--batch_size", "2", "--images", str(photos / "*.png")]
+    main(["--checkpoint", str(checkpoint), *how, "--out", str(tmp_path / "b")])
     for kind in ("semantic", "region", "panoptic"):
         assert np.array_equal(
             pixels(tmp_path / "a" / kind / "a.png"), pixels(tmp_path / "b" / kind / "a.png")
@@ -224,8 +225,14 @@ def test_what_changed_is_predicted_again_and_other_settings_are_refused(
         *(f"{kind}/a.png" for kind in ("semantic", "region", "panoptic", "overlay")),
         *("panoptic.json", "instances.json", "segments.csv"),
     }
+    (photos / "a.png").write_bytes(b"no image any more")
+    with pytest.raises(UserError, match=r"1 of \d images have no answer"):
+        main(own)
+    with (tmp_path / "out" / "segments.csv").open(newline="") as file:
+        assert "a" not in {row["image"] for row in csv.DictReader(file)}
     for change, name in (
         (["--scale", "0.5"], "scale"),
+        (["--precision", "64-true"], "precision"),
         (["--value_range", "[0, 9]"], "value_range"),
         (["--probabilities"], "probabilities"),
     ):
@@ -399,6 +406,13 @@ def test_arguments_that_make_no_sense_are_refused(trained: Path, photos: Path, t
     for both, found in (([], "neither"), (["--run", "a", "--checkpoint", "b"], "both")):
         with pytest.raises(UsageError, match=f"expected --run or --checkpoint, found {found}"):
             main([*both, *images, *out])
+    with pytest.raises(
+        UsageError, match=r"device: expected a device of torch's that is there, found toaster"
+    ):
+        main([*own, *out, "--device", "toaster"])
+    for name in ("threads", "batch_size"):
+        with pytest.raises(UsageError, match=rf"{name}: expected at least 1"):
+            main([*own, *out, f"--{name}", "0"])
     with pytest.raises(NotADirectoryError, match="is a file: choose a folder"):
         main([*own, "--out", str(photos / "a.png")])
     with pytest.raises(FileNotFoundError, match="expected a run folder"):

@@ -10,7 +10,9 @@ from torch import nn
 from fusionseg import Predictor
 from fusionseg.config.errors import UserError
 from fusionseg.data.synthetic import SyntheticScenes
+from fusionseg.demo.pictures import ROW, WIDTH, pictures
 from fusionseg.demo.session import Session
+from fusionseg.inference.answer import Answer
 from fusionseg.inference.attribution import AttributionTarget
 from fusionseg.visualize import overlay, region_colors
 
@@ -78,3 +80,18 @@ def test_a_model_without_heads_is_refused_at_the_start(
     monkeypatch.setattr(session.predictor, "model", nn.Identity())
     with pytest.raises(UserError, match="expected a FusionModule, whose heads decode, found Identity"):
         Session(session.predictor)
+
+
+def test_a_scene_has_a_bar_for_each_class(session: Session) -> None:
+    classes = session.predictor.classes
+    likely = np.zeros(len(classes), np.float32)
+    likely[[1, 3]] = 1, 0.5
+    answer = Answer("a", np.zeros((4, 5, 3), np.uint8), classes, {"scene": likely})
+    [(title, picture)] = pictures(answer).items()
+    assert title == "scene"
+    assert picture.shape == (ROW * len(classes), WIDTH, 3)
+    # the likeliest class above, the next one half as long, and nothing of the others
+    for row, label, length in ((0, 1, WIDTH), (1, 3, WIDTH // 2), (2, 0, 0)):
+        line = picture[row * ROW + 2]
+        assert (line[:length] == classes.colors[label]).all()
+        assert (line[length:] == 255).all()

@@ -13,7 +13,8 @@ from lightning.pytorch.plugins import MixedPrecision
 from fusionseg.config.errors import UsageError
 from fusionseg.data.datamodule import SegmentationDataModule
 from fusionseg.data.synthetic import SyntheticScenes
-from fusionseg.engine.precision import placed
+from fusionseg.engine import precision
+from fusionseg.engine.precision import placed, slow_precision_notice
 from fusionseg.heads import BoundaryHead, CenterOffsetHead
 from fusionseg.module import FusionModule
 from fusionseg.networks.backbone import Backbone
@@ -167,3 +168,11 @@ def test_a_precision_that_there_is_not_is_one_line(
 ) -> None:
     with pytest.raises(UsageError, match=r"^precision: (Precision '7' is invalid|Requirement 'transformer_)"):
         placed(small(), precision)
+
+
+def test_a_line_says_where_bf16_is_slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(precision, "_cpu_has_bf16", lambda: False)
+    assert "32-true is faster" in slow_precision_notice("bf16-mixed", "cpu")
+    assert not slow_precision_notice("32-true", "cpu")
+    monkeypatch.setattr(precision, "_cpu_has_bf16", lambda: True)
+    assert not slow_precision_notice("bf16-mixed", "cpu")

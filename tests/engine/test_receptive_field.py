@@ -55,6 +55,9 @@ def test_tiles_that_change_answers_are_named(average: bool, passes: Passes, expe
     notice = tile_notice(Convolutions(average), passes)
     assert bool(notice) == bool(expected)
     assert re.search(expected, notice)
+    assert "with the same --tile measures them" not in tile_notice(
+        Convolutions(average), passes, windows=True
+    )
 
 
 def test_of_heads_that_see_the_whole_image_nothing_is_said() -> None:

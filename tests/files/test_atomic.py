@@ -8,7 +8,14 @@ from pathlib import Path
 import pytest
 
 from fusionseg.config.errors import UserError
-from fusionseg.files.atomic import remove_drafts, replacing, replacing_folder, write_json, write_text
+from fusionseg.files.atomic import (
+    remove_drafts,
+    remove_drafts_of,
+    replacing,
+    replacing_folder,
+    write_json,
+    write_text,
+)
 
 
 def test_a_file_appears_whole_and_alone(tmp_path: Path) -> None:
@@ -88,6 +95,22 @@ def test_a_folder_appears_with_all_that_is_in_it_or_not_at_all(tmp_path: Path) -
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="found a file"), replacing_folder(tmp_path / "file"):
         pass
+
+
+def test_drafts_that_a_killed_process_left_of_a_file_or_folder_are_removed_with_the_next_one(
+    tmp_path: Path,
+) -> None:
+    dead = 10**30
+    names = [f".model.{dead}.onnx", f".other.{dead}.onnx", f".model.{os.getppid()}.onnx"]
+    for name in names:
+        (tmp_path / name).touch()
+    remove_drafts_of(tmp_path / "model.onnx")
+    assert {path.name for path in tmp_path.iterdir()} == set(names[1:])
+    (tmp_path / f".shared.{dead}").mkdir()
+    (tmp_path / f".shared.{dead}" / "model.safetensors").touch()
+    with replacing_folder(tmp_path / "shared"):
+        pass
+    assert {path.name for path in tmp_path.iterdir()} == {"shared", *names[1:]}
 
 
 def test_drafts_of_dead_processes_are_removed_and_those_of_others_stay(tmp_path: Path) -> None:

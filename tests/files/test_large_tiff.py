@@ -61,8 +61,9 @@ def test_channels_and_values_are_those_of_other_images(tmp_path: Path, photo: np
     )
     (image if mode == "I;16" else image.convert(mode)).save(path)
     value_range = (100.0, 20000.0)
-    with LargeTiff(path, value_range=value_range) as tiff:
-        np.testing.assert_array_equal(tiff.window(0, 0, 90, 131), read_image(path, value_range))
+    for channels in (3, 1):
+        with LargeTiff(path, channels, value_range) as tiff:
+            np.testing.assert_array_equal(tiff.window(0, 0, 90, 131), read_image(path, value_range, channels))
 
 
 def test_an_orientation_is_not_applied(tmp_path: Path, photo: np.ndarray) -> None:
@@ -101,6 +102,9 @@ def test_overviews_are_passed_over_and_further_images_are_refused(tmp_path: Path
 
 def test_what_cannot_be_read_is_one_line_that_names_the_file(tmp_path: Path, photo: np.ndarray) -> None:
     path = tmp_path / "a.tif"
+    path.touch()
+    with pytest.raises(UserError, match=r"a\.tif is no complete image file \(0 bytes\)"):
+        LargeTiff(path)
     path.write_bytes(b"II*\0" + bytes(20))
     with pytest.raises(UserError, match=r"a\.tif"):
         LargeTiff(path)

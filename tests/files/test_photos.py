@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from PIL import ExifTags, Image
 
+from fusionseg.config.errors import UserError
 from fusionseg.files.images import read_labels, write_png
 from fusionseg.files.orientation import orientation
-from fusionseg.files.photos import as_gray, decoding, photo_suffixes, read_image
+from fusionseg.files.photos import as_gray, decoding, in_range, photo_suffixes, read_image
 
 PHOTO = np.random.default_rng(0).integers(0, 256, (24, 32, 3), dtype=np.uint8)
 
@@ -288,3 +289,22 @@ def test_an_array_that_is_none_has_to_be_converted_and_a_shortened_one_copied(tm
     file.write_bytes(file.read_bytes()[:-50])
     with pytest.raises(ValueError, match=r"a\.npy is no complete image file .*: download or copy it again"):
         read_image(file)
+
+
+def test_values_of_either_byte_order_are_the_same(tmp_path: Path) -> None:
+    values = np.random.default_rng(0).integers(0, 65536, (4, 5, 3)).astype(np.uint16)
+    for name, kind in (("little", "<u2"), ("big", ">u2")):
+        np.save(tmp_path / f"{name}.npy", values.astype(kind))
+    for channels in (3, 1):
+        little, big = (read_image(tmp_path / f"{name}.npy", None, 3) for name in ("little", "big"))
+        if channels == 1:
+            little, big = (as_gray(photo) for photo in (values, values.astype(">u2")))
+        assert big.dtype == np.uint16
+        assert big.dtype.isnative
+        np.testing.assert_array_equal(big, little)
+
+
+@pytest.mark.parametrize("strange", [np.nan, np.inf, -np.inf])
+def test_values_that_are_not_finite_are_refused_and_not_clipped(strange: float) -> None:
+    with pytest.raises(UserError, match=r"expected finite values in a, found (NaN|infinity)"):
+        in_range(np.array([0.5, strange], np.float32), (0, 1), "a")

@@ -214,3 +214,12 @@ def test_all_real_nuclei_are_found_in_an_ideal_output(data: Path) -> None:
 def test_impossible_arguments_are_refused(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         TrinaryHead(4, **arguments)
+
+
+def test_the_probability_of_a_boundary_is_that_of_the_border() -> None:
+    head = TrinaryHead(1)
+    logits = torch.randn(2, 3, 8, 12)
+    expected = logits.softmax(1)[:, 2]
+    contours = head.contours(logits, Frame.whole((8, 12)))
+    assert contours is not None
+    torch.testing.assert_close(contours, expected)

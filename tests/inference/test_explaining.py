@@ -1,5 +1,6 @@
 """What can be asked of a model, over which pixels the score is summed, and what cannot be asked."""
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -65,6 +66,17 @@ def test_a_class_is_explained_over_its_predicted_pixels(
         np.testing.assert_allclose(found.values, expected, atol=1e-4)
         assert found.target == model.classes.names[label]
         assert found.values.dtype == np.float32
+
+
+def test_a_compiled_model_is_explained_as_it_is_without(
+    model: FusionModule, batch: Any, answer: dict[str, Any]
+) -> None:
+    cls = model.classes.names[int(answer["semantic"][0, 0])]
+    expected = asked(model, batch, cls=cls)
+    compiled = copy.deepcopy(model)
+    compiled.network.compile_parts(backend="eager")
+    compiled.predictions(batch, SIZE)  # compiled before anything is to be kept of it
+    np.testing.assert_array_equal(asked(compiled, batch, cls=cls).values, expected.values)
 
 
 def test_a_pixel_is_explained_by_its_predicted_class_or_another_one(

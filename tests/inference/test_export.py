@@ -61,7 +61,7 @@ def test_onnx_runtime_computes_what_the_model_does_at_any_number_and_size_of_ima
     result = export(source, tmp_path / "model.onnx", "onnx")
     session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
     assert [output.name for output in session.get_outputs()] == list(result.outputs) == NAMES[name]
-    for image in (images(2, 77, 131), images(1, 20, 33), images(5, 64, 300)):
+    for image in (images(2, 77, 131), images(1, 20, 33), images(5, 64, 300), images(1, 1, 700)):
         expected = own(source.model, image)
         values = session.run(NAMES[name], {"image": image.numpy()})
         for place, value in zip(NAMES[name], values, strict=True):
@@ -71,7 +71,10 @@ def test_onnx_runtime_computes_what_the_model_does_at_any_number_and_size_of_ima
 
 def test_torch_s_own_format_computes_the_same(tiny_source: Sources, tmp_path: Path) -> None:
     source = tiny_source()
+    draft = tmp_path / f".model.{10**30}.pt2"
+    draft.touch()
     export(source, tmp_path / "model.pt2", "torch")
+    assert not draft.exists()  # which a killed process left
     extra = {"fusionseg": ""}
     graph = torch.export.load(tmp_path / "model.pt2", extra_files=extra).module()
     image = images(3, 77, 131)

@@ -1,5 +1,6 @@
 import csv
 import json
+import os
 import tracemalloc
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import pytest
 
 from fusionseg.inference.answer import COLUMNS
+from fusionseg.inference.input_images import InputImage
 from fusionseg.inference.prediction_record import PredictionRecord
 from fusionseg.sample import Classes
 
@@ -76,6 +78,66 @@ def test_an_image_whose_file_changed_is_not_done(tmp_path: Path, photos: list[Pa
     made.add("1", [photos[1]], entry(photos[1]))
     again = PredictionRecord(tmp_path / "out", SETTINGS)
     assert [again.has(path.stem, path) for path in photos] == [True, True, True]
+
+
+def test_an_image_that_has_no_answer_any_more_is_in_no_file(tmp_path: Path, photos: list[Path]) -> None:
+    made = record(tmp_path / "out", photos)
+    made.remove("1")
+    made.remove("never there")
+    for one in (made, PredictionRecord(tmp_path / "out", SETTINGS)):
+        assert not one.has("1", photos[1])
+        assert [line["name"] for line in one.entries()] == ["0", "2"]
+
+
+@pytest.mark.parametrize("order", [("day1", "day2"), ("day2", "day1")])
+def test_files_of_one_name_in_two_folders_are_told_apart(tmp_path: Path, order: tuple[str, str]) -> None:
+    images = []
+    for day in order:
+        path = tmp_path / day / "a.jpg"
+        path.parent.mkdir()
+        path.write_text("a photo")
+        os.utime(path, ns=(7, 7))
+        images.append(path)
+    made = record(tmp_path / "out", images[:1])
+    for one in (made, PredictionRecord(tmp_path / "out", SETTINGS)):
+        assert one.has("a", images[0])
+        assert not one.has("a", images[1])
+        assert one.named({"a": InputImage(images[0], "a.jpg")}) == {"a": InputImage(images[0], "a.jpg")}
+        # the same file by another way
+        assert one.has("a", images[1].parent / ".." / order[0] / "a.jpg")
+        message = (
+            rf"holds the answer for .*{order[0]}/a.jpg, found .*{order[1]}/a.jpg .*: choose another folder"
+        )
+        with pytest.raises(FileExistsError, match=message):
+            one.named({"a": InputImage(images[1], "a.jpg")})
+
+
+@pytest.mark.parametrize("first", ["a.jpg", "a.png"])
+def test_an_image_keeps_the_name_of_its_answer_beside_one_of_another_suffix(
+    tmp_path: Path, first: str
+) -> None:
+    images = {name: InputImage(tmp_path / name, name) for name in ("a.jpg", "a.png")}
+    for image in images.values():
+        image.path.write_text("a photo")
+    second = next(name for name in images if name != first)
+    made = record(tmp_path / "out", [images[first].path])
+    # both together, then the other one alone
+    expected = {"a": images[first], second: images[second]}
+    assert made.named(images) == expected
+    assert made.named({"a": images[second]}) == {second: images[second]}
+    made.add(second, images[second][:1], entry(images[second].path))
+    assert made.named(images) == expected
+    assert made.named({"a": images[second]}) == {second: images[second]}
+
+
+def test_two_links_to_one_file_have_an_answer_each(tmp_path: Path, photos: list[Path]) -> None:
+    link = tmp_path / "link.png"
+    link.symlink_to(photos[0])
+    images = {path.stem: InputImage(path, path.name) for path in (photos[0], link)}
+    for done in ([], [photos[0]], [link], [photos[0], link]):
+        made = record(tmp_path / f"{len(done)} {done[:1] == [link]}", done)
+        assert list(made.named(images).values()) == list(images.values())
+    assert made.named(images) == images
 
 
 def test_the_json_files_hold_all_images_in_order(tmp_path: Path, photos: list[Path]) -> None:

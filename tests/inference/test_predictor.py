@@ -1,5 +1,6 @@
 import json
 import re
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
@@ -7,6 +8,7 @@ from zipfile import ZipFile
 import numpy as np
 import pytest
 import torch
+import yaml
 from PIL import Image
 
 from fusionseg import Predictor
@@ -14,9 +16,12 @@ from fusionseg.commands import evaluate, predict
 from fusionseg.config.errors import UsageError, UserError
 from fusionseg.data.synthetic import SyntheticScenes
 from fusionseg.engine.passes import Passes
+from fusionseg.engine.precision import fast_precision
+from fusionseg.engine.predictions import padded
 from fusionseg.files.archives import tree
 from fusionseg.inference.answer import Answer
 from fusionseg.metrics import MetricSuite
+from fusionseg.runs.sharing import shareable
 
 MAPS = ("semantic", "region", "fused", "panoptic", "confidence", "boundaries")
 
@@ -121,9 +126,30 @@ def test_a_batch_is_of_images_of_one_size(
         assert (answer.semantic == alone.semantic).mean() > 0.999
 
 
+def with_precision(run: Path, precision: str) -> Path:
+    """The run, as if it had been trained in a precision."""
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    config["trainer"]["precision"] = precision
+    (run / "config.yaml").write_text(yaml.safe_dump(config))
+    return run
+
+
+SLOW = "32-true" if fast_precision() == "bf16-mixed" else "bf16-mixed"
+"""Not what a predictor would choose."""
+
+
+def test_a_predictor_computes_in_the_precision_of_the_training(trained: Path) -> None:
+    with_precision(trained, SLOW)
+    shareable(trained).save_pretrained(trained / "saved")
+    assert Predictor(trained / "saved").settings["precision"] == SLOW
+    assert Predictor(trained, precision=fast_precision()).settings["precision"] == fast_precision()
+    assert Predictor(trained / "checkpoints" / "best.ckpt").settings["precision"] == fast_precision()
+
+
 def test_the_answer_is_that_of_predict_and_of_evaluate(
     trained: Path, scene: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    with_precision(trained, SLOW)
     Image.fromarray(scene).save(tmp_path / "a.png")
     answer = Predictor(trained)(tmp_path / "a.png")
     predict.main(["--run", str(trained), "--images", str(tmp_path / "a.png"), "--out", str(tmp_path / "out")])
@@ -140,8 +166,9 @@ def test_the_answer_is_that_of_predict_and_of_evaluate(
         return sums(self, prediction, truth)
 
     monkeypatch.setattr(MetricSuite, "sums", kept)
-    evaluate.main(["--run", str(trained), "--pictures", "0"])
+    evaluate.main(["--run", str(trained), "--pictures", "0", "--data.dataset.size", "[17, 701]"])
     length = len(scored)
+    assert scored[0]["semantic"].shape == (17, 701)
     assert length == json.loads((trained / "evaluation" / "val.json").read_text())["images"]
     scenes = SyntheticScenes("val", length, scored[0]["semantic"].shape)
     answers = Predictor(trained)([scenes.read(i).image for i in range(length)])
@@ -167,6 +194,22 @@ def test_segments_are_those_of_the_panoptic_map(predictor: Predictor, scene: np.
         label = answer.classes.names.index(row[2])
         assert row.id // 65536 == label
         assert row.thing == (label in answer.classes.things)
+
+
+def test_what_heads_gave_is_there_where_it_is_asked_for(
+    trained: Path, predictor: Predictor, scene: np.ndarray
+) -> None:
+    batched = Predictor(trained, precision="32-true", batch_size=2)
+    answers = batched([scene, scene[::-1]], outputs=True)
+    batch = padded(batched.batch([batched.named(scene), batched.named(scene[::-1])]))
+    with torch.no_grad():
+        [*_, expected] = batched.model(batch["image"])
+    for number, answer in enumerate(answers):
+        assert answer.outputs.keys() == expected.keys() == {"semantic", "region"}
+        for task, output in answer.outputs.items():
+            assert output.dtype == np.float32
+            assert np.array_equal(output, expected[task][number].numpy())
+    assert predictor(scene).outputs == {}
 
 
 def test_an_answer_is_saved_and_shown(predictor: Predictor, scene: np.ndarray, tmp_path: Path) -> None:
@@ -221,7 +264,7 @@ def test_what_an_answer_lacks_is_named(scene: np.ndarray, trained: Path) -> None
         (np.zeros((3, 4, 5), np.uint8), r"found uint8 \(3, 4, 5\) \(a tensor is \(C, H, W\)\)"),
         (torch.zeros(1, 3, 4, 5), r"a tensor \(C, H, W\) in image_\d+, found \(1, 3, 4, 5\)"),
         (np.zeros((0, 5, 3), np.uint8), r"found uint8 \(0, 5, 3\)"),
-        (np.full((4, 5, 3), np.nan), r"floats in \[0, 1\] in image_\d+, found nan"),
+        (np.full((4, 5, 3), np.nan), r"finite values in image_\d+, found NaN: fill the pixels"),
         (np.full((4, 5, 3), 255.0), "found 255 to 255: give value_range"),
         (np.zeros((4, 5, 3), np.int64), "found int64, which has no range"),
         (np.zeros((4, 5, 3), bool), "found bool"),
@@ -311,7 +354,9 @@ def test_in_tiles_and_augmented_the_class_and_the_commands_answer_the_same(
     for i in range(len(scored)):
         Image.fromarray(scenes.read(i).image).save(photos / f"{i}.png")
     predictor = Predictor(trained, **given)
-    answers = predictor(sorted(photos.iterdir()))
+    with pytest.warns(match="farther than a tile") if "tile" in given else nullcontext():
+        answers = predictor(sorted(photos.iterdir()))
+    predictor(scenes.read(0).image)  # the warning comes once
     assert figures.items() >= predictor.passes.record.items()
     assert predictor.settings.items() >= predictor.passes.record.items()
     plain = Predictor(trained)(sorted(photos.iterdir()))

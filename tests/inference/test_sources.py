@@ -92,6 +92,13 @@ def test_runs_that_saw_images_otherwise_are_refused_unless_one_way_is_given(
     with pytest.raises(UserError, match=r"runs of the same scale, found 1\.0 and 0\.5: give one for all$"):
         Predictor([trained, half])
     assert Predictor([trained, half], scale=0.5)(scene).semantic.shape == (64, 64)
+    config = yaml.safe_load((half / "config.yaml").read_text())
+    config["trainer"]["precision"] = "64-true"
+    (half / "config.yaml").write_text(yaml.safe_dump(config))
+    with pytest.raises(
+        UserError, match=r"runs of the same precision, found .* and 64-true: give one for all$"
+    ):
+        Predictor([trained, half], scale=0.5)
     with pytest.raises(UsageError, match="run: expected a run folder or a checkpoint, found none"):
         Predictor([])
     with pytest.raises(FileNotFoundError, match=r"found no .*nowhere"):
