@@ -1,5 +1,6 @@
 import csv
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -225,6 +226,12 @@ def test_what_changed_is_predicted_again_and_other_settings_are_refused(
         *(f"{kind}/a.png" for kind in ("semantic", "region", "panoptic", "overlay")),
         *("panoptic.json", "instances.json", "segments.csv"),
     }
+    other = tmp_path / "other" / "a.png"
+    other.parent.mkdir()
+    shutil.copy2(photos / "a.png", other)
+    with pytest.raises(FileExistsError, match=r"the answer for .*photos/a\.png, found .*other/a\.png"):
+        main([*own, "--images", str(other)])
+    assert answers(tmp_path / "out") == after
     (photos / "a.png").write_bytes(b"no image any more")
     with pytest.raises(UserError, match=r"1 of \d images have no answer"):
         main(own)
