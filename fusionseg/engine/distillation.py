@@ -11,8 +11,8 @@ from torch import Tensor
 
 from fusionseg.config.errors import UsageError
 from fusionseg.engine.distributed import reduced, world_size
+from fusionseg.engine.feature_distillation import SharedMaps
 from fusionseg.engine.mean_teacher import MeanTeacher
-from fusionseg.engine.shared_maps import SharedMaps
 from fusionseg.engine.teacher import Teacher, check_channels, task_weights
 from fusionseg.networks import Network
 from fusionseg.networks.base import Outputs
