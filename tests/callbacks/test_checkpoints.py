@@ -23,6 +23,7 @@ def steps_saved(minutes: float, asked: int = 0, **options: Any) -> list[int]:
     fixed: dict[str, Any] = {
         "accumulate_grad_batches": 1,
         "val_check_batch": 8,
+        "check_val_every_n_epoch": 1,
         "max_steps": -1,
         "fast_dev_run": False,
         "is_global_zero": True,

@@ -22,6 +22,7 @@ from fusionseg.data import SyntheticScenes
 from fusionseg.files.images import write_png
 from fusionseg.inference.predictor import Predictor
 from fusionseg.runs.folder import RunFolder
+from fusionseg.studies.run_result import RunResult
 from fusionseg.tuning import measuring, search
 
 QUICK = ["--metric", "val/voi", "--trials", "6", "--jobs", "1"]
@@ -182,10 +183,17 @@ def test_an_oracle_of_a_tuned_run_is_of_its_decoder(tuned: Path, capsys: pytest.
 
 
 def test_a_report_draws_a_run_with_the_decoder_of_its_evaluation(tuned: Path) -> None:
-    run = RunFolder(tuned)
-    record = {"decoder": {"parameters": decoder(tuned)["parameters"]}}
-    shutil.move(run.decoder, tuned / "elsewhere.yaml")
-    [with_it, without] = (report._predicted(run, "val", ["val-00001"], [], found) for found in (record, {}))
+    record = {"split": "val", "checkpoint": "best", "decoder": {"parameters": decoder(tuned)["parameters"]}}
+    shutil.move(RunFolder(tuned).decoder, tuned / "elsewhere.yaml")
+
+    def pictures(evaluated: dict[str, Any]) -> dict[str, Any]:
+        file = tuned / "evaluated.json"
+        file.write_text(json.dumps(evaluated))
+        result = RunResult("tuned", 0, tuned, "finished", evaluations={"val": file})
+        return report._predicted(result, "val", ["val-00001"], [])
+
+    with_it = pictures(record)
+    without = pictures({**record, "decoder": None})
     assert with_it.keys() == without.keys() == {"val-00001"}
     differing = [
         key for key in without["val-00001"] if (with_it["val-00001"][key] != without["val-00001"][key]).any()

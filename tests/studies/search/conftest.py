@@ -37,6 +37,12 @@ def value_of(arguments: Sequence[str], key: str) -> Any:
     return next(yaml.safe_load(word.partition("=")[2]) for word in arguments if word.startswith(f"--{key}="))
 
 
+def configuration(arguments: Sequence[str]) -> str:
+    """What arguments `--key=value` set, as YAML."""
+    pairs = (word[2:].partition("=") for word in arguments if word.startswith("--") and "=" in word)
+    return yaml.safe_dump({key: yaml.safe_load(value) for key, _, value in pairs})
+
+
 class FakeResolver:
     """Resolves the arguments to themselves; `broken` says which cannot be built."""
 
@@ -49,8 +55,7 @@ class FakeResolver:
     def _resolved(self, command: Sequence[str]) -> dict[str, Any]:
         if self.broken(command):
             return {"error": "an impossible combination"}
-        config = {word.partition("=")[0][2:]: yaml.safe_load(word.partition("=")[2]) for word in command}
-        found = {"config": yaml.safe_dump(config), "precision": "32-true", "parameters": 10, "steps": 5}
+        found = {"config": configuration(command), "precision": "32-true", "parameters": 10, "steps": 5}
         return {**found, "figures": ["val/score", "val/miou", "val/voi"]}
 
 
@@ -105,7 +110,7 @@ class FakeLauncher:
         run = RunFolder(words[words.index(flag) + 1])
         run.path.mkdir(parents=True, exist_ok=True)
         if "--out" in words:
-            run.config.write_text(yaml.safe_dump({"beta": value_of(words, "model.beta")}))
+            run.config.write_text(configuration(words))
         return run
 
     def _epoch(self, job: Job) -> int:
@@ -116,7 +121,9 @@ class FakeLauncher:
             writer = csv.writer(file)
             if not epochs:
                 writer.writerow(["epoch", "step", "val/score"])
-            writer.writerow([epochs, 10 * epochs + 9, yaml.safe_load(run.config.read_text())["beta"] / 10])
+            writer.writerow(
+                [epochs, 10 * epochs + 9, yaml.safe_load(run.config.read_text())["model.beta"] / 10]
+            )
         return epochs + 1
 
     def _write(self, job: Job) -> None:
@@ -124,7 +131,7 @@ class FakeLauncher:
         if job.command == "fit":
             run.summary.write_text(json.dumps({"status": "finished", "seconds": 30.0}))
             return
-        score = yaml.safe_load(run.config.read_text())["beta"] / 10
+        score = yaml.safe_load(run.config.read_text())["model.beta"] / 10
         metrics = {"score": score, "miou": score, "voi": 1 - score}
         file = run.evaluated("val", "last")
         file.parent.mkdir(parents=True, exist_ok=True)
