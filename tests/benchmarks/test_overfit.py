@@ -25,10 +25,10 @@ def test_overfit_runs(
     data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = ["overfit", "--root", str(data / "coco_panoptic"), "--heads", "BoundaryHead,TrinaryHead"]
-    monkeypatch.setattr("sys.argv", [*words, "--steps", "2", "--images", "2", "--size", "64"])
+    monkeypatch.setattr("sys.argv", [*words, "--steps", "2", "--images", "2"])
     overfit.main()
     printed = capsys.readouterr().out
-    assert "2 photos of 64 x 64" in printed
+    assert "2 photos of 128 x 128" in printed
     lines = [line.split() for line in printed.splitlines()[:2]]
     assert [line[0] for line in lines] == ["BoundaryHead", "TrinaryHead"]
     for line in lines:

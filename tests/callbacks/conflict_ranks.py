@@ -21,7 +21,7 @@ def train(folder: Path, cases: list[str], ranks: int, rank: int) -> None:
         watch = ddp_ranks.Watch(case.split()[3])
         with quiet():
             fitting = ddp_ranks.trainer(case, ranks, callbacks=[watch, conflicts], default_root_dir=folder)
-            fitting.fit(module, datamodule=ddp_ranks.datamodule(case))
+            fitting.fit(module, datamodule=ddp_ranks.datamodule(case, folder))
         torch.save(conflicts.history, folder / f"{case}-{ranks}-{rank}.pt")
 
 
