@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from fusionseg.config.errors import UsageError
+from fusionseg.config.places import PLACES
 from fusionseg.networks.backbone import RECORDED
 from fusionseg.runs.checkpoints import opened
 from fusionseg.runs.folder import RunFolder
@@ -16,8 +17,7 @@ from fusionseg.runs.folder import RunFolder
 FREE = re.compile(
     r"trainer\.(max_|min_|limit_|save_every|devices|num_nodes|accelerator|strategy|logger|enable_progress_bar)"
     r"|data\.(workers|cache|cache_dir)$"
-    r"|data\.(.+\.)?(root|table|images|photos)$"
-    r"|model\.teacher\.run$"
+    rf"|{PLACES}"
 )
 """The settings that may change: limits, devices, loggers, where data and teacher are, and who reads them."""
 

@@ -8,12 +8,13 @@ from typing import Any
 
 import yaml
 
+from fusionseg.config.places import PLACES
 from fusionseg.files.atomic import finite
 from fusionseg.runs.folder import RunFolder
 from fusionseg.studies.identity import differences, settings_of
 
-MOVABLE = re.compile(r"data\.(.+\.)?(root|table|images|photos)$|model\.teacher\.run$")
-"""Settings that may have changed since a run began: `fit --resume` takes data that moved (`runs.resume`)."""
+MOVABLE = re.compile(PLACES)
+"""Settings that may have changed since a run began: `fit --resume` takes data that moved."""
 
 PRECISION = "trainer.precision"
 
