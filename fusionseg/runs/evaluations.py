@@ -17,12 +17,12 @@ def evaluation(run: Path, split: str = "val", epoch: str | None = None) -> Json 
         epoch: Which epoch's, `last` or `best`; where left out what lies in the place of the best one's, which
             is another's in older runs.
     """
-    return next((content for _, content in _readable(run, split, epoch)), None)
+    return next((content for _, content in evaluations(run, split, epoch)), None)
 
 
 def evaluation_file(run: Path, split: str, epoch: str) -> Path | None:
     """The file of an evaluation of an epoch; None if there is none that can be read."""
-    return next((path for path, _ in _readable(run, split, epoch)), None)
+    return next((path for path, _ in evaluations(run, split, epoch)), None)
 
 
 def figures(run: Path, epoch: str, split: str = "val") -> Json | None:
@@ -31,8 +31,8 @@ def figures(run: Path, epoch: str, split: str = "val") -> Json | None:
     return None if content is None else content["metrics"]
 
 
-def _readable(run: Path, split: str, epoch: str | None) -> Iterator[tuple[Path, Json]]:
-    """The files that an evaluation of an epoch may lie in, with their content.
+def evaluations(run: Path, split: str, epoch: str | None) -> Iterator[tuple[Path, Json]]:
+    """The files that an evaluation of an epoch may lie in and that can be read, with their content.
 
     Older runs had one place for all epochs, and their files say which one they are of.
     """

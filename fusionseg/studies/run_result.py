@@ -4,11 +4,12 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from fusionseg.files.atomic import Json
-from fusionseg.runs.evaluations import evaluation, evaluation_file
+from fusionseg.runs.evaluations import evaluations
 from fusionseg.runs.folder import RunFolder
 
 Status: TypeAlias = Literal["finished", "failed", "interrupted", "running", "pruned", "missing"]
@@ -73,9 +74,7 @@ def run_result(path: Path, variant: str, seed: int, status: Status, epoch: str, 
     per_class: dict[str, Any] = {}
     tuned: set[str] = set()
     for split in ("val", "test") if status == "finished" else ():
-        file = evaluation_file(path, split, epoch)
-        found = evaluation(path, split, epoch)
-        if file and found:
+        for file, found in islice(evaluations(path, split, epoch), 1):
             files[split] = file
             values = {k: float("nan") if v is None else v for k, v in found["metrics"].items()}
             measured |= {f"{split}/{name}": value for name, value in values.items()}
