@@ -183,8 +183,10 @@ class Augmentation:
         # drawn only where wanted, so that views without it stay as they were
         around = self.class_crops > 0 and rng.random() < self.class_crops
         warp, semantic = self._crop(pixels.semantic, place, around, rng)
-        for _ in range(TRIES if self.cat_max_ratio < 1 else 0):
-            if is_varied(semantic, self.cat_max_ratio) or (pixels.semantic == VOID).all():
+        # of an image without a class no crop has several
+        again = self.cat_max_ratio < 1 and bool((pixels.semantic != VOID).any())
+        for _ in range(TRIES if again else 0):
+            if is_varied(semantic, self.cat_max_ratio):
                 break
             warp, semantic = self._crop(pixels.semantic, place, around, rng)
         return Pixels(
