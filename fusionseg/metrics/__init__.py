@@ -8,8 +8,10 @@ if TYPE_CHECKING:
     from fusionseg.metrics.benchmarks import BoundaryBenchmark, RegionBenchmark, SemanticBenchmark
     from fusionseg.metrics.boundary import BoundaryMetrics
     from fusionseg.metrics.boundary_calibration import BoundaryCalibration
+    from fusionseg.metrics.boundary_rules import BoundaryRules
     from fusionseg.metrics.calibration import ClassCalibration
     from fusionseg.metrics.depth import DepthMetrics, DisparityMetrics
+    from fusionseg.metrics.instance_precision import InstancePrecision
     from fusionseg.metrics.instance_scores import InstanceScores
     from fusionseg.metrics.inverse_depth import InverseDepthMetrics
     from fusionseg.metrics.libmtl import (
@@ -41,11 +43,13 @@ __all__ = [
     "BoundaryBenchmark",
     "BoundaryCalibration",
     "BoundaryMetrics",
+    "BoundaryRules",
     "ClassCalibration",
     "DepthMetrics",
     "DisparityMetrics",
     "FusedMetrics",
     "ImageMetric",
+    "InstancePrecision",
     "InstanceScores",
     "InverseDepthMetrics",
     "LibMTLDepthMetrics",
@@ -74,12 +78,14 @@ _HOMES = {
     "BoundaryBenchmark": "benchmarks",
     "BoundaryCalibration": "boundary_calibration",
     "BoundaryMetrics": "boundary",
+    "BoundaryRules": "boundary_rules",
     "ClassCalibration": "calibration",
     "DepthMetrics": "depth",
     "DisparityMetrics": "depth",
     "FusedMetrics": "semantic",
     "ImageMetric": "base",
     "InverseDepthMetrics": "inverse_depth",
+    "InstancePrecision": "instance_precision",
     "InstanceScores": "instance_scores",
     "LibMTLDepthMetrics": "libmtl",
     "LibMTLDisparityMetrics": "libmtl",

@@ -5,7 +5,14 @@ from collections.abc import Iterable
 import numpy as np
 
 from fusionseg.config.errors import UserError
-from fusionseg.metrics.boundary_curve import CURVE_COLUMNS, boundary_counts, levels, own_best
+from fusionseg.metrics.boundary_curve import (
+    CURVE_COLUMNS,
+    boundary_counts,
+    boundary_curve_figures,
+    levels,
+    own_best,
+)
+from fusionseg.metrics.boundary_rules import BoundaryRules
 from fusionseg.metrics.contingency import Floats
 from fusionseg.metrics.edges import boundaries
 from fusionseg.metrics.mean_ious import SemanticTable, semantic_sums_of, semantic_table
@@ -15,12 +22,13 @@ from fusionseg.metrics.region_curve import (
     region_curve_sums,
     ultrametric_partitions,
 )
+from fusionseg.metrics.suppression import crispness, suppressed
 from fusionseg.metrics.thinning import Masks, thinned
 from fusionseg.sample import VOID, Array, Counted, IntMap, Truth
 
 
-def boundary_benchmark_sums(answer: Array, truth: Truth, thresholds: Floats, max_distance: float) -> Counted:
-    """The counts of one image at all thresholds (`curve`), and at the best one for it (`own`).
+def boundary_benchmark_sums(answer: Array, truth: Truth, thresholds: Floats, rules: BoundaryRules) -> Counted:
+    """What one image adds to `boundary_benchmark_figures`.
 
     All annotators count; their boundaries are those of their regions, thinned, as BSDS500 has drawn them.
     Zeros where nobody labeled a pixel.
@@ -30,26 +38,56 @@ def boundary_benchmark_sums(answer: Array, truth: Truth, thresholds: Floats, max
             same at all thresholds, (H, W).
         truth: The labels of the image.
         thresholds: Where a soft map is cut.
-        max_distance: Largest distance of two matched pixels, as a fraction of the image's diagonal.
+        rules: How the map is prepared and matched.
+
+    Returns:
+        The counts at all thresholds (`curve`) and at the best one for the image (`own`), the crispness of a
+        soft map that is not empty, and 1 for it (`crisp`).
 
     Raises:
         UserError: If a soft map has other values.
     """
     drawn = [boundaries(region, region != 0) for region in annotators(truth)]
     if not drawn:
-        curve = np.zeros((len(thresholds), len(CURVE_COLUMNS)), np.int64)
-        return {"curve": curve, "own": curve[0]}
-    radius = max_distance * float(np.hypot(*answer.shape))
-    counts = boundary_counts(_boundary_maps(answer, thresholds), thinned(np.stack(drawn)), radius)
-    return {"curve": counts, "own": own_best(counts)}
+        return no_boundary_benchmark_sums(len(thresholds))
+    maps, crisp = _boundary_maps(answer, thresholds, rules)
+    counts = boundary_counts(maps, thinned(np.stack(drawn)), rules.radius(answer.shape), rules.thin)
+    crisps = np.zeros(2) if np.isnan(crisp) else np.array([crisp, 1.0])
+    return {"curve": counts, "own": own_best(counts), "crisp": crisps}
 
 
-def _boundary_maps(answer: Array, thresholds: Floats) -> Iterable[Masks]:
-    """The boundary map of an answer at each threshold."""
+def no_boundary_benchmark_sums(thresholds: int) -> Counted:
+    """`boundary_benchmark_sums` of no image, for a number of thresholds."""
+    curve = np.zeros((thresholds, len(CURVE_COLUMNS)), np.int64)
+    return {"curve": curve, "own": curve[0], "crisp": np.zeros(2)}
+
+
+def boundary_benchmark_figures(sums: Counted, thresholds: Floats) -> dict[str, float]:
+    """`boundary_curve_figures` of a set of images, and the mean `crispness` of soft maps if any is soft.
+
+    Args:
+        sums: The sum of `boundary_benchmark_sums` over the images.
+        thresholds: The thresholds (T,), ascending.
+    """
+    figures = boundary_curve_figures(sums["curve"], sums["own"], thresholds)
+    total, images = sums["crisp"].tolist()
+    return figures | ({"crispness": total / images} if images else {})
+
+
+def _boundary_maps(answer: Array, thresholds: Floats, rules: BoundaryRules) -> tuple[Iterable[Masks], float]:
+    """The boundary map of an answer at each threshold, and its crispness; NaN where it is not soft."""
     if np.issubdtype(answer.dtype, np.floating):
-        return levels(in_unit(answer, "a soft map"), thresholds)
+        return soft_boundaries(in_unit(answer, "a soft map"), thresholds, rules)
     drawn = answer if answer.dtype == bool else boundaries(answer, np.ones(answer.shape, bool))
-    return [drawn] * len(thresholds)
+    return [drawn] * len(thresholds), float("nan")
+
+
+def soft_boundaries(
+    strength: Floats, thresholds: Floats, rules: BoundaryRules
+) -> tuple[Iterable[Masks], float]:
+    """The boundary map of a soft map (H, W) at each threshold, and the crispness; NaN for an empty one."""
+    lines = suppressed(strength)
+    return levels(lines if rules.nms else strength, thresholds), crispness(strength, lines)
 
 
 def in_unit(values: Array, name: str) -> Array:

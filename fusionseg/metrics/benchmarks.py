@@ -2,15 +2,17 @@
 
 import numpy as np
 
-from fusionseg.config.errors import UserError
 from fusionseg.metrics.base import Answer, ImageMetric
 from fusionseg.metrics.benchmark_sums import (
+    boundary_benchmark_figures,
     boundary_benchmark_sums,
+    no_boundary_benchmark_sums,
     no_semantic_benchmark_sums,
     region_benchmark_sums,
     semantic_benchmark_sums,
 )
-from fusionseg.metrics.boundary_curve import CURVE_COLUMNS, boundary_curve_figures, even_thresholds
+from fusionseg.metrics.boundary_curve import even_thresholds
+from fusionseg.metrics.boundary_rules import BERKELEY, BoundaryRules
 from fusionseg.metrics.mean_ious import class_figures, mean_iou_figures
 from fusionseg.metrics.region_curve import region_curve_figures
 from fusionseg.sample import Counted, Truth
@@ -20,12 +22,12 @@ class BoundaryBenchmark(ImageMetric):
     """ODS, OIS and average precision of boundaries, matched one to one as in the Berkeley benchmark.
 
     It takes a tenth of a second to a second for each image: to evaluate with, not to watch a training. The
-    figures are those of `boundary_curve_figures`. All annotators of a truth count; their boundaries are those
-    of their regions, thinned, as BSDS500 has drawn them.
+    figures are those of `boundary_benchmark_figures`. All annotators of a truth count; their boundaries are
+    those of their regions, thinned, as BSDS500 has drawn them.
 
     Args:
         thresholds: Number of thresholds, evenly from 0 to 1.
-        max_distance: Largest distance of two matched pixels, as a fraction of the image's diagonal.
+        rules: How maps are prepared and matched, such as `BoundaryRules(nms=True, max_distance=0.011)`.
 
     Raises:
         UserError: If an argument is out of its range.
@@ -43,27 +45,23 @@ class BoundaryBenchmark(ImageMetric):
 
     answer = "region"
 
-    def __init__(self, thresholds: int = 99, max_distance: float = 0.0075) -> None:
-        if not 0 < max_distance < 1:
-            raise UserError(f"expected max_distance in (0, 1), a share of the diagonal, found {max_distance}")
-        shape = (thresholds, len(CURVE_COLUMNS))
-        super().__init__({"curve": np.zeros(shape, np.int64), "own": np.zeros(shape[1:], np.int64)})
+    def __init__(self, thresholds: int = 99, rules: BoundaryRules = BERKELEY) -> None:
         self.thresholds = even_thresholds(thresholds)
-        self.max_distance = max_distance
+        super().__init__(no_boundary_benchmark_sums(thresholds))
+        self.rules = rules
 
     def sums(self, answer: Answer, truth: Truth) -> Counted:
-        """The counts of one image at all thresholds, and at the best one for it.
+        """`boundary_benchmark_sums` of one image.
 
         Args:
-            answer: A soft map in [0, 1], boundary pixels (bool) or region ids (integers), as in
-                `boundary_benchmark_sums`.
+            answer: A soft map in [0, 1], boundary pixels (bool) or region ids (integers).
             truth: The labels of the image.
         """
-        return boundary_benchmark_sums(answer, truth, self.thresholds, self.max_distance)
+        return boundary_benchmark_sums(answer, truth, self.thresholds, self.rules)
 
     def figures(self, sums: Counted) -> dict[str, float]:
-        """`boundary_curve_figures` of a set of images."""
-        return boundary_curve_figures(sums["curve"], sums["own"], self.thresholds)
+        """`boundary_benchmark_figures` of a set of images."""
+        return boundary_benchmark_figures(sums, self.thresholds)
 
 
 class RegionBenchmark(ImageMetric):

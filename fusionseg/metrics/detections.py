@@ -33,7 +33,15 @@ def detections(found: Instances, scores: Floats, max_detections: int | None = No
         found: `instances` of the image.
         scores: Confidence of each predicted instance (M,), finite; of equal ones the smaller id is first.
         max_detections: How many of the most confident ones count; COCO's own limit is 100.
+
+    Raises:
+        ValueError: If there are not as many confidences as predicted instances, or one is not finite.
     """
+    if scores.shape != found.predictions.shape or not np.isfinite(scores).all():
+        raise ValueError(
+            f"expected a finite confidence of each of {found.predictions.size} predicted instances, found "
+            f"{np.isfinite(scores).sum()}"
+        )
     order = np.argsort(-scores, kind="stable")[:max_detections]
     boundary_iou = np.minimum(found.iou, found.boundary_iou)
     return Detections(scores[order], _matches(found, found.iou, order), _matches(found, boundary_iou, order))
@@ -79,6 +87,44 @@ def average_precision(scores: Floats, iou: Floats, truths: int) -> Floats:
         return np.full(THRESHOLDS.size, np.nan)
     hits = iou[np.argsort(-scores, kind="stable")] >= THRESHOLDS[:, None]
     return np.array([_interpolated_precision(row, truths) for row in hits])
+
+
+def precision_figures(found: Detections, truths: int) -> dict[str, float]:
+    """Figures in [0, 1] that need confidences; all are NaN without true instances.
+
+    `coco_ap` is the mean of `average_precision` over thresholds, `coco_ap50` and `coco_ap75` are those at one
+    threshold, `boundary_ap` is `coco_ap` with the smaller one of mask and Boundary IoU.
+
+    Args:
+        found: `detections` of all images, image after image.
+        truths: Number of true instances of all images.
+    """
+    precision = average_precision(found.scores, found.iou, truths)
+    return {
+        "coco_ap": float(precision.mean()),
+        "coco_ap50": float(precision[0]),
+        "coco_ap75": float(precision[5]),
+        "boundary_ap": float(average_precision(found.scores, found.boundary_iou, truths).mean()),
+    }
+
+
+def precision_curve(scores: Floats, iou: Floats, truths: int) -> tuple[Floats, Floats, Floats]:
+    """Each confidence that occurs, ascending, and precision and recall of what has at least that (K,).
+
+    An instance is found where the IoU is at least 0.5.
+
+    Args:
+        scores: Confidence of the predictions of all images (D,).
+        iou: IoU of each with the true instance that it found, 0 where it found none (D,).
+        truths: Number of true instances of all images, at least 1.
+    """
+    levels, group = np.unique(scores, return_inverse=True)
+    hits = iou >= THRESHOLDS[0]
+    # of all that have at least a confidence
+    predicted, found = (
+        np.bincount(group, weights, levels.size)[::-1].cumsum()[::-1] for weights in (None, hits)
+    )
+    return levels, found / predicted, found / truths
 
 
 def _interpolated_precision(hits: Mask, truths: int) -> float:

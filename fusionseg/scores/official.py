@@ -11,11 +11,13 @@ import numpy as np
 
 from fusionseg.files.atomic import Json
 from fusionseg.metrics.benchmark_sums import (
+    boundary_benchmark_figures,
     boundary_benchmark_sums,
     region_benchmark_sums,
     semantic_benchmark_sums,
 )
-from fusionseg.metrics.boundary_curve import boundary_curve_figures, even_thresholds
+from fusionseg.metrics.boundary_curve import even_thresholds
+from fusionseg.metrics.boundary_rules import BERKELEY
 from fusionseg.metrics.contingency import Floats
 from fusionseg.metrics.instances import instance_figures, instance_sums, instances
 from fusionseg.metrics.mask_boundaries import SHARE, boundary_distance
@@ -27,9 +29,6 @@ from fusionseg.scores.workers import cores, pool_of
 
 Kinds: TypeAlias = dict[str, Counted]
 """The sums of one image, or of several, by kind as `fusionseg score` names them."""
-
-MAX_DISTANCE = 0.0075
-"""The Berkeley benchmark's tolerance, as a share of the image's diagonal."""
 
 USED = ("semantic", "region", "panoptic", "contours")
 """The predictions that are scored."""
@@ -77,7 +76,7 @@ class OfficialScores:
         while self.pending:
             self._take()
         figures = {
-            "boundaries": lambda sums: boundary_curve_figures(sums["curve"], sums["own"], self.thresholds),
+            "boundaries": lambda sums: boundary_benchmark_figures(sums, self.thresholds),
             "regions": lambda sums: region_curve_figures(sums, self.thresholds[:1]),
             "semantic": mean_iou_figures,
             "instances": instance_figures,
@@ -115,7 +114,7 @@ def official_sums(maps: Mapping[str, Array], truth: Truth, classes: Classes, thr
     if "region" in maps and truth.has_regions:
         region = maps["region"]
         answer = maps.get("contours", region)
-        found["boundaries"] = boundary_benchmark_sums(answer, truth, thresholds, MAX_DISTANCE)
+        found["boundaries"] = boundary_benchmark_sums(answer, truth, thresholds, BERKELEY)
         found["regions"] = region_benchmark_sums(region, truth, thresholds[:1])
     if "semantic" in maps:
         found["semantic"] = semantic_benchmark_sums(maps["semantic"], truth.semantic, len(classes))

@@ -3,7 +3,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from fusionseg.metrics.detections import Detections, average_precision, detections
+from fusionseg.metrics.detections import Detections, average_precision, detections, precision_curve
 from fusionseg.metrics.instances import Instances, instances
 from fusionseg.sample import IntMap
 
@@ -123,3 +123,21 @@ def test_nothing_predicted_has_no_precision_and_nothing_true_leaves_it_undefined
     assert np.isnan(average_precision(np.ones(2), np.zeros(2), 0)).all()
     empty = np.zeros((3, 3), int)
     assert detections(instances(empty, empty, 1), nothing).iou.size == 0
+
+
+def test_precision_and_recall_are_those_of_all_predictions_of_at_least_a_confidence() -> None:
+    random = np.random.default_rng(0)
+    scores, iou = random.integers(0, 5, 40) / 5, random.random(40)
+    levels, precision, recall = precision_curve(scores, iou, 30)
+    assert levels.tolist() == sorted(set(scores))
+    for level, found, reached in zip(levels, precision, recall, strict=True):
+        hits = [one >= 0.5 for one, score in zip(iou, scores, strict=True) if score >= level]
+        assert found == pytest.approx(sum(hits) / len(hits))
+        assert reached == pytest.approx(sum(hits) / 30)
+
+
+@pytest.mark.parametrize("confidences", [np.ones(1), np.array([0.5, np.nan])])
+def test_each_prediction_has_a_finite_confidence(confidences: np.ndarray) -> None:
+    found = instances(np.array([[1, 2]]), np.array([[1, 2]]), 1)
+    with pytest.raises(ValueError, match="confidence of each of 2 predicted instances, found 1"):
+        detections(found, confidences)

@@ -2,6 +2,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
@@ -9,10 +10,20 @@ from fusionseg.config.errors import UserError
 from fusionseg.data import SyntheticScenes
 from fusionseg.engine.fusion import panoptic
 from fusionseg.files.matlab import drawn_boundaries, drawn_regions, segmentation
-from fusionseg.metrics import BoundaryBenchmark, InstanceScores, RegionBenchmark, SemanticBenchmark
+from fusionseg.metrics import (
+    BoundaryBenchmark,
+    BoundaryRules,
+    InstanceScores,
+    RegionBenchmark,
+    SemanticBenchmark,
+)
 from fusionseg.metrics.benchmark_sums import boundary_benchmark_sums
 from fusionseg.metrics.boundary_curve import boundary_counts, curve, even_thresholds, levels
+from fusionseg.metrics.boundary_rules import BERKELEY
+from fusionseg.metrics.edges import boundaries
+from fusionseg.metrics.thinning import thinned
 from fusionseg.sample import OFFSET, VOID, Classes, Prediction, Truth
+from fusionseg.scores.kinds import boundaries as kinds
 from fusionseg.scores.official import OfficialScores, official_sums
 
 DATA = SyntheticScenes("val", length=3, size=(48, 64))
@@ -42,13 +53,13 @@ def scenes(soft: bool) -> Iterator[tuple[Prediction, Truth]]:
 
 @pytest.mark.parametrize("soft", [False, True])
 def test_figures_are_those_of_the_benchmarks_metrics(soft: bool) -> None:
-    boundaries, regions = BoundaryBenchmark(9), RegionBenchmark(1)
+    contours, regions = BoundaryBenchmark(9), RegionBenchmark(1)
     classes = SemanticBenchmark(len(DATA.classes))
     things = InstanceScores()
     with OfficialScores(DATA.classes, thresholds=9, jobs=2) as official:
         for prediction, truth in scenes(soft):
             official.add(prediction, truth)
-            boundaries.update(prediction["contours" if soft else "region"], truth)
+            contours.update(prediction["contours" if soft else "region"], truth)
             regions.update(prediction["region"], truth)
             classes.update(prediction["semantic"], truth)
             true = np.where(np.isin(truth.semantic, DATA.classes.things), truth.region, 0)
@@ -56,7 +67,7 @@ def test_figures_are_those_of_the_benchmarks_metrics(soft: bool) -> None:
             thing = np.isin(found // OFFSET, DATA.classes.things)
             things.update(np.where(thing, found, 0), Truth(truth.semantic, true))
         figures = official.figures()
-    expected = {"boundaries": boundaries, "regions": regions, "semantic": classes, "instances": things}
+    expected = {"boundaries": contours, "regions": regions, "semantic": classes, "instances": things}
     assert figures.keys() == expected.keys()
     for kind, metric in expected.items():
         known = {name: float(value) for name, value in metric.compute().items()}
@@ -98,7 +109,7 @@ def test_boundaries_of_regions_are_those_that_people_drew(data: Path) -> None:
         soft = strength[2::2, 2::2]
         cuts = even_thresholds(5)
         truth = Truth(np.full(soft.shape, VOID), regions[0], others=tuple(regions[1:]))
-        found = boundary_benchmark_sums(soft, truth, cuts, 0.0075)["curve"]
+        found = boundary_benchmark_sums(soft, truth, cuts, BERKELEY)["curve"]
         radius = 0.0075 * float(np.hypot(*soft.shape))
         drawn = boundary_counts(levels(soft, cuts), drawn_boundaries(label_file), radius)
         np.testing.assert_allclose(curve(found)[2], curve(drawn)[2], atol=2e-4)
@@ -110,7 +121,7 @@ def test_drawn_boundaries_are_boundaries_at_every_threshold(kind: type) -> None:
     line = np.zeros(regions.shape, kind)
     line[:, 4] = 1
     truth = Truth(np.full(regions.shape, VOID), regions)
-    found = boundary_benchmark_sums(line, truth, even_thresholds(3), 0.0075)
+    found = boundary_benchmark_sums(line, truth, even_thresholds(3), BERKELEY)
     assert found["curve"].tolist() == [[6, 6, 6, 6]] * 3
 
 
@@ -126,13 +137,35 @@ def test_soft_maps_have_values_in_0_to_1(value: float) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"thresholds": 0}, "1 to 9999 thresholds, found 0"),
         ({"max_distance": 0.0}, r"max_distance in \(0, 1\)"),
+        ({"max_pixels": -1.0}, "max_pixels of at least 0"),
     ],
 )
 def test_arguments_out_of_range_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match="1 to 9999 thresholds, found 0"):
+        BoundaryBenchmark(thresholds=0)
     with pytest.raises(UserError, match=message):
-        BoundaryBenchmark(**options)
+        BoundaryRules(**options)
+
+
+@pytest.mark.parametrize("options", [{"nms": True, "max_distance": 0.03}, {"thin": False, "max_pixels": 2.0}])
+def test_rules_of_boundaries_are_those_of_the_command(tmp_path: Path, options: dict[str, Any]) -> None:
+    metric = BoundaryBenchmark(9, BoundaryRules(**options))
+    folders = tmp_path / "true", tmp_path / "predicted"
+    for folder in folders:
+        folder.mkdir()
+    for i, (_, truth) in enumerate(scenes(soft=True)):
+        drawn = thinned(boundaries(truth.region, truth.region != 0)[None])[0]
+        soft = cv2.GaussianBlur(drawn + np.random.default_rng(i).random(drawn.shape) / 9, (0, 0), 2)
+        np.save(folders[0] / f"{i}.npy", drawn.astype(np.uint8))
+        np.save(folders[1] / f"{i}.npy", soft)
+        metric.update(soft, truth)
+    expected = kinds.score(kinds.Options(*folders, thresholds=9, jobs=1, **options)).metrics
+    found = metric.compute()
+    assert {name: float(value) for name, value in found.items()} == pytest.approx(expected, rel=1e-12)
+    assert 0 < expected["crispness"] < 1
+    plain = kinds.score(kinds.Options(*folders, thresholds=9, jobs=1)).metrics
+    assert plain["ods"] != expected["ods"]
 
 
 def test_what_the_figures_do_not_show_is_said() -> None:

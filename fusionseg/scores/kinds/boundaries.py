@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from math import hypot
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,19 +13,19 @@ from fusionseg.files.images import LABEL_SUFFIXES, read_labels
 from fusionseg.files.matching import some
 from fusionseg.files.matlab import drawn_boundaries, segmentation
 from fusionseg.files.soft_maps import SOFT_SUFFIXES, read_soft_map
+from fusionseg.metrics.benchmark_sums import soft_boundaries
 from fusionseg.metrics.boundary_curve import (
     CURVE_COLUMNS,
     best_point,
     boundary_counts,
     boundary_curve_figures,
     curve,
-    levels,
     mostly_boundary,
     own_best,
 )
+from fusionseg.metrics.boundary_rules import BoundaryRules
 from fusionseg.metrics.contingency import Counts, Floats
 from fusionseg.metrics.edges import boundaries
-from fusionseg.metrics.suppression import crispness, suppressed
 from fusionseg.metrics.thinning import Masks
 from fusionseg.scores.pairs import pairs
 from fusionseg.scores.result import Curve, Scores, Value
@@ -92,18 +91,13 @@ def score(options: Options) -> Scores:
     Raises:
         UserError: If files are missing, cannot be read, or do not fit together.
     """
-    if options.max_pixels is None and not 0 < options.max_distance < 1:
-        raise UserError(
-            f"expected max_distance in (0, 1), a share of the diagonal, found {options.max_distance}"
-        )
-    if options.max_pixels is not None and not options.max_pixels >= 0:
-        raise UserError(f"expected max_pixels of at least 0, found {options.max_pixels}")
+    rules = BoundaryRules(options.max_distance, options.max_pixels, options.nms, options.thin)
     even = thresholds_of(options.thresholds)
     found, notices = pairs(
         options.truth, options.prediction, {".mat", *LABEL_SUFFIXES}, {".mat", *SOFT_SUFFIXES}, options.common
     )
     measured = mapped(
-        partial(_count, options=options, thresholds=even),
+        partial(_count, rules=rules, thresholds=even),
         [_Pair(*files) for files in found.values()],
         options.jobs,
     )
@@ -127,18 +121,16 @@ def score(options: Options) -> Scores:
     )
 
 
-def _count(pair: _Pair, options: Options, thresholds: Floats) -> _Counted:
+def _count(pair: _Pair, rules: BoundaryRules, thresholds: Floats) -> _Counted:
     """Reads and counts one image."""
     true = _true(pair.truth)
-    found = _predicted(pair.prediction, thresholds, options.nms)
+    found = _predicted(pair.prediction, thresholds, rules)
     if found.shape != true[0].shape:
         raise UserError(
             f"expected boundaries of one size, found {true[0].shape} in {pair.truth} and {found.shape} in "
             f"{pair.prediction} (height, width): write predictions at the size of the photos"
         )
-    diagonal = hypot(*found.shape)
-    radius = options.max_distance * diagonal if options.max_pixels is None else options.max_pixels
-    counts = boundary_counts(found.maps, true, radius, options.thin)
+    counts = boundary_counts(found.maps, true, rules.radius(found.shape), rules.thin)
     return _Counted(found.thresholds, counts, found.crispness, found.inverted)
 
 
@@ -172,7 +164,7 @@ class _Predicted(NamedTuple):
     inverted: bool
 
 
-def _predicted(path: Path, thresholds: Floats, nms: bool) -> _Predicted:
+def _predicted(path: Path, thresholds: Floats, rules: BoundaryRules) -> _Predicted:
     """Reads a prediction; partitions are not crisp (NaN), and their thresholds are their numbers."""
     if path.suffix.lower() == ".mat":
         found = segmentation(path)
@@ -183,10 +175,9 @@ def _predicted(path: Path, thresholds: Floats, nms: bool) -> _Predicted:
         strength = found.ultrametric[2::2, 2::2]
     else:
         strength = read_soft_map(path)
-    thinner = suppressed(strength)
-    at_thresholds = levels(thinner if nms else strength, thresholds)
+    at_thresholds, crisp = soft_boundaries(strength, thresholds, rules)
     inverted = mostly_boundary(strength, thresholds)
-    return _Predicted(strength.shape, thresholds, at_thresholds, crispness(strength, thinner), inverted)
+    return _Predicted(strength.shape, thresholds, at_thresholds, crisp, inverted)
 
 
 def _rows(names: Sequence[str], thresholds: Floats, counts: Counts) -> list[dict[str, Value]]:

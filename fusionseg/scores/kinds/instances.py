@@ -11,8 +11,9 @@ import numpy as np
 from fusionseg.config.errors import UserError
 from fusionseg.files.images import LABEL_SUFFIXES
 from fusionseg.files.matching import some
+from fusionseg.metrics.boundary_curve import f_measure
 from fusionseg.metrics.contingency import Counts
-from fusionseg.metrics.detections import Detections, average_precision, detections
+from fusionseg.metrics.detections import Detections, detections, precision_curve, precision_figures
 from fusionseg.metrics.instances import (
     THRESHOLDS,
     dsb_counts,
@@ -26,13 +27,16 @@ from fusionseg.sample import Counted, IntMap
 from fusionseg.scores.confidences import Confidences, check_images, in_order, read_confidences
 from fusionseg.scores.instance_maps import InstanceMap, has_masks, instance_files, read_instances
 from fusionseg.scores.pairs import matched, pairs
-from fusionseg.scores.result import Scores, Value
+from fusionseg.scores.result import Curve, Scores, Value
 from fusionseg.scores.workers import mapped
 
 ABOUT = """Scores instances of one class: dsb_ap is the score of the Data Science Bowl 2018, coco_ap COCO's
 average precision, boundary_ap the same with the smaller one of mask and Boundary IoU, aji the aggregated
 Jaccard index. Truths and predictions are id maps (PNG, TIFF, NPY; 0 is background), or folders
 <image>/masks/<mask>.png with one mask for each instance."""
+
+POINTS = 1000
+"""At most so many confidences are shown in a curve, and the best one."""
 
 
 @dataclass
@@ -100,13 +104,9 @@ def score(options: Options) -> Scores:
     found = Detections(
         *(np.concatenate(parts) for parts in zip(*(m.detections for m in measured), strict=True))
     )
-    precision = average_precision(found.scores, found.iou, truths)
     metrics = {
         **instance_figures(total),
-        "coco_ap": float(precision.mean()),
-        "coco_ap50": float(precision[0]),
-        "coco_ap75": float(precision[5]),
-        "boundary_ap": float(average_precision(found.scores, found.boundary_iou, truths).mean()),
+        **precision_figures(found, truths),
         "instances": truths,
         "predictions": predictions,
     }
@@ -114,6 +114,7 @@ def score(options: Options) -> Scores:
         metrics=metrics,
         rows=_rows(names, measured),
         images=len(names),
+        curve=_curve(found, truths) if options.scores and truths and found.scores.size else None,
         notices=[*notices, *_notices(names, measured, metrics, options)],
     )
 
@@ -194,6 +195,17 @@ def _rows(names: Sequence[str], measured: Sequence[_Measured]) -> list[dict[str,
             numbers = dict(zip(("tp", "fp", "fn"), counts, strict=True))
             rows.append({"image": name, "threshold": threshold, **numbers, "dsb": dsb})
     return rows
+
+
+def _curve(found: Detections, truths: int) -> Curve:
+    """Precision and recall at an IoU of 0.5, at some of the confidences where there are many."""
+    thresholds, precision, recall = precision_curve(found.scores, found.iou, truths)
+    f = f_measure(precision, recall)
+    best = int(f.argmax())
+    shown = np.unique([*np.linspace(0, thresholds.size - 1, POINTS).astype(int), best])
+    values = zip(*(values[shown].tolist() for values in (thresholds, precision, recall, f)), strict=True)
+    points = [dict(zip(("threshold", "precision", "recall", "f"), point, strict=True)) for point in values]
+    return Curve("Instances at IoU 0.5", points, {"best f": (float(precision[best]), float(recall[best]))})
 
 
 def _notices(

@@ -74,12 +74,20 @@ def test_confidences_order_the_predictions(folders: Folders, tmp_path: Path) -> 
     assert scores.metrics["coco_ap"] == pytest.approx(84 * 5 / 6 / 101)
     assert scores.metrics["dsb_ap"] == 0.75
     assert not any("confidences" in notice for notice in scores.notices)
+    assert scores.curve is not None
+    assert [point["threshold"] for point in scores.curve.points] == [0.5, 0.6, 0.7, 0.8, 0.9, 1.0]
+    assert scores.curve.points[0] == pytest.approx(
+        {"threshold": 0.5, "precision": 5 / 6, "recall": 5 / 6, "f": 5 / 6}
+    )
+    assert scores.curve.best == {"best f": pytest.approx((5 / 6, 5 / 6))}
     first = score(Options(*folders, scores=tmp_path / "scores.json", max_detections=1, jobs=1))
     assert first.metrics["coco_ap"] == pytest.approx(17 / 2 / 101)
 
 
 def test_without_confidences_it_is_said_that_the_order_counts(folders: Folders) -> None:
-    assert any("no confidences (--scores)" in notice for notice in score(Options(*folders, jobs=1)).notices)
+    scores = score(Options(*folders, jobs=1))
+    assert any("no confidences (--scores)" in notice for notice in scores.notices)
+    assert scores.curve is None
 
 
 @pytest.mark.parametrize(
