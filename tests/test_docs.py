@@ -95,7 +95,7 @@ def test_the_guide_has_an_example_of_every_kind_of_part() -> None:
 def test_every_example_is_short_and_is_used_both_ways(section: Section) -> None:
     assert section.files
     for name, text in section.files.items():
-        assert len(text.splitlines()) <= 25, name
+        assert len(text.splitlines()) <= 40, name
         module = Path(name).stem
         assert any(f"{module}." in word for command in section.commands for word in command), name
         assert any(f"from {module} import" in script for script in section.scripts), name
@@ -110,7 +110,8 @@ def test_every_command_runs(written: Section, tmp_path: Path) -> None:
             args += QUICK
             args += [] if "--model" in args else ["--model.backbone.encoder", ENCODER]
             args += [] if "--out" in args else ["--out", f"run-{number}"]
-        importlib.import_module(module.replace("fusionseg.", "fusionseg.commands.")).main(args)
+        name = args.pop(0) if module == "fusionseg" else module.removeprefix("fusionseg.")
+        importlib.import_module(f"fusionseg.commands.{name}").main(args)
     runs = {path.parent for path in tmp_path.rglob("config.yaml")}
     assert len(runs) == sum(command[2] == "fusionseg.fit" for command in written.commands)
     assert {status(run) for run in runs} == {"finished"}

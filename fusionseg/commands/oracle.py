@@ -15,7 +15,7 @@ from fusionseg.cli.arguments import switched, values
 from fusionseg.cli.fusion_cli import FusionCLI
 from fusionseg.cli.help import options_manual
 from fusionseg.config.errors import UsageError
-from fusionseg.config.trust import untrusted
+from fusionseg.config.trust import imported, untrusted
 from fusionseg.config.type_names import nearest
 from fusionseg.engine.evaluation import suite_for
 from fusionseg.engine.oracle import OracleImage, oracle_images
@@ -46,7 +46,8 @@ class Options:
 
     Args:
         run: Run folder whose own heads are measured, in place of all.
-        heads: Names of region heads, several with commas between; all of fusionseg where left out.
+        heads: Names of region heads, several with commas between, and dotted paths of one's own; all of
+            fusionseg where left out.
         split: Which split.
         limit: How many images at most.
         out: JSON file to write to.
@@ -127,9 +128,28 @@ def _chosen(names: str | None) -> dict[str, type[RegionHead]]:
     if names is None:
         return known
     wanted = re.split(r"\s*,\s*", names.strip())
+    own = {name: _own(name) for name in wanted if "." in name}
+    known |= own
     if unknown := [name for name in wanted if name not in known]:
         raise UsageError(f"no region head {unknown[0]!r}{nearest(unknown[0], known)}", "heads")
     return {name: known[name] for name in wanted}
+
+
+def _own(path: str) -> type[RegionHead]:
+    """The region head of a dotted path.
+
+    Raises:
+        UsageError: If there is none.
+    """
+    try:
+        head = imported(path)
+    except (ImportError, AttributeError) as error:
+        raise UsageError(
+            f"expected the dotted path of a region head, found {path} ({error})", "heads"
+        ) from error
+    if not (isinstance(head, type) and issubclass(head, RegionHead)):
+        raise UsageError(f"expected a region head, found {path}", "heads")
+    return head
 
 
 def _of_heads(heads: Mapping[str, type[RegionHead]], classes: Classes) -> Variants:

@@ -52,6 +52,10 @@ def test_a_run_s_oracle_lies_beside_its_evaluation(trained: Path, capsys: pytest
 def test_mistakes_are_one_line(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"no region head 'BoundryHead'; did you mean BoundaryHead"):
         main([*DATA, "--heads", "BoundryHead"])
+    with pytest.raises(UsageError, match=r"dotted path of a region head, found nothing\.here \(No module"):
+        main([*DATA, "--heads", "nothing.here"])
+    with pytest.raises(UsageError, match=r"expected a region head, found fusionseg\.heads\.SemanticHead"):
+        main([*DATA, "--heads", "BoundaryHead,fusionseg.heads.SemanticHead"])
     with pytest.raises(UsageError, match="at least 1 image"):
         main([*DATA, "--limit", "0"])
     with pytest.raises(ValueError, match="expected this layout"):
