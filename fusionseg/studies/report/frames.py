@@ -1,0 +1,37 @@
+"""The tables of a report as tables of pandas."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fusionseg.config.errors import UsageError
+from fusionseg.pages.blocks import Table
+from fusionseg.studies.report.analysis import analysis
+from fusionseg.studies.report.build import sections
+from fusionseg.studies.report.question import question
+from fusionseg.studies.results import collect
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def tables(
+    path: str | Path, name: str | None = None, metric: str | None = None, reference: str | None = None
+) -> "dict[str, pd.DataFrame]":
+    """The tables of `fusionseg report` by their names, with means, intervals and tests as numbers.
+
+    Args:
+        path: Folder of the study.
+        name: Which study, where the folder holds several.
+        metric: Figures that decide in place of the study's own; several with commas between.
+        reference: The variant to compare with in place of the study's own.
+
+    Raises:
+        UsageError: If an argument names nothing that there is, or pandas is missing.
+    """
+    try:
+        import pandas as pd
+    except ImportError as error:
+        raise UsageError('a table needs pandas: pip install "fusionseg[study]"') from error
+    made = sections(analysis(question(collect([path], name), metric, reference)))
+    blocks = [block for section in made for block in section.blocks]
+    return {block.name: pd.DataFrame(block.records) for block in blocks if isinstance(block, Table)}
