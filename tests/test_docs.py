@@ -1,10 +1,11 @@
-"""The examples of docs/extending.md run as they stand there, from the command line and from Python; so does the README's."""
+"""The examples of docs/extending.md run as they stand there, from the command line and from Python; so do those of other pages."""
 
 import gc
 import importlib
 import json
 import re
 import shlex
+import shutil
 import sys
 from collections.abc import Iterator
 from functools import partial
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 import fusionseg
 from fusionseg.data.datamodule import SegmentationDataModule
@@ -141,3 +143,36 @@ def test_the_further_tasks_of_the_readme_train(tmp_path: Path, monkeypatch: pyte
     fit = importlib.import_module("fusionseg.commands.fit")
     fit.main([*shlex.split(command)[3:], *QUICK, "--model.backbone.encoder", ENCODER, "--out", "run"])
     assert {"val/depth_rmse", "val/normals_mean"} <= summary(tmp_path / "run")["metrics"].keys()
+
+
+@pytest.mark.slow
+def test_the_scripts_of_other_pages_run(
+    tiny: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = [tmp_path / "runs" / name for name in ("camvid", "camvid-0", "camvid-1", "camvid-2")]
+    fit = importlib.import_module("fusionseg.commands.fit")
+    fit.main([*tiny, "--model.semantic_head.dropout", "0.1", "--out", str(runs[0])])  # for `samples`
+    for run in runs[1:]:
+        shutil.copytree(runs[0], run)
+    monkeypatch.chdir(tmp_path)
+    for name in ("photo.jpg", "street.jpg"):
+        Image.new("RGB", (80, 60), (90, 120, 60)).save(name)
+    blocks = [
+        block["text"]
+        for page in ("sharing", "predict", "robustness")
+        for block in BLOCK.finditer((ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8"))
+        if block["language"] == "python" and "rgbd" not in block["text"]  # whose channels are another run's
+    ]
+    names: dict[str, Any] = {}
+    for block in sorted(blocks, key=lambda block: "save_pretrained" not in block):  # what others then read
+        lines = [line for line in block.splitlines() if "NAME/MODEL" not in line]
+        # a class that the run knows and predicts
+        exec(
+            compile(
+                "\n".join(lines).replace('"car"', "answer.classes.names[answer.semantic[0, 0]]"), "docs", "exec"
+            ),
+            names,
+        )
+    assert len(blocks) == 7
+    assert names["foggy"].shape == (60, 80, 3)
+    assert names["heat"].values.shape == (60, 80)

@@ -61,8 +61,8 @@ def check_target(model: Any, passes: Passes, target: AttributionTarget) -> None:
         raise UserError("expected a class, a region or a pixel to explain, found none")
     if target.cls is not None and target.cls not in model.classes.names:
         raise UserError(
-            f"expected a class of the model to explain, found {target.cls!r}"
-            f"{nearest(target.cls, model.classes.names)}"
+            f"expected the name of a class of the model to explain, found {target.cls!r}"
+            f"{nearest(str(target.cls), model.classes.names)}"
         )
 
 

@@ -61,7 +61,8 @@ def test_an_unknown_class_is_refused_before_anything_is_written(
 ) -> None:
     out = tmp_path / "out"
     with pytest.raises(
-        UserError, match="expected a class of the model to explain, found 'disc'; did you mean disk"
+        UserError,
+        match="expected the name of a class of the model to explain, found 'disc'; did you mean disk",
     ):
         main(["--run", str(trained), "--images", str(photos), "--out", str(out), "--explain", "disc"])
     assert not out.exists()

@@ -148,7 +148,11 @@ def test_an_image_of_any_size_is_explained_on_its_own_grid(model: FusionModule) 
     ("target", "message"),
     [
         ({}, "expected a class, a region or a pixel to explain, found none"),
-        ({"cls": "disc"}, r"expected a class of the model to explain, found 'disc'; did you mean disk\?"),
+        ({"cls": 2}, "expected the name of a class of the model to explain, found 2"),
+        (
+            {"cls": "disc"},
+            r"expected the name of a class of the model to explain, found 'disc'; did you mean disk\?",
+        ),
         ({"region": 1, "pixel": (0, 0)}, "expected a region or a pixel to explain, found both"),
         ({"task": "depth"}, "expected the task semantic or region to explain, found 'depth'"),
         ({"task": "region", "cls": "disk"}, "expected no class where boundaries are explained, found 'disk'"),

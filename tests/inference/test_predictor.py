@@ -307,17 +307,16 @@ def test_no_model_is_one_line(tmp_path: Path) -> None:
         Predictor(tmp_path)
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/predict.md"])
-def test_the_lines_of_the_documentation_run(page: str, trained: Path, scene: np.ndarray) -> None:
-    text = (Path(__file__).parents[2] / page).read_text(encoding="utf-8")
+def test_the_lines_of_the_readme_run(trained: Path, scene: np.ndarray) -> None:
+    text = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
     lines = text[text.index("from fusionseg import Predictor") :].splitlines()
-    code = "\n".join(line.strip() for line in lines[: 3 if page == "README.md" else 5])
+    code = "\n".join(line.strip() for line in lines[:3])
     Image.fromarray(scene).save(trained / "photo.jpg")
     code = code.replace("runs/camvid", str(trained)).replace("photo.jpg", str(trained / "photo.jpg"))
     names: dict[str, Any] = {}
     exec(code, names)
     assert names["answer"].semantic.shape == (50, 70)
-    assert code.count("\n") == (2 if page == "README.md" else 4)
+    assert code.count("\n") == 2
 
 
 @pytest.mark.parametrize(
