@@ -60,6 +60,7 @@ def test_more_classes_than_a_label_map_has_are_possible() -> None:
         Classes(names, ((0, 0, 0),) * 1000)
 
 
+@pytest.mark.slow
 def test_its_arguments_alone_are_recorded_and_rebuild_it(
     class_folders: Writer, plan: Any, tmp_path: Path
 ) -> None:
@@ -88,6 +89,7 @@ def test_it_has_all_arguments_that_are_of_no_other_task() -> None:
     assert own - {"head"} == set(signature(FusionModule).parameters) - of_tasks
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("head", [ClassifierHead, SceneHead])
 def test_several_classes_and_label_maps_are_learned_too(
     head: Any, class_folders: Writer, class_table: Writer, plan: Any

@@ -169,7 +169,9 @@ def test_the_scripts_of_other_pages_run(
         # a class that the run knows and predicts
         exec(
             compile(
-                "\n".join(lines).replace('"car"', "answer.classes.names[answer.semantic[0, 0]]"), "docs", "exec"
+                "\n".join(lines).replace('"car"', "answer.classes.names[answer.semantic[0, 0]]"),
+                "docs",
+                "exec",
             ),
             names,
         )

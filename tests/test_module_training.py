@@ -226,6 +226,7 @@ def test_dropout_is_a_matter_of_seed_epoch_batch_and_rank(
     assert len({tuple(draws(*key)) for key in keys}) == len(keys)
 
 
+@pytest.mark.slow
 def test_averaged_weights_and_early_stopping_work(small: Small, datamodule: Data, plan: Plan) -> None:
     model = small()
     plain = copy.deepcopy(model)

@@ -480,6 +480,7 @@ def inherited(kind: type) -> set[str]:
     return {name for name in names if is_private(name) and not name.startswith("_abc")}
 
 
+@pytest.mark.slow
 def test_no_other_private_name_of_a_library_is_used() -> None:
     allowed = {(internal.name, file) for internal in INTERNALS for file in internal.files.split()}
     trees = dict(modules())

@@ -180,6 +180,7 @@ def by_hand(module: FusionModule, data: SegmentationDataModule) -> float:
     return float(np.mean(errors))
 
 
+@pytest.mark.slow
 def test_its_loss_is_trained_with_its_weight_and_logged(run: Path) -> None:
     rows = [row for row in rows_of(run) if row["train/loss"]]
     assert len(rows) == 6
@@ -227,6 +228,7 @@ def test_it_is_sent_to_wandb(run: Path, tracked: Tracked) -> None:
     assert tracked.run.config["model"]["init_args"]["extra_heads"]["altitude"]["weight"] == 0.5
 
 
+@pytest.mark.slow
 def test_it_is_evaluated_from_the_run_folder_alone(run: Path) -> None:
     evaluate.main(["--run", str(run), "--pictures", "1", "--trust", "tests"])
     metrics = json.loads((run / "evaluation" / "val.json").read_text())["metrics"]
@@ -242,6 +244,7 @@ def test_it_is_evaluated_from_the_run_folder_alone(run: Path) -> None:
     assert np.mean(each) == pytest.approx(metrics["altitude_mae"])
 
 
+@pytest.mark.slow
 def test_it_is_predicted_as_an_array_and_a_picture(run: Path, tmp_path: Path) -> None:
     write_png(tmp_path / "photos" / "gray.png", np.full((40, 50, 3), 128, np.uint8))
     predict.main(
@@ -272,6 +275,7 @@ def test_a_checkpoint_alone_rebuilds_it(run: Path) -> None:
     assert same(dict(again.state_dict()), saved)
 
 
+@pytest.mark.slow
 def test_it_resumes_bit_for_bit(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PL_GLOBAL_SEED", "0")
 

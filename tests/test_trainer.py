@@ -50,6 +50,7 @@ class Fails(Callback):
             raise self.error
 
 
+@pytest.mark.slow
 def test_the_best_checkpoint_is_that_of_the_figure_of_one_s_choice(
     data: SegmentationDataModule, model: FusionModule, tmp_path: Path
 ) -> None:
@@ -84,6 +85,7 @@ def test_a_figure_that_validation_does_not_log_is_refused_at_the_start(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_a_run_from_python_is_one_for_all_doors(
     data: SegmentationDataModule, model: FusionModule, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -95,6 +95,7 @@ def test_data_of_a_package_that_is_not_trusted_are_not_imported(trained: Path, t
     assert "found os.system" in bench_images(trained, None, None, 1, tmp_path, RGB).source
 
 
+@pytest.mark.slow
 def test_a_saved_folder_does_not_know_of_data(trained: Path, tmp_path: Path) -> None:
     shareable(trained).save_pretrained(tmp_path / "saved")
     with pytest.raises(

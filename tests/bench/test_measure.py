@@ -22,6 +22,7 @@ def images(trained: Path, tmp_path: Path) -> BenchImages:
     return bench_images(trained, None, None, 2, tmp_path, Reading(3, None))
 
 
+@pytest.mark.slow
 def test_latency_and_throughput_are_those_of_the_clock(predictor: Predictor, images: BenchImages) -> None:
     readings = count()
     calls: list[None] = []
@@ -54,6 +55,7 @@ def test_the_stages_are_all_of_the_time(predictor: Predictor, images: BenchImage
         assert found.stages[stage] > 0, stage
 
 
+@pytest.mark.slow
 def test_what_is_resized_has_its_own_stage(trained: Path, images: BenchImages) -> None:
     smaller = Predictor(trained, precision="32-true", scale=0.5)
     assert measured(smaller, "32-true", images.paths, 1, 0).stages["resize"] > 0
@@ -84,6 +86,7 @@ def resident(size: int) -> mmap.mmap:
     return memory
 
 
+@pytest.mark.slow
 def test_the_peak_is_of_what_came_after_the_reset() -> None:
     device = torch.device("cpu")
     resident(2**30).close()

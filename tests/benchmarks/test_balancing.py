@@ -29,6 +29,7 @@ def gradients(module: nn.Module) -> dict[str, Tensor]:
     return {name: p.grad for name, p in module.named_parameters() if p.grad is not None}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", balancing.MODELS)
 def test_torchjds_gradient_is_ours_of_parameters(name: str) -> None:
     batch = squares((64, 64), 2, "cpu")
@@ -92,6 +93,7 @@ def run(monkeypatch: pytest.MonkeyPatch, *more: str) -> None:
     balancing.main()
 
 
+@pytest.mark.slow
 def test_balancing_runs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     run(monkeypatch, "--only", "FAMO", "TorchJDWeighting", "--levels", "losses", "branch", "parameters")
     out = " ".join(capsys.readouterr().out.split())
@@ -111,6 +113,7 @@ def test_torchjd_runs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFix
     assert out.count("│ MGDA") == 1
 
 
+@pytest.mark.slow
 def test_failures_of_torchjd_are_reported_and_ours_are_raised(capsys: pytest.CaptureFixture[str]) -> None:
     sample = balancing.Model("small", Setting(squares((64, 64), 2, "cpu"), "32-true"), SMALL)
 
@@ -124,6 +127,7 @@ def test_failures_of_torchjd_are_reported_and_ours_are_raised(capsys: pytest.Cap
         balancing.compared(sample, "parameters", recipes, 2)
 
 
+@pytest.mark.slow
 def test_no_graph_outlives_its_step() -> None:
     setting = Setting(squares((128, 128), 4, "cpu"), "32-true")
     balancers = {"sum": Sum, "branch": MGDA, "parameters": partial(MGDA, level="parameters")}

@@ -6,6 +6,7 @@ from benchmarks.step import CLASSES, blocks
 from fusionseg.module import FusionModule
 
 
+@pytest.mark.slow
 def test_both_losses_are_the_same_where_there_is_one_rank() -> None:
     ours, plain = FusionModule(CLASSES).double().eval(), ddp.LocalWeights(CLASSES).double().eval()
     batch = blocks((64, 64))

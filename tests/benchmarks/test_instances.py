@@ -4,6 +4,7 @@ from benchmarks import instances
 from benchmarks.scenes import scene
 
 
+@pytest.mark.slow
 def test_loops_give_our_scores() -> None:
     scenes = [scene(0), scene(1)]
     whole, narrow = instances.ours(scenes)

@@ -23,6 +23,7 @@ def files(parts: Prediction, call: Callable[[], None]) -> dict[str, bytes]:
     return {path.relative_to(parts.out).as_posix(): path.read_bytes() for path in written}
 
 
+@pytest.mark.slow
 def test_what_is_timed_writes_the_same_files_with_the_network_and_with_its_outputs(parts: Prediction) -> None:
     whole = files(parts, parts.whole)
     assert len(whole) > 12

@@ -25,6 +25,7 @@ def in_threads(number: int) -> None:
         thread.join()
 
 
+@pytest.mark.slow
 def test_threads_that_wait_do_not_count_and_those_that_work_do() -> None:
     assert running(lambda: time.sleep(0.3)).threads < 0.2
     one, two = running(lambda: in_threads(1)), running(lambda: in_threads(2))

@@ -25,6 +25,7 @@ def floats(kib: int) -> torch.Tensor:
     return torch.ones(kib * KIB // 4)
 
 
+@pytest.mark.slow
 def test_the_peak_is_what_is_held_at_a_time() -> None:
     def call() -> None:
         first, second = floats(300), floats(200)
@@ -46,6 +47,7 @@ def test_what_was_there_before_does_not_count() -> None:
     assert peak(call) == 100 * KIB
 
 
+@pytest.mark.slow
 def test_the_peak_of_a_backward_pass_is_that_of_what_it_saved() -> None:
     """A chain of exponentials saves its outputs; the peak has all of them and two gradients."""
     start, layers = floats(64).requires_grad_(), 4
@@ -60,6 +62,7 @@ def test_the_peak_of_a_backward_pass_is_that_of_what_it_saved() -> None:
     assert peak(call) - (layers + 2) * 64 * KIB in range(64)
 
 
+@pytest.mark.slow
 def test_what_a_kernel_needs_for_itself_counts() -> None:
     values = floats(64).flip(0)
 
@@ -111,6 +114,7 @@ def test_sharing_runs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFix
     assert f"{sharing.TWO} 0.78" in out
 
 
+@pytest.mark.slow
 def test_a_network_that_refuses_is_left_out(capsys: pytest.CaptureFixture[str]) -> None:
     setting = Setting(squares((64, 64), 2, "cpu"), "32-true")
 

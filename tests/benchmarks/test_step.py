@@ -22,6 +22,7 @@ def test_turns_give_every_loop_its_steps_and_measure_only_them() -> None:
     assert min(turns.seconds["slow"]) >= 0.005 > max(turns.seconds[FIT])
 
 
+@pytest.mark.slow
 def test_all_loops_minimize_the_same_loss() -> None:
     batch = step.blocks((64, 64))
     torch.manual_seed(0)

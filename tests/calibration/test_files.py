@@ -33,6 +33,7 @@ def rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+@pytest.mark.slow
 def test_the_bins_give_the_calibration_errors(tmp_path: Path) -> None:
     calibration = measured()
     files.write(calibration, tmp_path, "val")
@@ -63,6 +64,7 @@ def test_the_curve_is_thinned_evenly_and_ends_with_all_pixels() -> None:
         assert np.diff(coverage).max() < 0.05
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tasks", [("semantic",), ("region",)])
 def test_a_picture_is_drawn_of_what_there_is(tasks: tuple[str, ...], tmp_path: Path) -> None:
     files.write(measured(tasks), tmp_path, "test")
@@ -76,6 +78,7 @@ def test_a_picture_is_drawn_of_what_there_is(tasks: tuple[str, ...], tmp_path: P
     assert {row["task"] for row in rows(tmp_path / "test_risk_coverage.csv")} == set(tasks)
 
 
+@pytest.mark.slow
 def test_files_of_an_earlier_evaluation_are_removed(tmp_path: Path) -> None:
     files.write(measured(), tmp_path, "val")
     files.write(measured(), tmp_path, "test")

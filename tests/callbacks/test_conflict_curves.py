@@ -29,6 +29,7 @@ def colored(picture: Picture, color: tuple[int, int, int]) -> tuple[np.ndarray, 
     return rows, columns
 
 
+@pytest.mark.slow
 def test_a_pair_of_tasks_has_a_column_and_so_have_weights_and_rates() -> None:
     widths = [
         conflict_curves(samples(3, ("semantic", "region", "scene")[:tasks])).shape for tasks in (1, 2, 3)
@@ -36,6 +37,7 @@ def test_a_pair_of_tasks_has_a_column_and_so_have_weights_and_rates() -> None:
     assert widths == [(650, 450, 3), (650, 900, 3), (650, 1800, 3)]
 
 
+@pytest.mark.slow
 def test_the_curve_of_the_branching_point_is_as_high_as_its_cosine() -> None:
     heights = []
     for cosine in (-0.9, 0.0, 0.9):
@@ -54,6 +56,7 @@ def test_stages_are_drawn_alone_where_there_is_no_branching_point() -> None:
     assert not np.array_equal(picture, conflict_curves([]))
 
 
+@pytest.mark.slow
 def test_the_same_rows_have_the_same_picture() -> None:
     assert np.array_equal(conflict_curves(samples(7)), conflict_curves(samples(7)))
     assert not np.array_equal(conflict_curves(samples(7)), conflict_curves(samples(8)))

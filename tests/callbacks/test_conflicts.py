@@ -63,6 +63,7 @@ def seed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PL_GLOBAL_SEED", "0")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [
@@ -100,6 +101,7 @@ class Keeps(Callback):
         self.weights.append(pl_module.balancer.weights.tolist())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("balancer", [Sum, UW, GradNorm])
 def test_figures_are_those_of_gradients_taken_one_by_one(balancer: Any, tmp_path: Path) -> None:
     conflicts, keeps = Conflicts(3), Keeps()
@@ -129,6 +131,7 @@ def at_shared_map(module: FusionModule, batch: Any, task: int) -> Tensor:
     return torch.autograd.grad(module.current_step.task_losses()[task], maps)[0].flatten()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "steps"),
     [({}, [0, 2, 4, 6]), ({"accumulate_grad_batches": 2}, [0, 2]), ({"accumulate_grad_batches": 3}, [0, 2])],
@@ -145,6 +148,7 @@ def test_nothing_is_computed_on_other_steps(
     assert len(asked) == len(steps) * (2 + 1)  # each task, and what the loss was multiplied by
 
 
+@pytest.mark.slow
 def test_the_rate_is_the_share_of_negative_cosines_in_an_epoch(tmp_path: Path) -> None:
     for network, place in ((APART, ""), (networks.CrossTaskAttention, "_stage5")):
         conflicts = Conflicts(1)
@@ -161,6 +165,7 @@ def test_the_rate_is_the_share_of_negative_cosines_in_an_epoch(tmp_path: Path) -
             assert rate["conflict/rate_semantic_region"] == sum(c < 0 for c in cosines) / 4
 
 
+@pytest.mark.slow
 def test_a_frozen_encoder_has_its_last_stage_alone(tmp_path: Path) -> None:
     conflicts = Conflicts(4)
     trained(tmp_path, conflicts, freeze_encoder_epochs=1)
@@ -170,6 +175,7 @@ def test_a_frozen_encoder_has_its_last_stage_alone(tmp_path: Path) -> None:
     assert free == [cosine, *(cosine + stage for stage in STAGES)]
 
 
+@pytest.mark.slow
 def test_a_task_without_labels_is_not_compared(tmp_path: Path) -> None:
     def unlabelled(trainer: Any, module: Any, batch: Any, batch_idx: int) -> None:
         if batch_idx == 0:

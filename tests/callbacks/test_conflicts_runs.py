@@ -30,6 +30,7 @@ def test_a_configuration_names_it_and_a_resumed_run_keeps_it(tiny: list[str], tm
     assert (run / "pictures" / "conflicts.png").is_file()
 
 
+@pytest.mark.slow
 def test_another_training_has_curves_of_its_own(small: Any, datamodule: Any, plan: Any) -> None:
     conflicts = Conflicts(2)
     for _ in range(2):

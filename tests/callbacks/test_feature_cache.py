@@ -61,6 +61,7 @@ def assert_same(one: FusionModule, other: FusionModule) -> None:
         assert torch.equal(value, other.state_dict()[name]), name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
 def test_a_cache_changes_no_bit_of_a_training(tmp_path: Path, precision: str) -> None:
     kept, anew = model(), model()
@@ -89,6 +90,7 @@ def computed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return calls
 
 
+@pytest.mark.slow
 def test_runs_of_other_seeds_heads_and_more_views_share_what_was_computed(
     tmp_path: Path, computed: list[int], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -134,6 +136,7 @@ def test_the_files_hold_what_the_encoder_gives_for_each_view(tmp_path: Path) -> 
     )
 
 
+@pytest.mark.slow
 def test_a_training_of_so_many_steps_is_as_one_of_as_many_epochs(tmp_path: Path) -> None:
     by_steps, by_epochs = model(freeze_encoder_epochs=2), model(freeze_encoder_epochs=2)
     fit(tmp_path / "steps", by_steps, data(tmp_path / "cache"), max_epochs=-1, max_steps=4)
@@ -149,6 +152,7 @@ class Killed(Callback):
             raise ZeroDivisionError
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_to_the_last_bit_even_if_the_cache_is_gone(tmp_path: Path) -> None:
     whole, resumed = model(), model()
     fit(tmp_path / "whole", whole, data(tmp_path / "cache"))
@@ -226,6 +230,7 @@ def test_a_full_disk_is_told_before_and_while_features_are_written(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_features_of_other_weights_under_the_name_of_ours_are_refused(tmp_path: Path) -> None:
     fit(tmp_path / "run", model(), data(tmp_path / "cache"), max_epochs=1)
     other, images = model(), data(tmp_path / "cache")
@@ -243,6 +248,7 @@ def test_features_of_other_weights_under_the_name_of_ours_are_refused(tmp_path: 
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.slow
 def test_the_command_line_trains_on_kept_features(tiny: list[str], tmp_path: Path) -> None:
     keeping = ["--data.features.variants", "1", "--data.cache_dir", str(tmp_path / "cache")]
     frozen = ["--model.freeze_encoder_epochs", "2", "--trainer.limit_val_batches", "1"]

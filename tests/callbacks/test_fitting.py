@@ -19,6 +19,7 @@ MISFITS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MISFITS)
 def test_a_callback_that_does_not_fit_is_one_line_with_the_key_and_leaves_nothing(
     name: str, tiny: list[str], tmp_path: Path

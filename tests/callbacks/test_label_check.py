@@ -206,6 +206,7 @@ def words(tiny: list[str], root: Path) -> list[str]:
     return [*tiny[6:], *own, "--trainer.max_epochs", "1"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("ids", "message"),
     [
@@ -223,6 +224,7 @@ def test_masks_of_0_and_255_do_not_train(
     assert not run.exists()
 
 
+@pytest.mark.slow
 def test_a_score_of_one_class_says_so(
     tiny: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -44,6 +44,7 @@ def validate(trainer: Any, callback: LearningCurves, module: Any = None) -> None
     callback.on_validation_end(trainer, module)
 
 
+@pytest.mark.slow
 def test_a_training_leaves_its_curves_and_one_validation_makes_none(tiny: list[str], tmp_path: Path) -> None:
     fit.main([*tiny, "--out", str(tmp_path / "two")])
     fit.main([*tiny, "--trainer.max_epochs", "1", "--out", str(tmp_path / "one")])

@@ -52,6 +52,7 @@ def column(run: Path, figure: str) -> list[float]:
         return [float(row[figure]) for row in csv.DictReader(file) if row[figure]]
 
 
+@pytest.mark.slow
 def test_the_file_has_every_rule_and_its_difference_to_the_last_epoch(
     fit: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -90,6 +91,7 @@ class Broken(SelectionRules):
             raise RuntimeError("broken")
 
 
+@pytest.mark.slow
 def test_a_resumed_training_has_the_rules_of_one_that_was_not_interrupted(fit: Any, tmp_path: Path) -> None:
     whole = content(fit(tmp_path / "whole", 2))
     with pytest.raises(RuntimeError, match="broken"):
@@ -99,6 +101,7 @@ def test_a_resumed_training_has_the_rules_of_one_that_was_not_interrupted(fit: A
     assert whole["rules"]["mean_of_last_10"]["epochs"] == [0, 1]
 
 
+@pytest.mark.slow
 def test_a_training_that_goes_on_has_no_rules_of_its_earlier_end(fit: Any, tmp_path: Path) -> None:
     assert content(fit(tmp_path, 1))["rules"]["last"]["epochs"] == [0]
     with pytest.raises(RuntimeError, match="broken"):

@@ -65,6 +65,7 @@ def by_hand(module: FusionModule, batch: Sample, levels: int) -> dict[str, Tenso
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [*BRANCHING, *MIXING])
 def test_stages_have_the_gradients_of_a_pass_for_each_task(name: str, scenes: Scenes) -> None:
     batch, module = scenes(2, (64, 64)), model(network={**BRANCHING, **MIXING}[name])
@@ -78,6 +79,7 @@ def test_stages_have_the_gradients_of_a_pass_for_each_task(name: str, scenes: Sc
         torch.testing.assert_close(found[place], expected[place], rtol=1e-9, atol=0)
 
 
+@pytest.mark.slow
 def test_encoders_side_by_side_are_one_place_for_each_stage(scenes: Scenes) -> None:
     backbone = Backbone(
         decoder="FPN", options={"decoder_pyramid_channels": 32, "decoder_segmentation_channels": 32}

@@ -32,6 +32,7 @@ SMALL = Backbone("tu-test_efficientnet", options={"decoder_channels": [16, 16, 8
 OTHERS = replace(SyntheticScenes.classes, names=("air", *SyntheticScenes.classes.names[1:]))
 
 
+@pytest.mark.slow
 def test_a_run_learns_from_another_that_may_be_gone_when_it_answers(tiny: list[str], tmp_path: Path) -> None:
     run = tmp_path / "teacher"
     one = ["--trainer.max_epochs", "1", "--trainer.limit_val_batches", "1"]
@@ -59,6 +60,7 @@ def test_a_second_training_knows_what_its_teacher_was_trained_on(small: Any) -> 
     assert files.inherited == {"0" * 32: "seen by the teacher"}
 
 
+@pytest.mark.slow
 def test_weights_are_averaged_of_a_model_that_has_its_adapter(
     small: Any, datamodule: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -71,6 +73,7 @@ def test_weights_are_averaged_of_a_model_that_has_its_adapter(
     assert f"which images {tmp_path / 'teacher'} was trained on is not known" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["other classes", "nothing"])
 def test_a_teacher_that_cannot_teach_leaves_no_run(name: str, tiny: list[str], tmp_path: Path) -> None:
     teacher = tmp_path / "teacher"

@@ -8,6 +8,7 @@ from fusionseg.heads import DepthHead, NormalsHead
 HEADS = "--model.extra_heads."
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "words",
     [

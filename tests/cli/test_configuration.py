@@ -69,6 +69,7 @@ def written(tiny: list[str], tmp_path: Path) -> Any:
     return twice
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(
     "name", [name if name in FAST else pytest.param(name, marks=pytest.mark.slow) for name in buildable()]
@@ -82,6 +83,7 @@ def test_a_configuration_with_any_callback_of_lightning_s_reads_back(name: str, 
         assert str(kept[key]).replace("'", "") == str(value)
 
 
+@pytest.mark.slow
 def test_defaults_without_a_text_are_left_out_and_read_back(written: Any) -> None:
     path = f"{OfObjects.__module__}.OfObjects"
     text, again = written({"class_path": path, "init_args": {"name": "y"}})

@@ -42,6 +42,7 @@ def test_heads_have_their_settings_and_the_number_of_classes(tmp_path: Path) -> 
     assert (region.sigma, region.threshold, depth.scale) == (3, 0.2, 9)
 
 
+@pytest.mark.slow
 def test_a_head_that_is_null_is_none() -> None:
     assert list(heads("--model.semantic_head", "null")) == ["region"]
     with pytest.raises(UserError, match="at least one head"):

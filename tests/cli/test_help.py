@@ -83,6 +83,7 @@ EXAMPLES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_the_examples_of_the_help_work(name: str, lines: list[str], tmp_path: Path) -> None:
     text = "\n".join(lines).partition("Examples:\n")[2]

@@ -87,6 +87,7 @@ def test_later_configurations_win_and_null_stays(tmp_path: Path, tiny: list[str]
     assert cli.model.tasks == ["semantic"]
 
 
+@pytest.mark.slow
 def test_null_is_null_wherever_it_is_given(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text("model: {backbone: {weights: imagenet}, optimizer: {class_path: SGD}}")
     words = ["--model.backbone.weights", "null", "--data.cache_dir", "null", "--model.optimizer.foreach=null"]
@@ -121,6 +122,7 @@ def test_the_configuration_of_an_experiment_knows_no_command(tmp_path: Path, tin
     assert str(tmp_path) not in str(kept)
 
 
+@pytest.mark.slow
 def test_a_foreign_model_and_foreign_data_pass_all_doors(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -152,6 +154,7 @@ def test_help_of_what_begins_without_a_model_needs_no_torch(command: str) -> Non
     assert not {"torch", "lightning", "scipy", "pandas", "optuna"} & set(done.stdout.splitlines()[-1].split())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("value", "kind"), [("1", int), ("1.0", float), ("7", int), ("0.5", float)])
 def test_a_limit_is_a_number_of_batches_or_a_share_of_them_as_it_is_written(
     value: str, kind: type, tmp_path: Path

@@ -10,6 +10,7 @@ from fusionseg.config.errors import UserError
 QUICK = ["--repeats", "2", "--warmup", "1"]
 
 
+@pytest.mark.slow
 def test_what_a_run_costs_is_printed_and_written(
     trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -254,6 +254,7 @@ def ground(
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
     [pytest.param(name, marks=pytest.mark.slow) if name in ("exif3", "perm") else name for name in CASES],

@@ -33,6 +33,7 @@ def evaluated(trained: Path) -> Path:
     return trained
 
 
+@pytest.mark.slow
 def test_its_figures_are_those_of_the_best_epoch(evaluated: Path) -> None:
     best = json.loads((evaluated / "summary.json").read_text())["best"]["metrics"]
     figures = {f"val/{name}": value for name, value in result(evaluated)["metrics"].items()}
@@ -63,6 +64,7 @@ def test_the_test_split_is_read_here_and_nowhere_else(
     assert result(trained, "test")["metrics"] != result(trained)["metrics"]
 
 
+@pytest.mark.slow
 def test_official_scores_are_measured_where_they_are_asked_for(
     trained: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -79,6 +81,7 @@ def test_official_scores_are_measured_where_they_are_asked_for(
     assert re.search(rf"val/official/boundaries/ods +{official['boundaries']['ods']:.4f}\n", out)
 
 
+@pytest.mark.slow
 def test_the_last_line_is_the_file(evaluated: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main(["--run", str(evaluated), "--pictures", "0"])
     out, err = capsys.readouterr()
@@ -86,6 +89,7 @@ def test_the_last_line_is_the_file(evaluated: Path, capsys: pytest.CaptureFixtur
     assert err == ""
 
 
+@pytest.mark.slow
 def test_the_last_checkpoint_needs_no_best_one(trained: Path) -> None:
     best = trained / "checkpoints" / "best.ckpt"
     best.unlink()
@@ -98,6 +102,7 @@ def test_the_last_checkpoint_needs_no_best_one(trained: Path) -> None:
         main(["--run", str(trained), "--checkpoint", "last"])
 
 
+@pytest.mark.slow
 def test_an_evaluation_of_the_last_checkpoint_leaves_those_of_the_best_one(
     evaluated: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -112,6 +117,7 @@ def test_an_evaluation_of_the_last_checkpoint_leaves_those_of_the_best_one(
     assert {"val.json", "val.csv", "val.npz"} <= {path.name for path in last.iterdir()}
 
 
+@pytest.mark.slow
 def test_further_words_change_the_data_but_not_the_architecture(trained: Path) -> None:
     main(["--run", str(trained), "--pictures", "0", "--data.dataset.length", "3"])
     assert result(trained)["images"] == 3
@@ -140,6 +146,7 @@ def test_a_broken_run_is_named(harm: str, message: str, trained: Path) -> None:
         main(["--run", str(trained)])
 
 
+@pytest.mark.slow
 def test_a_misspelt_argument_is_named(trained: Path) -> None:
     for wrong in ("--splt", "--spli"):
         with pytest.raises(UsageError, match=rf"^{wrong[2:]}: no such setting; did you mean split\?$"):
@@ -198,6 +205,7 @@ def test_a_real_dataset_is_scored_at_the_size_of_its_label_files(
     assert image.sums["semantic"].sum() == (image.truth.semantic != 255).sum()
 
 
+@pytest.mark.slow
 def test_the_file_of_weights_that_the_run_began_with_is_not_needed(trained: Path) -> None:
     main(["--run", str(trained)])
     config = yaml.safe_load((trained / "config.yaml").read_text())

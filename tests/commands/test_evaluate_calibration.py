@@ -43,6 +43,7 @@ def predicted(run: Path) -> list[tuple[Any, Truth]]:
     return found
 
 
+@pytest.mark.slow
 def test_figures_are_those_of_the_model_s_probabilities(
     trained: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -64,6 +65,7 @@ def test_figures_are_those_of_the_model_s_probabilities(
     assert not written(trained) & FILES
 
 
+@pytest.mark.slow
 def test_images_that_are_drawn_do_not_keep_the_probabilities_of_all_classes(
     trained: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -82,6 +84,7 @@ def test_images_that_are_drawn_do_not_keep_the_probabilities_of_all_classes(
     assert all(maps <= {"semantic", "region", "fused", "panoptic", "scene"} for maps in kept)
 
 
+@pytest.mark.slow
 def test_a_band_needs_calibration_and_a_width(trained: Path) -> None:
     with pytest.raises(UsageError, match=r"^band: expected --calibration true beside it"):
         main(["--run", str(trained), "--band", "3"])
@@ -90,6 +93,7 @@ def test_a_band_needs_calibration_and_a_width(trained: Path) -> None:
     assert not (trained / "evaluation").exists()
 
 
+@pytest.mark.slow
 def test_the_band_is_that_of_the_command_line(trained: Path) -> None:
     found = []
     for band in ("0", "4"):
@@ -99,6 +103,7 @@ def test_the_band_is_that_of_the_command_line(trained: Path) -> None:
     assert found[0]["nll"] == found[1]["nll"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("task", "figures"),
     [
@@ -118,6 +123,7 @@ def test_a_run_of_one_task_has_the_figures_of_that(
     assert written(run) >= FILES
 
 
+@pytest.mark.slow
 def test_a_run_without_probabilities_is_refused_before_anything_is_written(
     tiny: list[str], tmp_path: Path
 ) -> None:

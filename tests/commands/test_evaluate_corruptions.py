@@ -17,6 +17,7 @@ from fusionseg.data.base import DataError
 QUICK = ["--corruptions", "fog,rotation", "--severities", "2,5", "--data.dataset.length", "2"]
 
 
+@pytest.mark.slow
 def test_a_run_is_measured_once_and_shown_beside_others(
     trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -55,6 +56,7 @@ def test_a_run_is_measured_once_and_shown_beside_others(
     assert re.search(r"mIoU \(1\) +mIoU \(2\)", out)
 
 
+@pytest.mark.slow
 def test_what_cannot_be_measured_is_refused_before_anything_is(trained: Path) -> None:
     with pytest.raises(UsageError, match=r"^corruptions: no corruption 'fogg'; did you mean fog\?$"):
         main(["--run", str(trained), "--corruptions", "fogg"])
@@ -64,6 +66,7 @@ def test_what_cannot_be_measured_is_refused_before_anything_is(trained: Path) ->
     assert not (trained / "evaluation").exists()
 
 
+@pytest.mark.slow
 def test_families_of_the_changes_that_a_run_was_trained_with_are_left_out_too(trained: Path) -> None:
     jitter = "{class_path: torchvision.transforms.v2.ColorJitter, init_args: {hue: 0.1}}"
     changes = f"[RandomErasing, RandomCorruption, {{class_path: TorchvisionTransform, init_args: {{transform: {jitter}}}}}]"

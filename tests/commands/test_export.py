@@ -13,6 +13,7 @@ from fusionseg.data.synthetic import SyntheticScenes
 MAPS = ("semantic", "region", "fused", "panoptic")
 
 
+@pytest.mark.slow
 def test_a_run_is_exported_for_torch_into_its_folder(
     trained: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -92,6 +92,7 @@ def test_best_is_the_epoch_of_the_highest_score(trained: Path) -> None:
     assert checkpoint["epoch"] == best["epoch"]
 
 
+@pytest.mark.slow
 def test_nothing_is_said_but_what_matters_and_the_folder_comes_last(
     tiny: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -110,12 +111,14 @@ def test_nothing_is_said_but_what_matters_and_the_folder_comes_last(
     assert "val/score" in out
 
 
+@pytest.mark.slow
 def test_its_configuration_reproduces_a_run_to_the_last_bit(trained: Path, tmp_path: Path) -> None:
     main(["--config", str(trained / "config.yaml"), "--out", str(tmp_path / "again")])
     assert (tmp_path / "again" / "metrics.csv").read_bytes() == (trained / "metrics.csv").read_bytes()
     assert (tmp_path / "again" / "config.yaml").read_text() == (trained / "config.yaml").read_text()
 
 
+@pytest.mark.slow
 def test_null_survives_in_the_configuration(tiny: list[str], tmp_path: Path) -> None:
     main([*tiny, "--model.region_head", "null", "--model.schedule", "null", "--trainer.max_steps", "1",
           "--out", str(tmp_path / "run")])  # fmt: skip
@@ -125,6 +128,7 @@ def test_null_survives_in_the_configuration(tiny: list[str], tmp_path: Path) -> 
     assert "val/covering" not in summary(tmp_path / "again")["metrics"]
 
 
+@pytest.mark.slow
 def test_images_per_second_counts_training_alone(
     tiny: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -150,6 +154,7 @@ def with_callback(callback: Callback, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fit.FitCLI, "instantiate_trainer", more)
 
 
+@pytest.mark.slow
 def test_an_interrupted_training_keeps_what_there_is(
     tiny: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -163,6 +168,7 @@ def test_an_interrupted_training_keeps_what_there_is(
     assert len([row for row in rows(tmp_path / "run") if row["val/score"]]) == 1
 
 
+@pytest.mark.slow
 def test_weights_of_a_run_are_where_another_starts(
     trained: Path, tiny: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -210,6 +216,7 @@ def test_lightnings_own_options_work(tiny: list[str], tmp_path: Path) -> None:
     main([*tiny, "--trainer.fast_dev_run", "true", "--out", str(tmp_path / "c")])
 
 
+@pytest.mark.slow
 def test_a_default_folder_names_the_experiment(
     tiny: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -46,6 +46,7 @@ def classified(write_classes: Writer, tmp_path_factory: pytest.TempPathFactory) 
     return top / "run"
 
 
+@pytest.mark.slow
 def test_a_classifier_is_trained_evaluated_and_asked(classified: Path, tmp_path: Path) -> None:
     told = json.loads((classified / "summary.json").read_text())
     assert told["metrics"]["val/score"] == told["metrics"]["val/scene_accuracy"]
@@ -216,6 +217,7 @@ def test_what_is_wrong_is_one_line_and_leaves_nothing(
     assert not Path("run").exists()
 
 
+@pytest.mark.slow
 def test_a_segmenter_learns_nothing_from_labels_of_whole_images(
     classified: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -33,6 +33,7 @@ def camvid_like(tmp_path: Path) -> Path:
     return root
 
 
+@pytest.mark.slow
 def test_a_folder_with_a_run_is_refused_and_kept(trained: Path, tiny: list[str]) -> None:
     before = {p: p.stat().st_mtime_ns for p in trained.rglob("*")}
     with pytest.raises(FileExistsError, match=r"already holds a run: choose another folder with --out"):
@@ -157,6 +158,7 @@ BUGS = {
 """Arguments with a part that fails, the error, and where it is raised."""
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("parts")
 @pytest.mark.parametrize("bug", BUGS)
 def test_a_bug_in_a_part_of_one_s_own_keeps_its_traceback_which_is_in_the_run_folder(
@@ -186,6 +188,7 @@ def test_that_traceback_is_on_the_screen(tiny: list[str], tmp_path: Path) -> Non
     assert reason in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("parts")
 @pytest.mark.parametrize(
     ("name", "line"),

@@ -16,6 +16,7 @@ def printed(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> dict:
     return yaml.safe_load(capsys.readouterr().out)
 
 
+@pytest.mark.slow
 def test_no_configuration_is_the_synthetic_one(capsys: pytest.CaptureFixture[str]) -> None:
     named = printed(["--config", str(EXPERIMENTS / "synthetic.yaml")], capsys)
     bare = printed([], capsys)

@@ -30,6 +30,7 @@ def check_tasks(run: Path) -> None:
     assert config["model"]["init_args"]["extra_heads"]["depth"]["weight"] == 0.5
 
 
+@pytest.mark.slow
 def test_further_tasks_are_an_argument_for_each(tiny: list[str], tmp_path: Path) -> None:
     depth = '{"head": {"class_path": "DepthHead", "init_args": {"scale": 2}}, "weight": 0.5}'
     words = ["--model.extra_heads.depth", depth, "--model.extra_heads.normals", '{"head": "NormalsHead"}']
@@ -37,6 +38,7 @@ def test_further_tasks_are_an_argument_for_each(tiny: list[str], tmp_path: Path)
     check_tasks(tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_further_tasks_are_a_key_of_a_file(tiny: list[str], tmp_path: Path) -> None:
     (tmp_path / "tasks.yaml").write_text(
         """\
@@ -59,6 +61,7 @@ model:
     check_tasks(tmp_path / "run")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("heads", "message"),
     [

@@ -30,6 +30,7 @@ def folder_data(root: Path) -> list[str]:
     ]
 
 
+@pytest.mark.slow
 def test_page_and_numbers_are_written_and_the_page_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -45,6 +46,7 @@ def test_page_and_numbers_are_written_and_the_page_is_named(
     assert found["splits"]["train"]["regions"]["regions"] > 8
 
 
+@pytest.mark.slow
 def test_a_second_start_overwrites_its_own_page_and_nothing_else(tmp_path: Path) -> None:
     out = tmp_path / "out"
     out.mkdir()
@@ -59,6 +61,7 @@ def test_a_second_start_overwrites_its_own_page_and_nothing_else(tmp_path: Path)
     assert (out / "inspect.html").read_text() == before
 
 
+@pytest.mark.slow
 def test_the_heads_of_a_configuration_are_shown_and_no_network_is_built(tmp_path: Path) -> None:
     config = tmp_path / "a.yaml"
     config.write_text(
@@ -71,6 +74,7 @@ def test_the_heads_of_a_configuration_are_shown_and_no_network_is_built(tmp_path
     assert "Boundaries in white, as wide as they are learned. Configured: width 6." in text
 
 
+@pytest.mark.slow
 def test_labels_of_the_test_split_are_read_only_when_asked_for(
     written: Callable[..., Path], tmp_path: Path
 ) -> None:
@@ -94,6 +98,7 @@ def test_labels_of_the_test_split_are_read_only_when_asked_for(
     assert numbers(tmp_path / "out")["splits"]["test"]["counted"] == 1
 
 
+@pytest.mark.slow
 def test_a_folder_without_a_test_split_has_a_page_all_the_same(
     written: Callable[..., Path], tmp_path: Path
 ) -> None:
@@ -105,6 +110,7 @@ def test_a_folder_without_a_test_split_has_a_page_all_the_same(
         main([*folder_data(root), *FEW, "--test", "--out", str(tmp_path / "out")])
 
 
+@pytest.mark.slow
 def test_what_is_there_of_a_download_and_whether_its_reader_was_checked_is_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -134,6 +140,7 @@ def test_help_lists_every_data_set_that_can_be_inspected(capsys: pytest.CaptureF
     assert max(map(len, listed.splitlines())) <= 100
 
 
+@pytest.mark.slow
 def test_mistakes_are_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out = ["--out", str(tmp_path / "out")]
     for words, message in (

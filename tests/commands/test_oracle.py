@@ -14,6 +14,7 @@ DATA = [
 ]
 
 
+@pytest.mark.slow
 def test_every_region_head_has_a_row(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "oracle.json"
     main([*DATA, "--out", str(out)])
@@ -40,6 +41,7 @@ def test_settings_of_a_model_are_passed_over(tmp_path: Path, capsys: pytest.Capt
     assert lines[2].split()[0] == "CenterOffsetHead"
 
 
+@pytest.mark.slow
 def test_a_run_s_oracle_lies_beside_its_evaluation(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main(["--run", str(trained)])
     file = trained / "evaluation" / "val_oracle.json"

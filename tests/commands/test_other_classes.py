@@ -27,6 +27,7 @@ def figures(run: Path, *words: str) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.slow
 def test_classes_in_another_order_are_refused_or_found_by_their_names(
     run: Path, written: Written, tmp_path: Path
 ) -> None:
@@ -39,6 +40,7 @@ def test_classes_in_another_order_are_refused_or_found_by_their_names(
     assert figures(run, *turned, "--map-classes", str(tmp_path / "map.yaml")) == figures(run)
 
 
+@pytest.mark.slow
 def test_other_names_are_mapped_to_those_of_the_run(
     run: Path, written: Written, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -58,6 +60,7 @@ def test_other_names_are_mapped_to_those_of_the_run(
     assert found["accuracy"] != figures(run)["accuracy"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -77,6 +80,7 @@ def test_a_map_that_does_not_fit_is_refused(
         figures(run, "--data.dataset.root", str(root), "--map-classes", str(tmp_path / "map.yaml"))
 
 
+@pytest.mark.slow
 def test_weights_of_the_same_classes_in_another_order_are_refused(
     run: Path, written: Written, one_epoch: list[str], tmp_path: Path
 ) -> None:
@@ -113,6 +117,7 @@ def test_weights_serve_other_classes(
         assert (line in capsys.readouterr().err) == said
 
 
+@pytest.mark.slow
 def test_a_run_does_not_go_on_with_other_classes(run: Path) -> None:
     declared = run.parent / "own/classes.yaml"
     declared.write_text(declared.read_text().replace("name: star", "name: moon"))
@@ -127,6 +132,7 @@ def declared(root: Path, **settings: Any) -> Path:
     return root
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("settings", "meaning"),
     [
@@ -161,6 +167,7 @@ def test_regions_of_another_meaning_are_scored_and_a_line_says_so(
         assert found == (meaning or "an area with an id of its own")
 
 
+@pytest.mark.slow
 def test_a_run_does_not_go_on_with_regions_of_another_meaning(run: Path) -> None:
     declared(run.parent / "own", background=0)
     with pytest.raises(
@@ -169,6 +176,7 @@ def test_a_run_does_not_go_on_with_regions_of_another_meaning(run: Path) -> None
         fit.main(["--resume", str(run), "--trainer.max_epochs", "2"])
 
 
+@pytest.mark.slow
 def test_a_class_that_is_void_in_the_data_is_named(run: Path, written: Written) -> None:
     root = written("fewer")
     content = yaml.safe_load((root / "classes.yaml").read_text())

@@ -83,6 +83,7 @@ def masks(annotation: dict[str, Any], size: tuple[int, int]) -> npt.NDArray[Any]
     return canvas[2::4, 2::4] > 0  # the centers of the pixels
 
 
+@pytest.mark.slow
 def test_the_instances_json_holds_the_things_of_the_panoptic_maps(
     trained: Path, photos: Path, tmp_path: Path
 ) -> None:
@@ -112,6 +113,7 @@ def test_the_instances_json_holds_the_things_of_the_panoptic_maps(
     assert any(told["annotations"])
 
 
+@pytest.mark.slow
 def test_one_table_has_the_segments_of_all_images(trained: Path, photos: Path, tmp_path: Path) -> None:
     main(["--run", str(trained), "--images", str(photos), "--out", str(tmp_path / "out")])
     with (tmp_path / "out" / "segments.csv").open(newline="") as file:
@@ -126,6 +128,7 @@ def test_one_table_has_the_segments_of_all_images(trained: Path, photos: Path, t
     assert rows == expected
 
 
+@pytest.mark.slow
 def test_probabilities_and_soft_maps_are_written_where_they_are_asked_for(
     trained: Path, photos: Path, tmp_path: Path
 ) -> None:
@@ -140,6 +143,7 @@ def test_probabilities_and_soft_maps_are_written_where_they_are_asked_for(
     assert all(asked[name] == saved[name] for name in asked.keys() - plain.keys())
 
 
+@pytest.mark.slow
 def test_a_run_and_its_checkpoint_answer_the_same(trained: Path, photos: Path, tmp_path: Path) -> None:
     checkpoint = trained / "checkpoints" / "best.ckpt"
     main(["--run", str(trained), "--images", str(photos / "a.png"), "--out", str(tmp_path / "a")])
@@ -151,6 +155,7 @@ def test_a_run_and_its_checkpoint_answer_the_same(trained: Path, photos: Path, t
         )
 
 
+@pytest.mark.slow
 def test_a_single_task_writes_what_it_has(tiny: list[str], photos: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     fit.main([*tiny, "--model.semantic_head", "null", "--trainer.max_epochs", "1", "--out", str(run)])
@@ -162,6 +167,7 @@ def test_a_single_task_writes_what_it_has(tiny: list[str], photos: Path, tmp_pat
         main(["--run", str(run), "--images", str(photos / "a.png"), "--out", str(tmp_path / "out")])
 
 
+@pytest.mark.slow
 def test_images_that_cannot_be_read_are_named_and_the_others_answered(
     trained: Path, photos: Path, tmp_path: Path
 ) -> None:
@@ -180,6 +186,7 @@ def answers(out: Path) -> dict[str, bytes]:
     return {path.relative_to(out).as_posix(): path.read_bytes() for path in files}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("torn", [False, True])
 def test_predictions_that_were_stopped_are_continued(
     trained: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, torn: bool
@@ -213,6 +220,7 @@ def test_predictions_that_were_stopped_are_continued(
     assert answers(tmp_path / "out") == answers(tmp_path / "whole")
 
 
+@pytest.mark.slow
 def test_what_changed_is_predicted_again_and_other_settings_are_refused(
     trained: Path, photos: Path, tmp_path: Path
 ) -> None:
@@ -272,6 +280,7 @@ def test_without_memory_for_an_image_the_next_one_follows(
     assert len(json.loads((tmp_path / "out" / "panoptic.json").read_text())["images"]) == 3
 
 
+@pytest.mark.slow
 def test_an_image_that_lacks_memory_beside_another_one_is_answered_alone(
     trained: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -304,6 +313,7 @@ def test_other_errors_of_a_model_end_the_run(
         main(["--run", str(trained), "--images", str(photos), "--out", str(tmp_path / "out")])
 
 
+@pytest.mark.slow
 def test_answers_are_on_the_grid_of_the_stored_pixels(
     trained: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -321,6 +331,7 @@ def test_answers_are_on_the_grid_of_the_stored_pixels(
     )
 
 
+@pytest.mark.slow
 def test_twelve_bits_are_answered_like_eight(
     trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

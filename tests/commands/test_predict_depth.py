@@ -78,6 +78,7 @@ def semantic(path: Path) -> npt.NDArray[np.uint8]:
         return np.asarray(image)
 
 
+@pytest.mark.slow
 def test_depth_is_input_and_target_of_a_run_and_is_measured(run: Path) -> None:
     evaluate.main(["--run", str(run)])
     figures = json.loads((run / "evaluation" / "val.json").read_text())["metrics"]
@@ -86,6 +87,7 @@ def test_depth_is_input_and_target_of_a_run_and_is_measured(run: Path) -> None:
     assert Predictor(run).settings["depth_limit"] == LIMIT
 
 
+@pytest.mark.slow
 def test_a_shared_model_knows_its_depth_and_a_run_can_be_timed(run: Path, tmp_path: Path) -> None:
     share.main(["--run", str(run), "--out", str(tmp_path / "shared")])
     assert Predictor(tmp_path / "shared").settings["depth_limit"] == LIMIT
@@ -96,6 +98,7 @@ def test_a_shared_model_knows_its_depth_and_a_run_can_be_timed(run: Path, tmp_pa
         bench_images(tmp_path / "shared", None, (32, 32), 1, tmp_path / "images", Reading(4, None))
 
 
+@pytest.mark.slow
 def test_a_run_with_depth_at_a_size_tells_both(run: Path, photos: Path) -> None:
     sized = photos / "sized"
     shutil.copytree(run, sized)
@@ -121,6 +124,7 @@ def test_a_run_with_depth_at_a_size_tells_both(run: Path, photos: Path) -> None:
     assert np.array_equal(semantic(photos / "out/semantic/a.png"), expected.semantic)
 
 
+@pytest.mark.slow
 def test_files_of_depth_give_the_answers_of_the_data_set(run: Path, photos: Path) -> None:
     main([*arguments(run, photos), "--depth", str(photos / "depth")])
     predictor = Predictor(run, precision="32-true")
@@ -139,6 +143,7 @@ def test_files_of_depth_give_the_answers_of_the_data_set(run: Path, photos: Path
     assert np.array_equal(with_array.semantic, predictor(dataset.read(0).image).semantic)
 
 
+@pytest.mark.slow
 def test_other_depth_gives_other_answers(run: Path, photos: Path) -> None:
     predictor = Predictor(run, precision="32-true")
     photo = SCENES("test").read(0).image
@@ -149,6 +154,7 @@ def test_other_depth_gives_other_answers(run: Path, photos: Path) -> None:
     assert np.array_equal(steps.depth, other.depth)
 
 
+@pytest.mark.slow
 def test_an_image_is_answered_again_where_its_depth_has_changed(run: Path, photos: Path) -> None:
     words = [*arguments(run, photos), "--depth", str(photos / "depth")]
     main(words)
@@ -168,6 +174,7 @@ def test_an_image_is_answered_again_where_its_depth_has_changed(run: Path, photo
         main([*words, "--depth_step", "0.0002"])
 
 
+@pytest.mark.slow
 def test_arrays_of_four_channels_need_no_depth(run: Path, photos: Path) -> None:
     image = RGBD("test", SCENES, LIMIT).read(1).image
     (photos / "arrays").mkdir()
@@ -179,6 +186,7 @@ def test_arrays_of_four_channels_need_no_depth(run: Path, photos: Path) -> None:
     assert np.array_equal(semantic(photos / "out/semantic/b.png"), expected)
 
 
+@pytest.mark.slow
 def test_missing_depth_is_named(run: Path, photos: Path) -> None:
     with pytest.raises(
         UserError, match=r"found uint8 \(64, 64, 3\).*takes depth as its last channel: give it"
@@ -191,6 +199,7 @@ def test_missing_depth_is_named(run: Path, photos: Path) -> None:
         main([*arguments(run, photos), "--depth", str(photos / "depth/more/b.npy")])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -208,6 +217,7 @@ def test_depth_that_does_not_fit_is_named(
         main([*arguments(run, photos), "--depth", str(photos / "depth")])
 
 
+@pytest.mark.slow
 def test_alpha_is_not_taken_for_depth(run: Path, photos: Path) -> None:
     image = Image.fromarray(SCENES("test").read(0).image).convert("RGBA")
     image.save(photos / "photos/a.png")
@@ -217,12 +227,14 @@ def test_alpha_is_not_taken_for_depth(run: Path, photos: Path) -> None:
         Predictor(run)(image)
 
 
+@pytest.mark.slow
 def test_a_range_of_values_is_that_of_photos_without_depth(run: Path) -> None:
     image = RGBD("test", SCENES, LIMIT).read(1).image
     plain, ranged = Predictor(run), Predictor(run, value_range=(0, 4095))
     assert np.array_equal(ranged(image).semantic, plain(image).semantic)
 
 
+@pytest.mark.slow
 def test_there_are_no_windows_of_photos_with_depth(run: Path, photos: Path) -> None:
     tifffile = pytest.importorskip("tifffile")
     path = photos / "photos/a.png"
@@ -238,6 +250,7 @@ def test_a_step_that_is_no_length_is_refused(run: Path, photos: Path) -> None:
         main([*arguments(run, photos), "--depth", str(photos / "depth"), "--depth_step", "0"])
 
 
+@pytest.mark.slow
 def test_a_model_without_depth_takes_none(trained: Path, photos: Path) -> None:
     with pytest.raises(UsageError, match="depth: the model takes no depth: leave it out"):
         main([*arguments(trained, photos), "--depth", str(photos / "depth")])

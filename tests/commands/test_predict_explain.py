@@ -31,6 +31,7 @@ def predicted(run: Path, photos: Path) -> tuple[str, str]:
     return sorted(found)[0], sorted(set(names) - found)[0]
 
 
+@pytest.mark.slow
 def test_overlays_and_maps_are_those_of_the_predictor(
     trained: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -36,6 +36,7 @@ def command(run: Path, images: Path, out: Path) -> list[str]:
     return ["--run", str(run), "--images", str(images), "--out", str(out), *windows]
 
 
+@pytest.mark.slow
 def test_images_that_are_no_larger_than_a_window_are_answered_as_whole(
     trained: Path, images: Path, tmp_path: Path
 ) -> None:
@@ -48,6 +49,7 @@ def test_images_that_are_no_larger_than_a_window_are_answered_as_whole(
     assert pairs.shape[1] == len(np.unique(answer.region)) == region.max()
 
 
+@pytest.mark.slow
 def test_all_files_have_the_image_s_size_and_the_table_has_all_images(
     trained: Path, images: Path, tmp_path: Path
 ) -> None:
@@ -68,6 +70,7 @@ def test_all_files_have_the_image_s_size_and_the_table_has_all_images(
     assert not (out / ".windows").exists()
 
 
+@pytest.mark.slow
 def test_an_image_that_was_stopped_is_begun_anew_and_a_finished_one_is_left(
     trained: Path, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -104,6 +107,7 @@ def test_an_image_that_was_stopped_is_begun_anew_and_a_finished_one_is_left(
     assert seen == []
 
 
+@pytest.mark.slow
 def test_files_that_cannot_be_read_in_windows_are_named_and_the_others_answered(
     trained: Path, images: Path, tmp_path: Path
 ) -> None:
@@ -138,6 +142,7 @@ def test_what_windows_cannot_do_is_refused(
         main([*command(trained, images, tmp_path / "out"), *change])
 
 
+@pytest.mark.slow
 def test_an_image_that_is_too_large_at_once_is_pointed_to_windows(
     trained: Path, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

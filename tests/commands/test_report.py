@@ -98,6 +98,7 @@ def test_a_folder_of_another_version_is_refused(tmp_path: Path) -> None:
         main([str(tmp_path)])
 
 
+@pytest.mark.slow
 def test_an_unknown_metric_names_the_nearest(runs: list[str], tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="did you mean val/miou"):
         main([*runs, "--metric", "val/mious", "--out", str(tmp_path)])

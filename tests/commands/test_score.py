@@ -54,6 +54,7 @@ def test_figures_are_printed_and_written(
     assert "http:" not in (out.parent / "mine_curve.html").read_text().split("<script", 1)[0]
 
 
+@pytest.mark.slow
 def test_scores_are_computed_without_torch(folders: list[str]) -> None:
     code = "import sys; from fusionseg.commands.score import main; main(sys.argv[1:]); print('torch' in sys.modules)"
     run = subprocess.run(

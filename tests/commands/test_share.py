@@ -12,6 +12,7 @@ from fusionseg.config.errors import UsageError, UserError
 from fusionseg.module import FusionModule
 
 
+@pytest.mark.slow
 def test_a_run_becomes_a_folder_with_a_card_of_it(
     trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -39,6 +40,7 @@ def test_a_run_becomes_a_folder_with_a_card_of_it(
     assert (tmp_path / "answers" / "panoptic.json").is_file()
 
 
+@pytest.mark.slow
 def test_what_is_pushed_to_the_hub_has_the_run_s_card(
     trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -82,18 +84,21 @@ def test_what_cannot_be_shared_is_one_line_before_anything_is_read(
     assert not (tmp_path / "new").exists()
 
 
+@pytest.mark.slow
 def test_a_folder_without_a_run_is_named(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"expected a run folder with config\.yaml"):
         share.main(["--run", str(tmp_path), "--out", str(tmp_path / "out")])
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_without_a_network_nothing_is_pushed(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(OSError, match="offline mode is enabled"):
         share.main(["--run", str(trained), "--hub", "me/scenes"])
 
 
+@pytest.mark.slow
 def test_a_model_that_is_no_fusion_module_is_refused(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from fusionseg.runs import sharing
 

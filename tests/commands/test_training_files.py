@@ -42,6 +42,7 @@ def test_what_was_trained_on_is_not_scored_under_any_arguments(run: Path, writte
     assert scored(run, "--data.dataset.root", str(other)) == 2
 
 
+@pytest.mark.slow
 def test_a_run_remembers_what_its_weights_and_its_earlier_part_were_trained_on(
     run: Path, written: Written, one_epoch: list[str]
 ) -> None:
@@ -59,6 +60,7 @@ def test_a_run_remembers_what_its_weights_and_its_earlier_part_were_trained_on(
     assert [line.split()[1] for line in grown] == ["0", "1", "3"]
 
 
+@pytest.mark.slow
 def test_validation_images_that_were_trained_on_are_reported(
     written: Written, one_epoch: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -59,6 +59,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+@pytest.mark.slow
 def test_evaluation_decodes_with_what_was_tuned_unless_it_is_told_not_to(
     tuned: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -85,6 +86,7 @@ def test_evaluation_decodes_with_what_was_tuned_unless_it_is_told_not_to(
     assert "optimistic" not in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_temperatures_are_fitted_to_what_the_evaluation_measures(tuned: Path) -> None:
     fits = decoder(tuned)["calibration"]
     assert fits.keys() == {"semantic", "region"}
@@ -98,6 +100,7 @@ def test_temperatures_are_fitted_to_what_the_evaluation_measures(tuned: Path) ->
     assert result["calibration"]["temperatures"] == result["decoder"]["temperatures"] == temperatures
 
 
+@pytest.mark.slow
 def test_temperatures_change_probabilities_and_no_label(tuned: Path) -> None:
     content = decoder(tuned)
     content["parameters"] = content["untuned"]
@@ -110,6 +113,7 @@ def test_temperatures_change_probabilities_and_no_label(tuned: Path) -> None:
         assert not np.allclose(hot.maps[name], plain.maps[name])
 
 
+@pytest.mark.slow
 def test_without_parameters_temperatures_alone_are_fitted(
     tiny: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -128,11 +132,13 @@ def test_without_parameters_temperatures_alone_are_fitted(
         main(["--run", str(run), "--temperature", "false"])
 
 
+@pytest.mark.slow
 def test_temperatures_can_be_left_out(trained: Path) -> None:
     main(["--run", str(trained), *QUICK[:2], "--trials", "1", "--jobs", "1", "--temperature", "false"])
     assert decoder(trained)["calibration"] == {}
 
 
+@pytest.mark.slow
 def test_tuning_again_begins_with_what_was_found(tuned: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = decoder(tuned)
     main(["--run", str(tuned), "--metric", "voi", "--trials", "2", "--jobs", "1", "--seed", "7"])
@@ -145,6 +151,7 @@ def test_tuning_again_begins_with_what_was_found(tuned: Path, capsys: pytest.Cap
     assert err.startswith("outputs and labels of 8 images take ")
 
 
+@pytest.mark.slow
 def test_a_decoder_of_another_checkpoint_is_refused(tuned: Path) -> None:
     last = ["--checkpoint", "last"]
     with pytest.raises(UserError, match="leave it out with --untuned true"):
@@ -152,6 +159,7 @@ def test_a_decoder_of_another_checkpoint_is_refused(tuned: Path) -> None:
     assert "decoder" not in evaluated(tuned, *last, "--untuned")
 
 
+@pytest.mark.slow
 def test_predictions_are_of_the_tuned_decoder_and_are_not_continued_by_another(
     tuned: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -173,6 +181,7 @@ def test_predictions_are_of_the_tuned_decoder_and_are_not_continued_by_another(
         predict.main([*words, "--out", str(tmp_path / "b")])
 
 
+@pytest.mark.slow
 def test_an_oracle_of_a_tuned_run_is_of_its_decoder(tuned: Path, capsys: pytest.CaptureFixture[str]) -> None:
     oracle.main(["--run", str(tuned)])
     assert capsys.readouterr().err.startswith("tuned decoder (")
@@ -182,6 +191,7 @@ def test_an_oracle_of_a_tuned_run_is_of_its_decoder(tuned: Path, capsys: pytest.
     assert "decoder" not in json.loads(file.read_text())
 
 
+@pytest.mark.slow
 def test_a_report_draws_a_run_with_the_decoder_of_its_evaluation(tuned: Path) -> None:
     record = {"split": "val", "checkpoint": "best", "decoder": {"parameters": decoder(tuned)["parameters"]}}
     shutil.move(RunFolder(tuned).decoder, tuned / "elsewhere.yaml")
@@ -216,6 +226,7 @@ def test_reset_leaves_the_run_as_it_was_trained(
         main(["--run", str(tuned), "--reset", "--metrik", "voi"])
 
 
+@pytest.mark.slow
 def test_the_test_split_is_never_read(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
     made = SyntheticScenes.__init__
@@ -258,6 +269,7 @@ def interrupted(monkeypatch: pytest.MonkeyPatch, trial: int) -> None:
     monkeypatch.setattr(search, "measured", measured)
 
 
+@pytest.mark.slow
 def test_control_c_before_anything_is_known_leaves_the_run_as_it_was(
     trained: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -268,6 +280,7 @@ def test_control_c_before_anything_is_known_leaves_the_run_as_it_was(
     assert contents(trained) == before
 
 
+@pytest.mark.slow
 def test_control_c_later_keeps_the_best_so_far(
     trained: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -83,6 +83,7 @@ def test_evaluate_imports_nothing_of_a_package_that_is_not_trusted(
     assert "own_parts" not in sys.modules
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
@@ -100,6 +101,7 @@ def test_resume_builds_no_foreign_part_of_a_trainer(
     assert "own_parts" not in sys.modules
 
 
+@pytest.mark.slow
 def test_resume_unpickles_nothing_through_a_strategy_of_the_run(trained: Path) -> None:
     class Code:
         def __reduce__(self) -> Any:
@@ -142,6 +144,7 @@ def test_predict_imports_nothing_that_a_checkpoint_names(
     assert not Path("own_parts.pwned").exists()
 
 
+@pytest.mark.slow
 def test_evaluate_builds_no_callback_or_logger_of_the_run(trained: Path) -> None:
     for key in ("trainer.callbacks", "trainer.logger", "trainer.plugins"):
         changed(trained, key, LOUD)
@@ -150,6 +153,7 @@ def test_evaluate_builds_no_callback_or_logger_of_the_run(trained: Path) -> None
     assert "own_parts" not in sys.modules
 
 
+@pytest.mark.slow
 def test_evaluate_takes_the_precision_of_its_own_arguments(trained: Path) -> None:
     evaluate.main(["--run", str(trained), "--pictures", "0", "--trainer.precision", "32-true"])
     with pytest.raises(ValueError, match=r"trainer\.precison: no such setting; did you mean precision\?"):

@@ -16,6 +16,7 @@ class Cycle:
         self.found.append(self.name)
 
 
+@pytest.mark.slow
 def test_nothing_is_collected_until_it_ends() -> None:
     found: list[str] = []
     with uncollected():

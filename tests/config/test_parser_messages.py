@@ -36,6 +36,7 @@ def test_a_module_that_cannot_be_imported_says_why(
         FitCLI(words.format(name).split())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("line", "kind"), [("assert num_classes > 99", AssertionError), ("self.nothing", AttributeError)]
 )

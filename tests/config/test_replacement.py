@@ -114,6 +114,7 @@ def test_a_class_that_files_name_has_its_own_defaults_and_what_files_give(
     assert (head.threshold, head.sigma) == (0.1, 5.0 if 1 in order else 8.0)
 
 
+@pytest.mark.slow
 def test_a_class_in_place_of_one_in_a_complete_configuration_has_its_own_defaults(tmp_path: Path) -> None:
     cli = FitCLI(["--model.alpha", "0.5", "--model.optimizer.lr", "0.02", "--out", str(tmp_path / "run")])
     cli.run.release()
@@ -133,6 +134,7 @@ def test_what_was_given_survives(words: str) -> None:
     assert (optimizer.class_path, optimizer.init_args.weight_decay) == ("torch.optim.SGD", 0.1)
 
 
+@pytest.mark.slow
 def test_a_checkpoint_gives_a_class_in_place_of_a_default_its_own_defaults(tmp_path: Path) -> None:
     model = FusionModule(
         SyntheticScenes.classes,

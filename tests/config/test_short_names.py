@@ -6,6 +6,7 @@ from fusionseg.commands.fit import FitCLI
 from fusionseg.config.recipe import made
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "meant"),
     [

@@ -218,6 +218,7 @@ def test_half_a_download_is_named(coco: Path, packed: Packed, tmp_path: Path) ->
     CocoPanoptic("train", tmp_path / "download")
 
 
+@pytest.mark.slow
 def test_a_real_sample_of_coco_is_the_same_in_its_archives(
     data: Path, packed: Packed, tmp_path: Path
 ) -> None:

@@ -41,6 +41,7 @@ def test_training_sees_one_annotator_at_a_time_and_all_of_them_equally_often(bsd
     assert (seen[:, 0] != seen[:, 1]).any()
 
 
+@pytest.mark.slow
 def test_who_is_seen_follows_from_seed_epoch_and_index(bsds: Path) -> None:
     dataset = BSDS500("train", bsds)
     assert drawn(dataset) == drawn(BSDS500("train", bsds))
@@ -56,6 +57,7 @@ def test_a_cache_keeps_all_annotators(kind: Cache, bsds: Path, tmp_path: Path) -
     assert [row[0] for row in drawn(Subset(dataset, [1]))] != [2] * 60
 
 
+@pytest.mark.slow
 def test_a_mixture_draws_too_where_regions_count(bsds: Path) -> None:
     parts: dict[str, Any] = {
         "scenes": partial(SyntheticScenes, length=1),
@@ -110,6 +112,7 @@ def test_photos_of_both_orientations_are_evaluated_whole(bsds: Path) -> None:
     assert [tuple(batch["image"].shape) for batch in joint] == [(1, 3, 20, 30), (1, 3, 30, 20)]
 
 
+@pytest.mark.slow
 def test_a_model_without_semantic_head_trains_on_it_alone(
     bsds: Path, tiny: list[str], tmp_path: Path
 ) -> None:
@@ -168,6 +171,7 @@ def test_a_label_file_that_is_none_is_named(content: str, bsds: Path) -> None:
         BSDS500("val", bsds).truth(0)
 
 
+@pytest.mark.slow
 def test_the_copy_has_the_annotators_and_regions_of_its_description() -> None:
     if (root := os.environ.get("FUSIONSEG_DATA")) is None:
         pytest.skip("FUSIONSEG_DATA is not set: no BSDS500 to read")

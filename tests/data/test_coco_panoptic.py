@@ -167,6 +167,7 @@ def test_there_is_no_test_split(coco: Path) -> None:
         CocoPanoptic("test", coco)
 
 
+@pytest.mark.slow
 def test_real_segments_have_the_areas_that_the_file_states() -> None:
     if (root := os.environ.get("FUSIONSEG_DATA")) is None:
         pytest.skip("FUSIONSEG_DATA is not set: no COCO to read")

@@ -263,6 +263,7 @@ def halves(scenes: Callable[..., Sample]) -> tuple[Sample, Sample, Sample]:
 
 
 # The center head's loss is in single precision whatever the model's.
+@pytest.mark.slow
 @pytest.mark.parametrize(("head", "rtol"), [(BoundaryHead, 1e-12), (CenterOffsetHead, 1e-6)])
 def test_the_loss_of_a_mixed_batch_is_that_of_its_labelled_images(
     head: Any, rtol: float, scenes: Callable[..., Sample]
@@ -281,6 +282,7 @@ def test_the_loss_of_a_mixed_batch_is_that_of_its_labelled_images(
     assert (joint > 0).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("head", [BoundaryHead, CenterOffsetHead])
 def test_a_batch_without_labels_of_a_task_has_zero_loss_and_zero_gradients_of_its_head(
     head: Any, scenes: Callable[..., Sample]

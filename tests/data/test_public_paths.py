@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import fusionseg.data
 from fusionseg.data import Sampling, SegmentationDataset, ViewChange
 from fusionseg.data.base import UNVERIFIED
@@ -44,6 +46,7 @@ def test_the_documentation_lists_every_dataset_and_marks_those_that_are_unverifi
         assert ("| *unverified on the download* |" in row) == (parts[name].verified == UNVERIFIED), name
 
 
+@pytest.mark.slow
 def test_the_package_is_imported_without_lightning() -> None:
     code = "import sys, fusionseg.data; print([name for name in sys.modules if 'lightning' in name.lower()])"
     done = subprocess.run(

@@ -24,6 +24,7 @@ def made(kind: Any, backbone: Backbone = UNET, **heads: Any) -> Network:
     return network
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [HardSharing, MTAN, CrossStitch, PADNet, CrossTaskAttention])
 def test_every_network_reads_features_that_were_computed_before_as_its_own(kind: Any) -> None:
     network = made(kind).eval().bfloat16()
@@ -71,6 +72,7 @@ def test_a_head_that_reads_the_pyramid_counts() -> None:
     assert EncoderFeatures(network).levels[0] == 2
 
 
+@pytest.mark.slow
 def test_weights_statistics_and_dilation_change_the_digest() -> None:
     network = made(HardSharing)
     digests = {EncoderFeatures(network).digest(), EncoderFeatures(made(HardSharing)).digest()}

@@ -181,6 +181,7 @@ def test_images_of_equal_size_share_a_batch_and_figures_and_their_order_stay(
         assert (one.prediction["semantic"] == other.prediction["semantic"]).mean() > 0.999
 
 
+@pytest.mark.slow
 def test_a_task_of_weight_0_does_not_enter_the_score(small: Any, datamodule: Any) -> None:
     def figures(**weights: float) -> dict[str, float]:
         model = small(**weights).eval()

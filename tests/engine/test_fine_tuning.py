@@ -57,6 +57,7 @@ def test_without_decay_all_stages_have_the_encoder_s_rate_to_the_bit(small: Smal
     assert [group["lr"] for group in optimizer.param_groups] == [0.4 * 0.3, 0.4]
 
 
+@pytest.mark.slow
 def test_encoders_of_several_tasks_have_the_same_stages(small: Small) -> None:
     found = rates_by_name(small(backbone=RESNET, network=CrossStitch), layer_decay=0.5)
     for task in ("semantic", "region"):

@@ -37,6 +37,7 @@ def validated(module: FusionModule, data: Any, plan: Any) -> dict[str, float]:
     return dict(figures)
 
 
+@pytest.mark.slow
 def test_further_figures_are_validated_and_the_others_stay(small: Any, datamodule: Any, plan: Any) -> None:
     data = datamodule(dataset=partial(SyntheticScenes, length=5, size=(72, 100), depth=True))
     plain = small(extra_heads=DEPTH)

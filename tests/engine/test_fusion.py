@@ -109,6 +109,7 @@ def test_voting_twice_changes_nothing() -> None:
     assert torch.equal(region_vote(once, region, CLASSES), once)
 
 
+@pytest.mark.slow
 def test_largest_ids_fit() -> None:
     semantic = torch.from_numpy(np.random.default_rng(0).integers(0, 255, (2, 32, 32)))
     region = 65535 - torch.arange(2 * 32 * 32).view(2, 32, 32)

@@ -86,6 +86,7 @@ def same(one: FusionModule, other: FusionModule, batch: Sample) -> bool:
     return all((a[key] == b[key]).all() for a, b in zip(*answers, strict=True) for key in a.maps)
 
 
+@pytest.mark.slow
 def test_a_model_that_is_read_back_answers_the_same_to_the_last_bit(
     model: FusionModule, folder: Path, scenes: Scenes
 ) -> None:
@@ -104,6 +105,7 @@ def test_the_file_of_weights_holds_the_state_and_nothing_else(model: FusionModul
     assert load_file(folder / "model.safetensors").keys() == model.state_dict().keys()
 
 
+@pytest.mark.slow
 def test_what_is_saved_again_is_the_same_but_for_defaults_that_are_written_out(
     folder: Path, tmp_path: Path
 ) -> None:
@@ -113,6 +115,7 @@ def test_what_is_saved_again_is_the_same_but_for_defaults_that_are_written_out(
     assert all((second / name).read_bytes() == (third / name).read_bytes() for name in FILES)
 
 
+@pytest.mark.slow
 def test_a_tuned_decoding_is_kept(small: Small, tmp_path: Path, scenes: Scenes) -> None:
     tuned = small()
     tuned.heads["region"].set_decoding(threshold=0.25, min_area=3)
@@ -123,6 +126,7 @@ def test_a_tuned_decoding_is_kept(small: Small, tmp_path: Path, scenes: Scenes) 
     assert same(tuned.eval(), again, scenes())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seen", [{"scale": 0.5}, {"resize": [48, 64]}, {"resize": 48}])
 def test_how_images_came_to_the_network_is_kept(
     seen: dict[str, Any],
@@ -178,6 +182,7 @@ class TestHub:
         shutil.copytree(folder, home / "snapshots" / "0123abcd")
         return tmp_path / "cache"
 
+    @pytest.mark.slow
     def test_a_model_of_the_hub_answers_as_its_folder(
         self, model: FusionModule, cache: Path, scenes: Scenes
     ) -> None:
@@ -257,6 +262,7 @@ class TestUntrusted:
         again = FusionModule.from_pretrained(folder, trust=["own_hub_parts"])
         assert type(again.heads["semantic"]).__name__ == "Head"
 
+    @pytest.mark.slow
     def test_a_class_of_one_s_own_reads_what_it_saved(self, tmp_path: Path) -> None:
         import own_hub_parts  # type: ignore[import-not-found]
 
@@ -311,6 +317,7 @@ def test_a_file_that_is_no_configuration_is_one_line(text: str, folder: Path) ->
     assert "\n" not in str(raised.value)
 
 
+@pytest.mark.slow
 def test_weights_that_do_not_fit_or_are_not_finite_are_one_line(folder: Path) -> None:
     state = load_file(folder / "model.safetensors")
     name, value = next((k, v) for k, v in state.items() if v.ndim == 4)

@@ -84,6 +84,7 @@ def fit(model: FusionModule, data: Any, folder: Path, **options: Any) -> Trainer
     return trainer
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ended", [1, 3])
 def test_an_interrupted_run_goes_on_with_the_same_bits(
     ended: int, small: Small, datamodule: Any, tmp_path: Path
@@ -126,6 +127,7 @@ class BeginsWith(Callback):
             assert torch.equal(self.start[name], value), name
 
 
+@pytest.mark.slow
 def test_it_begins_with_statistics_that_were_re_estimated(
     small: Small, datamodule: Any, tmp_path: Path
 ) -> None:

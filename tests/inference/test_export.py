@@ -49,6 +49,7 @@ def own(model: Any, image: Tensor) -> dict[str, Tensor]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=[pytest.mark.slow] * (name == "queries")) for name in MODELS]
 )
@@ -69,6 +70,7 @@ def test_onnx_runtime_computes_what_the_model_does_at_any_number_and_size_of_ima
     assert result.difference < 1e-4
 
 
+@pytest.mark.slow
 def test_torch_s_own_format_computes_the_same(tiny_source: Sources, tmp_path: Path) -> None:
     source = tiny_source()
     draft = tmp_path / f".model.{10**30}.pt2"
@@ -95,6 +97,7 @@ def test_a_plain_transformer_computes_the_same_at_other_sizes(tiny_source: Sourc
         torch.testing.assert_close(found[name], expected)
 
 
+@pytest.mark.slow
 def test_a_file_says_all_that_decoding_takes(tiny_source: Sources, tmp_path: Path) -> None:
     import onnx
 
@@ -111,6 +114,7 @@ def test_a_file_says_all_that_decoding_takes(tiny_source: Sources, tmp_path: Pat
     assert (said["stride"], said["channels"], said["checkpoint"]) == (32, 3, "digest")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("format", ["onnx", "torch"])
 def test_a_file_does_not_name_the_folders_of_this_machine(
     format: Format, tiny_source: Sources, tmp_path: Path

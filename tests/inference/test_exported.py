@@ -38,6 +38,7 @@ def changed(file: Path, folder: Path, **changes: object) -> Path:
     return folder / "other.onnx"
 
 
+@pytest.mark.slow
 def test_a_predictor_prepares_images_and_decodes_as_the_file_says(file: Path, tiny_source: Sources) -> None:
     predictor = Predictor(file)
     scene = SyntheticScenes("test", 1, (77, 131)).read(0).image

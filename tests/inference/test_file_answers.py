@@ -30,6 +30,7 @@ def test_the_record_says_whether_the_head_takes_an_image_to_show_one_class(
     assert outcome.entry["single"] is single
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tasks", ["both", "regions alone"])
 def test_an_image_with_too_many_regions_has_a_line_and_the_others_their_answers(
     tasks: str, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -89,6 +89,7 @@ def test_predictions_are_no_images(photos: Path) -> None:
         InputImages([str(photos)], photos / "more/..")
 
 
+@pytest.mark.slow
 def test_links_are_followed_and_circles_are_not(photos: Path, tmp_path: Path) -> None:
     touch(tmp_path / "elsewhere/c.png")
     (photos / "linked").symlink_to(tmp_path / "elsewhere")

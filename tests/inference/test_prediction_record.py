@@ -197,6 +197,7 @@ def test_an_image_that_was_answered_again_is_there_once_and_as_it_is_now(
         assert [a["image_id"] for a in told["annotations"]] == [2, 2, 3, 3]
 
 
+@pytest.mark.slow
 def test_what_images_have_stays_on_the_disk(tmp_path: Path, photos: list[Path]) -> None:
     polygon = list(range(5_000))
     large = entry(photos[0]) | {"instances": [{"segmentation": [polygon]}]}

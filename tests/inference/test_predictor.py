@@ -42,6 +42,7 @@ def same(one: Answer, other: Answer) -> bool:
     )
 
 
+@pytest.mark.slow
 def test_an_answer_has_all_maps_at_the_image_s_size(predictor: Predictor, scene: np.ndarray) -> None:
     answer = predictor(scene, probabilities=True)
     for name in MAPS:
@@ -106,6 +107,7 @@ def test_several_images_are_answered_one_after_the_other(predictor: Predictor, s
     assert [answer.image.shape for answer in answers] == [(33, 70, 3), (33, 31, 3)]
 
 
+@pytest.mark.slow
 def test_a_batch_is_of_images_of_one_size(
     trained: Path, predictor: Predictor, scene: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -138,6 +140,7 @@ SLOW = "32-true" if fast_precision() == "bf16-mixed" else "bf16-mixed"
 """Not what a predictor would choose."""
 
 
+@pytest.mark.slow
 def test_a_predictor_computes_in_the_precision_of_the_training(trained: Path) -> None:
     with_precision(trained, SLOW)
     shareable(trained).save_pretrained(trained / "saved")
@@ -146,6 +149,7 @@ def test_a_predictor_computes_in_the_precision_of_the_training(trained: Path) ->
     assert Predictor(trained / "checkpoints" / "best.ckpt").settings["precision"] == fast_precision()
 
 
+@pytest.mark.slow
 def test_the_answer_is_that_of_predict_and_of_evaluate(
     trained: Path, scene: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -275,6 +279,7 @@ def test_what_is_no_image_is_named(predictor: Predictor, given: Any, message: st
         predictor([given])
 
 
+@pytest.mark.slow
 def test_values_have_the_range_that_is_given(trained: Path, scene: np.ndarray) -> None:
     expected = Predictor(trained)(scene.astype(np.float32) / 255)
     ranged = Predictor(trained, value_range=(-1, 1))
@@ -319,6 +324,7 @@ def test_the_lines_of_the_readme_run(trained: Path, scene: np.ndarray) -> None:
     assert code.count("\n") == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "words",
     [

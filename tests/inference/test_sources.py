@@ -41,6 +41,7 @@ def scene() -> np.ndarray:
     return SyntheticScenes("test", 1, (64, 64)).read(0).image
 
 
+@pytest.mark.slow
 def test_several_runs_answer_by_their_mean_probabilities(pair: list[Path], scene: np.ndarray) -> None:
     together = Predictor(pair, precision="32-true")(scene, probabilities=True, entropy=True)
     alone = [Predictor(run, precision="32-true")(scene, probabilities=True) for run in pair]
@@ -53,6 +54,7 @@ def test_several_runs_answer_by_their_mean_probabilities(pair: list[Path], scene
         _ = alone[0].entropy
 
 
+@pytest.mark.slow
 def test_tuned_decoders_are_of_single_runs(pair: list[Path], scene: np.ndarray) -> None:
     (pair[0] / "decoder.yaml").write_text(yaml.safe_dump({"damaged": True}))
     ensemble = Predictor(pair)
@@ -63,6 +65,7 @@ def test_tuned_decoders_are_of_single_runs(pair: list[Path], scene: np.ndarray) 
         Predictor(pair[0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("resize", "seen"), [([96, 64], (96, 64)), (80, (40, 80))])
 def test_images_have_the_size_of_the_training_unless_a_scale_is_given(
     resize: Any, seen: tuple[int, int], trained: Path, tmp_path: Path
@@ -85,6 +88,7 @@ def test_images_have_the_size_of_the_training_unless_a_scale_is_given(
         Windows(predictor, 64, 32)
 
 
+@pytest.mark.slow
 def test_runs_that_saw_images_otherwise_are_refused_unless_one_way_is_given(
     trained: Path, tmp_path: Path, scene: np.ndarray
 ) -> None:
@@ -105,6 +109,7 @@ def test_runs_that_saw_images_otherwise_are_refused_unless_one_way_is_given(
         Predictor([trained, tmp_path / "nowhere"])
 
 
+@pytest.mark.slow
 def test_an_ensemble_on_the_command_line_writes_what_it_answers(
     pair: list[Path], scene: np.ndarray, tmp_path: Path
 ) -> None:
@@ -127,6 +132,7 @@ def test_an_ensemble_on_the_command_line_writes_what_it_answers(
         predict.main(["--run", str(pair[0]), *rest])
 
 
+@pytest.mark.slow
 def test_samples_need_dropout(trained: Path, scene: np.ndarray, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"^samples: no layer of the network drops anything in training"):
         Predictor(trained, samples=4)

@@ -126,6 +126,7 @@ def classes_of(region: np.ndarray) -> np.ndarray:
     return semantic
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("head", HEADS)
 def test_regions_smaller_than_the_overlap_are_those_of_the_whole_image(
     tmp_path: Path, head: Callable[[int], Any]
@@ -141,6 +142,7 @@ def test_regions_smaller_than_the_overlap_are_those_of_the_whole_image(
     np.testing.assert_array_equal(np.unique(found), np.arange(1, found.max() + 1))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("head", [BoundaryHead, TrinaryHead, AffinityHead])
 def test_a_long_region_across_many_windows_stays_one(tmp_path: Path, head: Callable[[int], Any]) -> None:
     region = snake((390, 420), 15)

@@ -62,6 +62,7 @@ class Elements(HTMLParser):
         return " ".join(" ".join(self.words).replace("\N{NO-BREAK SPACE}", " ").split())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_page_is_whole_and_loads_nothing(kind: str, pages: Pages) -> None:
     found = Elements(pages(kind))

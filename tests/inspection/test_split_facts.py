@@ -34,6 +34,7 @@ def same(a: SplitFacts, b: SplitFacts) -> bool:
     return equal and (a.labelled, a.labelled_images) == (b.labelled, b.labelled_images)
 
 
+@pytest.mark.slow
 def test_processes_change_nothing() -> None:
     dataset = SCENES("train")
     assert same(split_facts(dataset, workers=0), split_facts(dataset, workers=2))

@@ -108,6 +108,7 @@ def test_an_experiment_opens_with_its_command(path: Path) -> None:
     assert path.read_text().startswith(f"# python -m fusionseg.fit --config experiments/{path.name}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", sorted((EXPERIMENTS / "sweeps").glob("*.yaml")), ids=lambda path: path.stem)
 def test_a_sweep_drives_the_command_line_through_a_file(path: Path, tmp_path: Path) -> None:
     sweep = yaml.safe_load(path.read_text())

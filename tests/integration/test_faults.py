@@ -67,6 +67,7 @@ def check_finite(run: Path, *steps: int) -> None:
         assert path.name != "last.ckpt" or content["global_step"] in steps
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", ["semantic", "region"])
 @pytest.mark.parametrize("minutes", [0, 60])
 def test_a_loss_that_is_no_number_ends_the_run_and_reaches_no_checkpoint(
@@ -85,6 +86,7 @@ def test_a_loss_that_is_no_number_ends_the_run_and_reaches_no_checkpoint(
     check_finite(tmp_path, 5 if minutes == 0 else 4)
 
 
+@pytest.mark.slow
 def test_weights_that_are_no_numbers_reach_no_checkpoint_either(fit: Fit, tmp_path: Path) -> None:
     def spoil(module: FusionModule) -> None:
         module.network.get_parameter("heads.semantic.layers.1.bias").register_hook(
@@ -99,6 +101,7 @@ def test_weights_that_are_no_numbers_reach_no_checkpoint_either(fit: Fit, tmp_pa
     check_finite(tmp_path, 4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGABRT])
 def test_a_worker_that_dies_ends_the_run_with_its_likely_cause(number: int, fit: Fit, tmp_path: Path) -> None:
     def kill(_: FusionModule) -> None:
@@ -114,6 +117,7 @@ def test_a_worker_that_dies_ends_the_run_with_its_likely_cause(number: int, fit:
     check_finite(tmp_path, *range(5, 10))  # some batches were ready
 
 
+@pytest.mark.slow
 def test_a_full_disk_ends_the_run_and_keeps_the_checkpoint_before(
     fit: Fit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

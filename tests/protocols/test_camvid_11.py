@@ -36,6 +36,7 @@ def scenes(length: int) -> list[str]:
     return ["--data.dataset", "SyntheticScenes", "--data.dataset.length", str(length)]
 
 
+@pytest.mark.slow
 def test_the_rate_stays_and_validation_comes_each_thousand_iterations(
     protocol: Protocols, rates: Callable[[Any], list[float]]
 ) -> None:
@@ -59,6 +60,7 @@ def test_momentum_and_weight_decay_are_those_of_the_solver(protocol: Protocols) 
     assert not group["nesterov"]
 
 
+@pytest.mark.slow
 def test_images_are_seen_whole_with_24_rows_more(protocol: Protocols) -> None:
     for crop in protocol(NAME, *SMALL, *scenes(12)).crops((360, 480), 20):
         assert crop.size == (384, 480)
@@ -92,6 +94,7 @@ def test_the_loss_of_a_batch_is_that_of_its_authors(protocol: Protocols, camvid:
     )
 
 
+@pytest.mark.slow
 def test_the_weights_of_pole_and_road_are_those_of_median_frequency_balancing(data: Path) -> None:
     """The median share of a class over its own. The others of the file are neither so nor as Eigen and Fergus have it.
 
@@ -111,6 +114,7 @@ def test_the_weights_of_pole_and_road_are_those_of_median_frequency_balancing(da
     assert (balanced["SignSymbol"], by_eigen["SignSymbol"]) == pytest.approx((3.8248, 3.8464), rel=1e-4)
 
 
+@pytest.mark.slow
 def test_the_network_is_segnet(protocol: Protocols) -> None:
     """26 convolutions, those of VGG-16 forth and back (section 3 of the paper); the last is the head's."""
     network = protocol(NAME, *scenes(12)).model.network

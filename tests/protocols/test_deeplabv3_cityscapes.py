@@ -21,6 +21,7 @@ def scenes(length: int) -> list[str]:
     return ["--data.dataset", "SyntheticScenes", "--data.dataset.length", str(length)]
 
 
+@pytest.mark.slow
 def test_the_rate_stays_in_all_epochs_of_371_batches(
     protocol: Protocols, rates: Callable[[Any], list[float]]
 ) -> None:
@@ -31,6 +32,7 @@ def test_the_rate_stays_in_all_epochs_of_371_batches(
     assert {found[iteration // 371] for iteration in (0, 370, 371, 3_709)} == {1e-3}
 
 
+@pytest.mark.slow
 def test_images_are_brought_to_224_x_224_whatever_their_proportions(protocol: Protocols) -> None:
     """`torchvision.transforms.Resize((224, 224))`."""
     for crop in protocol(NAME, *SMALL, *scenes(8)).crops((256, 512), 10):
@@ -40,6 +42,7 @@ def test_images_are_brought_to_224_x_224_whatever_their_proportions(protocol: Pr
         assert (crop.zoom, crop.turned) == (1, False)
 
 
+@pytest.mark.slow
 def test_the_loss_of_a_batch_is_the_cross_entropy_that_ignores_void(
     protocol: Protocols, cityscapes: Path
 ) -> None:
@@ -54,6 +57,7 @@ def test_the_loss_of_a_batch_is_the_cross_entropy_that_ignores_void(
     assert float(loss) == pytest.approx(float(criterion(logits, batch["semantic"])), rel=1e-5)
 
 
+@pytest.mark.slow
 def test_the_network_has_the_parameters_of_torchvisions(protocol: Protocols) -> None:
     network = protocol(NAME, *scenes(8)).model.network
     theirs = deeplabv3_resnet50(weights=None, weights_backbone=None, num_classes=6)

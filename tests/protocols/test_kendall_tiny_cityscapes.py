@@ -79,6 +79,7 @@ def views(built: EvaluateCLI) -> Any:
     return data.train_dataloader()
 
 
+@pytest.mark.slow
 def test_the_rate_falls_from_2_5e_3_with_the_power_0_9_over_50_thousand_iterations(
     built: EvaluateCLI,
 ) -> None:
@@ -115,6 +116,7 @@ class Planned(pl.LightningModule):
         return self.parameter.sum()
 
 
+@pytest.mark.slow
 def test_50_thousand_iterations_are_planned_in_epochs_of_371(
     views: Any, built: EvaluateCLI, plan: Any
 ) -> None:
@@ -127,6 +129,7 @@ def test_50_thousand_iterations_are_planned_in_epochs_of_371(
     assert module.planned == ITERATIONS
 
 
+@pytest.mark.slow
 def test_images_are_seen_whole_and_half_of_them_mirrored(views: Any) -> None:
     mirrored = 0
     for index in range(200):
@@ -175,6 +178,7 @@ NO_CLASSES, NO_INSTANCES, NO_DEPTH = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("left_out", "tasks"),
     [
@@ -196,6 +200,7 @@ def test_tasks_are_left_out_for_the_other_rows_of_table_1(
     assert {errors[task] for task in tasks} == {*errors.values()} & {*model.suite.names}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tasks", ["all", "equal weights", "approximately optimal weights"])
 def test_the_loss_of_a_batch_is_that_of_section_4(tasks: str, cityscapes: Path) -> None:
     args = [*FIXED, *SMALL, "--data.dataset.root", str(cityscapes), "--data.batch_size", "2"]
@@ -250,6 +255,7 @@ def by_hand(pairs: list[tuple[Prediction, Truth]]) -> tuple[float, float]:
     return sum(vectors) / len(vectors), sum(depths) / len(depths)
 
 
+@pytest.mark.slow
 def test_errors_in_pixels_are_those_of_table_1_on_a_thousand_random_maps(built: EvaluateCLI) -> None:
     suite: Any = built.model.suite
     rng = np.random.default_rng(0)

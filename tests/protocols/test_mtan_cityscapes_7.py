@@ -23,6 +23,7 @@ def scenes(length: int) -> list[str]:
     return ["--data.dataset", "SyntheticScenes", "--data.dataset.length", str(length)]
 
 
+@pytest.mark.slow
 def test_the_rate_is_halved_at_40_thousand_of_80_thousand_iterations(
     protocol: Protocols, rates: Callable[[Any], list[float]]
 ) -> None:
@@ -37,6 +38,7 @@ def test_the_rate_is_halved_at_40_thousand_of_80_thousand_iterations(
     assert found == [1e-4] * halved + [5e-5] * (len(found) - halved)
 
 
+@pytest.mark.slow
 def test_images_are_seen_whole(protocol: Protocols) -> None:
     for crop in protocol(NAME, *SMALL, *scenes(8)).crops(SIZE, 20):
         assert crop.size == SIZE
@@ -68,6 +70,7 @@ def by_model_fit(outputs: dict[str, Tensor], batch: dict[str, Tensor]) -> float:
     return float(np.mean(cross_entropy) + np.mean(l1))
 
 
+@pytest.mark.slow
 def test_the_loss_of_a_batch_is_that_of_its_authors(protocol: Protocols, libmtl: Path) -> None:
     root = ["--data.dataset.root", str(libmtl / "cityscapes7"), "--data.dataset.expected_size", "null"]
     args = [*root, "--data.batch_size", "2"]

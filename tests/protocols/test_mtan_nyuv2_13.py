@@ -26,6 +26,7 @@ def scenes(length: int) -> list[str]:
     ]
 
 
+@pytest.mark.slow
 def test_the_rate_is_halved_after_100_of_200_epochs_of_397_batches(
     protocol: Protocols, rates: Callable[[Any], list[float]]
 ) -> None:
@@ -38,6 +39,7 @@ def test_the_rate_is_halved_after_100_of_200_epochs_of_397_batches(
         assert found[iteration // 397] == pytest.approx(rate, rel=1e-9)
 
 
+@pytest.mark.slow
 def test_images_are_seen_whole(protocol: Protocols) -> None:
     """`NYUv2(root=dataset_path, train=True)`, without augmentation."""
     crops = protocol(NAME, *SMALL, *scenes(4)).crops(SIZE, 20)
@@ -57,6 +59,7 @@ def augmentation() -> list[str]:
     return shlex.split(" ".join(lines))
 
 
+@pytest.mark.slow
 def test_augmented_views_are_those_of_random_scale_crop(protocol: Protocols) -> None:
     """`RandomScaleCrop` and flips (create_dataset.py).
 
@@ -105,6 +108,7 @@ def by_model_fit(outputs: dict[str, Tensor], batch: dict[str, Tensor]) -> Tensor
     return torch.stack(cross_entropy).mean() + torch.stack(l1).mean() + 1 - torch.stack(dot).mean()
 
 
+@pytest.mark.slow
 def test_the_loss_of_a_batch_is_that_of_its_authors(protocol: Protocols, libmtl: Path) -> None:
     root = ["--data.dataset.root", str(libmtl / "nyuv2"), "--data.dataset.expected_size", "null"]
     with torch.no_grad():
@@ -113,6 +117,7 @@ def test_the_loss_of_a_batch_is_that_of_its_authors(protocol: Protocols, libmtl:
         assert float(loss) == pytest.approx(float(by_model_fit(outputs, batch)), rel=1e-5)
 
 
+@pytest.mark.slow
 def test_the_shared_encoder_is_that_of_segnet(protocol: Protocols) -> None:
     """Two, two, three, three and three convolutions of 64 to 512 channels (`encoder_block`, `conv_block_enc`)."""
     network = protocol(NAME, *scenes(4), "--model.extra_heads", "null", "--model.metrics", "[]").model.network

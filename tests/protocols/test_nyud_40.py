@@ -27,6 +27,7 @@ def scenes(length: int) -> list[str]:
     ]
 
 
+@pytest.mark.slow
 def test_the_rate_falls_from_epoch_to_epoch_by_a_power_of_what_is_left(
     protocol: Protocols, rates: Callable[[Any], list[float]]
 ) -> None:
@@ -40,6 +41,7 @@ def test_the_rate_falls_from_epoch_to_epoch_by_a_power_of_what_is_left(
         assert found[epoch] == pytest.approx(1e-4 * (1 - epoch / 100) ** 0.9, rel=1e-9)
 
 
+@pytest.mark.slow
 def test_views_are_zooms_about_the_center_by_which_depth_is_divided(protocol: Protocols) -> None:
     """`RandomHorizontalFlip`, `ScaleNRotate(rots=[0], scales=[1.0, 1.2, 1.5])` and `FixedResize` to 480 x 640."""
     given = protocol(NAME, *SMALL, *scenes(8))
@@ -77,6 +79,7 @@ def by_loss_functions(outputs: dict[str, Tensor], batch: dict[str, Tensor]) -> f
     return float(1.0 * np.mean(cross_entropy) + 1.0 * np.mean(l1))
 
 
+@pytest.mark.slow
 def test_the_loss_of_a_batch_is_that_of_its_authors(
     protocol: Protocols, nyu_copy: Callable[[str], Path]
 ) -> None:
@@ -88,6 +91,7 @@ def test_the_loss_of_a_batch_is_that_of_its_authors(
     assert float(loss) == pytest.approx(by_loss_functions(outputs, batch), rel=1e-5)
 
 
+@pytest.mark.slow
 def test_each_task_has_a_decoder_behind_one_encoder(protocol: Protocols) -> None:
     """`MultiTaskModel` of models/models.py; with ResNet-50 and `DeepLabHead` of models/aspp.py."""
     network = protocol(NAME, *scenes(8)).model.network

@@ -68,6 +68,7 @@ def any_size(path: Path) -> list[str]:
     return ["--data.dataset.expected_size", "null"] if expected else []
 
 
+@pytest.mark.slow
 @each
 def test_it_parses_and_its_model_builds(
     path: Path, root: str, protocol: Callable[..., Any], monkeypatch: pytest.MonkeyPatch

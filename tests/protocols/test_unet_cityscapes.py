@@ -48,6 +48,7 @@ def test_the_loss_of_a_batch_is_the_cross_entropy_that_ignores_void(
     assert float(loss) == pytest.approx(float(criterion(outputs["semantic"], batch["semantic"])), rel=1e-5)
 
 
+@pytest.mark.slow
 def test_levels_are_as_wide_as_in_the_paper(protocol: Protocols) -> None:
     """64 channels at the image's size, twice as many at half of it, up to 512 (figure 1 of the paper)."""
     encoder = protocol(NAME, *scenes(8)).model.network.encoder

@@ -60,6 +60,7 @@ def on_disk(root: Path, corruption: str, severity: int) -> SegmentationDataModul
     return data
 
 
+@pytest.mark.slow
 def test_figures_are_those_of_a_folder_of_corrupted_files(small: Callable[..., Any], tmp_path: Path) -> None:
     model = small().eval()
     data = SegmentationDataModule(SCENES, workers=0)

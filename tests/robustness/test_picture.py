@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from fusionseg.corruptions import CORRUPTIONS
@@ -24,6 +25,7 @@ def drawn(path: Path, **runs: Results) -> np.ndarray:
     return np.asarray(Image.open(path).convert("RGB")).astype(int)
 
 
+@pytest.mark.slow
 def test_one_run_has_a_panel_for_each_figure(tmp_path: Path) -> None:
     one = drawn(tmp_path / "one.png", joint=results(0.8, "miou"))
     three = drawn(tmp_path / "three.png", joint=results(0.8, "miou", "covering", "pq"))
@@ -31,6 +33,7 @@ def test_one_run_has_a_panel_for_each_figure(tmp_path: Path) -> None:
     assert three.shape[0] == one.shape[0]
 
 
+@pytest.mark.slow
 def test_several_runs_share_panels_of_each_figure_and_family(tmp_path: Path) -> None:
     both = drawn(tmp_path / "both.png", joint=results(0.8, "miou", "covering"), single=results(0.4, "miou"))
     other = drawn(tmp_path / "other.png", joint=results(0.8, "miou", "covering"), single=results(0.2, "miou"))

@@ -42,6 +42,7 @@ def run(trained: Path) -> Path:
     return trained
 
 
+@pytest.mark.slow
 def test_the_images_sums_give_the_figures_of_the_split(run: Path) -> None:
     measures = MetricSuite.standard(SyntheticScenes.classes)
     assert same(measures.figures(sums(run)), result(run)["metrics"])
@@ -54,12 +55,14 @@ def test_the_images_sums_give_the_figures_of_the_split(run: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_an_evaluation_says_which_classes_are_things_and_what_a_region_is(run: Path) -> None:
     classes = SyntheticScenes.classes
     assert result(run)["things"] == [classes.names[i] for i in classes.things]
     assert result(run)["region"] == classes.region
 
 
+@pytest.mark.slow
 def test_the_confusion_matrix_is_in_the_file_and_a_picture(run: Path) -> None:
     counts = np.array(result(run)["confusion"])
     np.testing.assert_array_equal(counts, sums(run)["semantic"])
@@ -68,6 +71,7 @@ def test_the_confusion_matrix_is_in_the_file_and_a_picture(run: Path) -> None:
         assert min(picture.size) > 400
 
 
+@pytest.mark.slow
 def test_the_sums_of_some_images_give_their_figures(run: Path) -> None:
     measures, config = MetricSuite.standard(SyntheticScenes.classes), str(run / "config.yaml")
     cli = EvaluateCLI(["--config", config, "--run", str(Path(config).parent)])
@@ -78,6 +82,7 @@ def test_the_sums_of_some_images_give_their_figures(run: Path) -> None:
     assert same(measures.figures(sums(run, 2, 3, 4)), measures.figures(total(images[2:5])))
 
 
+@pytest.mark.slow
 def test_each_image_has_a_row(run: Path) -> None:
     with (run / "evaluation" / "val.csv").open() as file:
         rows = list(csv.DictReader(file))
@@ -101,6 +106,7 @@ class SomeVoid(SyntheticScenes):
         )
 
 
+@pytest.mark.slow
 def test_images_of_which_nothing_is_measured_are_neither_best_nor_worst(trained: Path) -> None:
     data = ["--data.dataset", f"{__name__}.SomeVoid", "--data.dataset.length", "5"]
     main(
@@ -119,6 +125,7 @@ def drawn(run: Path) -> dict[str, set[str]]:
     return {which: {path.stem for path in folder.glob("*")} for which, folder in folders.items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("pictures", "most"), [(8, (4, 4)), (5, (4, 4)), (3, (3, 3)), (0, (0, 0))])
 @pytest.mark.parametrize("score", [None, 0.5])
 def test_no_image_is_among_the_best_and_the_worst(
@@ -133,6 +140,7 @@ def test_no_image_is_among_the_best_and_the_worst(
     assert not names["best"] & names["worst"]
 
 
+@pytest.mark.slow
 def test_the_best_and_the_worst_images_are_drawn(trained: Path) -> None:
     main(["--run", str(trained), "--pictures", "2"])
     stale = trained / "evaluation" / "val_best" / "of-another-checkpoint.png"
@@ -154,6 +162,7 @@ class Sequences(SyntheticScenes):
         return f"sequence {index // 2}"
 
 
+@pytest.mark.slow
 def test_an_evaluation_says_which_group_an_image_belongs_to(trained: Path) -> None:
     data = ["--data.dataset", f"{__name__}.Sequences", "--data.dataset.length", "5"]
     main(

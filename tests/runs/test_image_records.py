@@ -67,6 +67,7 @@ def test_nothing_but_the_two_files_is_left(tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.iterdir()} == {"val.csv", "val.npz"}
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_images(tmp_path: Path) -> None:
     peaks = []
     for count in (30, 300):

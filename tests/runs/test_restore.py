@@ -90,6 +90,7 @@ def checkpoint(tmp_path: Path) -> Path:
     return saved(module(), tmp_path / "run" / "checkpoints" / "best.ckpt")
 
 
+@pytest.mark.slow
 def test_a_checkpoint_alone_rebuilds_what_python_built(checkpoint: Path, scenes: Scenes) -> None:
     model = module()
     load_state(model, checkpoint)
@@ -116,6 +117,7 @@ def test_a_checkpoint_alone_rebuilds_what_python_built(checkpoint: Path, scenes:
             assert torch.equal(output, again(images)[-1][task])
 
 
+@pytest.mark.slow
 def test_a_rebuilt_model_saves_the_same_recipe_again(checkpoint: Path, tmp_path: Path) -> None:
     again = saved(restored(checkpoint)[0], tmp_path / "again.ckpt")
     first, second = (torch.load(path, weights_only=True)["hyper_parameters"] for path in (checkpoint, again))
@@ -123,6 +125,7 @@ def test_a_rebuilt_model_saves_the_same_recipe_again(checkpoint: Path, tmp_path:
     assert first.keys() == second.keys()
 
 
+@pytest.mark.slow
 def test_the_file_of_weights_that_a_run_began_with_may_be_gone(tmp_path: Path) -> None:
     encoder, _ = Backbone(decoder="FPN").build()
     save_file(encoder.body.state_dict(), tmp_path / "begin.safetensors")
@@ -144,6 +147,7 @@ def test_a_restored_model_is_ready_to_answer(checkpoint: Path) -> None:
     assert data == {}
 
 
+@pytest.mark.slow
 def test_a_run_folder_knows_its_model_s_class(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "own_model.py").write_text(OWN)
     monkeypatch.syspath_prepend(tmp_path)
@@ -221,6 +225,7 @@ def test_a_part_of_one_s_own_that_is_not_found_says_where_to_start(checkpoint: P
         restored(checkpoint, trust=["elsewhere"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_weights_that_are_not_finite_are_refused(value: float, checkpoint: Path) -> None:
     content = opened(checkpoint)
@@ -270,6 +275,7 @@ def test_evaluation_and_resume_rebuild_the_dilation_that_a_run_was_trained_with(
     assert backbone.mean == content["hyper_parameters"]["backbone"]["mean"]
 
 
+@pytest.mark.slow
 def test_a_model_may_start_from_a_saved_folder_and_adopts_its_normalization(tmp_path: Path) -> None:
     backbone = Backbone(decoder="FPN", mean=[0.1, 0.2, 0.3])
     FusionModule(CLASSES, backbone=backbone).save_pretrained(tmp_path)

@@ -184,6 +184,7 @@ MORE = [{"accumulate_grad_batches": 2}, {"val_check_interval": 2}, {"check_val_e
 SLOW = [pytest.param(options, id=next(iter(options)), marks=pytest.mark.slow) for options in MORE]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [pytest.param({}, id="plain"), *SLOW])
 def test_a_run_that_is_killed_again_and_again_goes_on_as_if_it_had_not_been(
     options: dict[str, Any], run: Runs, whole: Path
@@ -196,6 +197,7 @@ def test_a_run_that_is_killed_again_and_again_goes_on_as_if_it_had_not_been(
     check_equal(expected, run("killed", **options))
 
 
+@pytest.mark.slow
 def test_the_best_of_a_run_is_known_where_its_folder_was_moved(
     run: Runs, whole: Path, tmp_path: Path
 ) -> None:
@@ -215,6 +217,7 @@ def best_of(run: Path) -> tuple[float, int]:
     return score, state["global_step"]
 
 
+@pytest.mark.slow
 def test_the_best_checkpoint_belongs_to_the_steps_that_the_run_has_made(run: Runs, tmp_path: Path) -> None:
     for name, step in (("first", 4), ("second", 8)):
         run(name, kills=Kills("epoch end", step), model=STILL, minutes=60)
@@ -234,6 +237,7 @@ def test_the_best_checkpoint_belongs_to_the_steps_that_the_run_has_made(run: Run
 HALVED = partial(FusionModule, backbone=SMALL, schedule=partial(StepLR, step_size=1, gamma=0.5))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [
@@ -248,6 +252,7 @@ def test_a_state_between_epochs_is_enough(options: dict[str, Any], run: Runs, wh
     check_equal(expected, run("killed", minutes=60, **options))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "recipe",
     [
@@ -291,6 +296,7 @@ def test_so_does_every_other_coding_of_regions(head: type[RegionHead], run: Runs
     check_equal(whole, run("killed", model=recipe))
 
 
+@pytest.mark.slow
 def test_so_does_a_classifier_of_mixed_images(run: Runs) -> None:
     head = partial(ClassifierHead, hidden=8, dropout=0.5, label_smoothing=0.1)
     backbone = Backbone("small_cnn")
@@ -311,6 +317,7 @@ def transferred(classes: Classes, **options: Any) -> FusionModule:
     return module
 
 
+@pytest.mark.slow
 def test_so_does_what_is_transferred(run: Runs) -> None:
     recipe = partial(
         transferred,
@@ -380,6 +387,7 @@ def test_workers_change_nothing_in_a_resumed_run(run: Runs, whole: Path) -> None
     check_equal(whole, run("killed", workers=3))
 
 
+@pytest.mark.slow
 def test_a_run_that_was_stopped_early_stays_stopped(run: Runs) -> None:
     def stop() -> list[Callback]:
         return [EarlyStopping("val/score", mode="max", min_delta=1.0, patience=1)]
@@ -390,6 +398,7 @@ def test_a_run_that_was_stopped_early_stays_stopped(run: Runs) -> None:
     check_equal(whole, run("killed", callbacks=stop()))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "steps", [pytest.param(6, id="within an epoch"), pytest.param(8, id="at the end of one")]
 )
@@ -415,6 +424,7 @@ def test_the_reduction_that_was_due_when_a_run_was_killed_is_made(run: Runs) -> 
         check_equal(whole, run(where, model=model))
 
 
+@pytest.mark.slow
 def test_an_epoch_without_validation_is_no_plateau(run: Runs) -> None:
     model = partial(FusionModule, backbone=SMALL, schedule=PLATEAU)
     once = run("once", model=model, check_val_every_n_epoch=3)
@@ -480,6 +490,7 @@ class Asks(Callback):
             signal.raise_signal(self.signum)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "signum", [signal.SIGINT, signal.SIGTERM, pytest.param(signal.SIGUSR1, marks=pytest.mark.slow)]
 )
@@ -527,6 +538,7 @@ def test_a_finished_run_with_more_epochs_has_the_rates_of_a_longer_schedule(
     assert rates[2:] == pytest.approx([4e-3 * (1 - step / 8) ** 0.9 for step in (6, 8)])
 
 
+@pytest.mark.slow
 def test_a_run_that_cannot_be_extended_is_as_it_was(tiny: list[str], tmp_path: Path) -> None:
     cycle = [
         "--model.schedule",
@@ -543,6 +555,7 @@ def test_a_run_that_cannot_be_extended_is_as_it_was(tiny: list[str], tmp_path: P
     assert files(tmp_path / "run") == before
 
 
+@pytest.mark.slow
 def test_a_run_that_was_killed_before_its_first_checkpoint_begins_again(
     tiny: list[str], trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -54,12 +54,14 @@ def tune(run: Path) -> Decoder:
     return decoder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
 def test_a_saved_folder_answers_as_its_run(precision: str, trained: Path, scene: np.ndarray) -> None:
     shareable(trained).save_pretrained(trained / "saved")
     assert same(answered(trained / "saved", scene, precision), answered(trained, scene, precision))
 
 
+@pytest.mark.slow
 def test_a_tuned_run_is_tuned_in_its_saved_folder(trained: Path, scene: np.ndarray) -> None:
     untuned = answered(trained, scene)
     decoder = tune(trained)
@@ -75,6 +77,7 @@ def test_a_tuned_run_is_tuned_in_its_saved_folder(trained: Path, scene: np.ndarr
     assert predictor.settings["checkpoint"] == " ".join(digest(trained / "saved" / file) for file in files)
 
 
+@pytest.mark.slow
 def test_a_tuned_decoder_may_be_left_out(trained: Path, scene: np.ndarray) -> None:
     untuned = answered(trained, scene)
     tune(trained)
@@ -83,6 +86,7 @@ def test_a_tuned_decoder_may_be_left_out(trained: Path, scene: np.ndarray) -> No
     assert Predictor(trained / "saved").decoder is None
 
 
+@pytest.mark.slow
 def test_how_images_were_seen_in_training_is_kept(trained: Path) -> None:
     model = shareable(trained)
     assert model.inference is not None
@@ -95,11 +99,13 @@ def test_how_images_were_seen_in_training_is_kept(trained: Path) -> None:
     assert trained_model(trained / "saved").data["precision"] == precision
 
 
+@pytest.mark.slow
 def test_a_run_folder_is_a_run_whatever_else_lies_in_it(trained: Path) -> None:
     shareable(trained).save_pretrained(trained)
     assert trained_model(trained).file == trained / "checkpoints" / "best.ckpt"
 
 
+@pytest.mark.slow
 def test_a_class_that_is_not_trusted_is_not_imported(
     trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -121,6 +127,7 @@ def test_a_class_that_is_not_trusted_is_not_imported(
         trained_model(path.parent)
 
 
+@pytest.mark.slow
 def test_a_record_of_a_decoder_that_is_something_else_is_one_line(trained: Path) -> None:
     shareable(trained).save_pretrained(trained / "saved")
     path = trained / "saved" / "config.json"

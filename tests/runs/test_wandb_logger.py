@@ -73,6 +73,7 @@ def test_online_on_demand_needs_credentials(monkeypatch: pytest.MonkeyPatch) -> 
     assert mode() == ("online", "")
 
 
+@pytest.mark.slow
 def test_a_server_that_never_answers_makes_a_run_offline_and_training_goes_on(
     silent_server: str,
     tiny: list[str],
@@ -137,6 +138,7 @@ def test_a_server_that_refuses_the_run_makes_it_offline(
     )
 
 
+@pytest.mark.slow
 def test_offline_runs_hold_pictures_and_the_best_epoch_and_are_continued(
     tiny: list[str],
     tmp_path: Path,

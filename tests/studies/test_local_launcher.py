@@ -16,6 +16,7 @@ def until_ended(launcher: LocalLauncher, seconds: float = 200) -> dict[str, int]
     raise TimeoutError
 
 
+@pytest.mark.slow
 def test_a_job_on_several_devices_is_a_program_of_its_own(tmp_path: Path) -> None:
     launcher = LocalLauncher()
     slot = Slot(devices=("0", "1"))

@@ -42,6 +42,7 @@ def expected(model: FusionModule, data: Any) -> dict[str, float]:
     return model.suite.figures(total(image.sums for _, image in images))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("head", "metric", "changed"),
     [

@@ -66,6 +66,7 @@ def test_soft_boundaries_are_there_where_they_are_asked_for_and_found() -> None:
     assert (Canny().contours(np.full((32, 32, 3), 0.5, np.float32)) == 0).all()
 
 
+@pytest.mark.slow
 def test_fit_evaluate_and_predict_take_it(tmp_path: Path) -> None:
     run = tmp_path / "run"
     data = [

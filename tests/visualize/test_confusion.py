@@ -38,11 +38,13 @@ def test_cells_are_the_darker_the_larger_their_share_and_rows_without_pixels_are
     assert 200 < cells[2, 0, 0] < 240
 
 
+@pytest.mark.slow
 def test_a_picture_of_more_classes_is_larger() -> None:
     few, many = (confusion_picture(np.eye(number), classes(number), "a") for number in (11, 133))
     assert few.shape[0] < many.shape[0] < 2500
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "written"), [(FEW, True), (FEW + 1, False)])
 def test_shares_are_written_where_there_is_room_for_them(number: int, written: bool) -> None:
     picture = confusion_picture(np.eye(number), classes(number), "a")

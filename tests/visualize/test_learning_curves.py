@@ -37,6 +37,7 @@ def test_a_figure_is_drawn_as_high_as_its_value(epochs: int) -> None:
     assert np.abs(np.corrcoef(x, y)[0, 1]) > 0.99
 
 
+@pytest.mark.slow
 def test_what_was_not_logged_or_not_asked_for_is_left_out() -> None:
     asked = learning_curves(rows(5), ["val/miou", "val/none"])
     np.testing.assert_array_equal(asked, learning_curves(rows(5), ["val/miou"]))

@@ -90,6 +90,7 @@ def official(truth: Path, prediction: Path) -> dict[str, float]:
     return figures
 
 
+@pytest.mark.slow
 def test_figures_are_panopticapis_on_changed_coco_annotations(data: Path, tmp_path: Path) -> None:
     source = data / "coco_panoptic" / "annotations" / "panoptic_val2017.json"
     content = json.loads(source.read_text())
@@ -311,6 +312,7 @@ def ade(data: Path, tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_id_files_of_ade20k_are_scored_as_their_segments_are(ade: Path) -> None:
     sides = [ade / side / "annotations" / "validation" for side in ("true", "predicted")]
     scores = score(Options(*sides, layout="ade20k", jobs=1))

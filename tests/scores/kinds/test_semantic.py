@@ -137,6 +137,7 @@ def test_what_is_not_predicted_is_said(folders: tuple[Path, Path]) -> None:
     assert scores.metrics["accuracy"] == pytest.approx(1 / 3)
 
 
+@pytest.mark.slow
 def test_as_many_classes_as_a_table_has_room_for(folders: tuple[Path, Path]) -> None:
     few = score(Options(*folders, jobs=1))
     many = score(Options(*folders, classes=4096, jobs=1))

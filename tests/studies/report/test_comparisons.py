@@ -21,6 +21,7 @@ def numbers(heads: Path) -> Analysis:
     return analysis(question(collect([heads])), resamples=200)
 
 
+@pytest.mark.slow
 def test_the_t_test_is_scipys_and_holm_multiplies_the_smallest_by_all(numbers: Analysis) -> None:
     figures = numbers.asked.results.figures
     reference = figures("boundary", "val/score")

@@ -37,6 +37,7 @@ def interval(found: BootstrapInterval | str) -> BootstrapInterval:
     return found
 
 
+@pytest.mark.slow
 def test_the_interval_is_that_of_the_figure_of_resampled_images(asked: Question) -> None:
     found = interval(image_intervals(asked, 40)["b", "val/score"])
     suite = MetricSuite([SemanticMetrics(4), RegionMetrics()])
@@ -75,12 +76,14 @@ def test_groups_are_resampled_and_few_of_them_are_said(study: Writer, variant: A
     assert (found.groups, found.note) == (2, "within these sequences only")
 
 
+@pytest.mark.slow
 def test_many_groups_speak_of_others(study: Writer, variant: Any) -> None:
     path = study({"a": variant(), "b": variant((0.7, 0.8))}, range(2), groups=11, images=22)
     found = interval(image_intervals(question(collect([path])), 20)["b", "val/score"])
     assert (found.groups, found.note) == (11, "")
 
 
+@pytest.mark.slow
 def test_sums_that_are_missing_or_of_another_evaluation_give_no_interval(asked: Question) -> None:
     first, second = asked.finished("b")
     kept = shutil.copy(first.sums("val"), first.folder / "kept.npz")

@@ -106,6 +106,7 @@ def test_a_painter_that_fails_is_not_hidden(numbers: Analysis) -> None:
         differing_images(numbers, 1, failing)
 
 
+@pytest.mark.slow
 def test_label_maps_keep_their_colors_and_photos_are_small(numbers: Analysis) -> None:
     labels = np.zeros((300, 900, 3), np.uint8)
     labels[:, 450:] = (12, 200, 77)
@@ -118,6 +119,7 @@ def test_label_maps_keep_their_colors_and_photos_are_small(numbers: Analysis) ->
     assert (kind, picture.shape) == ("data:image/jpeg", (240, 320, 3))
 
 
+@pytest.mark.slow
 def test_a_report_of_a_hundred_runs_is_below_5_mb(tmp_path: Path, study: object, variant: object) -> None:
     assert callable(study)
     assert callable(variant)

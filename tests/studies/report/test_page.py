@@ -88,6 +88,7 @@ def test_the_page_loads_nothing(evil: Elements) -> None:
     assert all(address.startswith(("#", "data:")) for address in evil.loaded)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["heads", "alpha_beta", "joint_vs_single", "begun"])
 def test_every_chart_is_what_vega_lite_understands(name: str, request: pytest.FixtureRequest) -> None:
     made = sections(analysis(question(collect([request.getfixturevalue(name)])), resamples=20))

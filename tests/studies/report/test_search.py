@@ -105,6 +105,7 @@ def test_of_two_objectives_the_trials_that_no_other_dominates_stand_first(
     ]
 
 
+@pytest.mark.slow
 def test_importances_are_shown_of_ten_trials_on(
     study: Writer, variant: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -66,6 +66,7 @@ def words(numbers: Analysis) -> str:
     return "\n".join(line for block in blocks if isinstance(block, Words) for line in block.paragraphs)
 
 
+@pytest.mark.slow
 def test_bold_is_what_is_better_after_correction_and_nothing_else(of_heads: Analysis) -> None:
     scores = table(sections(of_heads), "scores")
     bold = {
@@ -115,6 +116,7 @@ def test_a_figure_that_one_seed_has_not_is_withheld_as_if_the_seed_were_missing(
     assert math.isfinite(numbers.mean("a", "val/miou").low)
 
 
+@pytest.mark.slow
 def test_what_is_not_measured_is_last_however_a_table_is_sorted(of_tasks: Analysis) -> None:
     cell = cells(table(sections(of_tasks), "scores"), "region")["val mIoU"]
     assert (cell.text, cell.key) == ("\N{EN DASH}", "\N{EN DASH}")  # as page.js knows missing ones
@@ -145,6 +147,7 @@ def test_the_result_states_both_directions_with_their_uncertainty(of_heads: Anal
     assert "Validation images chose nothing: every run counts with its last epoch." in text
 
 
+@pytest.mark.slow
 def test_no_difference_is_stated_with_what_would_have_been_found(study: Writer, variant: Any) -> None:
     numbers = numbers_of(study({"a": variant((0.8, 0.8)), "b": variant((0.8, 0.8001))}))
     [one] = numbers.comparisons
@@ -156,6 +159,7 @@ def test_no_difference_is_stated_with_what_would_have_been_found(study: Writer, 
     )
 
 
+@pytest.mark.slow
 def test_scores_of_chosen_epochs_and_points_are_marked_optimistic(of_grid: Analysis) -> None:
     scores = table(sections(of_grid), "scores")
     differences = table(sections(of_grid), "differences")

@@ -20,6 +20,7 @@ from fusionseg.studies.results import collect
 WandbRecords: TypeAlias = Callable[[Path], list[Any]]
 
 
+@pytest.mark.slow
 def test_a_report_is_one_run_with_its_tables_and_pictures(
     alpha_beta: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wandb_records: WandbRecords
 ) -> None:
@@ -45,6 +46,7 @@ def test_a_report_is_one_run_with_its_tables_and_pictures(
     assert len(content["data"]) == len(numbers.asked.variants) * len(numbers.headlines)
 
 
+@pytest.mark.slow
 def test_a_column_of_several_kinds_is_one_of_texts(
     alpha_beta: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wandb_records: WandbRecords
 ) -> None:
@@ -58,6 +60,7 @@ def test_a_column_of_several_kinds_is_one_of_texts(
     assert json.loads(table.read_text())["data"] == [["False", 1], ["0.5", None], [None, 0.5]]
 
 
+@pytest.mark.slow
 def test_a_chart_is_drawn_on_white(alpha_beta: Path) -> None:
     numbers = analysis(question(collect([alpha_beta])), resamples=10)
     [front] = [b for s in sections(numbers) for b in s.blocks if isinstance(b, Chart) and b.name == "front"]

@@ -68,6 +68,7 @@ def test_a_variant_of_which_one_run_is_tuned_is_not_compared(numbers: Callable[.
     assert notices(found.asked)[-1].startswith("tuned decoders (b) are not compared with untuned ones")
 
 
+@pytest.mark.slow
 def test_where_all_are_tuned_all_are_compared_and_marked(numbers: Callable[..., Analysis]) -> None:
     found = numbers([f"{name}{seed}" for name in "abc" for seed in range(2)])
     assert {one.variant for one in found.comparisons} == {"b", "c"}
@@ -94,6 +95,7 @@ def test_test_figures_of_tuned_decoders_are_marked_and_not_optimistic(
     assert not records["a", "val/covering"]["tuned"]
 
 
+@pytest.mark.slow
 def test_without_tuning_nothing_is_said_of_it(numbers: Callable[..., Analysis]) -> None:
     found = numbers([])
     assert "tuned" not in words(found).lower()

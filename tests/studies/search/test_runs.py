@@ -40,6 +40,7 @@ def test_every_trial_is_a_variant_that_is_trained_evaluated_and_told_once(search
 
 
 # each pair of a seed, a storage and a sampler
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("seed", "kind", "sampler"),
     [
@@ -219,6 +220,7 @@ def test_a_journal_that_is_gone_is_missed(searching: Any) -> None:
         searching.run(searching.study(trials=2))
 
 
+@pytest.mark.slow
 def test_folders_that_share_a_database_share_the_trials(tmp_path: Path, searching: Any, fakes: Any) -> None:
     storage = f"sqlite:///{tmp_path}/trials.db"
     study = searching.study(storage=storage, trials=6, sampler="RandomSampler")

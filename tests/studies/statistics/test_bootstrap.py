@@ -148,11 +148,13 @@ def coverage(
     return float(np.mean([one.low <= 0 <= one.high for one in found]))
 
 
+@pytest.mark.slow
 def test_groups_cover_where_images_counted_as_independent_do_not() -> None:
     assert abs(coverage(12, 15, between=1.0, memory=0.0, grouped=True) - 0.95) < COVERAGE_ERROR
     assert coverage(12, 15, between=1.0, memory=0.0, grouped=False) < 0.75
 
 
+@pytest.mark.slow
 def test_blocks_cover_within_a_sequence_where_frames_counted_as_independent_do_not() -> None:
     assert abs(coverage(1, 100, between=0.0, memory=0.5, grouped=True) - 0.95) < COVERAGE_ERROR
     assert coverage(1, 100, between=0.0, memory=0.5, grouped=False) < 0.85

@@ -90,6 +90,7 @@ def test_a_file_with_wrong_bytes_is_refused(written: Path) -> None:
         image_sums(written)
 
 
+@pytest.mark.slow
 def test_an_evaluation_is_resampled_as_the_metrics_measure_it(trained: Path) -> None:
     main(["--run", str(trained)])
     path = trained / "evaluation" / "val.npz"

@@ -59,6 +59,7 @@ def family_wise(p: Floats) -> float:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seeds", [3, 8])
 def test_the_paired_t_test_finds_what_is_not_there_in_5_percent(seeds: int) -> None:
     t_p, _ = p_values(seeds)
@@ -78,6 +79,7 @@ def test_welchs_test_finds_what_is_not_there_in_5_percent_of_unpaired_seeds(seed
     assert 0.03 <= np.mean([p is not None and p <= LEVEL for p in found]) <= LEVEL + ERROR
 
 
+@pytest.mark.slow
 def test_where_seeds_are_paired_it_is_shown_only_where_pairs_do_not_correlate() -> None:
     # and so it finds what is not there no more often than at its level
     tests = [paired(dict(enumerate(one[1])), dict(enumerate(one[0]))) for one in studies(8).tolist()]
@@ -94,6 +96,7 @@ def test_a_true_difference_leaves_the_others_their_family_wise_level() -> None:
     assert 0.03 <= np.mean([any(row[1:]) for row in found]) <= LEVEL + ERROR
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seeds", [6, 8])
 def test_the_sign_flip_test_keeps_its_attainable_level(seeds: int) -> None:
     _, flip_p = p_values(seeds)
@@ -107,6 +110,7 @@ def test_the_sign_flip_test_keeps_its_attainable_level(seeds: int) -> None:
         assert family_wise(flip_p) == 0
 
 
+@pytest.mark.slow
 def test_skewed_noise_makes_both_tests_reject_as_often_as_the_guide_says() -> None:
     # reported in docs/statistics.md, not required: exponential noise in one variant alone
     t_p, _ = p_values(5, skewed=True)
@@ -115,6 +119,7 @@ def test_skewed_noise_makes_both_tests_reject_as_often_as_the_guide_says() -> No
     assert round(float(np.mean(flip_p <= LEVEL)), 2) == 0.10
 
 
+@pytest.mark.slow
 def test_images_counted_as_seeds_find_differences_that_are_not_there() -> None:
     # the check on these checks: 3 runs of 100 images each, taken for 300 replicates of training
     random = np.random.default_rng(0)
