@@ -2,11 +2,12 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
+import torch.nn.functional as F
 from scipy import ndimage
 from torch import Tensor
 
 from fusionseg.data.components import components
-from fusionseg.heads.region_decoding import filled, group, watershed
+from fusionseg.heads.region_decoding import _window_maximum, filled, group, watershed
 from fusionseg.heads.region_targets import boundaries, center_heatmap, center_offsets, centroids
 from fusionseg.sample import IntMap
 
@@ -179,3 +180,17 @@ def test_watershed_splits_a_plateau_of_boundary_between_its_basins() -> None:
 def test_without_basins_there_is_one_region(likely: float, min_area: int) -> None:
     found = watershed(np.full((5, 6), likely, np.float32), min_area=min_area)
     np.testing.assert_array_equal(found, np.ones((5, 6), np.int32))
+
+
+@pytest.mark.parametrize("kernel", [1, 3, 7, 63])
+@pytest.mark.parametrize("size", [(5, 7), (1, 70), (77, 131)])
+def test_on_a_cpu_the_maximum_of_a_window_is_that_of_pooling(size: tuple[int, int], kernel: int) -> None:
+    values = torch.rand(1, *size) - 2
+    pooled = F.max_pool2d(values[None], kernel, stride=1, padding=kernel // 2)[0]
+    assert torch.equal(_window_maximum(values, kernel), pooled)
+
+
+def test_heat_that_is_no_number_is_no_center() -> None:
+    heat = torch.full((1, 8, 9), torch.nan)
+    heat[0, 4, 2] = 0.9
+    assert torch.equal(group(heat, torch.zeros(2, 8, 9)), torch.ones(8, 9, dtype=torch.long))
