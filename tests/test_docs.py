@@ -1,4 +1,7 @@
-"""The examples of docs/extending.md run as they stand there, from the command line and from Python; so do those of other pages."""
+"""The examples of docs/extending.md run as they stand there, from the command line and from Python.
+
+So do the scripts of other pages, and the README's further tasks.
+"""
 
 import gc
 import importlib

@@ -1,5 +1,6 @@
 """Says what a perfect network would reach through each region head on a data set, and what that costs."""
 
+import inspect
 import re
 import sys
 from collections.abc import Mapping, Sequence
@@ -143,12 +144,20 @@ def _own(path: str) -> type[RegionHead]:
     """
     try:
         head = imported(path)
-    except (ImportError, AttributeError) as error:
+    except (ImportError, AttributeError, ValueError, TypeError) as error:
         raise UsageError(
             f"expected the dotted path of a region head, found {path} ({error})", "heads"
         ) from error
-    if not (isinstance(head, type) and issubclass(head, RegionHead)):
+    if not (isinstance(head, type) and issubclass(head, RegionHead)) or inspect.isabstract(head):
         raise UsageError(f"expected a region head, found {path}", "heads")
+    try:
+        inspect.signature(head).bind(1)
+    except TypeError as error:
+        raise UsageError(
+            f"expected {path} to have a default of each argument but the channels ({error}): measure a run "
+            "of it by --run",
+            "heads",
+        ) from error
     return head
 
 

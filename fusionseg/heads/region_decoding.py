@@ -163,7 +163,7 @@ def numbered(labels: npt.NDArray[np.int32], min_area: float) -> npt.NDArray[np.i
 
 def _window_maximum(values: Tensor, kernel: int) -> Tensor:
     """The maximum of (1, H, W) over a square window around every pixel."""
-    if values.device.type == "cpu":  # a fortieth of the time
+    if values.device.type == "cpu":  # a twentieth of the time, or less
         image = np.ascontiguousarray(values[0].detach().numpy())
         return torch.from_numpy(cv2.dilate(image, np.ones((kernel, kernel), np.uint8))).unsqueeze(0)
     rows = F.max_pool2d(values.unsqueeze(0), (1, kernel), stride=1, padding=(0, kernel // 2))

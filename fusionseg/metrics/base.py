@@ -1,22 +1,20 @@
 """The base of all metrics: a torchmetrics metric whose states are additive sums of images."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
 from typing import ClassVar, TypeAlias
 
 import torch
 from torch import Tensor
-from torch.nn import Module
-from torchmetrics import Metric
 
 from fusionseg.metrics.contingency import Counts
+from fusionseg.metrics.exact import ExactMetric, as_array
 from fusionseg.sample import Array, Counted, Truth
 
 Answer: TypeAlias = Array
 """A map of `Prediction.maps`: what a head predicts for one image."""
 
 
-class ImageMetric(Metric, ABC):
+class ImageMetric(ExactMetric, ABC):
     """A metric that adds up sums of single images and gives figures of any set of images.
 
     A subclass says what it measures with two functions: `sums` of one image, in numpy, and `figures` of added
@@ -35,14 +33,11 @@ class ImageMetric(Metric, ABC):
         zeros: The sums of no image: the shape and type (int64 or float64) of each.
     """
 
-    is_differentiable = False
-    full_state_update = False
     answer: ClassVar[str]
     main: str = ""
 
     def __init__(self, zeros: Counted) -> None:
-        # not cached, because `add` changes the states without torchmetrics' noticing
-        super().__init__(compute_with_cache=False)
+        super().__init__()
         self.names = tuple(zeros)
         self.computed: Counted = {}
         for name, zero in zeros.items():
@@ -109,11 +104,7 @@ class ImageMetric(Metric, ABC):
             answer: What was predicted, at the size of the label file; a tensor may be on any device.
             truth: The labels of the image.
         """
-        if isinstance(answer, Tensor):
-            # numpy has no bfloat16
-            exact = answer.float() if answer.dtype == torch.bfloat16 else answer
-            answer = exact.detach().cpu().numpy()
-        self.add(self.sums(answer, truth))
+        self.add(self.sums(as_array(answer), truth))
 
     def compute(self) -> dict[str, Tensor]:
         """The figures of the images of all processes, float64 tensors without dimensions."""
@@ -121,15 +112,3 @@ class ImageMetric(Metric, ABC):
         figures = self.figures(self.computed)
         values = torch.tensor(list(figures.values()), dtype=torch.float64, device=self.device)
         return dict(zip(figures, values.unbind(), strict=True))
-
-    @property
-    def update_called(self) -> bool:
-        """Always true: the figures of no image are defined (NaN), so none is needed before `compute`."""
-        return True
-
-    def _apply(self, fn: Callable[[Tensor], Tensor], exclude_state: Sequence[str] = "") -> Module:
-        """Moves the states with the module, but keeps their dtype, since bfloat16 would round the sums."""
-        super()._apply(fn, exclude_state=self.names)
-        for name in self.names:
-            setattr(self, name, getattr(self, name).to(self.device))
-        return self

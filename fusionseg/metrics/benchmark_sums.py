@@ -63,7 +63,7 @@ def no_boundary_benchmark_sums(thresholds: int) -> Counted:
 
 
 def boundary_benchmark_figures(sums: Counted, thresholds: Floats) -> dict[str, float]:
-    """`boundary_curve_figures` of a set of images, and the mean `crispness` of soft maps if any is soft.
+    """`boundary_curve_figures` of a set of images, and the mean `crispness` of soft maps if one has any.
 
     Args:
         sums: The sum of `boundary_benchmark_sums` over the images.
@@ -77,7 +77,8 @@ def boundary_benchmark_figures(sums: Counted, thresholds: Floats) -> dict[str, f
 def _boundary_maps(answer: Array, thresholds: Floats, rules: BoundaryRules) -> tuple[Iterable[Masks], float]:
     """The boundary map of an answer at each threshold, and its crispness; NaN where it is not soft."""
     if np.issubdtype(answer.dtype, np.floating):
-        return soft_boundaries(in_unit(answer, "a soft map"), thresholds, rules)
+        strength = in_unit(answer, "a soft map").astype(np.float64, copy=False)  # which OpenCV knows
+        return soft_boundaries(strength, thresholds, rules)
     drawn = answer if answer.dtype == bool else boundaries(answer, np.ones(answer.shape, bool))
     return [drawn] * len(thresholds), float("nan")
 

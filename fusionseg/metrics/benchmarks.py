@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from fusionseg.config.errors import UserError
 from fusionseg.metrics.base import Answer, ImageMetric
 from fusionseg.metrics.benchmark_sums import (
     boundary_benchmark_figures,
@@ -27,7 +28,8 @@ class BoundaryBenchmark(ImageMetric):
 
     Args:
         thresholds: Number of thresholds, evenly from 0 to 1.
-        rules: How maps are prepared and matched, such as `BoundaryRules(nms=True, max_distance=0.011)`.
+        rules: How maps are prepared and matched, such as `BoundaryRules(nms=True, max_distance=0.011)`. The
+            suppression is always computed, for the crispness.
 
     Raises:
         UserError: If an argument is out of its range.
@@ -46,8 +48,11 @@ class BoundaryBenchmark(ImageMetric):
     answer = "region"
 
     def __init__(self, thresholds: int = 99, rules: BoundaryRules = BERKELEY) -> None:
-        self.thresholds = even_thresholds(thresholds)
+        if not isinstance(rules, BoundaryRules):
+            raise UserError(f"expected rules of boundaries, found {rules}: BoundaryRules(max_distance=0.011)")
+        even = even_thresholds(thresholds)
         super().__init__(no_boundary_benchmark_sums(thresholds))
+        self.thresholds = even
         self.rules = rules
 
     def sums(self, answer: Answer, truth: Truth) -> Counted:

@@ -37,10 +37,11 @@ def detections(found: Instances, scores: Floats, max_detections: int | None = No
     Raises:
         ValueError: If there are not as many confidences as predicted instances, or one is not finite.
     """
+    scores = np.asarray(scores, np.float64)  # unsigned ones have no negative
     if scores.shape != found.predictions.shape or not np.isfinite(scores).all():
         raise ValueError(
             f"expected a finite confidence of each of {found.predictions.size} predicted instances, found "
-            f"{np.isfinite(scores).sum()}"
+            f"{np.isfinite(scores).sum()} of shape {scores.shape}"
         )
     order = np.argsort(-scores, kind="stable")[:max_detections]
     boundary_iou = np.minimum(found.iou, found.boundary_iou)

@@ -3,17 +3,17 @@
 import numpy as np
 import torch
 from torch import Tensor
-from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
 from fusionseg.metrics.contingency import Floats
 from fusionseg.metrics.detections import Detections, detections, precision_figures
+from fusionseg.metrics.exact import ExactMetric, as_array
 from fusionseg.metrics.instances import instances
 from fusionseg.metrics.mask_boundaries import SHARE, boundary_distance
 from fusionseg.sample import IntMap
 
 
-class InstancePrecision(Metric):
+class InstancePrecision(ExactMetric):
     """Average precision of instances by confidence, of masks and with Boundary IoU.
 
     Predictions of all images are ranked, so that nothing can be added up: each leaves three numbers. The
@@ -36,9 +36,7 @@ class InstancePrecision(Metric):
         {'coco_ap': 0.505, 'coco_ap50': 0.505, 'coco_ap75': 0.505, 'boundary_ap': 0.505}
     """
 
-    is_differentiable = False
     higher_is_better = True
-    full_state_update = False
     found: list[Tensor]
     truths: Tensor
 
@@ -49,12 +47,18 @@ class InstancePrecision(Metric):
         boundary_distance((1, 1), boundary_share)
         self.max_detections = max_detections
         self.boundary_share = boundary_share
-        self.set_dtype(torch.float64)  # also of the list of a process without images
         self.add_state("found", [], dist_reduce_fx="cat")
         self.add_state("truths", torch.tensor(0), dist_reduce_fx="sum")
 
-    def update(self, prediction: IntMap, truth: IntMap, confidences: Floats) -> None:
-        """Measures one image.
+    @property
+    def dtype(self) -> torch.dtype:
+        """That of the states, also in a process without images."""
+        return torch.float64
+
+    def update(
+        self, prediction: IntMap | Tensor, truth: IntMap | Tensor, confidences: Floats | Tensor
+    ) -> None:
+        """Measures one image; tensors may be on any device.
 
         Args:
             prediction: Ids of instances (H, W), not negative; 0 is background.
@@ -64,8 +68,9 @@ class InstancePrecision(Metric):
         Raises:
             ValueError: If there are not as many confidences as predicted instances, or one is not finite.
         """
-        found = instances(truth, prediction, boundary_distance(truth.shape, self.boundary_share))
-        rows = np.stack(detections(found, confidences, self.max_detections), 1)
+        true, predicted, scores = map(as_array, (truth, prediction, confidences))
+        found = instances(true, predicted, boundary_distance(true.shape, self.boundary_share))
+        rows = np.stack(detections(found, scores, self.max_detections), 1)
         self.found.append(torch.from_numpy(rows.ravel()).to(self.device))
         self.truths = self.truths + found.truths.size
 

@@ -1,4 +1,5 @@
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -51,13 +52,27 @@ def test_a_run_s_oracle_lies_beside_its_evaluation(trained: Path, capsys: pytest
     assert metrics["covering"] > 0.7
 
 
-def test_mistakes_are_one_line(tmp_path: Path) -> None:
+class Mine(heads.BoundaryHead):
+    """A head that is not made of its channels alone."""
+
+    def __init__(self, in_channels: int, cell: float) -> None:
+        super().__init__(in_channels)
+
+
+def test_mistakes_are_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UsageError, match=r"no region head 'BoundryHead'; did you mean BoundaryHead"):
         main([*DATA, "--heads", "BoundryHead"])
     with pytest.raises(UsageError, match=r"dotted path of a region head, found nothing\.here \(No module"):
         main([*DATA, "--heads", "nothing.here"])
-    with pytest.raises(UsageError, match=r"expected a region head, found fusionseg\.heads\.SemanticHead"):
-        main([*DATA, "--heads", "BoundaryHead,fusionseg.heads.SemanticHead"])
+    for path in (".PlaceHead", ".."):
+        with pytest.raises(UsageError, match="dotted path of a region head"):
+            main([*DATA, "--heads", path])
+    for path in ("fusionseg.heads.SemanticHead", "fusionseg.heads.RegionHead"):
+        with pytest.raises(UsageError, match=f"expected a region head, found {re.escape(path)}"):
+            main([*DATA, "--heads", f"BoundaryHead,{path}"])
+    monkeypatch.setattr(heads, "Mine", Mine, raising=False)
+    with pytest.raises(UsageError, match=r"have a default of each argument but the channels .*'cell'"):
+        main([*DATA, "--heads", "fusionseg.heads.Mine"])
     with pytest.raises(UsageError, match="at least 1 image"):
         main([*DATA, "--limit", "0"])
     with pytest.raises(ValueError, match="expected this layout"):

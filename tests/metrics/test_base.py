@@ -17,7 +17,7 @@ from torchmetrics import Metric, MetricCollection
 
 import fusionseg.metrics
 from fusionseg.config.lightning_messages import quiet
-from fusionseg.metrics import BoundaryMetrics, ImageMetric, RegionMetrics, SemanticMetrics
+from fusionseg.metrics import BoundaryMetrics, ImageMetric, InstanceScores, RegionMetrics, SemanticMetrics
 from fusionseg.metrics.base import Answer
 from fusionseg.metrics.directions import higher_is_better, lower_is_better
 from fusionseg.metrics.suite import total
@@ -272,6 +272,21 @@ def test_metrics_work_in_a_collection() -> None:
     assert collection.compute() == expected
     collection.reset()
     assert all(value.isnan() for value in collection.compute().values())
+
+
+def test_metrics_of_other_arguments_share_nothing_in_a_collection() -> None:
+    kinds = {"narrow": InstanceScores(0.01), "wide": InstanceScores(0.4)}
+    collection = MetricCollection(kinds)
+    equal = np.kron(np.array([[1, 2], [3, 4]]), np.ones((8, 9), int))
+    pairs = [(equal, equal), (np.roll(equal, 2, 1), equal)]  # of the first both say the same
+    for answer, region in pairs:
+        collection.update(answer, Truth(np.zeros_like(region), region))
+    found = collection.compute()
+    alone = InstanceScores(0.4)
+    for answer, region in pairs:
+        alone.update(answer, Truth(np.zeros_like(region), region))
+    shared = {name.removeprefix("wide_"): v for name, v in found.items() if name.startswith("wide_")}
+    assert (shared or found) == alone.compute()
 
 
 class Dots(ImageMetric):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
+from torchmetrics import MetricCollection
 
 from fusionseg.metrics.detections import Detections, detections, precision_figures
 from fusionseg.metrics.instance_precision import InstancePrecision
@@ -58,6 +59,38 @@ def test_it_is_reset_and_copied() -> None:
     assert plain(copy.deepcopy(metric)) == known
     metric.reset()
     assert plain(updated(metric, drawn(2))) == known
+
+
+def test_tensors_lists_and_unsigned_confidences_are_the_same() -> None:
+    expected = updated(InstancePrecision(1), drawn(2))
+    found = InstancePrecision(1)
+    for prediction, truth, confidences in drawn(2):
+        ranks = (confidences * 200).astype(np.uint8)
+        found.update(torch.from_numpy(prediction), torch.from_numpy(truth), torch.from_numpy(ranks))
+    assert plain(found) == plain(expected)
+    metric = InstancePrecision()
+    metric.update([[1, 2]], [[1, 2]], [0.5, 0.25])  # type: ignore[arg-type]
+    assert plain(metric)["coco_ap"] == 1
+
+
+def test_no_conversion_of_a_module_rounds_it() -> None:
+    metric = updated(InstancePrecision(), drawn(2))
+    expected = plain(metric)
+    torch.nn.Sequential(metric).to(torch.bfloat16)
+    assert plain(metric) == expected
+
+
+def test_limits_share_nothing_in_a_collection() -> None:
+    collection = MetricCollection(
+        {"all": InstancePrecision(), "one": InstancePrecision(1)}, compute_groups=True
+    )
+    one, several = np.array([[1, 0, 0, 0]]), np.array([[1, 2, 3, 0]])
+    collection.update(one, one, np.ones(1))
+    collection.update(several, several, np.array([0.3, 0.2, 0.1]))
+    assert {name: float(v) for name, v in collection.compute().items() if "coco_ap50" in name} == {
+        "all_coco_ap50": pytest.approx(1),
+        "one_coco_ap50": pytest.approx(51 / 101),
+    }
 
 
 @pytest.mark.parametrize("options", [{"max_detections": 0}, {"boundary_share": 2.0}])

@@ -141,14 +141,31 @@ def test_soft_maps_have_values_in_0_to_1(value: float) -> None:
         ({"max_pixels": -1.0}, "max_pixels of at least 0"),
     ],
 )
-def test_arguments_out_of_range_are_refused(options: dict[str, Any], message: str) -> None:
-    with pytest.raises(UserError, match="1 to 9999 thresholds, found 0"):
-        BoundaryBenchmark(thresholds=0)
+def test_rules_out_of_range_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
         BoundaryRules(**options)
 
 
-@pytest.mark.parametrize("options", [{"nms": True, "max_distance": 0.03}, {"thin": False, "max_pixels": 2.0}])
+def test_other_arguments_are_named() -> None:
+    with pytest.raises(UserError, match="1 to 9999 thresholds, found 0"):
+        BoundaryBenchmark(thresholds=0)
+    with pytest.raises(UserError, match=r"expected rules of boundaries, found 0\.011"):
+        BoundaryBenchmark(99, 0.011)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kind", [np.float16, ">f4"])
+def test_soft_maps_of_any_precision_are_scored(kind: str) -> None:
+    truth = Truth(np.full((6, 10), VOID), np.kron(np.array([[1, 2]]), np.ones((6, 5), np.int64)))
+    line = np.zeros((6, 10), kind)
+    line[:, 4] = 1
+    metric = BoundaryBenchmark(3)
+    metric.update(line, truth)
+    assert float(metric.compute()["ods"]) == 1
+
+
+@pytest.mark.parametrize(
+    "options", [{"nms": True}, {"thin": False}, {"max_pixels": 2.0}, {"max_distance": 0.03}]
+)
 def test_rules_of_boundaries_are_those_of_the_command(tmp_path: Path, options: dict[str, Any]) -> None:
     metric = BoundaryBenchmark(9, BoundaryRules(**options))
     folders = tmp_path / "true", tmp_path / "predicted"

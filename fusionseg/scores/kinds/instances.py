@@ -46,7 +46,7 @@ class Options:
     Args:
         truth: Folder of the true instances, or one id map.
         prediction: Folder of the predictions, or one id map; names match up to the suffix.
-        out: JSON file to write to, beside which the rows are written.
+        out: JSON file to write to, beside which the rows are written, and with confidences the curve.
         background: The id of the background in id maps.
         scores: JSON file with the confidence of each predicted instance, {image: {id: confidence}}; all are
             equal without it.
