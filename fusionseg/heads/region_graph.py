@@ -163,9 +163,12 @@ def mutex_watershed(number: int, first: Labels, second: Labels, weights: npt.NDA
     excluded: list[set[int]] = [set() for _ in clusters]
     order = np.argsort(-np.abs(weights), kind="stable")
     edges = zip(first[order].tolist(), second[order].tolist(), weights[order].tolist(), strict=True)
-    for a, b, weight in edges:
-        kept = _root(clusters, a)
-        merged = _root(clusters, b)
+    for kept, merged, weight in edges:
+        # `_root`, without a call
+        while clusters[kept] != kept:
+            clusters[kept] = kept = clusters[clusters[kept]]
+        while clusters[merged] != merged:
+            clusters[merged] = merged = clusters[clusters[merged]]
         if kept == merged:
             continue
         if not weight > 0:

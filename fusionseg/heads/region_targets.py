@@ -5,9 +5,15 @@ All are computed on the maps' device without synchronizing, so no shape depends 
 
 import math
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from fusionseg.sample import Array
+
+_FEW = 200
+"""With more centers than this in an image, a CPU is faster with all pixels at a time."""
 
 
 def boundaries(region: Tensor, width: int = 2) -> Tensor:
@@ -48,17 +54,17 @@ def centroids(region: Tensor, num_regions: int = 65536) -> tuple[Tensor, Tensor]
         num_regions: N, an upper bound that does not depend on the data.
     """
     batch, height, width = region.shape
-    slots = _slots(region, num_regions)
-    rows = torch.arange(height, device=region.device).unsqueeze(1).expand_as(region)
-    columns = torch.arange(width, device=region.device).expand_as(region)
+    pixels = torch.arange(height * width, device=region.device)
     # integer sums do not depend on the order of their terms, so the targets are the same on every device
-    sums = torch.zeros(3, batch * num_regions, dtype=torch.long, device=region.device)
-    for total, values in zip(sums, (torch.ones_like(rows), rows, columns), strict=True):
-        total.scatter_add_(0, slots, values.flatten())
-    sums[:, ::num_regions] = 0
-    counts = sums[0].view(batch, num_regions)
-    centers = sums[1:] / sums[0].clamp_min(1)
-    return centers.T.reshape(batch, num_regions, 2).float(), counts
+    terms = torch.ones_like(pixels), pixels // width, pixels % width
+    sums = torch.zeros(3, batch, num_regions, dtype=torch.long, device=region.device)
+    for image, ids in enumerate(region.flatten(1)):
+        for total, values in zip(sums, terms, strict=True):
+            total[image].scatter_add_(0, ids, values)
+    sums[..., 0] = 0
+    counts = sums[0]
+    centers = sums[1:] / counts.clamp_min(1)
+    return centers.permute(1, 2, 0).float(), counts
 
 
 def center_offsets(region: Tensor, centers: Tensor) -> Tensor:
@@ -70,10 +76,10 @@ def center_offsets(region: Tensor, centers: Tensor) -> Tensor:
         region: Region ids (B, H, W) in [0, N).
         centers: The centers of the regions (B, N, 2), as `centroids` gives them.
     """
-    batch, height, width = region.shape
-    slots = _slots(region, centers.shape[1])
-    tables = centers.flatten(0, 1).T.contiguous()
-    offsets = torch.stack([table[slots].view(batch, height, width) for table in tables], dim=1)
+    _, height, width = region.shape
+    offsets = torch.stack(
+        [torch.stack([axis[ids] for axis in table.T]) for table, ids in zip(centers, region, strict=True)]
+    )
     offsets[:, 0] -= torch.arange(height, device=region.device).unsqueeze(1)
     offsets[:, 1] -= torch.arange(width, device=region.device)
     return offsets.masked_fill_((region == 0).unsqueeze(1), 0)
@@ -97,25 +103,53 @@ def center_heatmap(size: tuple[int, int], centers: Tensor, counts: Tensor, sigma
     """
     if sigma <= 0:
         raise ValueError(f"sigma must be positive, found {sigma}")
-    height, width = size
-    rows, columns = centers.round().long().unbind(-1)
-    # ids that do not occur are written to one extra pixel, which is cut off
-    pixels = (rows * width + columns).where(counts > 0, height * width)
     reach = math.floor(3 * sigma)
     far = 2 * reach**2 + 1
-    squares = torch.full(
-        (len(centers), height * width + 1), far, dtype=_dtype(2 * far), device=centers.device
-    )
-    squares = squares.scatter_(1, pixels, 0)[:, :-1].reshape(-1, 1, height, width)
-    for axis in (2, 3):
+    places = centers.round().long()
+    if centers.device.type == "cpu" and counts.count_nonzero() <= _FEW * len(counts):
+        squares = torch.from_numpy(_stamped(size, places.numpy(), counts.numpy(), reach))
+    else:
+        squares = _spread(size, places, counts, reach)
+    return (squares.unsqueeze(1) / (-2 * sigma**2)).exp_().masked_fill_(squares.unsqueeze(1) == far, 0)
+
+
+def _stamped(size: tuple[int, int], places: Array, counts: Array, reach: int) -> Array:
+    """As `_spread`, center by center: faster where there are few."""
+    far = 2 * reach**2 + 1
+    squares = np.full((len(places), *size), far, np.min_scalar_type(-2 * far))
+    steps = np.arange(-reach, reach + 1) ** 2
+    stamp = (steps[:, None] + steps).astype(squares.dtype)
+    for image, region in zip(*np.nonzero(counts), strict=True):
+        row, column = places[image, region]
+        top, left = max(row - reach, 0), max(column - reach, 0)
+        window = squares[image, top : row + reach + 1, left : column + reach + 1]
+        height, width = window.shape
+        part = stamp[top - row + reach :, left - column + reach :][:height, :width]
+        np.minimum(window, part, out=window)
+    return squares
+
+
+def _spread(size: tuple[int, int], places: Tensor, counts: Tensor, reach: int) -> Tensor:
+    """The squared distance from every pixel to the nearest center, of whole numbers (B, H, W).
+
+    It is 2 * reach^2 + 1 where there is none within the reach in height and width.
+
+    Args:
+        size: Height H and width W.
+        places: The pixels of the centers (B, N, 2).
+        counts: Their numbers of pixels (B, N), 0 for ids that do not occur.
+        reach: How far it is looked for.
+    """
+    height, width = size
+    rows, columns = places.unbind(-1)
+    # ids that do not occur are written to one extra pixel, which is cut off
+    pixels = (rows * width + columns).where(counts > 0, height * width)
+    far = 2 * reach**2 + 1
+    squares = torch.full((len(places), height * width + 1), far, dtype=_dtype(2 * far), device=places.device)
+    squares = squares.scatter_(1, pixels, 0)[:, :-1].reshape(-1, height, width)
+    for axis in (1, 2):
         lower_by_squares(squares, axis, reach)
-    return (squares / (-2 * sigma**2)).exp_().masked_fill_(squares == far, 0)
-
-
-def _slots(region: Tensor, num_regions: int) -> Tensor:
-    """Every pixel's flat index (B * H * W,) into a table (B, N) by image and region id."""
-    firsts = torch.arange(len(region), device=region.device) * num_regions
-    return (region + firsts.view(-1, 1, 1)).flatten()
+    return squares
 
 
 def _dtype(largest: int) -> torch.dtype:

@@ -445,9 +445,10 @@ def test_losses_do_not_wait_for_the_device_unless_the_head_says_so(
     recipe: Callable[[int, int], Head], view: Callable[[Sample], Sample], scenes: Scenes
 ) -> None:
     labels = view(scenes())
-    # a fake tensor has no values either, but a device
-    with FakeTensorMode() as fake:
-        head, batch = recipe(8, CLASSES), {key: fake.from_tensor(labels[key]) for key in UNLABELLED}
+    # a fake tensor has no values either, but a device, which need not be there
+    with FakeTensorMode() as fake, torch.device("cuda"):
+        head = recipe(8, CLASSES)
+        batch = {key: fake.from_tensor(labels[key]).to("cuda") for key in UNLABELLED}
         output, target = head(features(head)), head.target(batch)
         with pytest.raises(RuntimeError) if head.loss_waits else nullcontext():
             head.loss(output, target)

@@ -5,7 +5,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from fusionseg.heads.region_targets import boundaries, center_heatmap, center_offsets, centroids
+from fusionseg.heads.region_targets import (
+    _spread,
+    _stamped,
+    boundaries,
+    center_heatmap,
+    center_offsets,
+    centroids,
+)
 
 
 def maps(seed: int = 0, regions: int = 6) -> Tensor:
@@ -141,3 +148,15 @@ def test_no_target_depends_on_the_data_in_shape_or_kind(target: Callable[[Tensor
     region = maps(6)
     found, expected = target(region.to("meta")), target(region)
     assert (found.shape, found.dtype) == (expected.shape, expected.dtype)
+
+
+@pytest.mark.parametrize("regions", [2, 300])
+@pytest.mark.parametrize("reach", [1, 5, 24])
+def test_few_centers_have_the_squares_of_many(reach: int, regions: int) -> None:
+    chance = torch.Generator().manual_seed(regions)
+    places = torch.stack([torch.randint(size, (2, regions), generator=chance) for size in (18, 23)], dim=-1)
+    counts = torch.randint(2, (2, regions), generator=chance)
+    few = _stamped((18, 23), places.numpy(), counts.numpy(), reach)
+    many = _spread((18, 23), places, counts, reach)
+    assert torch.equal(torch.from_numpy(few).long(), many.long())
+    assert (many == 0).any()
