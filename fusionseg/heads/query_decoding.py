@@ -14,6 +14,10 @@ from fusionseg.sample import Frame
 
 Map: TypeAlias = npt.NDArray[np.float32]
 Labels: TypeAlias = npt.NDArray[np.int32]
+Place: TypeAlias = tuple[slice, slice]
+
+_REACH = 2
+_AROUND = np.ones((2 * _REACH + 1, 2 * _REACH + 1), np.uint8)
 
 
 def query_regions(
@@ -49,18 +53,52 @@ def query_regions(
     winner = _winners(scores[:, rows, columns], inside.shape[1:])
     scores = scores[_shares(winner, inside) >= max(overlap, np.finfo(float).tiny)]
     # Enlarged one by one, so that only one is in memory.
-    winner = _winners((_resized(score, frame) for score in scores), frame.size)
+    places = _places(scores, frame)
+    winner = _winners((_resized(score, frame) for score in scores), frame.size, places)
     return filled(numbered(winner, min_area))
 
 
-def _winners(scores: Iterable[Map], size: Sequence[int]) -> Labels:
-    """The number (H, W), from 1, of the first map with the largest score of a pixel; 0 where all are 0."""
+def _winners(scores: Iterable[Map], size: Sequence[int], places: Sequence[Place] = ()) -> Labels:
+    """The number (H, W), from 1, of the first map with the largest score of a pixel; 0 where all are 0.
+
+    Args:
+        scores: The maps (H, W).
+        size: Their size.
+        places: The rows and columns in which each may have the largest score; all by default.
+    """
     best = np.zeros(size, np.float32)
     winner = np.zeros(size, np.int32)
     for number, score in enumerate(scores, 1):
-        np.copyto(winner, number, where=score > best)
-        np.maximum(best, score, out=best)
+        place = places[number - 1] if places else np.s_[:, :]
+        np.copyto(winner[place], number, where=score[place] > best[place])
+        np.maximum(best[place], score[place], out=best[place])
     return winner
+
+
+def _places(scores: Map, frame: Frame) -> list[Place]:
+    """The rows and columns at `frame.size` outside of which each of the maps (N, h, w) has no largest score.
+
+    Where maps are enlarged twice, linearly, one of the pixels at most two rows and columns away has a
+    sixteenth of the weight. So the largest score is at least a sixteenth of the largest one there, and a map
+    whose scores around are all smaller does not have it.
+    """
+    best = scores.max(0, initial=0)
+    lowest = cv2.erode(best, _AROUND) / 32  # and as much again for what is rounded
+    factors = [
+        padded / length * size / valid for padded, valid, size, length in zip(*frame, best.shape, strict=True)
+    ]
+    places = []
+    for score in scores:
+        possible = cv2.dilate(score, _AROUND) >= lowest
+        left, top, width, height = cv2.boundingRect(possible.view(np.uint8))
+        spans = [
+            slice(
+                max(math.floor((first - _REACH) * factor), 0), math.ceil((first + length + _REACH) * factor)
+            )
+            for first, length, factor in zip((top, left), (height, width), factors, strict=True)
+        ]
+        places.append((spans[0], spans[1]))
+    return places
 
 
 def _shares(winner: Labels, inside: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fusionseg.heads.base import resized
-from fusionseg.heads.query_decoding import query_regions
+from fusionseg.heads.query_decoding import _places, _resized, _winners, query_regions
 from fusionseg.heads.region_decoding import filled, numbered
 from fusionseg.sample import Frame
 
@@ -96,3 +96,33 @@ def test_an_answer_that_is_no_number_hides_no_other() -> None:
     found = query_regions(masks, torch.ones(3), Frame.whole((16, 16)))
     expected = filled(numbered(np.repeat([[1] * 8 + [2] * 8], 16, 0).astype(np.int32), 1))
     assert np.array_equal(found, expected)
+
+
+@pytest.mark.parametrize("sharpness", [0.3, 3, 30])
+@pytest.mark.parametrize(
+    "frame",
+    [
+        Frame.whole((96, 144)),
+        Frame((96, 144), (81, 123), (81, 123)),
+        Frame((96, 144), (81, 123), (162, 270)),
+        Frame((96, 144), (96, 144), (20, 17)),
+    ],
+)
+def test_masks_are_compared_wherever_they_may_win(frame: Frame, sharpness: float) -> None:
+    torch.manual_seed(0)
+    logits = sharpness * F.interpolate(torch.randn(1, 9, 4, 6) - 2, (24, 36), mode="bilinear")[0]
+    scores = logits.sigmoid().numpy()
+    places = _places(scores, frame)
+    enlarged = [_resized(score, frame) for score in scores]
+    expected = _winners(enlarged, frame.size)
+    assert len(np.unique(expected)) > 4
+    assert np.array_equal(_winners(enlarged, frame.size, places), expected)
+
+
+def test_a_small_mask_may_win_only_near_it() -> None:
+    masks = torch.stack([rectangle(0, 0, 64, 64, (64, 64)), rectangle(8, 40, 12, 50, (64, 64))])
+    whole, small = _places(
+        (torch.tensor([0.9, 1])[:, None, None] * masks.sigmoid()).numpy(), Frame.whole((128, 128))
+    )
+    assert np.zeros((128, 128))[whole].shape == (128, 128)
+    assert np.zeros((128, 128))[small].shape == (24, 36)
