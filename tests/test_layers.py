@@ -33,7 +33,7 @@ SHARED = {
     "region_boxes region_proposals region_samples region_rois region_pasting",
     "losses": "base additive parts enlarging",
     "balancing": "base gradient branch simplex task_adam checks",
-    "metrics": "base directions contingency confusion labeled_pixels angles edges thinning correspondence boundary_curve region_curve suppression mask_boundaries mean_ious "
+    "metrics": "base exact boundary_rules detections directions contingency confusion labeled_pixels angles edges thinning correspondence boundary_curve region_curve suppression mask_boundaries mean_ious "
     "instances benchmark_sums reliability risk_coverage undefined",
     "data": "base file_dataset layout downloads subset samples augmentation components samplers cache checks "
     "merged_classes surfaces declaration label_statistics mapped_classes photo_notices late_loader corrupting view_changes warping "

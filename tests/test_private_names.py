@@ -333,7 +333,7 @@ INTERNALS = [
     Internal(
         "_apply",
         "torch torchmetrics",
-        "balancing/base metrics/base",
+        "balancing/base metrics/exact",
         "the one place through which .to(), .half() and .cuda() go: states keep their precision",
         lambda: (
             parameters(nn.Module._apply) == ["self", "fn", "recurse"]

@@ -106,7 +106,7 @@ def center_heatmap(size: tuple[int, int], centers: Tensor, counts: Tensor, sigma
     reach = math.floor(3 * sigma)
     far = 2 * reach**2 + 1
     places = centers.round().long()
-    if centers.device.type == "cpu" and counts.count_nonzero() <= _FEW * len(counts):
+    if centers.device.type == "cpu" and np.count_nonzero(counts.numpy()) <= _FEW * len(counts):
         squares = torch.from_numpy(_stamped(size, places.numpy(), counts.numpy(), reach))
     else:
         squares = _spread(size, places, counts, reach)
