@@ -17,6 +17,8 @@ Labels: TypeAlias = npt.NDArray[np.int32]
 Place: TypeAlias = tuple[slice, slice]
 
 _REACH = 2
+"""How many rows and columns away pixels of a map may be that have a part in an enlarged one."""
+
 _AROUND = np.ones((2 * _REACH + 1, 2 * _REACH + 1), np.uint8)
 
 
